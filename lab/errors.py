@@ -1,0 +1,30 @@
+"""The one tree of errors that a person can meet.
+
+A message is one sentence that names what, expected, got, and what to do. Nothing here prints or exits.
+"""
+
+
+class LabError(Exception):
+    """Base of every error of the lab; the command line turns it into one sentence and an exit code, never a traceback."""
+
+    exit_code = 2
+
+
+class ConfigError(LabError):
+    """The request or the topology is wrong; nothing was changed."""
+
+
+class RuntimeUnavailable(LabError):
+    """The world is not there: no engine, no permission, the lab is not up."""
+
+
+class ProtocolError(LabError):
+    """A peer broke the protocol; the offender is cut off and counted."""
+
+    exit_code = 1
+
+
+class EvidenceError(LabError):
+    """The packets do not allow a verdict: an empty or truncated capture, a missing witness."""
+
+    exit_code = 1
