@@ -1,0 +1,4 @@
+"""Bytes to messages and back, pure: STUN, RTP, the framing of both over TCP, and the signalling messages.
+
+Nothing here opens a socket, reads a clock or draws a random number; whatever a peer sends, the only error is ProtocolError.
+"""
