@@ -1,4 +1,5 @@
 """Bytes to messages and back, pure: STUN, RTP, the framing of both over TCP, and the signalling messages.
 
-Nothing here opens a socket, reads a clock or draws a random number; whatever a peer sends, the only error is ProtocolError.
+Nothing here opens a socket, reads a clock or draws a random number. Whatever a peer sends, the only error is
+ProtocolError.
 """

@@ -23,7 +23,10 @@ _COOKIE_BYTES = MAGIC_COOKIE.to_bytes(4, "big")
 
 
 def pack_address(address: Address) -> bytes:
-    """The value of MAPPED-ADDRESS and its like (RFC 8489, 14.1). Raises ProtocolError if it is no address."""
+    """The value of MAPPED-ADDRESS and its like (RFC 8489, 14.1). Raises ProtocolError if it is no address.
+
+    An IPv6 zone (`%eth0`) means nothing to the peer and is left out.
+    """
     family, port, raw = _split(address)
     return bytes((0, family)) + port.to_bytes(2, "big") + raw
 

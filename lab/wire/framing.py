@@ -1,6 +1,6 @@
 """Frames in a byte stream: a length in front of each, two bytes for media (RFC 4571), four for signalling.
 
-Only boundaries are found here; what a frame means is never looked at. STUN in a stream frames itself: see stun.StunStream.
+Only boundaries are found here; what a frame means is never looked at. STUN frames itself: see stun.StunStream.
 """
 
 from typing import Literal
@@ -23,8 +23,8 @@ def frame(data: bytes, width: Width) -> bytes:
 class LengthPrefixed:
     """Cuts a byte stream into frames.
 
-    Holds at most `limit` + `width` bytes between two calls of `feed`; a frame over `limit` is refused as soon as its length
-    is read, before its body is held. After a refusal each further `feed` is refused with the same sentence.
+    Holds less than `limit` + `width` bytes between two calls of `feed`; a frame over `limit` is refused as soon as its
+    length is read. After a refusal nothing is held, and each further `feed` is refused with the same sentence.
     """
 
     def __init__(self, width: Width, limit: int) -> None:

@@ -25,7 +25,7 @@ _ONE_BYTE_PROFILE = 0xBEDE  # RFC 8285, 4.2
 
 
 def is_rtp(data: bytes) -> bool:
-    """Whether a datagram is RTP or RTCP among STUN, DTLS and others: first byte 128 to 191 (RFC 7983, 7), header whole."""
+    """Whether a datagram is RTP, or RTCP, and not STUN or DTLS: first byte 128 to 191 (RFC 7983, 7), header whole."""
     return len(data) >= HEADER_SIZE and 128 <= data[0] <= 191
 
 
@@ -45,7 +45,7 @@ class RtpPacket:
     extensions: tuple[tuple[int, bytes], ...] = ()
 
     def encode(self) -> bytes:
-        """The packet's bytes, without padding or contributing sources. Raises ProtocolError if a field is out of range."""
+        """The packet's bytes, without padding or contributing sources. Raises ProtocolError on a field out of range."""
         if not 0 <= self.payload_type <= 127:
             raise ProtocolError(f"RTP payload type is {self.payload_type}, expected 0 to 127")
         first = _VERSION << 6 | (_EXTENSION if self.extensions else 0)
@@ -80,9 +80,12 @@ class RtpPacket:
 
 def _padding(data: bytes, start: int) -> int:
     # RFC 3550, 5.1: the last byte counts the padding, itself included.
-    count = data[-1] if len(data) > start else 0
-    if not 1 <= count <= len(data) - start:
-        raise ProtocolError(f"RTP padding is {count} bytes, expected 1 to {len(data) - start}")
+    room = len(data) - start
+    if not room:
+        raise ProtocolError("RTP packet announces padding and ends before it")
+    count = data[-1]
+    if not 1 <= count <= room:
+        raise ProtocolError(f"RTP padding is {count} bytes, expected 1 to {room}")
     return count
 
 

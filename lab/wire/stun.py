@@ -1,32 +1,26 @@
-"""STUN messages (RFC 8489) with the attributes of ICE (RFC 8445), NAT behaviour discovery (RFC 5780) and two of our own.
+"""STUN messages (RFC 8489), with the attributes of ICE (RFC 8445) and of NAT behaviour discovery (RFC 5780).
 
 Bytes to fields and back, integrity and fingerprint. Who may ask what, retransmission and pacing are the overlay's.
 """
 
 import hmac
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Any, Self
 from zlib import crc32
 
 from lab.errors import ProtocolError
-from lab.wire.addresses import (
-    MAGIC_COOKIE,
-    Address,
-    pack_address,
-    pack_xor_address,
-    unpack_address,
-    unpack_xor_address,
-)
+from lab.wire.addresses import MAGIC_COOKIE, Address
+from lab.wire.attributes import CODEC_BY_TYPE, CODECS, Attribute, Change
+
+__all__ = ["HEADER_SIZE", "Attribute", "Change", "Kind", "Method", "StunMessage", "StunStream", "is_stun", "verify"]
 
 # RFC 8489, 5: type, length of the attributes, magic cookie, transaction identifier.
 _HEADER = struct.Struct("!HHI12s")
 # RFC 8489, 14: type and length of an attribute; its value is padded to four bytes.
 _ATTRIBUTE = struct.Struct("!HH")
 _WORD = struct.Struct("!I")
-_LONG = struct.Struct("!Q")
 
 HEADER_SIZE = _HEADER.size
 _COOKIE_BYTES = _WORD.pack(MAGIC_COOKIE)
@@ -51,37 +45,6 @@ class Kind(IntEnum):
     ERROR = 0x110
 
 
-class Attribute(IntEnum):
-    """Attribute types (RFC 8489, 18.3; RFC 8445, 16.1; RFC 5780, 9.1; the last two are ours, comprehension-optional)."""
-
-    MAPPED_ADDRESS = 0x0001
-    CHANGE_REQUEST = 0x0003
-    USERNAME = 0x0006
-    MESSAGE_INTEGRITY = 0x0008
-    ERROR_CODE = 0x0009
-    UNKNOWN_ATTRIBUTES = 0x000A
-    REALM = 0x0014
-    NONCE = 0x0015
-    XOR_MAPPED_ADDRESS = 0x0020
-    PRIORITY = 0x0024
-    USE_CANDIDATE = 0x0025
-    SOFTWARE = 0x8022
-    FINGERPRINT = 0x8028
-    ICE_CONTROLLED = 0x8029
-    ICE_CONTROLLING = 0x802A
-    RESPONSE_ORIGIN = 0x802B
-    OTHER_ADDRESS = 0x802C
-    TOKEN = 0xC0F1
-    LEG = 0xC0F2
-
-
-class Change(IntFlag):
-    """What CHANGE-REQUEST asks the server to answer from (RFC 5780, 7.2)."""
-
-    PORT = 0x2
-    IP = 0x4
-
-
 _INTEGRITY, _FINGERPRINT = int(Attribute.MESSAGE_INTEGRITY), int(Attribute.FINGERPRINT)
 
 
@@ -94,9 +57,10 @@ def is_stun(data: bytes) -> bool:
 class StunMessage:
     """One STUN message; an attribute that is None, False or empty tuple is absent.
 
-    `transaction_id` is 12 bytes; `priority` is 32 bits, `controlling` and `controlled` (tie-breakers) are 64; `error` is a
-    code from 300 to 699 and its reason; `unknown` is what UNKNOWN-ATTRIBUTES lists. `unknown_required` is read only: the
-    comprehension-required attributes of a parsed message that this code does not know (answer with 420 and `unknown`).
+    `method` is 12 bits, `transaction_id` 12 bytes; `priority` is 32 bits, `controlling` and `controlled` (tie-breakers)
+    are 64; `error` is a code from 300 to 699 and its reason; `unknown` is what UNKNOWN-ATTRIBUTES lists. What follows
+    `leg` is set by `parse` and never written: `unknown_required` are the comprehension-required attributes that this
+    code does not know (a request with any is answered by 420 and `unknown`).
     """
 
     method: int
@@ -134,7 +98,7 @@ class StunMessage:
         if not 0 <= self.method <= 0xFFF:
             raise ProtocolError(f"STUN method is {self.method}, expected 12 bits")
         body = bytearray()
-        for codec in _CODECS:
+        for codec in CODECS:
             value = getattr(self, codec.field)
             if value is None or value is False or value == ():
                 continue
@@ -158,8 +122,8 @@ class StunMessage:
     def parse(cls, data: bytes) -> Self:
         """The message that is all of `data`. Raises ProtocolError.
 
-        Attributes after MESSAGE-INTEGRITY are not covered by it and are ignored, but for FINGERPRINT (RFC 8489, 14.5); of
-        an attribute that stands there twice the first counts (RFC 8489, 14).
+        Attributes after MESSAGE-INTEGRITY are not covered by it and are ignored, but for FINGERPRINT (RFC 8489, 14.5);
+        of an attribute that stands there twice the first counts (RFC 8489, 14).
         """
         transaction_id = _check_header(data)
         method, kind = _method_and_kind(data[0] << 8 | data[1])
@@ -175,7 +139,7 @@ class StunMessage:
                 if size != _INTEGRITY_SIZE:
                     raise ProtocolError(f"STUN MESSAGE-INTEGRITY has {size} bytes, expected {_INTEGRITY_SIZE}")
                 fields["has_integrity"] = True
-            elif (codec := _BY_TYPE.get(attribute)) is not None:
+            elif (codec := CODEC_BY_TYPE.get(attribute)) is not None:
                 if codec.field not in fields:
                     fields[codec.field] = codec.read(data[at + 4 : at + 4 + size], transaction_id)
             elif attribute < _COMPREHENSION_OPTIONAL:
@@ -206,8 +170,9 @@ def verify(data: bytes, key: bytes) -> bool:
 class StunStream:
     """Cuts a byte stream into STUN messages, which carry their own length (RFC 8489, 6.2.2).
 
-    Holds less than `limit` bytes between two calls of `feed`; what is not STUN, or longer than `limit` with its header, is
-    refused as soon as its header shows it. After a refusal each further `feed` is refused with the same sentence.
+    Holds less than `limit` bytes (at least 20) between two calls of `feed`; what is not STUN, or longer than `limit`
+    with its header, is refused as soon as its header shows it. After a refusal nothing is held, and each further `feed`
+    is refused with the same sentence.
     """
 
     def __init__(self, limit: int) -> None:
@@ -246,6 +211,8 @@ class StunStream:
         if len(head) < 4:
             return None
         size = HEADER_SIZE + int.from_bytes(head[2:4], "big")
+        if size % 4:
+            raise self._refuse(f"STUN message has length {size - HEADER_SIZE}, expected a multiple of 4")
         if size > self._limit:
             raise self._refuse(f"STUN message of {size} bytes is over the limit of {self._limit}")
         return size
@@ -315,123 +282,3 @@ def _append(body: bytearray, attribute: int, value: bytes) -> None:
     if len(value) > 0xFFFF:
         raise ProtocolError(f"STUN attribute {attribute:#06x} has {len(value)} bytes, expected at most 65535")
     body += _ATTRIBUTE.pack(attribute, len(value)) + value + bytes(-len(value) & 3)
-
-
-@dataclass(frozen=True, slots=True)
-class _Codec:
-    """How one attribute's value is read and written; both may use the transaction identifier, and raise ProtocolError."""
-
-    type: int
-    field: str
-    read: Callable[[bytes, bytes], Any]
-    write: Callable[[Any, bytes], bytes]
-
-
-def _text(attribute: Attribute, name: str, limit: int) -> _Codec:
-    label = attribute.name.replace("_", "-")
-
-    def check(size: int) -> None:
-        if size > limit:
-            raise ProtocolError(f"STUN {label} has {size} bytes, expected at most {limit}")
-
-    def read(value: bytes, _: bytes) -> str:
-        check(len(value))
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise ProtocolError(f"STUN {label} is not UTF-8") from None
-
-    def write(text: str, _: bytes) -> bytes:
-        value = text.encode()
-        check(len(value))
-        return value
-
-    return _Codec(int(attribute), name, read, write)
-
-
-def _number(attribute: Attribute, name: str, form: struct.Struct) -> _Codec:
-    label = attribute.name.replace("_", "-")
-
-    def read(value: bytes, _: bytes) -> int:
-        if len(value) != form.size:
-            raise ProtocolError(f"STUN {label} has {len(value)} bytes, expected {form.size}")
-        return int.from_bytes(value, "big")
-
-    def write(number: int, _: bytes) -> bytes:
-        if number >> 8 * form.size:
-            raise ProtocolError(f"STUN {label} is {number}, expected {8 * form.size} bits")
-        return form.pack(number)
-
-    return _Codec(int(attribute), name, read, write)
-
-
-def _address(attribute: Attribute, name: str) -> _Codec:
-    return _Codec(int(attribute), name, lambda value, _: unpack_address(value), lambda value, _: pack_address(value))
-
-
-def _read_flag(value: bytes, _: bytes) -> bool:
-    if value:
-        raise ProtocolError(f"STUN USE-CANDIDATE has {len(value)} bytes, expected none")
-    return True
-
-
-def _read_error(value: bytes, _: bytes) -> tuple[int, str]:
-    # RFC 8489, 14.8: 21 reserved bits, the hundreds in 3 bits, the rest in 8, the reason.
-    if len(value) < 4:
-        raise ProtocolError(f"STUN ERROR-CODE has {len(value)} bytes, expected at least 4")
-    hundreds, rest = value[2] & 0x07, value[3]
-    if not 3 <= hundreds <= 6 or rest > 99:
-        raise ProtocolError(f"STUN ERROR-CODE has class {hundreds} and number {rest}, expected 3 to 6 and 0 to 99")
-    try:
-        return 100 * hundreds + rest, value[4:].decode()
-    except UnicodeDecodeError:
-        raise ProtocolError("STUN ERROR-CODE has a reason that is not UTF-8") from None
-
-
-def _write_error(error: tuple[int, str], _: bytes) -> bytes:
-    code, reason = error
-    if not 300 <= code <= 699:
-        raise ProtocolError(f"STUN ERROR-CODE is {code}, expected 300 to 699")
-    return bytes((0, 0, code // 100, code % 100)) + reason.encode()
-
-
-def _read_unknown(value: bytes, _: bytes) -> tuple[int, ...]:
-    if len(value) % 2:
-        raise ProtocolError(f"STUN UNKNOWN-ATTRIBUTES has {len(value)} bytes, expected a multiple of 2")
-    return struct.unpack(f"!{len(value) // 2}H", value)
-
-
-def _write_unknown(types: tuple[int, ...], _: bytes) -> bytes:
-    if any(not 0 <= each <= 0xFFFF for each in types):
-        raise ProtocolError(f"STUN UNKNOWN-ATTRIBUTES lists {types}, expected 16 bits each")
-    return struct.pack(f"!{len(types)}H", *types)
-
-
-def _read_change(value: bytes, _: bytes) -> Change:
-    if len(value) != 4:
-        raise ProtocolError(f"STUN CHANGE-REQUEST has {len(value)} bytes, expected 4")
-    return Change(value[3] & (Change.IP | Change.PORT))
-
-
-# The attributes that this code knows, in the order in which it writes them. MESSAGE-INTEGRITY and FINGERPRINT cover what
-# stands before them, so they are not values like these.
-_CODECS = (
-    _Codec(Attribute.ERROR_CODE, "error", _read_error, _write_error),
-    _Codec(Attribute.UNKNOWN_ATTRIBUTES, "unknown", _read_unknown, _write_unknown),
-    _text(Attribute.SOFTWARE, "software", 763),  # RFC 8489, 14.14: under 128 characters, up to 763 bytes
-    _Codec(Attribute.CHANGE_REQUEST, "change_request", _read_change, lambda value, _: _WORD.pack(value)),
-    _text(Attribute.USERNAME, "username", 508),  # RFC 8489, 14.3: under 509 bytes
-    _text(Attribute.REALM, "realm", 763),  # RFC 8489, 14.9
-    _Codec(Attribute.NONCE, "nonce", lambda value, _: value, lambda value, _: value),  # RFC 8489, 14.10
-    _number(Attribute.PRIORITY, "priority", _WORD),  # RFC 8445, 7.1.1
-    _Codec(Attribute.USE_CANDIDATE, "use_candidate", _read_flag, lambda value, _: b""),  # RFC 8445, 7.1.2
-    _number(Attribute.ICE_CONTROLLING, "controlling", _LONG),  # RFC 8445, 7.1.3
-    _number(Attribute.ICE_CONTROLLED, "controlled", _LONG),
-    _Codec(Attribute.XOR_MAPPED_ADDRESS, "xor_mapped", unpack_xor_address, pack_xor_address),
-    _address(Attribute.MAPPED_ADDRESS, "mapped"),
-    _address(Attribute.RESPONSE_ORIGIN, "response_origin"),  # RFC 5780, 7.3
-    _address(Attribute.OTHER_ADDRESS, "other_address"),  # RFC 5780, 7.4
-    _Codec(Attribute.TOKEN, "token", lambda value, _: value, lambda value, _: value),
-    _text(Attribute.LEG, "leg", 255),
-)
-_BY_TYPE = {int(codec.type): codec for codec in _CODECS}
