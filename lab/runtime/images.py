@@ -1,0 +1,280 @@
+"""The three images, lab/base, lab/node and lab/router: built when missing or when what they are made from has changed.
+
+What an image is made from is a hash in its label lab.content. What is put into the images lies in images/, not here.
+"""
+
+import hashlib
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from lab.errors import RuntimeUnavailable
+from lab.runtime import machine, rootfs
+from lab.runtime.machine import Progress
+
+BASE, NODE, ROUTER = "lab/base", "lab/node", "lab/router"
+LABEL = "lab.content"
+PYTHON = "3.13"  # of Debian 13
+REGISTRY_PATIENCE_S = 15  # a registry that says nothing for so long is not there
+# What stays on the host: rooms that no container runs. Edits there rebuild nothing.
+HOST_ROOMS = {"cli.py", "evidence", "harness", "report", "runtime"}
+JUDGED_ROOMS = {"media", "node", "overlay", "wire"}
+ROUTER_SITE = ("pyroute2",)  # of what images/node/requirements.lock unpacks
+# Architecture as the engine calls it -> as wheels call it, and the oldest glibc that manylinux names for it (PEP 600).
+MACHINES = {"amd64": ("x86_64", 5), "arm64": ("aarch64", 17)}
+GLIBC_MINOR = 41  # glibc 2.41 of Debian 13
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image: its name and the hash of everything that it is made from."""
+
+    image: str
+    content: str
+
+
+def ensure_images(client: docker.DockerClient, progress: Progress) -> bool:
+    """Build what is missing or outdated; True where anything was built.
+
+    Raises RuntimeUnavailable with the last words of what failed; a failed or interrupted build leaves the old image.
+    """
+    root = machine.checkout()
+    try:
+        arch = str(client.version()["Arch"])
+        base, node, router = recipes(root, machine)
+        stale = [recipe for recipe in (base, node, router) if _content_of(client, recipe.image) != recipe.content]
+        if base in stale:
+            _build_base(client, root, base, machine, progress)
+        if node in stale or router in stale:
+            site = _unpack_wheels(root, machine, progress)
+            if node in stale:
+                _build_node(client, root, node, site, progress)
+            if router in stale:
+                _build_router(client, root, router, site, progress)
+    except (DockerException, requests.RequestException) as error:
+        raise RuntimeUnavailable(f"building the images failed: {machine.last_words(str(error))}") from error
+    return bool(stale)
+
+
+def recipes(root: Path, arch: str) -> tuple[Recipe, Recipe, Recipe]:
+    """What base, node and router should be made from now, for an engine on `arch` (amd64, arm64)."""
+    images = root / "images"
+    lock = images / "node" / "requirements.lock"
+    base = _digest([images / "base" / "Dockerfile", images / "base" / "packages.txt"], root, machine, rootfs.SUITE)
+    node = _digest([images / "node" / "Dockerfile", lock, *sources(root, HOST_ROOMS)], root, base, PYTHON)
+    router = _digest(
+        [images / "router" / "Dockerfile", lock, *sources(root, HOST_ROOMS | JUDGED_ROOMS)],
+        root,
+        base,
+        PYTHON,
+        *ROUTER_SITE,
+    )
+    return Recipe(BASE, base), Recipe(NODE, node), Recipe(ROUTER, router)
+
+
+def sources(root: Path, without: Iterable[str]) -> list[Path]:
+    """The files of lab/ that go into an image: code and recordings of every room but those named in `without`."""
+    package, left_out = root / "lab", set(without)
+    return sorted(
+        path
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".wav") and path.is_file() and path.relative_to(package).parts[0] not in left_out
+    )
+
+
+def _digest(files: Iterable[Path], root: Path, *facts: str) -> str:
+    total = hashlib.sha256("\0".join(facts).encode())
+    for path in files:
+        data = path.read_bytes()
+        total.update(f"\0{path.relative_to(root)}\0{len(data)}\0".encode())
+        total.update(data)
+    return total.hexdigest()
+
+
+def _content_of(client: docker.DockerClient, image: str) -> str | None:
+    labels = (_inspect(client, image).get("Config") or {}).get("Labels") or {}
+    found = labels.get(LABEL)
+    return str(found) if found else None
+
+
+def _id_of(client: docker.DockerClient, image: str) -> str | None:
+    return _inspect(client, image).get("Id")
+
+
+def _inspect(client: docker.DockerClient, image: str) -> dict[str, Any]:
+    """What the engine knows of an image; empty where there is none."""
+    try:
+        return dict(client.images.get(image).attrs)
+    except ImageNotFound:
+        return {}
+
+
+# base ---------------------------------------------------------------------------------------------------------------
+
+
+def _build_base(client: docker.DockerClient, root: Path, recipe: Recipe, arch: str, progress: Progress) -> None:
+    source = _debian_of(root)
+    progress(f"{BASE}: asking for the image {source}")
+    try:
+        _pull(client, source)
+        progress(f"{BASE}: building from {source}")
+        context = [(path, path.name) for path in sorted((root / "images" / "base").iterdir())]
+        _build(client, recipe, context, progress, network=None)
+    except (RuntimeUnavailable, DockerException, requests.RequestException) as error:
+        progress(f"{BASE}: no {source} to be had ({machine.last_words(str(error), 1)})")
+        progress(f"{BASE}: putting it together from Debian packages, about half a minute")
+        with tempfile.TemporaryFile() as archive:
+            rootfs.make(archive, root / "images" / "base" / "packages.txt", machine, progress)
+            archive.seek(0)
+            progress(f"{BASE}: handing it to Docker")
+            before = _id_of(client, BASE)
+            client.api.import_image_from_stream(
+                archive, repository=BASE, tag="latest", changes=[f"LABEL {LABEL}={recipe.content}"]
+            )
+            if _content_of(client, BASE) != recipe.content:
+                raise RuntimeUnavailable(f"Docker did not take the image {BASE}: see the daemon's log") from error
+            _forget(client, before, _id_of(client, BASE))
+
+
+def _debian_of(root: Path) -> str:
+    """The image that images/base/Dockerfile starts from."""
+    for line in (root / "images" / "base" / "Dockerfile").read_text().splitlines():
+        if line.startswith("FROM "):
+            return line.split()[1]
+    raise RuntimeUnavailable("images/base/Dockerfile has no FROM line")
+
+
+def _pull(client: docker.DockerClient, source: str) -> None:
+    """Pull, giving up where the engine has nothing to say for REGISTRY_PATIENCE_S; a slow download keeps talking."""
+    patience, client.api.timeout = client.api.timeout, REGISTRY_PATIENCE_S
+    try:
+        for said in client.api.pull(source, stream=True, decode=True):
+            if "error" in said:
+                raise RuntimeUnavailable(str(said["error"]))
+    finally:
+        client.api.timeout = patience
+
+
+# node and router ----------------------------------------------------------------------------------------------------
+
+
+def _build_node(client: docker.DockerClient, root: Path, recipe: Recipe, site: Path, progress: Progress) -> None:
+    progress(f"{NODE}: building")
+    context = [(root / "images" / "node" / "Dockerfile", "Dockerfile"), (site, "site")]
+    context += [(path, str(path.relative_to(root))) for path in sources(root, HOST_ROOMS)]
+    _build(client, recipe, context, progress, network="none")
+
+
+def _build_router(client: docker.DockerClient, root: Path, recipe: Recipe, site: Path, progress: Progress) -> None:
+    progress(f"{ROUTER}: building")
+    context = [(root / "images" / "router" / "Dockerfile", "Dockerfile")]
+    context += [(site / name, f"site/{name}") for name in ROUTER_SITE]
+    context += [(path, str(path.relative_to(root))) for path in sources(root, HOST_ROOMS | JUDGED_ROOMS)]
+    _build(client, recipe, context, progress, network="none")
+
+
+def platforms(arch: str) -> list[str]:
+    """Platform tags of wheels that run on Debian 13, newest first (PEP 600, and the older names for the same)."""
+    if arch not in MACHINES:
+        raise RuntimeUnavailable(f"the engine runs on {arch}; the lab's images are made for {' and '.join(MACHINES)}")
+    wheel, oldest = MACHINES[arch]
+    older = ["manylinux2014", "manylinux2010", "manylinux1"] if oldest < 17 else ["manylinux2014"]
+    return [f"manylinux_2_{minor}_{wheel}" for minor in range(GLIBC_MINOR, oldest - 1, -1)] + [
+        f"{name}_{wheel}" for name in older
+    ]
+
+
+def _unpack_wheels(root: Path, arch: str, progress: Progress) -> Path:
+    """The folder `site` for the images: the locked wheels, fetched and unpacked on the host, once for each lock."""
+    lock = root / "images" / "node" / "requirements.lock"
+    site = root / ".cache" / f"site-{_digest([lock], root, PYTHON, machine)[:16]}"
+    if site.is_dir():
+        return site
+    progress(f"fetching the Python packages of {lock.relative_to(root)}")
+    site.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=site.parent) as folder:
+        target = Path(folder) / "site"
+        wanted = [word for tag in platforms(arch) for word in ("--platform", tag)]
+        machine.run(
+            [
+                *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
+                *("--target", str(target), "--python-version", PYTHON, "--implementation", "cp", *wanted),
+                *("--only-binary=:all:", "--no-deps", "--no-compile", "--require-hashes", "-r", str(lock)),
+            ],
+            f"fetching the packages of {lock.relative_to(root)}",
+            timeout_s=machine.APT_PATIENCE_S,
+        )
+        target.rename(site)
+    return site
+
+
+# building -----------------------------------------------------------------------------------------------------------
+
+
+def _build(
+    client: docker.DockerClient,
+    recipe: Recipe,
+    context: Iterable[tuple[Path, str]],
+    progress: Progress,
+    network: str | None,
+) -> None:
+    """Build an image from (path on the host, path in the context) pairs; network "none" lets nothing be fetched."""
+    before = _id_of(client, recipe.image)
+    with tempfile.TemporaryFile() as archive:
+        _pack(context, archive)
+        archive.seek(0)
+        said = client.api.build(
+            fileobj=archive,
+            custom_context=True,
+            tag=f"{recipe.image}:latest",
+            labels={LABEL: recipe.content},
+            network_mode=network,
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        heard = list(_words(said))
+    if _content_of(client, recipe.image) != recipe.content:
+        raise RuntimeUnavailable(f"building {recipe.image} failed: {machine.last_words(''.join(heard))}")
+    _forget(client, before, _id_of(client, recipe.image))
+
+
+def _pack(context: Iterable[tuple[Path, str]], archive: IO[bytes]) -> None:
+    """A tar of the context whose entries belong to root and are readable by all, whatever the checkout's umask."""
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if entry.name.endswith(".pyc") or entry.name.endswith("__pycache__"):
+            return None
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = "root"
+        entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+        return entry
+
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for path, name in context:
+            tar.add(path, name, filter=plain)
+
+
+def _words(said: Iterable[dict[str, object]]) -> Iterator[str]:
+    for message in said:
+        if "error" in message:
+            yield f"\n{message['error']}\n"
+        elif "stream" in message:
+            yield str(message["stream"])
+
+
+def _forget(client: docker.DockerClient, before: str | None, now: str | None) -> None:
+    """Take away the image that a new one replaced, unless a container still runs from it."""
+    if before and before != now:
+        try:
+            client.api.remove_image(before)
+        except APIError:
+            return
