@@ -1,0 +1,138 @@
+"""Compose services and networks to a Topology: which labels and addresses a node has.
+
+Belongs here: reading each node and network by itself. Never: whether they fit together (validate.py).
+"""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lab.errors import ConfigError
+from lab.topology import compose
+from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
+from lab.topology.routes import Route, routes
+from lab.topology.validate import Declared, validate
+
+_KINDS: dict[str, NetworkKind] = {"internet": "internet", "site": "site"}
+_BRIDGE = {  # without these the engine, not the lab's routers, decides what crosses a network
+    "com.docker.network.bridge.enable_ip_masquerade": "false",
+    "com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected",
+}
+
+
+def parse(path: Path | str, environ: Mapping[str, str] | None = None) -> Topology:
+    """The world that a compose file describes.
+
+    `environ` are the variables for interpolation (default: this process's). Raises ConfigError, one sentence that
+    names the file, what, expected and got, for anything that would not give a working world.
+    """
+    path = Path(path)
+    document = compose.read(path, environ)
+    try:
+        networks = tuple(_network(name, value) for name, value in document["networks"].items())
+        by_name = {network.name: network for network in networks}
+        declared = tuple(_node(name, value, by_name) for name, value in document["services"].items())
+        return validate(declared, networks)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _network(name: str, value: Any) -> Network:
+    who = f"network {name}"
+    settings = _dict(value, who)
+    labels = _labels(settings.get("labels"))
+    kind = _KINDS.get(_label(labels, "lab.network", who))
+    if kind is None:
+        _refuse(who, f"lab.network to be {' or '.join(_KINDS)}", labels["lab.network"])
+    site = _label(labels, "lab.site", who) if kind == "site" else None
+    subnet, gateway = _ipam(settings, who)
+    if gateway != str(subnet[-2]):
+        _refuse(who, f"gateway {subnet[-2]}, the last address of {subnet}, for the engine", gateway)
+    options = {key: str(item).lower() for key, item in _dict(settings.get("driver_opts") or {}, who).items()}
+    for option, wanted in _BRIDGE.items():
+        if options.get(option) != wanted:
+            _refuse(who, f"driver_opts {option}: {wanted}", options.get(option))
+    return Network(name, kind, site, subnet)
+
+
+def _ipam(settings: dict[str, Any], who: str) -> tuple[IPv4Network, str]:
+    configs = _dict(settings.get("ipam") or {}, who).get("config")
+    if not isinstance(configs, list) or len(configs) != 1 or "subnet" not in _dict(configs[0], who):
+        _refuse(who, "ipam with one subnet and its gateway", configs)
+    try:
+        subnet = IPv4Network(str(configs[0]["subnet"]))
+    except ValueError as error:
+        raise ConfigError(f"{who}: expected an IPv4 subnet, got {configs[0]['subnet']!r} ({error})") from error
+    if subnet.prefixlen > 29:
+        _refuse(who, "a subnet of /29 or wider: a router, a client and the engine need addresses", str(subnet))
+    return subnet, str(configs[0].get("gateway"))
+
+
+def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) -> Declared:
+    labels = _labels(settings.get("labels"))
+    who = f"node {service}"
+    name = _label(labels, "lab.node", who)
+    hostname = settings.get("hostname")
+    if hostname != name:
+        _refuse(who, f"hostname {name}, as its label lab.node says", hostname)
+    if settings.get("ports"):
+        _refuse(who, "no published ports: nothing reaches a node except through its router", settings["ports"])
+    role = _label(labels, "lab.role", who)
+    if role not in {known.value for known in Role}:
+        _refuse(who, f"lab.role to be one of {', '.join(Role)}", role)
+    environment = settings.get("environment") or {}
+    node = Node(
+        name=name,
+        role=Role(role),
+        site=labels.get("lab.site"),
+        profile=labels.get("lab.profile"),
+        firewall=labels.get("lab.firewall"),
+        attachments=tuple(
+            _attachment(who, network, value, networks) for network, value in (settings.get("networks") or {}).items()
+        ),
+    )
+    return Declared(node, {str(key): str(value) for key, value in environment.items()}, _routes(who, environment))
+
+
+def _routes(who: str, environment: dict[str, Any]) -> tuple[Route, ...]:
+    try:
+        return routes(str(environment.get("LAB_ROUTES", "")))
+    except ConfigError as error:
+        raise ConfigError(f"{who}: {error}") from error
+
+
+def _attachment(who: str, network: str, value: Any, networks: dict[str, Network]) -> Attachment:
+    if network not in networks:
+        _refuse(who, f"a network of this file ({', '.join(networks) or 'none'})", network)
+    address = _dict(value, who).get("ipv4_address")
+    subnet = networks[network].subnet
+    try:
+        interface = IPv4Interface(f"{address}/{subnet.prefixlen}")
+    except ValueError:
+        _refuse(who, f"an ipv4_address in network {network} ({subnet})", address)
+    if interface.ip not in subnet or interface.ip in (subnet[0], subnet[-1]):
+        _refuse(who, f"an address in network {network} ({subnet})", str(interface.ip))
+    return Attachment(network, interface)
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if isinstance(value, list):
+        return {name: text for name, _, text in (str(item).partition("=") for item in value)}
+    return {str(key): str(item) for key, item in (value or {}).items()}
+
+
+def _label(labels: dict[str, str], key: str, who: str) -> str:
+    if not labels.get(key):
+        raise ConfigError(f"{who}: expected the label {key}, got none")
+    return labels[key]
+
+
+def _dict(value: Any, who: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(who, "settings", value)
+    return value
+
+
+def _refuse(who: str, expected: str, got: Any) -> NoReturn:
+    raise ConfigError(f"{who}: expected {expected}, got {'none' if got is None else got}")
