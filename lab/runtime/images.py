@@ -3,6 +3,7 @@
 What an image is made from is a hash in its label lab.content. What is put into the images lies in images/, not here.
 """
 
+import contextlib
 import hashlib
 import sys
 import tarfile
@@ -49,18 +50,18 @@ def ensure_images(client: docker.DockerClient, progress: Progress) -> bool:
     root = machine.checkout()
     try:
         arch = str(client.version()["Arch"])
-        base, node, router = recipes(root, machine)
+        base, node, router = recipes(root, arch)
         stale = [recipe for recipe in (base, node, router) if _content_of(client, recipe.image) != recipe.content]
         if base in stale:
-            _build_base(client, root, base, machine, progress)
+            _build_base(client, root, base, arch, progress)
         if node in stale or router in stale:
-            site = _unpack_wheels(root, machine, progress)
+            site = _unpack_wheels(root, arch, progress)
             if node in stale:
                 _build_node(client, root, node, site, progress)
             if router in stale:
                 _build_router(client, root, router, site, progress)
     except (DockerException, requests.RequestException) as error:
-        raise RuntimeUnavailable(f"building the images failed: {machine.last_words(str(error))}") from error
+        raise RuntimeUnavailable(f"building the images failed: {_reason(error)}") from error
     return bool(stale)
 
 
@@ -68,7 +69,7 @@ def recipes(root: Path, arch: str) -> tuple[Recipe, Recipe, Recipe]:
     """What base, node and router should be made from now, for an engine on `arch` (amd64, arm64)."""
     images = root / "images"
     lock = images / "node" / "requirements.lock"
-    base = _digest([images / "base" / "Dockerfile", images / "base" / "packages.txt"], root, machine, rootfs.SUITE)
+    base = _digest([images / "base" / "Dockerfile", images / "base" / "packages.txt"], root, arch, rootfs.SUITE)
     node = _digest([images / "node" / "Dockerfile", lock, *sources(root, HOST_ROOMS)], root, base, PYTHON)
     router = _digest(
         [images / "router" / "Dockerfile", lock, *sources(root, HOST_ROOMS | JUDGED_ROOMS)],
@@ -127,21 +128,24 @@ def _build_base(client: docker.DockerClient, root: Path, recipe: Recipe, arch: s
         _pull(client, source)
         progress(f"{BASE}: building from {source}")
         context = [(path, path.name) for path in sorted((root / "images" / "base").iterdir())]
-        _build(client, recipe, context, progress, network=None)
+        _build(client, recipe, context, network=None)
+        return
     except (RuntimeUnavailable, DockerException, requests.RequestException) as error:
-        progress(f"{BASE}: no {source} to be had ({machine.last_words(str(error), 1)})")
-        progress(f"{BASE}: putting it together from Debian packages, about half a minute")
-        with tempfile.TemporaryFile() as archive:
-            rootfs.make(archive, root / "images" / "base" / "packages.txt", machine, progress)
-            archive.seek(0)
-            progress(f"{BASE}: handing it to Docker")
-            before = _id_of(client, BASE)
-            client.api.import_image_from_stream(
-                archive, repository=BASE, tag="latest", changes=[f"LABEL {LABEL}={recipe.content}"]
-            )
-            if _content_of(client, BASE) != recipe.content:
-                raise RuntimeUnavailable(f"Docker did not take the image {BASE}: see the daemon's log") from error
-            _forget(client, before, _id_of(client, BASE))
+        progress(f"{BASE}: no {source} to be had ({_reason(error)})")
+    progress(f"{BASE}: putting it together from Debian packages, about half a minute")
+    with tempfile.TemporaryFile() as archive:
+        rootfs.make(archive, root / "images" / "base" / "packages.txt", arch, progress)
+        archive.seek(0)
+        progress(f"{BASE}: handing it to Docker")
+        before = _id_of(client, BASE)
+        pieces = iter(lambda: archive.read(1 << 20), b"")  # the SDK announces chunks, and sends a plain file without
+        label = f"LABEL {LABEL}={recipe.content}"
+        client.api.import_image_from_stream(pieces, repository=BASE, tag="latest", changes=[label])
+    _replaced(client, recipe, before, "Docker did not take it; see the daemon's log")
+
+
+def _reason(error: Exception) -> str:
+    return machine.last_words(str(getattr(error, "explanation", None) or error), 1)
 
 
 def _debian_of(root: Path) -> str:
@@ -170,7 +174,7 @@ def _build_node(client: docker.DockerClient, root: Path, recipe: Recipe, site: P
     progress(f"{NODE}: building")
     context = [(root / "images" / "node" / "Dockerfile", "Dockerfile"), (site, "site")]
     context += [(path, str(path.relative_to(root))) for path in sources(root, HOST_ROOMS)]
-    _build(client, recipe, context, progress, network="none")
+    _build(client, recipe, context, network="none")
 
 
 def _build_router(client: docker.DockerClient, root: Path, recipe: Recipe, site: Path, progress: Progress) -> None:
@@ -178,7 +182,7 @@ def _build_router(client: docker.DockerClient, root: Path, recipe: Recipe, site:
     context = [(root / "images" / "router" / "Dockerfile", "Dockerfile")]
     context += [(site / name, f"site/{name}") for name in ROUTER_SITE]
     context += [(path, str(path.relative_to(root))) for path in sources(root, HOST_ROOMS | JUDGED_ROOMS)]
-    _build(client, recipe, context, progress, network="none")
+    _build(client, recipe, context, network="none")
 
 
 def platforms(arch: str) -> list[str]:
@@ -195,7 +199,7 @@ def platforms(arch: str) -> list[str]:
 def _unpack_wheels(root: Path, arch: str, progress: Progress) -> Path:
     """The folder `site` for the images: the locked wheels, fetched and unpacked on the host, once for each lock."""
     lock = root / "images" / "node" / "requirements.lock"
-    site = root / ".cache" / f"site-{_digest([lock], root, PYTHON, machine)[:16]}"
+    site = root / ".cache" / f"site-{_digest([lock], root, PYTHON, arch)[:16]}"
     if site.is_dir():
         return site
     progress(f"fetching the Python packages of {lock.relative_to(root)}")
@@ -220,11 +224,7 @@ def _unpack_wheels(root: Path, arch: str, progress: Progress) -> Path:
 
 
 def _build(
-    client: docker.DockerClient,
-    recipe: Recipe,
-    context: Iterable[tuple[Path, str]],
-    progress: Progress,
-    network: str | None,
+    client: docker.DockerClient, recipe: Recipe, context: Iterable[tuple[Path, str]], network: str | None
 ) -> None:
     """Build an image from (path on the host, path in the context) pairs; network "none" lets nothing be fetched."""
     before = _id_of(client, recipe.image)
@@ -241,10 +241,8 @@ def _build(
             forcerm=True,
             decode=True,
         )
-        heard = list(_words(said))
-    if _content_of(client, recipe.image) != recipe.content:
-        raise RuntimeUnavailable(f"building {recipe.image} failed: {machine.last_words(''.join(heard))}")
-    _forget(client, before, _id_of(client, recipe.image))
+        heard = "".join(_words(said))
+    _replaced(client, recipe, before, machine.last_words(heard))
 
 
 def _pack(context: Iterable[tuple[Path, str]], archive: IO[bytes]) -> None:
@@ -271,10 +269,10 @@ def _words(said: Iterable[dict[str, object]]) -> Iterator[str]:
             yield str(message["stream"])
 
 
-def _forget(client: docker.DockerClient, before: str | None, now: str | None) -> None:
-    """Take away the image that a new one replaced, unless a container still runs from it."""
-    if before and before != now:
-        try:
+def _replaced(client: docker.DockerClient, recipe: Recipe, before: str | None, words: str) -> None:
+    """Make sure that the new image is there, and take away the one it replaced unless a container still runs from it."""
+    if _content_of(client, recipe.image) != recipe.content:
+        raise RuntimeUnavailable(f"building {recipe.image} failed: {words}")
+    if before and before != _id_of(client, recipe.image):
+        with contextlib.suppress(APIError):
             client.api.remove_image(before)
-        except APIError:
-            return

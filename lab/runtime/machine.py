@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -79,7 +78,7 @@ def run(
 ) -> str:
     """Run a program to its end and return what it said (standard error alone where stdout goes to a file).
 
-    Raises RuntimeUnavailable, "WHAT failed: its last words", where it cannot start, fails, or outlasts timeout_s seconds.
+    Raises RuntimeUnavailable, "WHAT failed: its last words", if it cannot start, fails, or outlasts timeout_s.
     """
     said: list[str] = []
 
@@ -142,9 +141,9 @@ def install(packages: Iterable[str], progress: Progress, why: str) -> None:
     progress(f"{why}: installing {' '.join(names)} (LAB_NO_INSTALL=1 refuses this)")
     # A fresh machine often holds no package lists, or old ones that name versions long gone.
     run([*root, "apt-get", "-q", "update"], "apt-get update", timeout_s=APT_PATIENCE_S)
+    quietly = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
     run(
-        [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "install", "-y", "--no-install-recommends"]
-        + names,
+        [*quietly, "install", "--no-install-recommends", *names],
         f"installing {' '.join(names)}",
         timeout_s=APT_PATIENCE_S,
     )

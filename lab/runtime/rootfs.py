@@ -37,7 +37,7 @@ def make(archive: IO[bytes], packages: Path, arch: str, progress: Progress) -> N
         archive.truncate()
         try:
             machine.run(
-                [*root, *command(listed(packages.read_text()), machine, mirror, carried_settings())],
+                [*root, *command(listed(packages.read_text()), arch, mirror, carried_settings())],
                 "putting lab/base together with mmdebstrap",
                 timeout_s=PATIENCE_S,
                 stdout=archive,
