@@ -22,7 +22,7 @@ _LISTED = ("ports", "expose")  # ... and appends these
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's own rule, which PyYAML does not keep: a key stands once in a mapping. A node written twice is two nodes."""
+    """Keeps a rule of YAML that PyYAML does not: a key stands once in a mapping. A node written twice is two nodes."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
