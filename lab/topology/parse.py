@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lab.errors import ConfigError
+from lab.internet import Route, routes
 from lab.topology import compose
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
-from lab.topology.routes import Route, routes
 from lab.topology.validate import Declared, validate
 
 _KINDS: dict[str, NetworkKind] = {"internet": "internet", "site": "site"}

@@ -9,12 +9,9 @@ from ipaddress import IPv4Network
 from itertools import combinations
 
 from lab.errors import ConfigError
+from lab.internet import PRIVATE, Route
 from lab.nat import firewall, profile
 from lab.topology.model import Network, Node, Role, Topology
-from lab.topology.routes import Route
-
-# RFC 1918 and RFC 6598; what ipaddress calls private has the documentation prefixes as well, the lab's public ones.
-PRIVATE = tuple(IPv4Network(prefix) for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
-"""The notation of `LAB_ROUTES`: public prefixes that core sends to a site's router.
+"""The addressing rules that a topology is checked by and that start-up acts on.
 
-Belongs here: text to data, for the parser and for core's own start-up. Never: kernels.
+Pure. Belongs here: prefixes and the notation of routes. Never: files, kernels.
 """
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from lab.errors import ConfigError
+
+# RFC 1918 and RFC 6598: nobody on the internet routes these. (What ipaddress calls private has the documentation
+# prefixes as well, and those are the lab's public addresses.)
+PRIVATE = tuple(IPv4Network(prefix) for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
 
 
 @dataclass(frozen=True)

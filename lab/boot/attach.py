@@ -1,0 +1,78 @@
+"""The kernel's side of attaching: read the addresses, set the routes, refuse redirects.
+
+Belongs here: netlink. Never: which routes (wiring.py).
+"""
+
+import socket
+import struct
+from collections.abc import Mapping
+from ipaddress import IPv4Interface
+
+from pyroute2 import IPRoute
+
+from lab.boot.wiring import EVERYWHERE, Interface, Wiring, wiring
+from lab.errors import RuntimeUnavailable
+
+_LINK_SCOPE = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
+# linux/ip.h: settings of an interface that /proc/sys would have, were it not read-only in here.
+_ACCEPT_REDIRECTS, _SEND_REDIRECTS, _REVERSE_PATH_FILTER = 4, 6, 8
+
+
+def attach(role: str, environ: Mapping[str, str]) -> Wiring:
+    """Give this network namespace the routes of its role; returns what was found and done.
+
+    Raises ConfigError when the interfaces are not the role's, RuntimeUnavailable when the kernel refuses.
+    """
+    with IPRoute() as kernel:
+        found = [
+            Interface(
+                message["index"],
+                message.get("label"),
+                IPv4Interface(f"{message.get('local')}/{message['prefixlen']}"),
+            )
+            for message in kernel.get_addr(family=socket.AF_INET)
+            if message.get("label") != "lo"
+        ]
+        plan = wiring(role, found, environ)
+        _set_routes(kernel, plan)
+    for interface in found:
+        _set_link(interface.index, {_ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0, _REVERSE_PATH_FILTER: 1})
+    return plan
+
+
+def _set_routes(kernel: IPRoute, plan: Wiring) -> None:
+    existing = {
+        f"{message.get('dst') or '0.0.0.0'}/{message['dst_len']}"
+        for message in kernel.get_routes(family=socket.AF_INET, table=254)
+    }
+    for prefix in plan.remove:
+        if str(prefix) in existing:
+            kernel.route("del", dst=str(prefix))
+    for route in plan.routes:
+        dst = "default" if route.prefix == EVERYWHERE else str(route.prefix)
+        if route.via is not None:
+            kernel.route("replace", dst=dst, gateway=str(route.via))
+        elif route.interface is not None:
+            kernel.route("replace", dst=dst, oif=route.interface, scope=_LINK_SCOPE)
+        else:
+            kernel.route("replace", dst=dst, type="blackhole")
+
+
+def _set_link(index: int, settings: Mapping[int, int]) -> None:
+    """IPv4 settings of one interface (RTM_SETLINK with IFLA_INET_CONF, which pyroute2 only reads).
+
+    An interface copies them from `default` when it is made, which is before Compose's `sysctls` are written.
+    """
+    values = b"".join(_attribute(key, struct.pack("=I", value)) for key, value in settings.items())
+    nested = _attribute(26, _attribute(socket.AF_INET, _attribute(1, values)))  # IFLA_AF_SPEC, AF_INET, IFLA_INET_CONF
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + nested
+    message = struct.pack("=IHHII", 16 + len(body), 19, 0x5, 1, 0) + body  # RTM_SETLINK; REQUEST | ACK
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.send(message)
+        error = struct.unpack_from("=i", kernel.recv(4096), 16)[0]
+    if error:
+        raise RuntimeUnavailable(f"the kernel refuses the settings of interface {index} (error {-error})")
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)

@@ -1,0 +1,104 @@
+"""What core and the routers are after start-up: rules in the kernel, a first process, a control socket.
+
+Belongs here: loading rules and answering orders. Never: what the rules are (lab.nat).
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lab import nat
+from lab.boot.wiring import Wiring
+from lab.errors import ConfigError, RuntimeUnavailable
+
+SOCKET = Path("/run/lab/control.sock")
+_LABELS = ("lab.site", "lab.profile", "lab.firewall")
+
+
+def run(role: str, wiring: Wiring, environ: Mapping[str, str], ready: Callable[[], None]) -> None:
+    """Load a router's rules, say ready, serve orders until SIGTERM."""
+    state = {"state": "ready"}
+    if role == "router":
+        site, profile, firewall = (_told(environ, label) for label in _LABELS)
+        load(_rules(profile, firewall, wiring))
+        state |= {"site": site, "profile": profile, "firewall": firewall}
+    SOCKET.parent.mkdir(exist_ok=True)
+    SOCKET.unlink(missing_ok=True)
+    asyncio.run(_serve(state, ready))
+
+
+def load(rules: nat.RuleSet) -> None:
+    """Put a rule set in the kernel in place of the former one. Raises RuntimeUnavailable with the tool's words."""
+    _feed(["nft", "-f", "-"], rules.nftables)
+    _feed(["iptables-restore"], rules.iptables)
+
+
+def _told(environ: Mapping[str, str], label: str) -> str:
+    if label not in environ:
+        raise ConfigError(f"expected {label} in the environment, got none")
+    return environ[label]
+
+
+def _rules(profile: str, firewall: str, wiring: Wiring) -> nat.RuleSet:
+    wan, lan = wiring.wan, wiring.lan
+    assert lan is not None, "a router's wiring has a LAN side"
+    sides = nat.Wiring(wan=wan.name, lan=lan.name, wan_address=wan.address, lan_address=lan.address)
+    return nat.render(nat.profile(profile), nat.firewall(firewall), sides)
+
+
+def _feed(command: list[str], text: str) -> None:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = " ".join(done.stderr.split()) or f"exit {done.returncode}"
+        raise RuntimeUnavailable(f"{command[0]} refuses the rules: {words}")
+
+
+async def _serve(state: dict[str, Any], ready: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGCHLD, _reap)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async for line in reader:
+                writer.write(json.dumps(_answer(line, state)).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):  # gone, or a line without end
+            pass
+        finally:
+            writer.close()
+
+    await asyncio.start_unix_server(talk, SOCKET)
+    ready()
+    await stop.wait()
+
+
+def _answer(line: bytes, state: dict[str, Any]) -> dict[str, Any]:
+    try:
+        order = json.loads(line)
+    except ValueError:
+        return {"ok": False, "error": "expected one JSON object a line"}
+    if not isinstance(order, dict):
+        return {"ok": False, "error": "expected one JSON object a line"}
+    reference = {"id": order["id"]} if "id" in order else {}
+    if order.get("order") != "status":
+        return {**reference, "ok": False, "error": f"unknown order {order.get('order')!r}; known: status"}
+    return {**reference, "ok": True, **state}
+
+
+def _reap() -> None:
+    """The first process of a container inherits what a broken `docker exec` leaves behind."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
