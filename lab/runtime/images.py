@@ -270,7 +270,7 @@ def _words(said: Iterable[dict[str, object]]) -> Iterator[str]:
 
 
 def _replaced(client: docker.DockerClient, recipe: Recipe, before: str | None, words: str) -> None:
-    """Make sure that the new image is there, and take away the one it replaced unless a container still runs from it."""
+    """Check that the new image is there, and take away the one it replaced unless a container runs from it."""
     if _content_of(client, recipe.image) != recipe.content:
         raise RuntimeUnavailable(f"building {recipe.image} failed: {words}")
     if before and before != _id_of(client, recipe.image):

@@ -129,18 +129,28 @@ def _listen(process: subprocess.Popen[bytes], hear: Progress, timeout_s: float, 
         alarm.cancel()
 
 
+def refresh_packages(progress: Progress) -> None:
+    """Fetch apt's package lists: a fresh machine often holds none, or old ones that name versions long gone."""
+    progress("fetching the package lists (apt-get update)")
+    run([*(as_root() or []), "apt-get", "-q", "update"], "apt-get update", timeout_s=APT_PATIENCE_S)
+
+
+def package_known(name: str) -> bool:
+    """True where apt has a version of the package to install."""
+    asked = subprocess.run(["apt-cache", "policy", name], capture_output=True, text=True, check=False)
+    return any("Candidate:" in line and "(none)" not in line for line in asked.stdout.splitlines())
+
+
 def install(packages: Iterable[str], progress: Progress, why: str) -> None:
-    """Install packages of the distribution, saying so. The caller has asked may_install() before.
+    """Install packages of the distribution, saying so. The caller has asked may_install() and refreshed the lists.
 
     Raises RuntimeUnavailable with what to do by hand where this is not root, or with apt's last words.
     """
     names = list(packages)
     root = as_root()
-    if root is None or not find("apt-get"):
+    if root is None:
         raise RuntimeUnavailable(f"{why}: install {' '.join(names)} and run the command again")
     progress(f"{why}: installing {' '.join(names)} (LAB_NO_INSTALL=1 refuses this)")
-    # A fresh machine often holds no package lists, or old ones that name versions long gone.
-    run([*root, "apt-get", "-q", "update"], "apt-get update", timeout_s=APT_PATIENCE_S)
     quietly = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
     run(
         [*quietly, "install", "--no-install-recommends", *names],

@@ -111,6 +111,7 @@ def _ensure_tools(progress: Progress) -> None:
         raise RuntimeUnavailable(f"{why}: let Docker reach its registry, or start the lab on Debian or Ubuntu")
     if not machine.may_install() or machine.as_root() is None:
         raise RuntimeUnavailable(f"{why}: apt-get install {' '.join(TOOLS)} uidmap, then run the command again")
+    machine.refresh_packages(progress)
     machine.install(TOOLS, progress, "mmdebstrap is needed to make lab/base without a registry")
 
 
