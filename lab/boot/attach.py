@@ -6,14 +6,14 @@ Belongs here: netlink. Never: which routes (wiring.py).
 import socket
 import struct
 from collections.abc import Mapping
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 
 from pyroute2 import IPRoute
 
 from lab.boot.wiring import EVERYWHERE, Interface, Wiring, wiring
 from lab.errors import RuntimeUnavailable
 
-_LINK_SCOPE = 253  # RT_SCOPE_LINK, linux/rtnetlink.h
+_LINK_SCOPE, _MAIN_TABLE = 253, 254  # RT_SCOPE_LINK, RT_TABLE_MAIN of linux/rtnetlink.h
 # linux/ip.h: settings of an interface that /proc/sys would have, were it not read-only in here.
 _ACCEPT_REDIRECTS, _SEND_REDIRECTS, _REVERSE_PATH_FILTER = 4, 6, 8
 
@@ -41,13 +41,11 @@ def attach(role: str, environ: Mapping[str, str]) -> Wiring:
 
 
 def _set_routes(kernel: IPRoute, plan: Wiring) -> None:
-    existing = {
-        f"{message.get('dst') or '0.0.0.0'}/{message['dst_len']}"
-        for message in kernel.get_routes(family=socket.AF_INET, table=254)
-    }
-    for prefix in plan.remove:
-        if str(prefix) in existing:
-            kernel.route("del", dst=str(prefix))
+    for message in kernel.get_routes(family=socket.AF_INET, table=_MAIN_TABLE):
+        prefix = IPv4Network(f"{message.get('dst') or '0.0.0.0'}/{message['dst_len']}")
+        if prefix in plan.remove:
+            where = {key: message[key] for key in ("proto", "scope")}
+            kernel.route("del", dst=str(prefix), oif=message.get("oif"), **where)
     for route in plan.routes:
         dst = "default" if route.prefix == EVERYWHERE else str(route.prefix)
         if route.via is not None:

@@ -54,7 +54,7 @@ def _rules(profile: str, firewall: str, wiring: Wiring) -> nat.RuleSet:
 def _feed(command: list[str], text: str) -> None:
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        words = " ".join(done.stderr.split()) or f"exit {done.returncode}"
+        words = next(iter(done.stderr.splitlines()), f"exit {done.returncode}")
         raise RuntimeUnavailable(f"{command[0]} refuses the rules: {words}")
 
 

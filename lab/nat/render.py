@@ -124,14 +124,14 @@ def _timers(translation: Translation | None) -> str:
     one_way, two_way = translation.udp_timeout_one_way, translation.udp_timeout
     return replace + (
         "table ip timers {\n"
-        "  ct timeout udp {\n"
+        "  ct timeout udp-timers {\n"
         "    protocol udp\n"
         "    l3proto ip\n"
         f"    policy = {{ unreplied : {one_way}, replied : {two_way} }}\n"
         "  }\n"
         "  chain forward {\n"
         "    type filter hook forward priority filter\n"
-        '    meta l4proto udp ct timeout set "udp"\n'
+        '    meta l4proto udp ct timeout set "udp-timers"\n'
         "  }\n"
         "}\n"
     )
