@@ -53,6 +53,11 @@ def is_stun(data: bytes) -> bool:
     return len(data) >= HEADER_SIZE and data[0] < 0x40 and data[4:8] == _COOKIE_BYTES
 
 
+def peek_method(data: bytes) -> int:
+    """The method of bytes that are STUN, without parsing the rest; what it says of other bytes means nothing."""
+    return _method_and_kind(data[0] << 8 | data[1])[0]
+
+
 @dataclass(frozen=True, slots=True)
 class StunMessage:
     """One STUN message; an attribute that is None, False or empty tuple is absent.

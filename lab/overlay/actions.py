@@ -1,0 +1,187 @@
+"""What a state machine asks of its shell, and how the shell's inputs find the part that they are for.
+
+A machine never performs I/O: it appends actions here, and the shell drains them after each input. Nothing in this file
+decides anything about calls.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lab.wire.addresses import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a TCP connection, inside TLS where `secure`; report it with link_up or link_down."""
+
+    link: int
+    address: Address
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Send bytes on a link."""
+
+    link: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Flush and close a link; no link_down follows."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUdp:
+    """Open a UDP socket on any free port; report it with udp_up."""
+
+    socket: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUdp:
+    """Close a UDP socket."""
+
+    socket: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendTo:
+    """Send one datagram."""
+
+    socket: int
+    address: Address
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of what a machine tells the program around it; the subclasses stand beside the machine that emits them."""
+
+
+Action = Connect | Write | Close | OpenUdp | CloseUdp | SendTo | Event
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """A link that is up: its two ends, and the Ed25519 key of the peer's certificate where it is inside TLS."""
+
+    local: Address
+    peer: Address
+    peer_key: bytes | None = None
+
+
+class LinkOwner(Protocol):
+    """A part of a machine that owns TCP links."""
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None: ...
+    def link_data(self, link: int, data: bytes, now: float) -> None: ...
+    def link_down(self, link: int, reason: str, now: float) -> None: ...
+
+
+class SocketOwner(Protocol):
+    """A part of a machine that owns UDP sockets."""
+
+    def udp_up(self, socket: int, local: Address, now: float) -> None: ...
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None: ...
+
+
+@dataclass
+class Actions:
+    """The one outbox of a machine, shared by its parts; also knows which part owns which link and socket."""
+
+    pending: list[Action] = field(default_factory=list)
+    links: dict[int, LinkOwner] = field(default_factory=dict)
+    sockets: dict[int, SocketOwner] = field(default_factory=dict)
+    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def take(self) -> list[Action]:
+        """What has been asked since the last call, in order."""
+        taken, self.pending = self.pending, []
+        return taken
+
+    def connect(self, owner: LinkOwner, address: Address, secure: bool) -> int:
+        link = next(self.numbers)
+        self.links[link] = owner
+        self.pending.append(Connect(link, address, secure))
+        return link
+
+    def write(self, link: int, data: bytes) -> None:
+        if link in self.links:
+            self.pending.append(Write(link, data))
+
+    def close(self, link: int) -> None:
+        if self.links.pop(link, None) is not None:
+            self.pending.append(Close(link))
+
+    def open_udp(self, owner: SocketOwner) -> int:
+        socket = next(self.numbers)
+        self.sockets[socket] = owner
+        self.pending.append(OpenUdp(socket))
+        return socket
+
+    def close_udp(self, socket: int) -> None:
+        if self.sockets.pop(socket, None) is not None:
+            self.pending.append(CloseUdp(socket))
+
+    def send_to(self, socket: int, address: Address, data: bytes) -> None:
+        if socket in self.sockets:
+            self.pending.append(SendTo(socket, address, data))
+
+    def emit(self, event: Event) -> None:
+        self.pending.append(event)
+
+
+class Machine:
+    """Base of the four programs' machines: dispatches inputs to the owners of links and sockets.
+
+    Times are monotonic seconds. A subclass adds `poll(now)` for what is due and `deadline()` for when it wants that.
+    """
+
+    def __init__(self) -> None:
+        self.actions = Actions()
+
+    def start(self, now: float) -> None:
+        """Called once, before any other input."""
+        raise NotImplementedError
+
+    def poll(self, now: float) -> None:
+        """Does what is due."""
+        raise NotImplementedError
+
+    def deadline(self) -> float | None:
+        """When poll wants to be called next, or None."""
+        raise NotImplementedError
+
+    def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
+        """A peer connected to one of the shell's listeners, called by its name; returns the new link's number."""
+        raise NotImplementedError
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        if (owner := self.actions.links.get(link)) is not None:
+            owner.link_up(link, info, now)
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        if (owner := self.actions.links.get(link)) is not None:
+            owner.link_data(link, data, now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        if (owner := self.actions.links.pop(link, None)) is not None:
+            owner.link_down(link, reason, now)
+
+    def udp_up(self, socket: int, local: Address, now: float) -> None:
+        if (owner := self.actions.sockets.get(socket)) is not None:
+            owner.udp_up(socket, local, now)
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        if (owner := self.actions.sockets.get(socket)) is not None:
+            owner.datagram(socket, data, source, now)
+
+
+def earliest(*times: float | None) -> float | None:
+    """The first of several deadlines, any of which may be absent."""
+    return min((time for time in times if time is not None), default=None)

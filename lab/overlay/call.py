@@ -1,0 +1,400 @@
+"""One call, from one side: invite, ring, answer, talk, hang up; who the peer is, which keys, which path.
+
+The transitions stand in one table. Signalling goes out through `Phone.post`; voice comes and goes as opaque packets.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, Event, earliest
+from lab.overlay.checklist import Checklist, Reports, Verdict
+from lab.overlay.identity import CallKeys, Identity, check_credential, derive_keys, open_envelope
+from lab.overlay.leg import RelayLeg
+from lab.overlay.paths import PathName
+from lab.overlay.reflexive import MediaSocket
+from lab.wire.addresses import Address
+from lab.wire.messages import (
+    Answer,
+    Bye,
+    CallMessage,
+    Candidate,
+    Envelope,
+    Invite,
+    RelayOffer,
+    Ringing,
+    Trickle,
+    decode_envelope,
+    encode,
+)
+
+INVITE_LIMIT = 5.0
+"""Seconds for the callee to ring."""
+RINGING_LIMIT = 60.0
+"""Seconds for the callee to answer."""
+FIRST_PATH_LIMIT = 15.0
+"""Seconds after the answer for a first path to work."""
+LOST_PATH_LIMIT = 30.0
+"""Seconds without any path after which a call is over (RFC 7675, 5.1: consent expires after 30 s)."""
+LINGER = 0.4
+"""Seconds for which a call that was hung up still takes in what is in flight."""
+MOST_LEGS = 2
+"""Relay sessions that one call keeps."""
+IN_BAND = b"\x58"
+"""First byte of an envelope that travels on the media path; of the range that RFC 7983, 7 leaves unassigned."""
+
+
+class State(StrEnum):
+    INVITING = "inviting"
+    RINGING = "ringing"
+    TALKING = "talking"
+    CLOSING = "closing"
+    ENDED = "ended"
+
+
+TRANSITIONS: dict[tuple[State, type], State] = {
+    (State.INVITING, Ringing): State.RINGING,
+    (State.RINGING, Answer): State.TALKING,
+    (State.INVITING, Trickle): State.INVITING,
+    (State.RINGING, Trickle): State.RINGING,
+    (State.TALKING, Trickle): State.TALKING,
+    (State.INVITING, Bye): State.CLOSING,
+    (State.RINGING, Bye): State.CLOSING,
+    (State.TALKING, Bye): State.CLOSING,
+}
+"""What the peer may say, and when; anything else is a protocol error and changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rings(Event):
+    """At the callee: `peer` is calling. At the caller: the callee rings."""
+
+    call: str
+    peer: str
+    incoming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """Voice may flow: `send` and `receive` are SRTP master keys and salts, 30 bytes each."""
+
+    call: str
+    send: bytes
+    receive: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Event):
+    """The path that this side sends its voice on has changed; None: there is none at the moment."""
+
+    call: str
+    path: PathName | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Event):
+    """A path was found to work, or was given up."""
+
+    call: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Event):
+    """A packet of the peer's voice, protected."""
+
+    call: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closing(Event):
+    """Hung up, by either side: send no more voice, take in what is still in flight."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Event):
+    """The call is over. `error` is None when somebody hung up after talking, else a sentence; nothing follows."""
+
+    call: str
+    error: str | None
+    connected: bool
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a call needs of its client; `post` sends an envelope through the hub, now or as soon as there is
+    one, and says whether it is an invite that wants relays."""
+
+    actions: Actions
+    identity: Identity
+    authority: bytes
+    rng: random.Random
+    wall_offset: float
+    own_hosts: tuple[str, ...]
+    tcp_ports: tuple[int, ...]
+    narrow: bool
+    post: Callable[[Envelope, bool], None]
+
+
+class Call:
+    """One side of one call; made by the client when somebody dials, or when an invite arrives."""
+
+    def __init__(self, id: str, peer: str, caller: bool, around: Surroundings, media: MediaSocket, now: float) -> None:
+        self.id, self.peer, self.caller, self.around, self.media = id, peer, caller, around, media
+        self.state = State.INVITING if caller else State.RINGING
+        self.ephemeral = X25519PrivateKey.generate()
+        self.keys: CallKeys | None = None
+        self.peer_key = b""
+        self.invite_body = b""
+        self.sequence = 0
+        self.heard_sequence = -1
+        self.error: str | None = None
+        self.talked = False
+        self.legs: list[RelayLeg] = []
+        self.path: PathName | None = None
+        self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
+        self.pathless_since = now
+        reports = Reports(self._data, self._note_path, self._verdict)
+        self.checklist = Checklist(
+            around.actions, id, caller, media, around.own_hosts, around.rng, reports, around.narrow
+        )
+        self.told: set[Candidate] = set()
+        media.deliver, media.learnt = self._datagram, self._learnt
+
+    # -- the caller's and the callee's first words ---------------------------------------------------------------
+
+    def invite(self, now: float) -> None:
+        """The caller's first word; relay offers come back from the hub by themselves."""
+        credential = self.around.identity.credential
+        assert credential is not None
+        wall = now + self.around.wall_offset
+        message = Invite(self._next(), wall, credential, self._public(), self._candidates())
+        self.invite_body = encode(message)
+        self._post(message)
+
+    def ring(self, envelope: Envelope, invite: Invite, offers: Sequence[RelayOffer], now: float) -> None:
+        """The callee's first word, to an invite whose signature has been checked."""
+        self.peer_key, self.invite_body, self.heard_sequence = invite.credential.key, envelope.body, invite.sequence
+        self.keys = derive_keys(self.ephemeral, invite.ephemeral, self.id, envelope.body, self._public())
+        credential = self.around.identity.credential
+        assert credential is not None
+        digest = hashlib.sha256(envelope.body).digest()
+        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest))
+        self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
+        self.offered(offers, now)
+        self.checklist.add_remote(invite.candidates, now)
+        self.checklist.unlock(self.keys.check, now)
+
+    def answer(self, now: float) -> None:
+        """The callee picks up."""
+        if self.state is State.RINGING and not self.caller:
+            self._post(Answer(self._next()))
+            self._talk(now)
+
+    def hang_up(self, now: float, reason: str = "hung up") -> None:
+        """Either side ends the call; what is in flight is still taken in for LINGER seconds."""
+        if self.state in (State.CLOSING, State.ENDED):
+            return
+        envelope = self._post(Bye(self._next(), reason))
+        self.send(IN_BAND + encode(envelope))
+        self._close(None if self.talked else reason, now)
+
+    def fail(self, reason: str, now: float) -> None:
+        """The call cannot go on: tells the peer and ends with an error."""
+        if self.state not in (State.CLOSING, State.ENDED):
+            self.hang_up(now, reason)
+            self.error = reason
+
+    def undeliverable(self, reason: str, now: float) -> None:
+        """The hub knows nobody to bring the invite to."""
+        if self.state is State.INVITING:
+            self.error = reason
+            self._end()
+
+    def send(self, data: bytes) -> bool:
+        """A protected voice packet, on the path in use; False if there is none."""
+        path = self.checklist.selected
+        if path is None or not path.carrier.ready:
+            return False
+        path.carrier.send(data)
+        return True
+
+    @property
+    def rtt(self) -> float | None:
+        """Smoothed round trip of the path in use, seconds."""
+        path = self.checklist.selected
+        return path.rtt if path else None
+
+    # -- what arrives --------------------------------------------------------------------------------------------
+
+    def offered(self, offers: Sequence[RelayOffer], now: float) -> None:
+        """Relay sessions that the hub offers for this call."""
+        for offer in offers[: MOST_LEGS - len(self.legs)]:
+            leg = RelayLeg(
+                self.around.actions, offer, self.media, self.around.rng, self.checklist.from_relay, self.around.narrow
+            )
+            self.legs.append(leg)
+            leg.start(now)
+            self.checklist.add_leg(leg, now)
+
+    def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
+        """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
+        if isinstance(message, Ringing) and self.caller and self.state is State.INVITING:
+            self._meet(message, now)
+        if not self.peer_key:
+            raise ProtocolError(f"{envelope.sender} sent {type(message).__name__} before its key is known")
+        open_envelope(envelope, self.peer_key)
+        if message.sequence <= self.heard_sequence:
+            return  # a copy: the same word may come over the hub and over the media path
+        following = TRANSITIONS.get((self.state, type(message)))
+        if following is None or (isinstance(message, Answer) and not self.caller):
+            raise ProtocolError(f"{envelope.sender} sent {type(message).__name__} while the call is {self.state}")
+        self.heard_sequence = message.sequence
+        if isinstance(message, Ringing):
+            self._rings(message, following, now)
+        elif isinstance(message, Trickle):
+            self.checklist.add_remote(message.candidates, now)
+        elif isinstance(message, Answer):
+            self._talk(now)
+        elif isinstance(message, Bye):
+            self._close(None if self.talked else f"{self.peer} ended the call: {message.reason}", now)
+
+    def _meet(self, message: Ringing, now: float) -> None:
+        check_credential(message.credential, self.around.authority, now + self.around.wall_offset)
+        if message.credential.name != self.peer:
+            raise ProtocolError(f"{message.credential.name} rings in place of {self.peer}")
+        if message.invite != hashlib.sha256(self.invite_body).digest():
+            raise ProtocolError(f"{self.peer} rings for another invite than the one that was sent")
+        self.peer_key = message.credential.key
+
+    def _rings(self, message: Ringing, following: State, now: float) -> None:
+        self.keys = derive_keys(self.ephemeral, message.ephemeral, self.id, self.invite_body, message.ephemeral)
+        self.state, self.limit = following, now + RINGING_LIMIT
+        self.around.actions.emit(Rings(self.id, self.peer, incoming=False))
+        self.checklist.add_remote(message.candidates, now)
+        self.checklist.unlock(self.keys.check, now)
+
+    def _datagram(self, data: bytes, source: Address, now: float) -> None:
+        for leg in self.legs:
+            if source == leg.udp_address:
+                leg.datagram(data, now)
+                return
+        self.checklist.datagram(data, source, now)
+
+    def _data(self, data: bytes, now: float) -> None:
+        """What the peer sent that is no check: voice, or an envelope in band."""
+        if data[:1] != IN_BAND:
+            self.around.actions.emit(Heard(self.id, data))
+            return
+        envelope = decode_envelope(data[1:])
+        if envelope.call == self.id and envelope.sender == self.peer and self.peer_key:
+            self.envelope(envelope, open_envelope(envelope, self.peer_key), now)
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        legs = (leg.deadline() for leg in self.legs)
+        return earliest(self.limit, self.checklist.deadline(), self.media.deadline(), *legs)
+
+    def poll(self, now: float) -> None:
+        if self.state is State.ENDED:
+            return
+        self.media.poll(now)
+        for leg in self.legs:
+            leg.poll(now)
+        self.checklist.poll(now)
+        self._note_path(now)
+        if self.limit is not None and now >= self.limit:
+            self._expired(now)
+
+    def _expired(self, now: float) -> None:
+        if self.state is State.CLOSING:
+            self._end()
+        elif self.state is State.INVITING:
+            self.fail(f"{self.peer} did not ring within {INVITE_LIMIT:.0f} s", now)
+        elif self.state is State.RINGING:
+            self.fail(f"{self.peer if self.caller else 'this side'} did not answer in {RINGING_LIMIT:.0f} s", now)
+        elif self.path is None:
+            waited = now - self.pathless_since
+            self.fail(f"no path to {self.peer} works, neither between the two nor by a relay, for {waited:.0f} s", now)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _talk(self, now: float) -> None:
+        assert self.keys is not None
+        self.state, self.talked, self.pathless_since = State.TALKING, True, now
+        self.limit = None if self.path else now + FIRST_PATH_LIMIT
+        send, receive = (self.keys.caller, self.keys.callee) if self.caller else (self.keys.callee, self.keys.caller)
+        self.around.actions.emit(Answered(self.id, send, receive))
+        if self.path is not None:
+            self.around.actions.emit(Moved(self.id, self.path))
+
+    def _note_path(self, now: float) -> None:
+        """Tells when the path in use, or what it is, has changed."""
+        selected = self.checklist.selected
+        name = selected.name if selected else None
+        if name == self.path:
+            return
+        self.path = name
+        if self.state is not State.TALKING:
+            return
+        self.around.actions.emit(Moved(self.id, name))
+        self.pathless_since = now
+        self.limit = None if name else now + LOST_PATH_LIMIT
+
+    def _verdict(self, verdict: Verdict, now: float) -> None:
+        self.around.actions.emit(Checked(self.id, verdict))
+        self._note_path(now)
+
+    def _candidates(self) -> tuple[Candidate, ...]:
+        """Host and server-reflexive for UDP, host for TCP (passive), each told once."""
+        found: list[Candidate] = []
+        port = self.media.local[1] if self.media.local else 0
+        for host in self.around.own_hosts:
+            if port:
+                found.append(Candidate("host", "udp", (host, port)))
+            found += [Candidate("host", "tcp", (host, tcp_port)) for tcp_port in self.around.tcp_ports]
+        found += [Candidate("server-reflexive", "udp", address) for address in self.media.reflexive]
+        fresh = tuple(candidate for candidate in found if candidate not in self.told)
+        self.told.update(fresh)
+        return fresh
+
+    def _learnt(self, now: float) -> None:
+        """A server-reflexive address became known after the first words."""
+        if self.told and self.state in (State.INVITING, State.RINGING, State.TALKING):
+            fresh = self._candidates()
+            if fresh:
+                self._post(Trickle(self._next(), fresh))
+
+    def _close(self, error: str | None, now: float) -> None:
+        self.state, self.limit = State.CLOSING, now + (LINGER if self.talked else 0.0)
+        self.error = error
+        self.around.actions.emit(Closing(self.id))
+
+    def _end(self) -> None:
+        self.state, self.limit = State.ENDED, None
+        self.checklist.close()
+        for leg in self.legs:
+            leg.stop()
+        self.media.close()
+        self.around.actions.emit(Ended(self.id, self.error, self.talked))
+
+    def _post(self, message: CallMessage) -> Envelope:
+        envelope = self.around.identity.seal(self.peer, self.id, message)
+        self.around.post(envelope, isinstance(message, Invite))
+        return envelope
+
+    def _next(self) -> int:
+        self.sequence += 1
+        return self.sequence
+
+    def _public(self) -> bytes:
+        return self.ephemeral.public_key().public_bytes_raw()

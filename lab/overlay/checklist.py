@@ -1,0 +1,436 @@
+"""The checklist of one call (RFC 8445): which paths are tried, in what order, which work, and which one is used.
+
+Every way to the peer is a Path: a UDP pair, a TCP connection, a relay session. All are proven by the same connectivity
+check from end to end, kept fresh in the same way (RFC 7675), ranked by one table and nominated by the caller.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.leg import MEDIA_FRAME_LIMIT, RelayLeg
+from lab.overlay.paths import Carrier, Kind, PathName, TcpCarrier, Transport, UdpCarrier, is_local, usable
+from lab.overlay.reflexive import MediaSocket
+from lab.wire.addresses import Address
+from lab.wire.framing import LengthPrefixed
+from lab.wire.messages import Candidate
+from lab.wire.stun import Kind as StunKind
+from lab.wire.stun import Method, StunMessage, is_stun, verify
+
+PACING = 0.02
+"""Ta: seconds between two new checks. RFC 8445, 14.2 recommends 50 ms and allows down to 5 ms."""
+RETRIES = (0.1, 0.1, 0.2, 0.2, 0.4, 0.4, 0.5)
+"""Seconds between checks of a path that has not answered; the last one repeats until GIVE_UP."""
+GIVE_UP = 6.0
+"""Seconds after the first check at which a path without an answer fails."""
+CONSENT = 0.5
+"""Seconds between checks of the path in use, each 0.8 to 1.2 times as long (RFC 7675, 5.1 asks for 5 s or less)."""
+STANDBY = 2.0
+"""The same for a valid path that is not in use."""
+DEAD_AFTER = 2.0
+"""Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
+STANDBY_DEAD_AFTER = 7.0
+TCP_HEADSTART = 0.25
+"""Seconds that UDP is given before TCP is tried beside it (RFC 8305, 5)."""
+TCP_LIMIT = 5.0
+"""Seconds that a TCP connection may take; a firewall that drops in silence never says no."""
+PRIORITY = 0x6E7F1EFF
+"""RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
+
+
+class State(StrEnum):
+    """RFC 8445, 6.1.2.6, without Frozen: there is one component."""
+
+    IN_PROGRESS = "in-progress"
+    VALID = "valid"
+    FAILED = "failed"
+
+
+Key = tuple[str, object]
+
+
+@dataclass
+class Path:
+    """One way to the peer and what is known of it; times are monotonic seconds."""
+
+    key: Key
+    carrier: Carrier
+    remote_host: str
+    via: str | None
+    next_check: float
+    state: State = State.IN_PROGRESS
+    tries: int = 0
+    first_check: float | None = None
+    last_answer: float = 0.0
+    rtt: float | None = None
+    local_translated: bool = False
+    remote_translated: bool = False
+    peer_leg: Transport | None = None
+    nominated: bool = False
+    nominating: bool = False
+
+    @property
+    def name(self) -> PathName:
+        """What the path is; meaningful once it is valid."""
+        if self.via is not None:
+            mine, theirs = self.carrier.transport, self.peer_leg or self.carrier.transport
+            return PathName(Kind.RELAYED, mine if mine is theirs else Transport.MIXED, self.via)
+        kind = Kind.PUNCHED if self.local_translated and self.remote_translated else Kind.DIRECT
+        return PathName(kind, self.carrier.transport)
+
+
+@dataclass
+class _Connecting:
+    """A TCP connection to the peer: on its way while `info` is None, then a stream of RFC 4571 frames."""
+
+    remote: Address
+    expires: float
+    info: LinkInfo | None = None
+    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one path, for the log: shown when its state changes."""
+
+    path: str
+    remote: str
+    state: State
+    rtt_ms: float | None
+
+
+@dataclass
+class Reports:
+    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state."""
+
+    data: Callable[[bytes, float], None]
+    moved: Callable[[float], None]
+    verdict: Callable[[Verdict, float], None]
+
+
+class Checklist:
+    """All paths of one call, from one side. The caller is the controlling end (RFC 8445, 6.1.1)."""
+
+    def __init__(
+        self,
+        actions: Actions,
+        call: str,
+        controlling: bool,
+        media: MediaSocket,
+        own_hosts: Sequence[str],
+        rng: random.Random,
+        reports: Reports,
+        narrow: bool,
+    ) -> None:
+        self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
+        self.own_hosts, self.rng, self.reports, self.narrow = tuple(own_hosts), rng, reports, narrow
+        self.tie_breaker = rng.getrandbits(64)
+        self.key: bytes | None = None
+        self.paths: dict[Key, Path] = {}
+        self.selected: Path | None = None
+        self.remote_hosts: set[str] = set()
+        self.remote_reflexive: set[str] = set()
+        self.tcp_targets: list[Address] = []
+        self.next_tcp: float | None = None
+        self.links: dict[int, _Connecting] = {}
+        self.waiting: dict[bytes, tuple[Path, float]] = {}
+        self.next_slot = 0.0
+        self.closed = False
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    def unlock(self, key: bytes, now: float) -> None:
+        """The key of the checks is known: they may begin."""
+        self.key = key
+        self.poll(now)
+
+    def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
+        """The peer's candidates, signed by it; more may follow."""
+        self.remote_hosts |= {c.address[0] for c in candidates if c.kind == "host"}
+        self.remote_reflexive |= {c.address[0] for c in candidates if c.kind == "server-reflexive"}
+        for candidate in usable(candidates, self.own_hosts):
+            if candidate.transport == "udp":
+                self._add_udp(candidate.address, now)
+            elif self._tcp_may_reach(candidate.address[0]):
+                self.tcp_targets.append(candidate.address)
+        self.tcp_targets.sort(key=lambda address: (address[1] == 443) != self.narrow)
+        if self.tcp_targets and self.next_tcp is None:
+            self.next_tcp = now if self.media.udp_lets_out(now) is False else now + TCP_HEADSTART
+
+    def add_leg(self, leg: RelayLeg, now: float) -> None:
+        """A relay session whose near leg is being bound."""
+        key = ("relay", leg.offer.relay)
+        self.paths[key] = Path(key, leg, leg.offer.host, leg.offer.relay, now)
+
+    def _add_udp(self, remote: Address, now: float) -> Path:
+        key = ("udp", remote)
+        if key not in self.paths:
+            carrier = UdpCarrier(self.actions, self.media.socket, remote)
+            self.paths[key] = Path(key, carrier, remote[0], None, now)
+        return self.paths[key]
+
+    def _tcp_may_reach(self, host: str) -> bool:
+        mine = {address[0] for address in self.media.reflexive}
+        return not is_local(host) or bool(mine & self.remote_reflexive)
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        if self.closed:
+            return None
+        checks: float | None = None
+        if self.key is not None:
+            checks = earliest(*(path.next_check for path in self._checkable()))
+            checks = None if checks is None else max(checks, self.next_slot)
+        unfinished = (link.expires for link in self.links.values() if link.info is None)
+        return earliest(checks, self.next_tcp, *unfinished)
+
+    def poll(self, now: float) -> None:
+        if self.closed:
+            return
+        for link, connecting in list(self.links.items()):
+            if connecting.info is None and now >= connecting.expires:
+                del self.links[link]
+                self.actions.close(link)
+        if self.next_tcp is not None and now >= self.next_tcp:
+            self._connect(now)
+        if self.key is None or now < self.next_slot:
+            return
+        due = [path for path in self._checkable() if now >= path.next_check]
+        if due:
+            self._visit(min(due, key=lambda path: path.next_check), now)
+            self.next_slot = now + PACING
+
+    def _checkable(self) -> list[Path]:
+        return [path for path in self.paths.values() if path.state is not State.FAILED and path.carrier.ready]
+
+    def _visit(self, path: Path, now: float) -> None:
+        """One path's turn: found dead, or checked again."""
+        if path.state is State.VALID:
+            limit = DEAD_AFTER if path is self.selected else STANDBY_DEAD_AFTER
+            if now - path.last_answer > limit:
+                self._fail(path, now)
+                return
+        elif path.first_check is not None and now - path.first_check > GIVE_UP and path.via is None:
+            self._fail(path, now)
+            return
+        self._check(path, now)
+
+    def _check(self, path: Path, now: float) -> None:
+        assert self.key is not None
+        transaction = self.rng.randbytes(12)
+        nominate = self.controlling and (path.nominating or path is self.selected)
+        request = StunMessage(
+            Method.BINDING,
+            StunKind.REQUEST,
+            transaction,
+            username=self.call,
+            priority=PRIORITY,
+            use_candidate=nominate,
+            controlling=self.tie_breaker if self.controlling else None,
+            controlled=None if self.controlling else self.tie_breaker,
+            leg=str(path.carrier.transport) if path.via is not None else None,
+        )
+        self.waiting[transaction] = (path, now)
+        path.carrier.send(request.encode(self.key))
+        if path.first_check is None:
+            path.first_check = now
+        path.next_check = now + self._interval(path)
+        path.tries += 1
+        if len(self.waiting) > 256:
+            del self.waiting[next(iter(self.waiting))]
+
+    def _interval(self, path: Path) -> float:
+        if path.state is not State.VALID or path.nominating:
+            return RETRIES[min(path.tries, len(RETRIES) - 1)]
+        return (CONSENT if path is self.selected else STANDBY) * self.rng.uniform(0.8, 1.2)
+
+    # -- TCP -----------------------------------------------------------------------------------------------------
+
+    def _connect(self, now: float) -> None:
+        """Opens the next TCP connection, unless UDP between the two has been found in the meantime."""
+        between = [path for path in self.paths.values() if path.state is State.VALID and path.via is None]
+        if between or not self.tcp_targets:
+            self.next_tcp = None
+            return
+        remote = self.tcp_targets.pop(0)
+        link = self.actions.connect(self, remote, secure=False)
+        self.links[link] = _Connecting(remote, now + TCP_LIMIT)
+        self.next_tcp = now + TCP_HEADSTART
+
+    def adopt(self, link: int, info: LinkInfo, first: bytes, deframer: LengthPrefixed, now: float) -> None:
+        """A TCP connection that the peer opened: `first` is its first frame, a check with this call's key."""
+        self.actions.links[link] = self
+        self.links[link] = _Connecting(info.peer, now, info, deframer)
+        self._add_tcp(link, info, now)
+        self.frame(link, first, now)
+
+    def _add_tcp(self, link: int, info: LinkInfo, now: float) -> None:
+        key = ("tcp", link)
+        self.paths[key] = Path(key, TcpCarrier(self.actions, link, info.peer), info.peer[0], None, now)
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        connecting = self.links.get(link)
+        if connecting is not None:
+            connecting.info = info
+            self._add_tcp(link, info, now)
+            self.poll(now)
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        connecting = self.links.get(link)
+        if connecting is None:
+            return
+        try:
+            for body in connecting.deframer.feed(data):
+                self.frame(link, body, now)
+        except ProtocolError as error:
+            self.actions.close(link)
+            self.link_down(link, str(error), now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        self.links.pop(link, None)
+        path = self.paths.get(("tcp", link))
+        if path is not None and path.state is not State.FAILED:
+            self._fail(path, now)
+
+    def frame(self, link: int, body: bytes, now: float) -> None:
+        if (path := self.paths.get(("tcp", link))) is not None:
+            self._received(path, body, now)
+
+    # -- what arrives --------------------------------------------------------------------------------------------
+
+    def datagram(self, data: bytes, source: Address, now: float) -> None:
+        """What came to the media socket from an address that is neither a relay's nor a supernode's."""
+        path = self.paths.get(("udp", source))
+        if path is None:
+            # RFC 8445, 7.3.1.3: a check with the right key from an address not known makes it peer-reflexive.
+            if self.key is None or not is_stun(data) or not verify(data, self.key):
+                return
+            path = self._add_udp(source, now)
+        self._received(path, data, now)
+
+    def from_relay(self, leg: RelayLeg, data: bytes, now: float) -> None:
+        """What the peer sent through a relay."""
+        if (path := self.paths.get(("relay", leg.offer.relay))) is not None:
+            self._received(path, data, now)
+
+    def _received(self, path: Path, data: bytes, now: float) -> None:
+        if not is_stun(data):
+            self.reports.data(data, now)
+            return
+        if self.key is None or not verify(data, self.key):
+            return
+        try:
+            message = StunMessage.parse(data)
+        except ProtocolError:
+            return
+        if message.leg in ("udp", "tcp") and path.via is not None:
+            path.peer_leg = Transport(message.leg)
+        if message.kind is StunKind.REQUEST and message.username == self.call:
+            self._asked(path, message, now)
+        elif message.kind is StunKind.SUCCESS:
+            self._answered(path, message, now)
+
+    def _asked(self, path: Path, request: StunMessage, now: float) -> None:
+        answer = StunMessage(
+            Method.BINDING,
+            StunKind.SUCCESS,
+            request.transaction_id,
+            xor_mapped=self._seen(path),
+            leg=str(path.carrier.transport) if path.via is not None else None,
+        )
+        assert self.key is not None
+        path.carrier.send(answer.encode(self.key))
+        if request.use_candidate and not self.controlling:
+            for other in self.paths.values():
+                other.nominated = other is path
+        if path.state is State.VALID:
+            self._choose(now)
+        elif path.state is State.FAILED or path.tries == 0 or path.next_check > now + PACING:
+            # RFC 8445, 7.3.1.4: a triggered check; also brings back a path that had failed.
+            if path.state is State.FAILED:
+                path.state, path.first_check, path.tries = State.IN_PROGRESS, None, 0
+            path.next_check = now
+            self.poll(now)
+
+    def _seen(self, path: Path) -> Address | None:
+        carrier = path.carrier
+        return carrier.remote if isinstance(carrier, UdpCarrier | TcpCarrier) else None
+
+    def _answered(self, path: Path, answer: StunMessage, now: float) -> None:
+        asked = self.waiting.pop(answer.transaction_id, None)
+        if asked is None or asked[0] is not path:
+            return  # late, repeated, or not symmetric (RFC 8445, 7.2.5.2.1)
+        sample = now - asked[1]
+        path.rtt = sample if path.rtt is None else path.rtt + (sample - path.rtt) / 8
+        path.last_answer = now
+        if path.state is not State.VALID:
+            path.state = State.VALID
+            if path.via is None:
+                mapped = answer.xor_mapped
+                path.local_translated = mapped is not None and mapped[0] not in self.own_hosts
+                path.remote_translated = path.remote_host not in self.remote_hosts
+            path.next_check = now + self._interval(path)
+            self._tell(path, now)
+        if path.nominating:
+            path.nominating = False
+            self._select(path, now)
+        self._choose(now)
+
+    # -- choice --------------------------------------------------------------------------------------------------
+
+    def valid(self) -> list[Path]:
+        """The paths that work, best first."""
+        working = [path for path in self.paths.values() if path.state is State.VALID and path.carrier.ready]
+        return sorted(working, key=lambda path: (path.name.rank, path.rtt or 0.0))
+
+    def _choose(self, now: float) -> None:
+        """RFC 8445, 8.1.1: the controlling end nominates the best that works, the controlled one follows."""
+        working = self.valid()
+        if not working:
+            return
+        best = working[0]
+        if not self.controlling:
+            best = next((path for path in working if path.nominated), self.selected or best)
+            if best is not self.selected and best in working:
+                self._select(best, now)
+            return
+        if self.selected is None:
+            self._select(best, now)
+        if best is self.selected or best.nominating:
+            return
+        if self.selected in working and best.name.rank >= self.selected.name.rank:
+            return  # as good: moving gains nothing
+        best.nominating, best.next_check = True, now
+        self.poll(now)
+
+    def _select(self, path: Path, now: float) -> None:
+        if path is self.selected:
+            return
+        self.selected = path
+        path.next_check = now if self.controlling else min(path.next_check, now + CONSENT)
+        self.reports.moved(now)
+
+    def _fail(self, path: Path, now: float) -> None:
+        path.state, path.nominating, path.nominated = State.FAILED, False, False
+        self._tell(path, now)
+        if path is self.selected:
+            self.selected = None
+            self._choose(now)
+            if self.selected is None:
+                self.reports.moved(now)
+
+    def _tell(self, path: Path, now: float) -> None:
+        rtt = None if path.rtt is None else round(path.rtt * 1000, 2)
+        shown = str(path.name) if path.state is State.VALID or path.via else path.carrier.transport.value
+        self.reports.verdict(Verdict(shown, path.remote_host, path.state, rtt), now)
+
+    def close(self) -> None:
+        """The call is over: closes the TCP connections; the media socket belongs to the call."""
+        self.closed = True
+        for link in self.links:
+            self.actions.close(link)
+        self.links.clear()

@@ -1,0 +1,277 @@
+"""The client: always connected to a supernode, reachable for calls, placing calls. Voice itself is the node's.
+
+Signalling goes over the one link to the hub; calls are kept in `calls` and do the rest.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from lab.errors import ConfigError, ProtocolError
+from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.call import Call, State, Surroundings
+from lab.overlay.hub import Greeting, HubLink
+from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
+from lab.overlay.leg import MEDIA_FRAME_LIMIT
+from lab.overlay.member import SIGNALLING_PORTS, STUN_PORT, Member, Membership, SignedIn, SignedOut, Trouble
+from lab.overlay.reflexive import MediaSocket
+from lab.wire.addresses import Address
+from lab.wire.framing import LengthPrefixed
+from lab.wire.messages import Bye, Carry, Envelope, HubMessage, Invite, Offers, Undeliverable, decode_call
+from lab.wire.stun import StunMessage, is_stun, verify
+
+MOST_CALLS = 16
+MOST_STRANGERS = 32
+"""Inbound connections that have not yet shown which call they belong to."""
+STRANGER_LIMIT = 5.0
+"""Seconds in which an inbound connection has to show a check of a call."""
+REMEMBERED_INVITES = 1024
+OUTBOX = 64
+"""Envelopes kept while the client is away from its hub."""
+
+
+@dataclass
+class _Stranger:
+    info: LinkInfo
+    expires: float
+    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+
+
+class Strangers:
+    """Inbound TCP connections until their first frame says, by a check with the right key, which call they are for."""
+
+    def __init__(self, actions: Actions, calls: dict[str, Call]) -> None:
+        self.actions, self.calls = actions, calls
+        self.waiting: OrderedDict[int, _Stranger] = OrderedDict()
+
+    def accept(self, info: LinkInfo, now: float) -> int:
+        link = next(self.actions.numbers)
+        self.actions.links[link] = self
+        self.waiting[link] = _Stranger(info, now + STRANGER_LIMIT)
+        if len(self.waiting) > MOST_STRANGERS:
+            oldest, _ = self.waiting.popitem(last=False)
+            self.actions.close(oldest)
+        return link
+
+    def deadline(self) -> float | None:
+        return next((stranger.expires for stranger in self.waiting.values()), None)
+
+    def poll(self, now: float) -> None:
+        while self.waiting and now >= next(iter(self.waiting.values())).expires:
+            link, _ = self.waiting.popitem(last=False)
+            self.actions.close(link)
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        """Inbound links are up from the start."""
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        stranger = self.waiting.get(link)
+        if stranger is None:
+            return
+        try:
+            frames = stranger.deframer.feed(data)
+            call = self._call_of(frames[0]) if frames else None
+        except ProtocolError:
+            frames, call = [b""], None
+        if not frames:
+            return
+        del self.waiting[link]
+        if call is None:
+            self.actions.close(link)
+            return
+        call.checklist.adopt(link, stranger.info, frames[0], stranger.deframer, now)
+        for body in frames[1:]:
+            call.checklist.frame(link, body, now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        self.waiting.pop(link, None)
+
+    def _call_of(self, data: bytes) -> Call | None:
+        if not is_stun(data):
+            return None
+        call = self.calls.get(StunMessage.parse(data).username or "")
+        return call if call and call.checklist.key and verify(data, call.checklist.key) else None
+
+
+class Client(Member):
+    """One user's client. `tcp_ports` are those that its shell listens on for media."""
+
+    def __init__(self, membership: Membership, tcp_ports: tuple[int, ...]) -> None:
+        super().__init__(membership)
+        self.tcp_ports = tcp_ports
+        self.calls: dict[str, Call] = {}
+        self.strangers = Strangers(self.actions, self.calls)
+        self.outbox: list[Envelope] = []
+        self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.spare: MediaSocket | None = None
+        self.hub = HubLink(
+            self.actions,
+            self,
+            membership.identity,
+            membership.authority,
+            Greeting("client"),
+            self._by_preference(),
+            SIGNALLING_PORTS,
+            membership.rng,
+            membership.wall_offset,
+        )
+
+    def _by_preference(self) -> list[str]:
+        """The hosts in this client's own order: rendezvous hashing spreads clients evenly and keeps their choice."""
+        return sorted(
+            self.membership.supernodes, key=lambda host: hashlib.sha256(f"{self.name} {host}".encode()).digest()
+        )
+
+    def join(self, now: float) -> None:
+        self._prepare(now)
+        self.hub.start(now)
+
+    # -- orders --------------------------------------------------------------------------------------------------
+
+    def dial(self, id: str, callee: str, now: float) -> Call:
+        """Invites `callee`; raises ConfigError when that makes no sense or the client is away."""
+        if callee == self.name:
+            raise ConfigError(f"{self.name} cannot call itself; name another client")
+        if id in self.calls:
+            raise ConfigError(f"call {id} is already under way at {self.name}")
+        if self.hub.hub is None:
+            raise ConfigError(f"{self.name} is not signed in at any supernode; see its log for why")
+        call = self._new_call(id, callee, True, now)
+        call.invite(now)
+        return call
+
+    def answer(self, id: str, now: float) -> None:
+        """Picks up a call that rings; nothing happens if it has gone meanwhile."""
+        if (call := self.calls.get(id)) is not None:
+            call.answer(now)
+            self._clean()
+
+    def hang_up(self, id: str, now: float, reason: str = "hung up") -> None:
+        if (call := self.calls.get(id)) is not None:
+            call.hang_up(now, reason)
+            self._clean()
+
+    def send(self, id: str, data: bytes) -> bool:
+        """A protected voice packet on the call's path; False when there is none right now."""
+        call = self.calls.get(id)
+        return call is not None and call.send(data)
+
+    # -- time and inputs -----------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        spare = self.spare.deadline() if self.spare else None
+        calls = (call.deadline() for call in self.calls.values())
+        return earliest(self.enrolment.deadline(), self.hub.deadline(), spare, self.strangers.deadline(), *calls)
+
+    def poll(self, now: float) -> None:
+        self.enrolment.poll(now)
+        self.hub.poll(now)
+        self.strangers.poll(now)
+        if self.spare is not None:
+            self.spare.poll(now)
+        for call in list(self.calls.values()):
+            call.poll(now)
+        self._clean()
+
+    def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
+        return self.strangers.accept(info, now)
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        try:
+            super().datagram(socket, data, source, now)
+        except ProtocolError as error:
+            self.actions.emit(Trouble(f"datagram of {source[0]} dropped: {error}"))
+
+    # -- the hub -------------------------------------------------------------------------------------------------
+
+    def signed_in(self, hub: HubLink, now: float) -> None:
+        self.actions.emit(SignedIn(hub.hub or "", hub.port or 0))
+        for envelope in self.outbox:
+            hub.send(Carry(envelope))
+        self.outbox.clear()
+
+    def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
+        self.actions.emit(SignedOut(hub.last_hub, reason))
+
+    def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
+        if isinstance(message, Carry):
+            try:
+                self._carried(message, now)
+            except ProtocolError as error:
+                self.actions.emit(Trouble(f"message of {message.envelope.sender} dropped: {error}"))
+        elif isinstance(message, Offers) and (call := self.calls.get(message.call)) is not None:
+            call.offered(message.offers, now)
+        elif isinstance(message, Undeliverable) and (call := self.calls.get(message.call)) is not None:
+            call.undeliverable(message.reason, now)
+        self._clean()
+
+    def _carried(self, carry: Carry, now: float) -> None:
+        envelope = carry.envelope
+        if envelope.recipient != self.name:
+            raise ProtocolError(f"it is for {envelope.recipient}")
+        message = decode_call(envelope.body)
+        call = self.calls.get(envelope.call)
+        if isinstance(message, Invite) and call is None:
+            self._invited(carry, message, now)
+        elif call is None:
+            return  # a word of a call that is over
+        elif call.peer != envelope.sender:
+            raise ProtocolError(f"call {call.id} is with {call.peer}")
+        else:
+            call.envelope(envelope, message, now)
+
+    def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
+        envelope = carry.envelope
+        wall = now + self.membership.wall_offset
+        check_credential(invite.credential, self.membership.authority, wall)
+        if invite.credential.name != envelope.sender:
+            raise ProtocolError(f"it shows the credential of {invite.credential.name}")
+        open_envelope(envelope, invite.credential.key)
+        if abs(wall - invite.sent_at) > CLOCK_TOLERANCE:
+            raise ProtocolError(f"its invite is {wall - invite.sent_at:.0f} s old, {CLOCK_TOLERANCE:.0f} s are allowed")
+        if (envelope.sender, envelope.call) in self.invites:
+            raise ProtocolError("its invite was seen before")
+        self.invites[envelope.sender, envelope.call] = None
+        if len(self.invites) > REMEMBERED_INVITES:
+            self.invites.popitem(last=False)
+        if len(self.calls) >= MOST_CALLS:
+            self.post(self.membership.identity.seal(envelope.sender, envelope.call, Bye(1, "busy")))
+            return
+        self._new_call(envelope.call, envelope.sender, False, now).ring(envelope, invite, carry.offers, now)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def post(self, envelope: Envelope, invites: bool = False) -> None:
+        """Sends an envelope through the hub, or keeps it until there is one again."""
+        if not self.hub.send(Carry(envelope, relays=invites)) and len(self.outbox) < OUTBOX:
+            self.outbox.append(envelope)
+
+    def _new_call(self, id: str, peer: str, caller: bool, now: float) -> Call:
+        media = self.spare
+        assert media is not None, "a socket is prepared before the client joins"
+        self._prepare(now)
+        around = Surroundings(
+            self.actions,
+            self.membership.identity,
+            self.membership.authority,
+            self.membership.rng,
+            self.membership.wall_offset,
+            self.membership.own_hosts,
+            self.tcp_ports,
+            narrow=self.hub.port == 443,
+            post=self.post,
+        )
+        call = Call(id, peer, caller, around, media, now)
+        self.calls[id] = call
+        return call
+
+    def _prepare(self, now: float) -> None:
+        """A socket for the next call, whose outer address is known by the time it is wanted."""
+        membership = self.membership
+        servers = [(host, STUN_PORT) for host in membership.supernodes]
+        self.spare = MediaSocket(self.actions, servers, membership.rng, membership.own_hosts[0])
+        self.spare.open(now)
+
+    def _clean(self) -> None:
+        for call in [call for call in self.calls.values() if call.state is State.ENDED]:
+            del self.calls[call.id]

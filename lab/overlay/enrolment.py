@@ -1,0 +1,109 @@
+"""How a name becomes a node's own: once, at the authority, over TLS whose key the node knows beforehand.
+
+After it nobody needs the authority until the credential expires. The authority's side stands in authority.py.
+"""
+
+from collections.abc import Callable, Sequence
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.identity import Identity, check_credential
+from lab.wire.framing import LengthPrefixed, frame
+from lab.wire.messages import FRAME_LIMIT, Credential, Enrol, Enrolled, Refused, decode_authority, encode
+
+STAGGER = 0.3
+ATTEMPT_LIMIT = 5.0
+"""Seconds, as on the ladder to a supernode."""
+RETRY = 1.0
+"""Seconds before the ports are tried again."""
+REFUSED_RETRY = 10.0
+"""Seconds before asking again after a refusal, which seldom changes by itself."""
+
+
+class Enrolment:
+    """Asks the authority at `host` to bind the identity's name to its key; `done` gets the credential."""
+
+    def __init__(
+        self,
+        actions: Actions,
+        identity: Identity,
+        authority: bytes,
+        host: str,
+        ports: Sequence[int],
+        wall_offset: float,
+        done: Callable[[Credential, float], None],
+        refused: Callable[[str], None],
+    ) -> None:
+        self.actions, self.identity, self.authority = actions, identity, authority
+        self.host, self.ports, self.wall_offset = host, tuple(ports), wall_offset
+        self.done, self.refused = done, refused
+        self.links: dict[int, tuple[LengthPrefixed, float]] = {}
+        self.next_port = 0
+        self.next_try: float | None = None
+
+    def start(self, now: float) -> None:
+        self.next_port, self.next_try = 0, now
+        self.poll(now)
+
+    def deadline(self) -> float | None:
+        return earliest(self.next_try, *(expires for _, expires in self.links.values()))
+
+    def poll(self, now: float) -> None:
+        for link, (_, expires) in list(self.links.items()):
+            if now >= expires:
+                self.actions.close(link)
+                self.link_down(link, "no answer", now)
+        if self.next_try is None or now < self.next_try:
+            return
+        if self.next_port >= len(self.ports):
+            self.next_port = 0
+        address = (self.host, self.ports[self.next_port])
+        self.next_port += 1
+        link = self.actions.connect(self, address, secure=True)
+        self.links[link] = (LengthPrefixed(4, FRAME_LIMIT), now + ATTEMPT_LIMIT)
+        self.next_try = now + STAGGER if self.next_port < len(self.ports) else None
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        if info.peer_key != self.authority:
+            self.actions.close(link)
+            self.link_down(link, "it does not hold the authority's key", now)
+            return
+        name, key = self.identity.name, self.identity.public
+        message = Enrol(name, key, self.identity.sign("lab enrol", name.encode(), key))
+        self.actions.write(link, frame(encode(message), 4))
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        if link not in self.links:
+            return
+        try:
+            for body in self.links[link][0].feed(data):
+                message = decode_authority(body)
+                if isinstance(message, Enrolled):
+                    self._enrolled(message.credential, now)
+                    return
+                reason = message.reason if isinstance(message, Refused) else "an answer that makes no sense"
+                self.refused(f"the authority refuses the name {self.identity.name}: {reason}")
+                self._close_all()
+                self.next_port, self.next_try = 0, now + REFUSED_RETRY
+                return
+        except ProtocolError as error:
+            self.actions.close(link)
+            self.link_down(link, str(error), now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        if self.links.pop(link, None) is not None and not self.links and self.next_try is None:
+            self.next_port, self.next_try = 0, now + RETRY
+
+    def _enrolled(self, credential: Credential, now: float) -> None:
+        check_credential(credential, self.authority, now + self.wall_offset)
+        if (credential.name, credential.key) != (self.identity.name, self.identity.public):
+            raise ProtocolError("the authority signed another name or key than was asked for")
+        self._close_all()
+        self.next_try = None
+        self.identity.credential = credential
+        self.done(credential, now)
+
+    def _close_all(self) -> None:
+        for link in self.links:
+            self.actions.close(link)
+        self.links.clear()

@@ -1,0 +1,252 @@
+"""A node's link to its hub: climb the ladder of addresses until one lets it in, keep it alive, come back if it breaks.
+
+The same part serves a client (one hub out of several), a relay and a supernode's mesh (one hub each). What is said over
+the link is the owner's business.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.identity import Identity, check_credential
+from lab.wire.addresses import Address
+from lab.wire.framing import LengthPrefixed, frame
+from lab.wire.messages import (
+    FRAME_LIMIT,
+    Challenge,
+    Hello,
+    HubMessage,
+    Message,
+    Ping,
+    Pong,
+    Refused,
+    Welcome,
+    decode_hub,
+    encode,
+)
+
+STAGGER = 0.3
+"""Seconds before the next rung is tried beside one that has not answered (RFC 8305, 5: 250 ms is recommended)."""
+ATTEMPT_LIMIT = 5.0
+"""Seconds that one attempt may take: a firewall that drops in silence never says no."""
+HEARTBEAT = 1.0
+"""Seconds between pings."""
+SILENCE = 2.5
+"""Seconds without a word after which the hub counts as dead; with HEARTBEAT, a silent death is noticed within 3 s."""
+BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
+"""Seconds between two climbs of the whole ladder; doubled each time, jittered so that nobody returns in step."""
+
+
+class HubListener(Protocol):
+    """What the owner of a hub link is told."""
+
+    def signed_in(self, hub: "HubLink", now: float) -> None: ...
+    def signed_out(self, hub: "HubLink", reason: str, now: float) -> None: ...
+    def hub_message(self, hub: "HubLink", message: HubMessage, now: float) -> None: ...
+
+
+@dataclass
+class Attempt:
+    """One rung that is being tried: a link on its way to a Welcome."""
+
+    address: Address
+    expires: float
+    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(4, FRAME_LIMIT))
+    peer_key: bytes = b""
+    hub_name: str = ""
+    hub_key: bytes = b""
+
+
+@dataclass
+class Greeting:
+    """What the node says of itself when it signs in."""
+
+    role: str
+    udp_port: int | None = None
+    tcp_ports: tuple[int, ...] = ()
+
+
+class HubLink:
+    """Keeps one signed-in link to one of `hosts`, each tried on each of `ports`.
+
+    `wall_offset` is epoch seconds minus monotonic seconds, for the expiry of credentials.
+    """
+
+    def __init__(
+        self,
+        actions: Actions,
+        listener: HubListener,
+        identity: Identity,
+        authority: bytes,
+        greeting: Greeting,
+        hosts: Sequence[str],
+        ports: Sequence[int],
+        rng: random.Random,
+        wall_offset: float,
+    ) -> None:
+        self.actions, self.listener, self.identity, self.authority = actions, listener, identity, authority
+        self.greeting, self.hosts, self.ports, self.rng = greeting, list(hosts), tuple(ports), rng
+        self.wall_offset = wall_offset
+        self.attempts: dict[int, Attempt] = {}
+        self.rungs: list[Address] = []
+        self.next_rung: float | None = None
+        self.retry_at: float | None = None
+        self.backoff = BACKOFF_FIRST
+        self.link: int | None = None
+        self.at: Attempt | None = None
+        self.observed: Address | None = None
+        self.last_hub = ""
+        self.load = 0
+        self.last_heard = self.next_ping = 0.0
+        self.last_refusal = ""
+
+    @property
+    def hub(self) -> str | None:
+        """The name of the hub that has let the node in, or None while it is away."""
+        return self.at.hub_name if self.at else None
+
+    @property
+    def hub_key(self) -> bytes:
+        """The hub's public key; empty while away."""
+        return self.at.hub_key if self.at else b""
+
+    @property
+    def port(self) -> int | None:
+        """The port that let the node in: 443 tells of a firewall that allows little else."""
+        return self.at.address[1] if self.at else None
+
+    def start(self, now: float) -> None:
+        """Begins to climb the ladder from its first rung."""
+        self.rungs = [(host, port) for host in self.hosts for port in self.ports]
+        self.next_rung, self.retry_at = now, None
+        self.poll(now)
+
+    def send(self, message: Message) -> bool:
+        """Says something to the hub; False while the node is away."""
+        if self.link is None:
+            return False
+        self.actions.write(self.link, frame(encode(message), 4))
+        return True
+
+    def stop(self) -> None:
+        """Leaves without a word to the listener."""
+        for link in [*self.attempts, *([self.link] if self.link is not None else [])]:
+            self.actions.close(link)
+        self.attempts.clear()
+        self.link = self.at = self.next_rung = self.retry_at = None
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        if self.link is not None:
+            return min(self.next_ping, self.last_heard + SILENCE)
+        expiries = (attempt.expires for attempt in self.attempts.values())
+        return earliest(self.next_rung if self.rungs else None, self.retry_at, *expiries)
+
+    def poll(self, now: float) -> None:
+        if self.link is not None:
+            if now >= self.last_heard + SILENCE:
+                self._lost(f"nothing heard for {SILENCE} s", now)
+            elif now >= self.next_ping:
+                self.next_ping = now + HEARTBEAT
+                self.send(Ping(self.load))
+            return
+        for link, attempt in list(self.attempts.items()):
+            if now >= attempt.expires:
+                self._give_up(link, "no answer", now)
+        if self.retry_at is not None and now >= self.retry_at:
+            self.start(now)
+        if self.rungs and self.next_rung is not None and now >= self.next_rung:
+            address = self.rungs.pop(0)
+            link = self.actions.connect(self, address, secure=True)
+            self.attempts[link] = Attempt(address, now + ATTEMPT_LIMIT)
+            self.next_rung = now + STAGGER
+
+    # -- links ---------------------------------------------------------------------------------------------------
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        if (attempt := self.attempts.get(link)) is not None:
+            attempt.peer_key = info.peer_key or b""
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        if link == self.link:
+            self._lost(reason, now)
+        else:
+            self._give_up(link, reason, now)
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        attempt = self.at if link == self.link else self.attempts.get(link)
+        if attempt is None:
+            return
+        try:
+            for body in attempt.deframer.feed(data):
+                message = decode_hub(body)
+                if link == self.link:
+                    self._heard(message, now)
+                else:
+                    self._greet(link, attempt, message, now)
+        except ProtocolError as error:
+            self.actions.close(link)
+            self.link_down(link, str(error), now)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _greet(self, link: int, attempt: Attempt, message: HubMessage, now: float) -> None:
+        if isinstance(message, Challenge) and not attempt.hub_name:
+            check_credential(message.credential, self.authority, now + self.wall_offset)
+            if message.credential.key != attempt.peer_key:
+                raise ProtocolError(f"{message.credential.name} shows a credential that is not its TLS key's")
+            attempt.hub_name, attempt.hub_key = message.credential.name, message.credential.key
+            credential = self.identity.credential
+            assert credential is not None, "a node enrols before it signs in"
+            signature = self.identity.sign("lab hello", message.nonce, attempt.hub_key)
+            greeting = self.greeting
+            hello = Hello(greeting.role, credential, signature, greeting.udp_port, greeting.tcp_ports)  # type: ignore[arg-type]
+            self.actions.write(link, frame(encode(hello), 4))
+        elif isinstance(message, Welcome) and attempt.hub_name and self.link is None:
+            self._let_in(link, attempt, message, now)
+        elif isinstance(message, Refused):
+            self.last_refusal = message.reason
+            self._give_up(link, message.reason, now)
+        else:
+            raise ProtocolError(f"a hub greeted with {type(message).__name__} out of turn")
+
+    def _let_in(self, link: int, attempt: Attempt, message: Welcome, now: float) -> None:
+        del self.attempts[link]
+        for other in self.attempts:
+            self.actions.close(other)
+        self.attempts.clear()
+        self.rungs, self.next_rung, self.retry_at = [], None, None
+        self.link, self.at, self.observed = link, attempt, message.observed
+        self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
+        self.last_heard, self.next_ping = now, now + HEARTBEAT
+        self.listener.signed_in(self, now)
+
+    def _heard(self, message: HubMessage, now: float) -> None:
+        self.last_heard = now
+        if isinstance(message, Refused):
+            raise ProtocolError(f"the hub closed the door: {message.reason}")
+        if not isinstance(message, Pong):
+            self.listener.hub_message(self, message, now)
+
+    def _give_up(self, link: int, reason: str, now: float) -> None:
+        self.actions.close(link)
+        if self.attempts.pop(link, None) is None:
+            return
+        if self.rungs:
+            self.next_rung = now  # a clear no: the next rung need not wait its turn
+        elif not self.attempts:
+            self.retry_at = now + self.backoff * self.rng.uniform(0.5, 1.0)
+            self.backoff = min(self.backoff * 2, BACKOFF_MOST)
+
+    def _lost(self, reason: str, now: float) -> None:
+        assert self.link is not None and self.at is not None
+        self.actions.close(self.link)
+        gone = self.at.address[0]
+        self.hosts.sort(key=lambda host: host == gone)  # stable: the one that failed goes last
+        self.link = self.at = None
+        self.retry_at = now + self.rng.uniform(0.0, 0.25)
+        self.listener.signed_out(self, reason, now)

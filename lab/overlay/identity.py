@@ -1,0 +1,125 @@
+"""Who somebody is: names bound to keys by the authority, signatures end to end, and the keys of one call.
+
+Pure computation over bytes; keeping keys on disk is the node's business. Every signature covers a domain string, so
+that one made for one purpose never serves another.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from lab.errors import ProtocolError
+from lab.wire.messages import CallMessage, Credential, Envelope, RelayGrant, RelayToken, decode_call, encode
+
+CREDENTIAL_LIFETIME = 30 * 24 * 3600.0
+"""Seconds for which a name stays bound without asking the authority again."""
+
+CLOCK_TOLERANCE = 30.0
+"""Seconds by which the wall clocks of two honest machines may differ, and for which an invite stays fresh."""
+
+
+def _covered(domain: str, *parts: bytes) -> bytes:
+    """What a signature covers: the domain and each part behind its length, so that no two lists give the same bytes."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in (domain.encode(), *parts))
+
+
+def _verify(key: bytes, signature: bytes, covered: bytes, what: str) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, covered)
+    except (InvalidSignature, ValueError):
+        raise ProtocolError(f"{what} has a signature that does not fit its key") from None
+
+
+def _credential_bytes(name: str, key: bytes, expires: float) -> bytes:
+    return _covered("lab credential", name.encode(), key, repr(expires).encode())
+
+
+@dataclass
+class Identity:
+    """A node's own name and key, and the authority's word for them once it has enrolled."""
+
+    name: str
+    private: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    credential: Credential | None = None
+
+    @property
+    def public(self) -> bytes:
+        """The 32 bytes of the public key."""
+        return self.private.public_key().public_bytes_raw()
+
+    def sign(self, domain: str, *parts: bytes) -> bytes:
+        return self.private.sign(_covered(domain, *parts))
+
+    def seal(self, recipient: str, call: str, message: CallMessage) -> Envelope:
+        """A message for another client, signed end to end."""
+        body = encode(message)
+        signature = self.sign("lab envelope", self.name.encode(), recipient.encode(), call.encode(), body)
+        return Envelope(self.name, recipient, call, body, signature)
+
+
+def open_envelope(envelope: Envelope, key: bytes) -> CallMessage:
+    """The message inside an envelope that `key` must have signed; raises ProtocolError."""
+    parts = (envelope.sender.encode(), envelope.recipient.encode(), envelope.call.encode(), envelope.body)
+    _verify(key, envelope.signature, _covered("lab envelope", *parts), f"the envelope of {envelope.sender}")
+    return decode_call(envelope.body)
+
+
+def issue_credential(authority: Ed25519PrivateKey, name: str, key: bytes, wall: float) -> Credential:
+    """What the authority says of a name and a key, valid from `wall` (epoch seconds) for CREDENTIAL_LIFETIME."""
+    expires = wall + CREDENTIAL_LIFETIME
+    return Credential(name, key, expires, authority.sign(_credential_bytes(name, key, expires)))
+
+
+def check_credential(credential: Credential, authority: bytes, wall: float) -> None:
+    """Raises ProtocolError unless the authority's key has signed the credential and it has not expired."""
+    covered = _credential_bytes(credential.name, credential.key, credential.expires)
+    _verify(authority, credential.signature, covered, f"the credential of {credential.name}")
+    if credential.expires < wall:
+        raise ProtocolError(f"the credential of {credential.name} expired {wall - credential.expires:.0f} s ago")
+
+
+def check_signature(key: bytes, signature: bytes, domain: str, *parts: bytes) -> None:
+    """Raises ProtocolError unless `key` signed these parts for this purpose."""
+    _verify(key, signature, _covered(domain, *parts), domain)
+
+
+def issue_token(issuer: Identity, grant: RelayGrant) -> bytes:
+    """A relay token: the grant, signed by the supernode that offers the relay."""
+    body = encode(grant)
+    return encode(RelayToken(body, issuer.name, issuer.sign("lab relay grant", body)))
+
+
+def check_token(token: RelayToken, issuer_key: bytes) -> None:
+    """Raises ProtocolError unless the issuer's key signed the grant."""
+    _verify(issuer_key, token.signature, _covered("lab relay grant", token.grant), f"the token of {token.issuer}")
+
+
+@dataclass(frozen=True)
+class CallKeys:
+    """What both ends of a call derive and nobody between them can: a key for the checks, and SRTP keys each way.
+
+    `caller` and `callee` are what that side sends with: 30 bytes, a master key of 16 and a salt of 14 (RFC 3711).
+    """
+
+    check: bytes
+    caller: bytes
+    callee: bytes
+
+
+def derive_keys(private: X25519PrivateKey, peer: bytes, call: str, invite: bytes, callee: bytes) -> CallKeys:
+    """HKDF (RFC 5869) over the X25519 secret, bound to the call, the signed invite and the callee's ephemeral key.
+
+    Raises ProtocolError for a peer key of low order.
+    """
+    try:
+        secret = private.exchange(X25519PublicKey.from_public_bytes(peer))
+    except ValueError:
+        raise ProtocolError("the peer's ephemeral key is not a usable X25519 key") from None
+    info = _covered("lab call keys", call.encode(), hashlib.sha256(invite).digest(), callee)
+    material = HKDF(algorithm=hashes.SHA256(), length=92, salt=None, info=info).derive(secret)
+    return CallKeys(material[:32], material[32:62], material[62:])

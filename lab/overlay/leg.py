@@ -1,0 +1,195 @@
+"""A client's leg at a relay: bind with the token, over UDP where the firewall allows it, else over TCP; stay bound.
+
+Once bound, whatever is sent comes out of the other leg unchanged; what the bytes mean is no business of this file.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.paths import Transport
+from lab.overlay.reflexive import MediaSocket
+from lab.wire.addresses import Address
+from lab.wire.framing import LengthPrefixed, frame
+from lab.wire.messages import RelayOffer
+from lab.wire.stun import Kind, Method, StunMessage, is_stun, peek_method
+
+UDP_RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between the tries of a UDP bind; after the last, this leg does without UDP until it is built again."""
+TCP_HEADSTART = 0.25
+"""Seconds that UDP is given before TCP is tried beside it, and between two TCP ports (RFC 8305, 5)."""
+REFRESH = 10.0
+"""Seconds between binds that keep the mapping and the session alive."""
+MISSED_REFRESHES = 3
+REBUILD = 0.5
+"""Seconds before a leg that broke is built again."""
+MEDIA_FRAME_LIMIT = 4096
+"""Longest frame in bytes on a media connection; an RTP packet of voice has about 120."""
+
+
+@dataclass
+class _Tcp:
+    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+
+
+class RelayLeg:
+    """One leg of one relay session, from the client's side; a Carrier once it is bound."""
+
+    def __init__(
+        self,
+        actions: Actions,
+        offer: RelayOffer,
+        media: MediaSocket,
+        rng: random.Random,
+        received: Callable[["RelayLeg", bytes, float], None],
+        narrow: bool,
+    ) -> None:
+        """`narrow`: the client already knows that its firewall lets out little but port 443."""
+        self.actions, self.offer, self.media, self.rng = actions, offer, media, rng
+        self.received = received
+        self.udp_address: Address = (offer.host, offer.udp_port)
+        self.ports = sorted(offer.tcp_ports, key=lambda port: (port == 443) != narrow)
+        self.udp_bound = False
+        self.udp_tries = 0
+        self.next_udp: float | None = None
+        self.unanswered = 0
+        self.next_port = 0
+        self.next_tcp: float | None = None
+        self.links: dict[int, _Tcp] = {}
+        self.tcp_bound: int | None = None
+        self.refused: str | None = None
+
+    # -- as a carrier --------------------------------------------------------------------------------------------
+
+    @property
+    def transport(self) -> Transport:
+        return Transport.UDP if self.udp_bound else Transport.TCP
+
+    @property
+    def ready(self) -> bool:
+        return self.udp_bound or self.tcp_bound is not None
+
+    def send(self, data: bytes) -> None:
+        if self.udp_bound:
+            self.actions.send_to(self.media.socket, self.udp_address, data)
+        elif self.tcp_bound is not None:
+            self.actions.write(self.tcp_bound, frame(data, 2))
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        lets_out = self.media.udp_lets_out(now)
+        self.udp_tries = 0
+        self.next_udp = now
+        self.next_port = 0
+        self.next_tcp = now if lets_out is False else now + TCP_HEADSTART
+        self.poll(now)
+
+    def stop(self) -> None:
+        for link in self.links:
+            self.actions.close(link)
+        self.links.clear()
+        self.next_udp = self.next_tcp = self.tcp_bound = None
+        self.udp_bound = False
+
+    def deadline(self) -> float | None:
+        return None if self.refused else earliest(self.next_udp, self.next_tcp)
+
+    def poll(self, now: float) -> None:
+        if self.refused:
+            return
+        if self.next_udp is not None and now >= self.next_udp:
+            self._try_udp(now)
+        if self.next_tcp is not None and now >= self.next_tcp:
+            self._try_tcp(now)
+
+    def _bind(self) -> bytes:
+        return StunMessage(Method.BIND, Kind.REQUEST, self.rng.randbytes(12), token=self.offer.token).encode()
+
+    def _try_udp(self, now: float) -> None:
+        if self.udp_bound and self.unanswered >= MISSED_REFRESHES:
+            self.udp_bound, self.unanswered = False, 0
+            self.start(now)
+            return
+        self.actions.send_to(self.media.socket, self.udp_address, self._bind())
+        if self.udp_bound:
+            self.unanswered += 1
+            self.next_udp = now + REFRESH / 10 if self.unanswered > 1 else now + REFRESH
+        elif self.udp_tries < len(UDP_RETRIES):
+            self.next_udp = now + UDP_RETRIES[self.udp_tries]
+            self.udp_tries += 1
+        else:
+            self.next_udp = None
+
+    def _try_tcp(self, now: float) -> None:
+        if self.tcp_bound is not None:
+            self.actions.write(self.tcp_bound, frame(self._bind(), 2))
+            self.next_tcp = now + REFRESH
+        elif self.udp_bound or self.next_port >= len(self.ports):
+            self.next_tcp = None
+        else:
+            link = self.actions.connect(self, (self.offer.host, self.ports[self.next_port]), secure=False)
+            self.links[link] = _Tcp()
+            self.next_port += 1
+            self.next_tcp = now + TCP_HEADSTART
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def datagram(self, data: bytes, now: float) -> None:
+        """What came from the relay's UDP address."""
+        if not _is_bind(data):
+            self.received(self, data, now)
+            return
+        if self._accepted(data):
+            self.udp_bound, self.unanswered = True, 0
+            self.next_udp = now + REFRESH
+            self._close_tcp(keep=None)
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        self.actions.write(link, frame(self._bind(), 2))
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        tcp = self.links.get(link)
+        if tcp is None:
+            return
+        try:
+            for body in tcp.deframer.feed(data):
+                if not _is_bind(body):
+                    self.received(self, body, now)
+                elif self._accepted(body) and self.tcp_bound is None and not self.udp_bound:
+                    self.tcp_bound, self.next_tcp = link, now + REFRESH
+                    self._close_tcp(keep=link)
+        except ProtocolError as error:
+            self.actions.close(link)
+            self.link_down(link, str(error), now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        self.links.pop(link, None)
+        if link == self.tcp_bound:
+            self.tcp_bound, self.next_port, self.next_tcp = None, 0, now + REBUILD
+        elif self.next_tcp is not None and self.tcp_bound is None:
+            self.next_tcp = now
+
+    def _close_tcp(self, keep: int | None) -> None:
+        for link in [link for link in self.links if link != keep]:
+            del self.links[link]
+            self.actions.close(link)
+        self.tcp_bound = keep
+        if keep is None:
+            self.next_tcp = None
+
+    def _accepted(self, data: bytes) -> bool:
+        try:
+            message = StunMessage.parse(data)
+        except ProtocolError:
+            return False
+        if message.kind is Kind.ERROR and message.error is not None:
+            self.refused = f"{self.offer.relay} refused: {message.error[1]}"
+        return message.kind is Kind.SUCCESS
+
+
+def _is_bind(data: bytes) -> bool:
+    """Whether bytes from the relay are its own words and not the peer's: by the method alone, without parsing."""
+    return is_stun(data) and peek_method(data) == Method.BIND

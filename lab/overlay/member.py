@@ -1,0 +1,102 @@
+"""What client, supernode and relay have in common: an identity that is enrolled once, and times that are shared.
+
+Each of them is a member of the overlay; what it does there stands in its own file.
+"""
+
+import random
+from dataclasses import dataclass
+
+from lab.overlay.actions import Event, Machine
+from lab.overlay.enrolment import Enrolment
+from lab.overlay.identity import Identity
+from lab.wire.messages import Credential
+
+AUTHORITY_PORTS = (33032, 443)
+SIGNALLING_PORTS = (33033, 443)
+RELAY_UDP_PORT = 33034
+RELAY_TCP_PORTS = (33034, 443)
+STUN_PORT = 3478
+"""RFC 8489, 18.6; the other ports are this system's own, and 443 because some firewalls let nothing else out."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledEvent(Event):
+    """The authority has signed; the node keeps the credential for its next start."""
+
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn(Event):
+    """The node is connected to a supernode."""
+
+    hub: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOut(Event):
+    """The link to the supernode broke; the node is already looking for another."""
+
+    hub: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble(Event):
+    """Something a person should know of that the node goes on without: a refusal, a broken rule of a peer."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What every member is started with.
+
+    `authority` is the authority's Ed25519 public key, known beforehand; `supernodes` are the built-in hosts;
+    `wall_offset` is epoch seconds minus monotonic seconds.
+    """
+
+    identity: Identity
+    authority: bytes
+    authority_host: str
+    supernodes: tuple[str, ...]
+    own_hosts: tuple[str, ...]
+    rng: random.Random
+    wall_offset: float
+
+
+class Member(Machine):
+    """A machine that enrols first and then joins."""
+
+    def __init__(self, membership: Membership) -> None:
+        super().__init__()
+        self.membership = membership
+        self.enrolment = Enrolment(
+            self.actions,
+            membership.identity,
+            membership.authority,
+            membership.authority_host,
+            AUTHORITY_PORTS,
+            membership.wall_offset,
+            self._enrolled,
+            lambda reason: self.actions.emit(Trouble(reason)),
+        )
+
+    @property
+    def name(self) -> str:
+        return self.membership.identity.name
+
+    def start(self, now: float) -> None:
+        if self.membership.identity.credential is None:
+            self.enrolment.start(now)
+        else:
+            self.join(now)
+
+    def join(self, now: float) -> None:
+        """The name is this node's: it may sign in."""
+        raise NotImplementedError
+
+    def _enrolled(self, credential: Credential, now: float) -> None:
+        self.actions.emit(EnrolledEvent(credential))
+        self.join(now)

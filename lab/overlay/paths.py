@@ -1,0 +1,127 @@
+"""What a path between two clients is, how paths are ranked, and what carries bytes along one.
+
+The ranking is one table. Finding paths is the checklist's work; forwarding them is the relay's.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from lab.overlay.actions import Actions
+from lab.wire.addresses import Address
+from lab.wire.framing import frame
+from lab.wire.messages import Candidate
+
+
+class Kind(StrEnum):
+    """Direct: at least one end is a node's own address; punched: a router translated both; relayed: through a relay."""
+
+    DIRECT = "direct"
+    PUNCHED = "punched"
+    RELAYED = "relayed"
+
+
+class Transport(StrEnum):
+    """What the media travels in; `mixed` is a relayed path with one leg of each."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class PathName:
+    """A path as it is shown and logged; `via` is the relay's name on a relayed path, else None."""
+
+    kind: Kind
+    transport: Transport
+    via: str | None = None
+
+    @property
+    def rank(self) -> int:
+        return RANK[self.kind, self.transport]
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.transport}" + (f" via {self.via}" if self.via else "")
+
+
+RANK = {
+    (Kind.DIRECT, Transport.UDP): 0,
+    (Kind.PUNCHED, Transport.UDP): 1,
+    (Kind.DIRECT, Transport.TCP): 2,
+    (Kind.PUNCHED, Transport.TCP): 3,
+    (Kind.RELAYED, Transport.UDP): 4,
+    (Kind.RELAYED, Transport.MIXED): 5,
+    (Kind.RELAYED, Transport.TCP): 6,
+}
+"""Best first: a path between the two beats a relay, UDP beats TCP."""
+
+
+class Carrier(Protocol):
+    """Gets bytes to the peer in one way. `transport` is this side's own; `ready` says whether bytes would go out."""
+
+    @property
+    def transport(self) -> Transport: ...
+    @property
+    def ready(self) -> bool: ...
+    def send(self, data: bytes) -> None: ...
+
+
+@dataclass
+class UdpCarrier:
+    """Datagrams from the call's socket to one address of the peer."""
+
+    actions: Actions
+    socket: int
+    remote: Address
+    transport: Transport = Transport.UDP
+    ready: bool = True
+
+    def send(self, data: bytes) -> None:
+        self.actions.send_to(self.socket, self.remote, data)
+
+
+@dataclass
+class TcpCarrier:
+    """A TCP connection between the two clients, whoever opened it; frames as RFC 4571 has them."""
+
+    actions: Actions
+    link: int
+    remote: Address
+    transport: Transport = Transport.TCP
+    ready: bool = True
+
+    def send(self, data: bytes) -> None:
+        self.actions.write(self.link, frame(data, 2))
+
+
+# RFC 1918, 6598 (carriers) and 4193: addresses that mean something else on the other side of a router.
+_LOCAL_NETWORKS = [
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+]
+
+
+def is_local(host: str) -> bool:
+    """Whether an address is one that only its own site can reach."""
+    address = ipaddress.ip_address(host)
+    return any(address.version == network.version and address in network for network in _LOCAL_NETWORKS)
+
+
+def usable(candidates: Iterable[Candidate], own: Iterable[str]) -> list[Candidate]:
+    """The peer's candidates that may be tried at all: no loopback, multicast, broadcast or unspecified address, no text
+    that is not an IP address, nothing of our own host, each once."""
+    kept: dict[tuple[str, Address], Candidate] = {}
+    ours = set(own)
+    for candidate in candidates:
+        try:
+            address = ipaddress.ip_address(candidate.address[0])
+        except ValueError:
+            continue
+        refused = (address.is_loopback, address.is_multicast, address.is_unspecified, address.is_link_local)
+        if any(refused) or str(address) == "255.255.255.255" or str(address) in ours:
+            continue
+        kept.setdefault((candidate.transport, candidate.address), candidate)
+    return list(kept.values())

@@ -1,0 +1,104 @@
+"""One UDP socket for one call's media, and what supernodes say of the address it is seen under (RFC 8489 Binding).
+
+A socket is kept ready before any call asks for it, so that a call need not wait for the answers.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, earliest
+from lab.wire.addresses import Address
+from lab.wire.stun import Kind, Method, StunMessage, is_stun
+
+FIRST_RETRY, LONGEST_RETRY = 0.25, 2.0
+"""Seconds until an unanswered Binding request is sent again, doubled each time (RFC 8489, 6.2.1 starts at 500 ms)."""
+KEEPALIVE = 15.0
+"""Seconds between refreshes of the mapping (RFC 8445, 11)."""
+SILENT = 1.5
+"""Seconds without any answer after which the network counts as one that lets no UDP out."""
+
+
+@dataclass
+class _Question:
+    server: Address
+    transaction_id: bytes = b""
+    due: float = 0.0
+    retry: float = FIRST_RETRY
+
+
+@dataclass
+class MediaSocket:
+    """A UDP socket and its server-reflexive addresses; whoever holds it hears its datagrams through `deliver`."""
+
+    actions: Actions
+    servers: Sequence[Address]
+    rng: random.Random
+    host: str
+    deliver: Callable[[bytes, Address, float], None] | None = None
+    learnt: Callable[[float], None] | None = None
+    socket: int = 0
+    local: Address | None = None
+    opened_at: float = 0.0
+    mapped: dict[Address, Address] = field(default_factory=dict)
+    questions: dict[Address, _Question] = field(default_factory=dict)
+
+    def open(self, now: float) -> None:
+        self.socket = self.actions.open_udp(self)
+        self.opened_at = now
+
+    def close(self) -> None:
+        self.actions.close_udp(self.socket)
+        self.questions.clear()
+
+    def udp_lets_out(self, now: float) -> bool | None:
+        """Whether UDP gets out and back; None while nobody can know."""
+        if self.mapped:
+            return True
+        return False if now - self.opened_at > SILENT else None
+
+    @property
+    def reflexive(self) -> list[Address]:
+        """The distinct outer addresses that differ from the socket's own."""
+        return [address for address in dict.fromkeys(self.mapped.values()) if address != self.local]
+
+    def udp_up(self, socket: int, local: Address, now: float) -> None:
+        self.local = (self.host, local[1])
+        for server in self.servers:
+            self.questions[server] = _Question(server, due=now)
+        self.poll(now)
+
+    def deadline(self) -> float | None:
+        return earliest(*(question.due for question in self.questions.values()))
+
+    def poll(self, now: float) -> None:
+        for question in self.questions.values():
+            if now < question.due:
+                continue
+            question.transaction_id = self.rng.randbytes(12)
+            request = StunMessage(Method.BINDING, Kind.REQUEST, question.transaction_id)
+            self.actions.send_to(self.socket, question.server, request.encode())
+            question.due = now + question.retry
+            question.retry = min(question.retry * 2, LONGEST_RETRY)
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        question = self.questions.get(source)
+        if question is not None and is_stun(data):
+            self._answered(question, data, now)
+        elif self.deliver is not None:
+            self.deliver(data, source, now)
+
+    def _answered(self, question: _Question, data: bytes, now: float) -> None:
+        try:
+            message = StunMessage.parse(data)
+        except ProtocolError:
+            return
+        fits = message.kind is Kind.SUCCESS and message.transaction_id == question.transaction_id
+        if not fits or message.xor_mapped is None:
+            return
+        known = set(self.mapped.values())
+        self.mapped[question.server] = message.xor_mapped
+        question.due, question.retry = now + KEEPALIVE, FIRST_RETRY
+        if message.xor_mapped not in known and self.learnt is not None:
+            self.learnt(now)

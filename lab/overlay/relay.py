@@ -1,0 +1,276 @@
+"""The relay: forwards what comes in on one leg of a call out of the other, for holders of a fresh token alone.
+
+It reads no media and holds no key of it; it answers binds and amplifies nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Event, LinkInfo, earliest
+from lab.overlay.hub import Greeting, HubLink
+from lab.overlay.identity import check_token
+from lab.overlay.leg import MEDIA_FRAME_LIMIT
+from lab.overlay.member import (
+    RELAY_TCP_PORTS,
+    RELAY_UDP_PORT,
+    SIGNALLING_PORTS,
+    Member,
+    Membership,
+    SignedIn,
+    SignedOut,
+)
+from lab.wire.addresses import Address
+from lab.wire.framing import LengthPrefixed, frame
+from lab.wire.messages import HubMessage, decode_token
+from lab.wire.stun import Kind, Method, StunMessage, is_stun, peek_method
+
+RELAY_SOCKET = 0
+"""Number of the UDP socket that the shell binds to the relay's port before the machine starts."""
+BIND_LIMIT = 5.0
+"""Seconds in which a new connection has to bind."""
+IDLE_LIMIT = 30.0
+"""Seconds without a packet or a refresh after which a session is gone; clients refresh every ten."""
+CALL_RATE, CALL_BURST = 50_000.0, 50_000.0
+"""Bytes a second, and at once, that one call may send through; voice both ways takes about 12,000."""
+MOST_SESSIONS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bound(Event):
+    """A leg of a call is bound: 0 is the caller's, 1 the callee's."""
+
+    call: str
+    leg: int
+    transport: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound(Event):
+    """A session ended; what it carried, in packets and bytes."""
+
+    call: str
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BindRefused(Event):
+    """Somebody asked without a good token."""
+
+    address: str
+    reason: str
+
+
+@dataclass
+class Leg:
+    """Where one end of a session is bound: an address of UDP, or a link of TCP."""
+
+    session: "Session"
+    index: int
+    address: Address
+    link: int | None
+
+
+@dataclass
+class Session:
+    """One call's two legs, and what it may still send."""
+
+    call: str
+    last: float
+    legs: list[Leg | None] = field(default_factory=lambda: [None, None])
+    budget: float = CALL_BURST
+    packets: int = 0
+    bytes: int = 0
+
+    def may_send(self, size: int, now: float) -> bool:
+        """Token bucket over both directions together."""
+        self.budget = min(CALL_BURST, self.budget + (now - self.last) * CALL_RATE)
+        self.last = now
+        if self.budget < size:
+            return False
+        self.budget -= size
+        self.packets += 1
+        self.bytes += size
+        return True
+
+
+@dataclass
+class _Stream:
+    info: LinkInfo
+    expires: float | None
+    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+
+
+class Relay(Member):
+    """One relay, signed in at every supernode that it knows. Its shell's listener is `relay`."""
+
+    def __init__(self, membership: Membership) -> None:
+        super().__init__(membership)
+        self.sessions: dict[str, Session] = {}
+        self.by_address: dict[Address, Leg] = {}
+        self.by_link: dict[int, Leg] = {}
+        self.streams: dict[int, _Stream] = {}
+        self.issuers: dict[str, bytes] = {}
+        self.next_sweep = 0.0
+        self.actions.sockets[RELAY_SOCKET] = self
+        greeting = Greeting("relay", RELAY_UDP_PORT, RELAY_TCP_PORTS)
+        m = membership
+        self.hubs = [
+            HubLink(
+                self.actions, self, m.identity, m.authority, greeting, [host], SIGNALLING_PORTS, m.rng, m.wall_offset
+            )
+            for host in m.supernodes
+        ]
+
+    def join(self, now: float) -> None:
+        for hub in self.hubs:
+            hub.start(now)
+
+    # -- signalling ----------------------------------------------------------------------------------------------
+
+    def signed_in(self, hub: HubLink, now: float) -> None:
+        self.issuers[hub.hub or ""] = hub.hub_key
+        self.actions.emit(SignedIn(hub.hub or "", hub.port or 0))
+
+    def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
+        self.actions.emit(SignedOut(hub.last_hub, reason))
+
+    def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
+        """Supernodes have nothing to tell a relay yet."""
+
+    # -- time and inputs -----------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        unbound = (stream.expires for stream in self.streams.values())
+        sweep = self.next_sweep if self.sessions else None
+        return earliest(self.enrolment.deadline(), sweep, *unbound, *(hub.deadline() for hub in self.hubs))
+
+    def poll(self, now: float) -> None:
+        self.enrolment.poll(now)
+        for hub in self.hubs:
+            hub.load = len(self.sessions)
+            hub.poll(now)
+        for link, stream in list(self.streams.items()):
+            if stream.expires is not None and now >= stream.expires:
+                self.actions.close(link)
+                self.link_down(link, "did not bind", now)
+        if now >= self.next_sweep:
+            self.next_sweep = now + 1.0
+            for session in [s for s in self.sessions.values() if now - s.last > IDLE_LIMIT]:
+                self._end(session)
+
+    def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
+        link = next(self.actions.numbers)
+        self.actions.links[link] = self
+        self.streams[link] = _Stream(info, now + BIND_LIMIT)
+        return link
+
+    def udp_up(self, socket: int, local: Address, now: float) -> None:
+        """The relay's socket is the shell's from the start."""
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        if is_stun(data) and peek_method(data) == Method.BIND:
+            self.actions.send_to(RELAY_SOCKET, source, self._bind(data, source, None, now))
+        elif (leg := self.by_address.get(source)) is not None:
+            self._forward(leg, data, now)
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        stream = self.streams.get(link)
+        if stream is None:
+            super().link_data(link, data, now)
+            return
+        try:
+            for body in stream.deframer.feed(data):
+                if is_stun(body) and peek_method(body) == Method.BIND:
+                    self.actions.write(link, frame(self._bind(body, stream.info.peer, link, now), 2))
+                elif (leg := self.by_link.get(link)) is not None:
+                    self._forward(leg, body, now)
+        except ProtocolError as error:
+            self.actions.emit(BindRefused(stream.info.peer[0], str(error)))
+            self.actions.close(link)
+            self.link_down(link, str(error), now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        if self.streams.pop(link, None) is None:
+            super().link_down(link, reason, now)
+            return
+        self.actions.links.pop(link, None)
+        if (leg := self.by_link.pop(link, None)) is not None and leg.session.legs[leg.index] is leg:
+            leg.session.legs[leg.index] = None
+
+    # -- binding and forwarding ----------------------------------------------------------------------------------
+
+    def _bind(self, data: bytes, source: Address, link: int | None, now: float) -> bytes:
+        """The answer to a bind; raises nothing. An answer is never longer than the request with its token."""
+        try:
+            request = StunMessage.parse(data)
+        except ProtocolError as error:
+            return StunMessage(Method.BIND, Kind.ERROR, data[8:20], error=(400, str(error)[:40])).encode()
+        identifier = request.transaction_id
+        try:
+            call, index = self._granted(request.token or b"", now)
+        except ProtocolError as error:
+            self.actions.emit(BindRefused(source[0], str(error)))
+            return StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])).encode()
+        self._place(call, index, source, link, now)
+        return StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source).encode()
+
+    def _granted(self, token_bytes: bytes, now: float) -> tuple[str, int]:
+        token, grant = decode_token(token_bytes)
+        issuer = self.issuers.get(token.issuer)
+        if issuer is None:
+            raise ProtocolError(f"the token's issuer {token.issuer} is no supernode that this relay sits at")
+        check_token(token, issuer)
+        if grant.relay != self.name:
+            raise ProtocolError(f"the token is for {grant.relay}")
+        if grant.call not in self.sessions:
+            late = now + self.membership.wall_offset - grant.expires
+            if late > 0:
+                raise ProtocolError(f"the token expired {late:.0f} s ago")
+            if len(self.sessions) >= MOST_SESSIONS:
+                raise ProtocolError("the relay is full")
+        return grant.call, grant.leg
+
+    def _place(self, call: str, index: int, source: Address, link: int | None, now: float) -> None:
+        session = self.sessions.get(call)
+        if session is None:
+            session = self.sessions[call] = Session(call, now)
+            self.next_sweep = now + 1.0
+        session.last = now
+        before = session.legs[index]
+        if before is not None and (before.address, before.link) == (source, link):
+            return
+        if before is not None:
+            self._forget(before)
+        leg = session.legs[index] = Leg(session, index, source, link)
+        if link is None:
+            self.by_address[source] = leg
+        else:
+            self.by_link[link] = leg
+            self.streams[link].expires = None
+        self.actions.emit(Bound(call, index, "udp" if link is None else "tcp", source))
+
+    def _forward(self, leg: Leg, data: bytes, now: float) -> None:
+        other = leg.session.legs[1 - leg.index]
+        if other is None or not leg.session.may_send(len(data), now):
+            return
+        if other.link is None:
+            self.actions.send_to(RELAY_SOCKET, other.address, data)
+        else:
+            self.actions.write(other.link, frame(data, 2))
+
+    def _forget(self, leg: Leg) -> None:
+        if leg.link is None:
+            if self.by_address.get(leg.address) is leg:
+                del self.by_address[leg.address]
+        elif self.by_link.pop(leg.link, None) is not None:
+            self.streams.pop(leg.link, None)
+            self.actions.close(leg.link)
+
+    def _end(self, session: Session) -> None:
+        del self.sessions[session.call]
+        for leg in session.legs:
+            if leg is not None:
+                self._forget(leg)
+        self.actions.emit(Unbound(session.call, session.packets, session.bytes))

@@ -1,0 +1,366 @@
+"""The supernode: a hub on an open address. Clients sit at it, it carries their envelopes, and it tells them how they
+look from outside (STUN). It carries no media and can read, answer or change nothing that two clients say to each other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Event, LinkInfo, earliest
+from lab.overlay.hub import Greeting, HubLink
+from lab.overlay.identity import check_credential, check_signature, issue_token
+from lab.overlay.member import SIGNALLING_PORTS, Member, Membership
+from lab.overlay.stunserver import StunConnections, answer_binding
+from lab.wire.addresses import Address
+from lab.wire.framing import LengthPrefixed, frame
+from lab.wire.messages import (
+    FRAME_LIMIT,
+    Absent,
+    Carry,
+    Challenge,
+    Hello,
+    HubMessage,
+    Message,
+    Offers,
+    Ping,
+    Pong,
+    Present,
+    Refused,
+    RelayGrant,
+    RelayOffer,
+    Undeliverable,
+    Welcome,
+    decode_hub,
+    encode,
+)
+from lab.wire.stun import is_stun
+
+STUN_SOCKET = 0
+"""Number of the UDP socket that the shell binds to the STUN port before the machine starts."""
+GREETING_LIMIT = 5.0
+"""Seconds in which a new link has to sign in."""
+SILENCE = 5.0
+"""Seconds after which a node that stopped pinging has left; nodes ping every second."""
+TOKEN_LIFETIME = 60.0
+"""Seconds for which a relay token opens a session."""
+RELAYS_OFFERED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Event):
+    """A node has signed in here."""
+
+    role: str
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Event):
+    """A node that was signed in has gone."""
+
+    role: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carried(Event):
+    """An envelope passed through; its content is its sender's and recipient's."""
+
+    call: str
+    sender: str
+    recipient: str
+    toward: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offered(Event):
+    """Relays were offered to both ends of a call."""
+
+    call: str
+    relays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected(Event):
+    """A link or an envelope was refused, and why."""
+
+    address: str
+    reason: str
+
+
+@dataclass
+class Session:
+    """One inbound link, from challenge to the end."""
+
+    info: LinkInfo
+    nonce: bytes
+    last_heard: float
+    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(4, FRAME_LIMIT))
+    role: str = ""
+    name: str = ""
+
+
+@dataclass
+class RelayEntry:
+    """A relay that is signed in here, and how many sessions it says that it carries."""
+
+    name: str
+    host: str
+    udp_port: int
+    tcp_ports: tuple[int, ...]
+    load: int = 0
+
+
+class Supernode(Member):
+    """One hub of the mesh. Listeners of its shell: `signalling` (inside TLS) and `stun` (plain)."""
+
+    def __init__(self, membership: Membership) -> None:
+        super().__init__(membership)
+        self.sessions: dict[int, Session] = {}
+        self.clients: dict[str, int] = {}
+        self.relays: dict[str, RelayEntry] = {}
+        self.elsewhere: dict[str, str] = {}
+        self.peers: dict[str, Callable[[Message], object]] = {}
+        self.joined = False
+        self.stun = StunConnections(self.actions)
+        self.actions.sockets[STUN_SOCKET] = self
+        self.mesh = [self._toward(host) for host in membership.supernodes if self._dials(host)]
+
+    def _dials(self, host: str) -> bool:
+        """Of two supernodes the one with the lower address opens the link, so that there is one."""
+        return tuple(map(int, self.membership.own_hosts[0].split("."))) < tuple(map(int, host.split(".")))
+
+    def _toward(self, host: str) -> HubLink:
+        m = self.membership
+        greeting = Greeting("supernode")
+        return HubLink(
+            self.actions, self, m.identity, m.authority, greeting, [host], SIGNALLING_PORTS, m.rng, m.wall_offset
+        )
+
+    def join(self, now: float) -> None:
+        self.joined = True
+        for hub in self.mesh:
+            hub.start(now)
+
+    # -- time and inputs -----------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        sessions = (s.last_heard + (SILENCE if s.role else GREETING_LIMIT) for s in self.sessions.values())
+        hubs = (hub.deadline() for hub in self.mesh)
+        return earliest(self.enrolment.deadline(), self.stun.deadline(), *hubs, *sessions)
+
+    def poll(self, now: float) -> None:
+        self.enrolment.poll(now)
+        self.stun.poll(now)
+        for hub in self.mesh:
+            hub.poll(now)
+        for link, session in list(self.sessions.items()):
+            if now >= session.last_heard + (SILENCE if session.role else GREETING_LIMIT):
+                self._drop(link, "silent" if session.role else "did not sign in", now)
+
+    def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
+        if listener == "stun":
+            return self.stun.accept(info, now)
+        link = next(self.actions.numbers)
+        self.actions.links[link] = self
+        session = self.sessions[link] = Session(info, self.membership.rng.randbytes(32), now)
+        credential = self.membership.identity.credential
+        if credential is None:
+            self._refuse(link, f"{self.name} is not enrolled yet; try again", now)
+        else:
+            self._send(link, Challenge(credential, session.nonce))
+        return link
+
+    def udp_up(self, socket: int, local: Address, now: float) -> None:
+        """The STUN socket is the shell's from the start."""
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        if is_stun(data) and (answer := answer_binding(data, source)) is not None:
+            self.actions.send_to(STUN_SOCKET, source, answer)
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        session = self.sessions.get(link)
+        if session is None:
+            super().link_data(link, data, now)
+            return
+        session.last_heard = now
+        try:
+            for body in session.deframer.feed(data):
+                message = decode_hub(body)
+                if not session.role:
+                    self._greeted(link, session, message, now)
+                else:
+                    self._said(link, session, message, now)
+                if link not in self.sessions:
+                    return
+        except ProtocolError as error:
+            self._refuse(link, str(error), now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        if link in self.sessions:
+            self._drop(link, reason, now)
+        else:
+            super().link_down(link, reason, now)
+
+    # -- signing in ----------------------------------------------------------------------------------------------
+
+    def _greeted(self, link: int, session: Session, message: HubMessage, now: float) -> None:
+        if not isinstance(message, Hello):
+            raise ProtocolError(f"{type(message).__name__} before Hello")
+        credential, identity = message.credential, self.membership.identity
+        check_credential(credential, self.membership.authority, now + self.membership.wall_offset)
+        check_signature(credential.key, message.signature, "lab hello", session.nonce, identity.public)
+        host = session.info.peer[0]
+        if message.role == "supernode" and host not in self.membership.supernodes:
+            raise ProtocolError(f"{credential.name} at {host} is no supernode that this one knows")
+        if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
+            raise ProtocolError(f"relay {credential.name} does not say where it listens")
+        session.role, session.name = message.role, credential.name
+        self._send(link, Welcome(session.info.peer))
+        self.actions.emit(Joined(session.role, session.name, host))
+        if session.role == "client":
+            self._client_in(link, session.name, now)
+        elif session.role == "supernode":
+            self._peer_in(session.name, lambda m: self._send(link, m))
+        else:
+            self.relays[session.name] = RelayEntry(session.name, host, message.udp_port or 0, message.tcp_ports)
+
+    def _client_in(self, link: int, name: str, now: float) -> None:
+        before = self.clients.get(name)
+        self.clients[name] = link
+        if before is not None:
+            self._drop(before, "signed in again", now)
+        self.elsewhere.pop(name, None)
+        self._tell_peers(Present((name,)))
+
+    def _peer_in(self, name: str, send: Callable[[Message], object]) -> None:
+        self.peers[name] = send
+        names = sorted(self.clients)
+        for at in range(0, len(names), 400):
+            send(Present(tuple(names[at : at + 400])))
+
+    def _peer_out(self, name: str) -> None:
+        self.peers.pop(name, None)
+        self.elsewhere = {client: at for client, at in self.elsewhere.items() if at != name}
+
+    def signed_in(self, hub: HubLink, now: float) -> None:
+        self._peer_in(hub.hub or "", hub.send)
+        self.actions.emit(Joined("supernode", hub.hub or "", hub.hosts[0]))
+
+    def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
+        self._peer_out(hub.last_hub)
+        self.actions.emit(Left("supernode", hub.last_hub, reason))
+
+    def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
+        self._of_peer(hub.hub or "", message)
+
+    # -- what is said --------------------------------------------------------------------------------------------
+
+    def _said(self, link: int, session: Session, message: HubMessage, now: float) -> None:
+        if isinstance(message, Ping):
+            self._send(link, Pong())
+            if session.role == "relay" and session.name in self.relays:
+                self.relays[session.name].load = message.load
+        elif session.role == "supernode":
+            self._of_peer(session.name, message)
+        elif session.role == "client" and isinstance(message, Carry):
+            self._of_client(link, session, message, now)
+        else:
+            raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}")
+
+    def _of_client(self, link: int, session: Session, carry: Carry, now: float) -> None:
+        envelope = carry.envelope
+        if envelope.sender != session.name:
+            raise ProtocolError(f"{session.name} sent an envelope as {envelope.sender}")
+        mine: tuple[RelayOffer, ...] = ()
+        theirs: tuple[RelayOffer, ...] = ()
+        if carry.relays:
+            mine, theirs = self._offers(envelope.call, now)
+        if not self._deliver(Carry(envelope, offers=theirs)):
+            reason = f"{envelope.recipient} is not signed in at any supernode"
+            self._send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
+        elif mine:
+            self._send(link, Offers(envelope.call, mine))
+
+    def _deliver(self, carry: Carry) -> bool:
+        envelope = carry.envelope
+        if (link := self.clients.get(envelope.recipient)) is not None:
+            self._send(link, carry)
+            toward = envelope.recipient
+        elif (peer := self.peers.get(self.elsewhere.get(envelope.recipient, ""))) is not None:
+            peer(carry)
+            toward = self.elsewhere[envelope.recipient]
+        else:
+            return False
+        self.actions.emit(Carried(envelope.call, envelope.sender, envelope.recipient, toward))
+        return True
+
+    def _of_peer(self, name: str, message: HubMessage) -> None:
+        """A word of another supernode; what it carries is delivered here and goes no further."""
+        if isinstance(message, Present):
+            for client in message.names:
+                self.elsewhere[client] = name
+                if (link := self.clients.pop(client, None)) is not None:
+                    self.sessions.pop(link, None)
+                    self.actions.close(link)
+        elif isinstance(message, Absent):
+            for client in message.names:
+                if self.elsewhere.get(client) == name:
+                    del self.elsewhere[client]
+        elif isinstance(message, Carry):
+            envelope = message.envelope
+            if envelope.recipient in self.clients:
+                self._deliver(message)
+            elif (back := self.peers.get(name)) is not None:
+                reason = f"{envelope.recipient} is not signed in at any supernode"
+                back(Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
+        elif isinstance(message, Undeliverable):
+            if (link := self.clients.get(message.sender)) is not None:
+                self._send(link, message)
+        else:
+            raise ProtocolError(f"supernode {name} sent {type(message).__name__}")
+
+    def _offers(self, call: str, now: float) -> tuple[tuple[RelayOffer, ...], tuple[RelayOffer, ...]]:
+        """Legs for caller and callee at the least loaded relays."""
+        expires = now + self.membership.wall_offset + TOKEN_LIFETIME
+        chosen = sorted(self.relays.values(), key=lambda relay: (relay.load, relay.name))[:RELAYS_OFFERED]
+        legs: list[list[RelayOffer]] = [[], []]
+        for relay in chosen:
+            for leg in (0, 1):
+                grant = RelayGrant(call, relay.name, leg, expires)
+                token = issue_token(self.membership.identity, grant)
+                legs[leg].append(RelayOffer(relay.name, relay.host, relay.udp_port, relay.tcp_ports, token))
+        if chosen:
+            self.actions.emit(Offered(call, tuple(relay.name for relay in chosen)))
+        return tuple(legs[0]), tuple(legs[1])
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _send(self, link: int, message: Message) -> None:
+        self.actions.write(link, frame(encode(message), 4))
+
+    def _tell_peers(self, message: Message) -> None:
+        for send in self.peers.values():
+            send(message)
+
+    def _refuse(self, link: int, reason: str, now: float) -> None:
+        session = self.sessions[link]
+        self.actions.emit(Rejected(session.info.peer[0], reason))
+        self._send(link, Refused(reason[:300]))
+        self._drop(link, reason, now)
+
+    def _drop(self, link: int, reason: str, now: float) -> None:
+        session = self.sessions.pop(link)
+        self.actions.close(link)
+        if not session.role:
+            return
+        self.actions.emit(Left(session.role, session.name, reason))
+        if session.role == "supernode":
+            self._peer_out(session.name)
+        elif session.role == "relay":
+            self.relays.pop(session.name, None)
+        elif self.clients.get(session.name) == link:
+            del self.clients[session.name]
+            self._tell_peers(Absent((session.name,)))

@@ -1,0 +1,278 @@
+"""The signalling messages, typed and validated: what travels in a frame between client, supernode, relay and authority.
+
+Only shapes and their encoding live here (MessagePack through msgspec); what a message means is the overlay's business.
+A message that does not fit its type raises ProtocolError; nothing is guessed and no unknown field is passed on.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from lab.errors import ProtocolError
+
+FRAME_LIMIT = 32 * 1024
+"""Longest signalling frame in bytes; an invite with fifty candidates takes a fifth of it."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Host = Annotated[str, msgspec.Meta(min_length=2, max_length=45)]
+Reason = Annotated[str, msgspec.Meta(max_length=300)]
+Endpoint = tuple[Host, Port]
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Base of all messages; the tag is the class name."""
+
+
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The authority's word that `name` belongs to an Ed25519 `key` until `expires` (epoch seconds)."""
+
+    name: Name
+    key: Key
+    expires: float
+    signature: Signature
+
+
+class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A transport address where an end may be reached (RFC 8445, 5.1; `tcp` is passive, RFC 6544, 4.1)."""
+
+    kind: Literal["host", "server-reflexive"]
+    transport: Literal["udp", "tcp"]
+    address: Endpoint
+
+
+class RelayOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One leg of a relay session that a supernode has paid for with a token: where to bind, and with what."""
+
+    relay: Name
+    host: Host
+    udp_port: Port
+    tcp_ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=4)]
+    token: Annotated[bytes, msgspec.Meta(max_length=512)]
+
+
+class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one client tells another through supernodes that can neither answer in its place nor change it.
+
+    `body` is an encoded end-to-end message; `signature` is the sender's, over sender, recipient, call and body.
+    """
+
+    sender: Name
+    recipient: Name
+    call: CallId
+    body: Annotated[bytes, msgspec.Meta(max_length=FRAME_LIMIT // 2)]
+    signature: Signature
+
+
+# -- end to end, inside an Envelope ----------------------------------------------------------------------------------
+
+
+class EndToEnd(Message, frozen=True):
+    """Base of what two clients say to each other; `sequence` grows with each message of a sender in a call."""
+
+    sequence: int
+
+
+Candidates = Annotated[tuple[Candidate, ...], msgspec.Meta(max_length=50)]
+
+
+class Invite(EndToEnd, frozen=True):
+    """The caller's first word. `sent_at` is its wall clock, epoch seconds; `ephemeral` an X25519 public key."""
+
+    sent_at: float
+    credential: Credential
+    ephemeral: Key
+    candidates: Candidates
+
+
+class Ringing(EndToEnd, frozen=True):
+    """The callee has the invite, shows who is calling, and lets checks begin. `invite` is the SHA-256 of its body."""
+
+    credential: Credential
+    ephemeral: Key
+    candidates: Candidates
+    invite: Key
+
+
+class Answer(EndToEnd, frozen=True):
+    """The callee has picked up: voice may flow both ways."""
+
+
+class Trickle(EndToEnd, frozen=True):
+    """Candidates found after the first ones were sent."""
+
+    candidates: Candidates
+
+
+class Bye(EndToEnd, frozen=True):
+    """The call is over, or declined."""
+
+    reason: Reason
+
+
+# -- between a node and its hub --------------------------------------------------------------------------------------
+
+
+class Challenge(Message, frozen=True):
+    """A hub's first frame on a link: who it is, and what the other has to sign."""
+
+    credential: Credential
+    nonce: Key
+
+
+class Hello(Message, frozen=True):
+    """The answer to a challenge; `signature` covers the nonce and the hub's key. A relay says where it listens."""
+
+    role: Literal["client", "supernode", "relay"]
+    credential: Credential
+    signature: Signature
+    udp_port: Port | None = None
+    tcp_ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=4)] = ()
+
+
+class Welcome(Message, frozen=True):
+    """The hub has let the node in; `observed` is the address that the hub sees it under."""
+
+    observed: Endpoint
+
+
+class Refused(Message, frozen=True):
+    """The hub or the authority says no, and why; the link closes after it."""
+
+    reason: Reason
+
+
+class Ping(Message, frozen=True):
+    """Are you there? Heartbeats go from the node to the hub; a relay adds how many sessions it carries."""
+
+    load: int = 0
+
+
+class Pong(Message, frozen=True):
+    """Yes."""
+
+
+class Carry(Message, frozen=True):
+    """An envelope on its way. A caller asks for relays with its invite; its supernode adds the callee's legs."""
+
+    envelope: Envelope
+    relays: bool = False
+    offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)] = ()
+
+
+class Offers(Message, frozen=True):
+    """The caller's relay legs for a call that it has just invited to."""
+
+    call: CallId
+    offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)]
+
+
+class Undeliverable(Message, frozen=True):
+    """The envelope that `sender` sent found nobody: the recipient is not signed in anywhere."""
+
+    call: CallId
+    sender: Name
+    recipient: Name
+    reason: Reason
+
+
+class Present(Message, frozen=True):
+    """Between supernodes: these clients sit at the sender."""
+
+    names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=400)]
+
+
+class Absent(Message, frozen=True):
+    """Between supernodes: these clients have left the sender."""
+
+    names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=400)]
+
+
+# -- between a node and the authority --------------------------------------------------------------------------------
+
+
+class Enrol(Message, frozen=True):
+    """Bind `name` to `key`, please; `signature` proves that the sender holds the key."""
+
+    name: Name
+    key: Key
+    signature: Signature
+
+
+class Enrolled(Message, frozen=True):
+    """The authority's signature on the binding."""
+
+    credential: Credential
+
+
+class RelayGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a supernode signs into a token: this call may use this relay, on this leg (0 caller, 1 callee)."""
+
+    call: CallId
+    relay: Name
+    leg: Literal[0, 1]
+    expires: float
+
+
+class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A grant with its issuer's name and signature."""
+
+    grant: bytes
+    issuer: Name
+    signature: Signature
+
+
+HubMessage = Challenge | Hello | Welcome | Refused | Ping | Pong | Carry | Offers | Undeliverable | Present | Absent
+AuthorityMessage = Enrol | Enrolled | Refused
+CallMessage = Invite | Ringing | Answer | Trickle | Bye
+
+T = TypeVar("T")
+
+_encoder = msgspec.msgpack.Encoder()
+_hub: msgspec.msgpack.Decoder[HubMessage] = msgspec.msgpack.Decoder(HubMessage)
+_authority: msgspec.msgpack.Decoder[AuthorityMessage] = msgspec.msgpack.Decoder(AuthorityMessage)
+_call: msgspec.msgpack.Decoder[CallMessage] = msgspec.msgpack.Decoder(CallMessage)
+_envelope = msgspec.msgpack.Decoder(Envelope)
+_token = msgspec.msgpack.Decoder(RelayToken)
+_grant = msgspec.msgpack.Decoder(RelayGrant)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """The bytes of one message, without a frame around it."""
+    return _encoder.encode(message)
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[T]", what: str, data: bytes) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"{what} of {len(data)} bytes is not understood: {error}") from None
+
+
+def decode_hub(data: bytes) -> HubMessage:
+    """One message of a link to a supernode; raises ProtocolError."""
+    return _decode(_hub, "signalling frame", data)
+
+
+def decode_authority(data: bytes) -> AuthorityMessage:
+    """One message of a link to the authority; raises ProtocolError."""
+    return _decode(_authority, "enrolment frame", data)
+
+
+def decode_call(data: bytes) -> CallMessage:
+    """The body of an envelope; raises ProtocolError."""
+    return _decode(_call, "end-to-end message", data)
+
+
+def decode_envelope(data: bytes) -> Envelope:
+    """An envelope that came over a media path; raises ProtocolError."""
+    return _decode(_envelope, "envelope", data)
+
+
+def decode_token(data: bytes) -> tuple[RelayToken, RelayGrant]:
+    """A relay token and the grant inside it, signature not yet checked; raises ProtocolError."""
+    token = _decode(_token, "relay token", data)
+    return token, _decode(_grant, "relay grant", token.grant)
