@@ -1,0 +1,30 @@
+"""The judge: packets to flows to a verdict. It shares no code with the judged, and takes nothing they say as true.
+
+`Captures.read` reads one pcap per place; `judge` names the path of a window; `hold` holds a client's claims against it.
+"""
+
+from lab.evidence.claims import Claim, Held, Verdict, hold
+from lab.evidence.flows import Captures
+from lab.evidence.paths import End, Path, Stray, Way
+from lab.evidence.pcap import Capture, Endpoint, Packet, dissect, read
+from lab.evidence.verdict import Finding, Observed, judge
+
+__all__ = [
+    "Capture",
+    "Captures",
+    "Claim",
+    "End",
+    "Endpoint",
+    "Finding",
+    "Held",
+    "Observed",
+    "Packet",
+    "Path",
+    "Stray",
+    "Verdict",
+    "Way",
+    "dissect",
+    "hold",
+    "judge",
+    "read",
+]

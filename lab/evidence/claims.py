@@ -1,0 +1,176 @@
+"""Claims held against packets: each stretch of a call's history against the packets of that stretch.
+
+Belongs here: what the clients say, as a claim and nothing more. Never: anything learnt from it about what happened.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lab.errors import EvidenceError
+from lab.evidence.flows import Captures
+from lab.evidence.paths import Scene, survey
+from lab.evidence.verdict import GRACE, STRAY, Finding, Observed, judge
+from lab.topology.model import Topology
+
+SHORTEST_JUDGED = 0.4
+"""Seconds that must be left of a stretch, less its grace, to be judged by rhythm; shorter ones by trace."""
+LAST = 1.0
+"""Seconds at the end of the media whose path is the call's path (design)."""
+UNCLAIMED = 1.0
+"""Seconds of media that may lie outside every claimed stretch: a ring's first frames, a round trip at the end."""
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One stretch that a client claims: from `start` to `end` (epoch s) its media took this path."""
+
+    start: float
+    end: float
+    kind: str
+    transport: str
+    via: str | None
+
+    @classmethod
+    def parse(cls, stretch: Mapping[str, Any]) -> "Claim":
+        """From a client's history: {"from", "to", "kind", "transport", "via"}. Raises EvidenceError."""
+        try:
+            start, end = float(stretch["from"]), float(stretch["to"])
+            kind, transport, via = stretch["kind"], stretch["transport"], stretch.get("via")
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvidenceError(
+                f"a claimed stretch needs from, to, kind, transport and via; got {stretch!r}"
+            ) from error
+        if not (isinstance(kind, str) and isinstance(transport, str) and isinstance(via, str | None) and start <= end):
+            raise EvidenceError(f"a claimed stretch runs forward and names its path in words; got {stretch!r}")
+        return cls(start, end, kind, transport, via)
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.transport}" + (f" via {self.via}" if self.via else "")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A claim and what its packets say: `observed` is None where the stretch was too short for a rhythm."""
+
+    claim: Claim
+    observed: Observed | None
+    agrees: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A whole call held against its packets.
+
+    `observed` is the path of the last second of media, with the packets of the whole call. `agrees` when that is the
+    path of the last stretch, every stretch agrees, and no media lies where none was claimed; `reasons` says what does
+    not. `first` and `last` are the first and last media of the call, epoch seconds, None if there was none.
+    """
+
+    observed: Observed
+    stretches: tuple[Held, ...]
+    agrees: bool
+    reasons: tuple[str, ...]
+    first: float | None
+    last: float | None
+
+
+def hold(
+    topology: Topology,
+    captures: Captures,
+    caller: str,
+    callee: str,
+    history: Sequence[Claim],
+    start: float,
+    end: float,
+) -> Verdict:
+    """Hold what a client claims of a call against its packets; `start` and `end` (epoch s) enclose the call.
+
+    Each stretch is judged without 250 ms at its beginning and at its end. Raises EvidenceError as `judge` does.
+    """
+    whole = survey(topology, captures, caller, callee, start, end)
+    held = tuple(_hold(topology, captures, caller, callee, claim) for claim in history)
+    first = min((path.first for path in whole.paths), default=None)
+    last = max((path.last for path in whole.paths), default=None)
+    if first is None or last is None:
+        observed = judge(topology, captures, caller, callee, start, end)
+    else:
+        observed = judge(topology, captures, caller, callee, max(first, last - LAST), last)
+        observed = replace(observed, packets=sum(path.packets for path in whole.paths))
+    reasons = [stretch.reason for stretch in held if not stretch.agrees]
+    reasons += _final(observed, history)
+    reasons += _outside(whole, history)
+    return Verdict(observed, held, not reasons, tuple(reasons), first, last)
+
+
+def _hold(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim) -> Held:
+    start, end = claim.start + GRACE, claim.end - GRACE
+    if end - start < SHORTEST_JUDGED:
+        return _trace(topology, captures, caller, callee, claim)
+    observed = judge(topology, captures, caller, callee, start, end)
+    same = (observed.kind, observed.transport, observed.via) == (claim.kind, claim.transport, claim.via)
+    if observed.finding is Finding.PATH and same:
+        return Held(claim, observed, True, observed.reason)
+    return Held(
+        claim, observed, False, f"claimed {claim} for {end - start:.1f} s, and the packets show: {observed.reason}"
+    )
+
+
+def _trace(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim) -> Held:
+    """A stretch too short to judge by rhythm agrees if such media existed at all, within its grace."""
+    scene = survey(topology, captures, caller, callee, claim.start - GRACE, claim.end + GRACE, trace=True)
+    for path in scene.paths:
+        if (path.kind, path.transport, path.via) == (claim.kind, claim.transport, claim.via):
+            return Held(claim, None, True, f"{path.packets} packets of {path}")
+    seen = ", ".join(str(path) for path in scene.paths) or "no media"
+    length = (claim.end - claim.start) * 1000
+    return Held(claim, None, False, f"claimed {claim} for {length:.0f} ms, and the packets show {seen}")
+
+
+def _final(observed: Observed, history: Sequence[Claim]) -> list[str]:
+    if observed.kind is None:
+        return [observed.reason]
+    if not history:
+        return [f"no path was claimed, and the packets show: {observed.reason}"]
+    claim = history[-1]
+    if (claim.kind, claim.transport, claim.via) == (observed.kind, observed.transport, observed.via):
+        return []
+    return [f"claimed {claim} at the end, and the packets show: {observed.reason}"]
+
+
+def _outside(whole: Scene, history: Sequence[Claim]) -> list[str]:
+    """Media where nothing was claimed, or at a relay outside every relayed stretch."""
+    reasons: list[str] = []
+    anything = [(claim.start - GRACE, claim.end + GRACE) for claim in history]
+    relayed = [(claim.start - GRACE, claim.end + GRACE) for claim in history if claim.kind == "relayed"]
+    for path in whole.paths:
+        spans = [(span.start, span.end) for way in path.ways for span in way.spans]
+        if history and _longest(_without(spans, anything)) > UNCLAIMED:
+            reasons.append(f"media on {path} where no stretch was claimed")
+        if path.kind == "relayed" and _longest(_without(spans, relayed)) > STRAY:
+            reasons.append(f"media at {path.via} outside every relayed stretch")
+    for stray in whole.strays:
+        spans = [(span.start, span.end) for span in stray.spans]
+        if stray.relay and _longest(_without(spans, relayed)) > STRAY:
+            reasons.append(f"media at {stray.relay} outside every relayed stretch: {stray}")
+    return reasons
+
+
+def _without(spans: Iterable[Interval], taken: Iterable[Interval]) -> list[Interval]:
+    """What is left of some intervals where others cover them."""
+    left = list(spans)
+    for low, high in taken:
+        left = [
+            piece
+            for start, end in left
+            for piece in ((start, min(end, low)), (max(start, high), end))
+            if piece[0] < piece[1]
+        ]
+    return left
+
+
+def _longest(intervals: Iterable[Interval]) -> float:
+    return max((end - start for start, end in intervals), default=0.0)

@@ -1,0 +1,351 @@
+"""The paths that media took between two nodes: their flows joined by what they carried, each way with its times.
+
+Belongs here: finding and describing paths in a window. Never: deciding which one counts, or what anybody claims.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lab.errors import EvidenceError
+from lab.evidence.content import ENOUGH, carried
+from lab.evidence.flows import Captures, Flow, Stream, Table
+from lab.evidence.media import Bout, bouts, voice
+from lab.evidence.pcap import Direction, Endpoint
+from lab.evidence.translation import Hop, addresses_of, core_of, hops, inward, owner_of, routers_outward, translated
+from lab.topology.model import Node, Role, Topology
+
+Kind = Literal["direct", "punched", "relayed"]
+Transport = Literal["udp", "tcp", "mixed"]
+
+ALIVE = 0.1
+"""Part of the media sent that must arrive for a way to carry media at all."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Media in one direction of a path: when (epoch s, stretches), packets sent at its source, arrived at its end."""
+
+    spans: tuple[Bout, ...]
+    sent: int
+    arrived: int
+
+    @property
+    def seconds(self) -> float:
+        return sum(span.seconds for span in self.spans)
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a path: its own address, the one that the far side sees, and whether a router changed it."""
+
+    node: str
+    protocol: Literal["udp", "tcp"]
+    inside: Endpoint
+    outside: Endpoint
+    remote: Endpoint
+    translated: bool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.node} {self.outside} (translated from {self.inside})"
+            if self.translated
+            else f"{self.node} {self.inside}"
+        )
+
+
+@dataclass(frozen=True)
+class Path:
+    """One path of media between caller and callee, with both its ways (None: no media that way).
+
+    `packets` are its media packets at core, of both legs where it is relayed; on a path that does not cross the
+    internet, as each was sent.
+    """
+
+    kind: Kind
+    transport: Transport
+    via: str | None
+    caller: End
+    callee: End
+    to_callee: Way | None
+    to_caller: Way | None
+    packets: int
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        return tuple(way for way in (self.to_callee, self.to_caller) if way is not None)
+
+    @property
+    def spans(self) -> tuple[Bout, ...]:
+        return tuple(sorted((span for way in self.ways for span in way.spans), key=lambda span: span.start))
+
+    @property
+    def first(self) -> float:
+        return min(span.start for span in self.spans)
+
+    @property
+    def last(self) -> float:
+        return max(span.end for span in self.spans)
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.transport}" + (f" via {self.via}" if self.via else "")
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Media of one end at a relay, or towards the other end, that never became a path: to whom, when, how much."""
+
+    node: str
+    protocol: Literal["udp", "tcp"]
+    remote: Endpoint
+    relay: str | None
+    spans: tuple[Bout, ...]
+    packets: int
+
+    def __str__(self) -> str:
+        where = f"{self.relay} ({self.remote})" if self.relay else str(self.remote)
+        return f"{self.packets} media packets of {self.node} with {where} by {self.protocol.upper()}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything of the media between two nodes in a window."""
+
+    paths: tuple[Path, ...]
+    strays: tuple[Stray, ...]
+
+
+def survey(
+    topology: Topology, captures: Captures, caller: str, callee: str, start: float, end: float, trace: bool = False
+) -> Scene:
+    """Every path of media between two nodes in a window of epoch seconds, in the order of their beginnings.
+
+    With `trace`, a path needs no rhythm: single packets of a voice's size that one end sent and the other received are
+    enough, for windows that are too short for a rhythm. Raises EvidenceError where a place that must have seen the
+    call was not captured, saw nothing, or contradicts another.
+    """
+    return _Survey(topology, captures, (topology.node(caller), topology.node(callee)), start, end, trace).scene()
+
+
+class _Survey:
+    def __init__(
+        self, topology: Topology, captures: Captures, nodes: tuple[Node, Node], start: float, end: float, trace: bool
+    ) -> None:
+        self.topology, self.captures, self.nodes = topology, captures, nodes
+        self.start, self.end, self.trace = start, end, trace
+        self.enough = 1 if trace else ENOUGH
+        self._spans: dict[int, tuple[Bout, ...]] = {}
+        self._trails: dict[int, tuple[Hop, ...]] = {}
+        self._neighbours = nodes[0].site is not None and nodes[0].site == nodes[1].site
+        for place in (node.name for node in nodes) if self._neighbours else (core_of(topology).name,):
+            captures.need(place)  # frames between neighbours never reach their router
+
+    def scene(self) -> Scene:
+        flows = self._flows(self.nodes[0]), self._flows(self.nodes[1])
+        paths: list[Path] = []
+        joined: set[int] = set()
+        torn: str | None = None
+        for one, two, to_callee, to_caller in self._joined(*flows):
+            path = self._path((one, two), to_callee, to_caller)
+            if path is None:
+                torn = torn or self._torn((one, two))
+                continue
+            paths.append(path)
+            joined |= {id(one), id(two)}
+        if torn and not paths:
+            raise EvidenceError(torn)
+        strays: list[Stray] = []
+        for node, own in zip(self.nodes, flows, strict=True):
+            strays += [stray for flow in own if id(flow) not in joined and (stray := self._stray(node, flow))]
+        return Scene(tuple(sorted(paths, key=lambda path: path.first)), tuple(strays))
+
+    # --- flows of one end, and what joins two of them
+
+    def _flows(self, node: Node) -> list[Flow]:
+        """Flows of a node with enough packets of a voice's size in the window to be looked at."""
+        table, forward, backward = inward(self.topology, self.captures, node)
+        flows = [flow for address in addresses_of(node) for flow in table.flows(address, forward, backward)]
+        return [flow for flow in flows if max(self._count(flow.forward), self._count(flow.backward)) >= self.enough]
+
+    def _count(self, stream: Stream | None) -> int:
+        return len(voice(stream, self.start, self.end)) if stream is not None else 0
+
+    def spans(self, stream: Stream | None) -> tuple[Bout, ...]:
+        """The stretches of media of a stream; with `trace`, of anything of a voice's size."""
+        if stream is None:
+            return ()
+        if id(stream) not in self._spans:
+            if self.trace:
+                packets = voice(stream, self.start, self.end)
+                found = [Bout(packets[0].time, packets[-1].time, len(packets))] if packets else []
+            else:
+                found = bouts(stream, self.start, self.end)
+            self._spans[id(stream)] = tuple(found)
+        return self._spans[id(stream)]
+
+    def _joined(self, ones: list[Flow], twos: list[Flow]) -> Iterator[tuple[Flow, Flow, Way | None, Way | None]]:
+        met: set[int] = set()
+        for one in ones:
+            for two in twos:
+                to_callee, to_caller = self._way(one.forward, two.backward), self._way(two.forward, one.backward)
+                if to_callee or to_caller:
+                    met |= {id(one), id(two)}
+                    yield one, two, to_callee, to_caller
+        rest = [flow for flow in ones if id(flow) not in met], [flow for flow in twos if id(flow) not in met]
+        yield from self._sole_legs(*rest)
+
+    def _way(self, sent: Stream | None, received: Stream | None) -> Way | None:
+        spans = self.spans(sent)
+        if not spans or not carried(sent, received, self.start, self.end, self.enough):
+            return None
+        return self._measured(spans, received)
+
+    def _measured(self, spans: tuple[Bout, ...], received: Stream | None) -> Way | None:
+        sent, arrived = sum(span.packets for span in spans), self._count(received)
+        return Way(spans, sent, arrived) if arrived >= ALIVE * sent else None
+
+    def _sole_legs(self, ones: list[Flow], twos: list[Flow]) -> Iterator[tuple[Flow, Flow, Way | None, Way | None]]:
+        """Two legs of one relay whose content cannot be compared, and which are the only two that it carried."""
+        if self.trace:
+            return
+        for one in ones:
+            relay = self._relay_of(one.remote)
+            for two in twos:
+                if relay is None or relay.role is not Role.RELAY or self._relay_of(two.remote) != relay:
+                    continue
+                if not all(self.spans(s) for s in (one.forward, one.backward, two.forward, two.backward)):
+                    continue
+                trails = self._trail(0, one), self._trail(1, two)
+                if self._legs(relay) == {
+                    (flow.protocol, trail[-1].local) for flow, trail in zip((one, two), trails, strict=True)
+                }:
+                    to_callee = self._measured(self.spans(one.forward), two.backward)
+                    yield one, two, to_callee, self._measured(self.spans(two.forward), one.backward)
+
+    def _legs(self, relay: Node) -> set[tuple[str, Endpoint]]:
+        """The far ends of all media into or out of a relay, as the relay saw it, else core."""
+        table, inbound, outbound = self._at_relay(relay)
+        streams = [s for address in addresses_of(relay) for s in table.reaching(address, inbound)]
+        legs = {(stream.protocol, stream.source) for stream in streams if self.spans(stream)}
+        streams = [s for address in addresses_of(relay) for s in table.leaving(address, outbound)]
+        return legs | {(stream.protocol, stream.destination) for stream in streams if self.spans(stream)}
+
+    def _at_relay(self, relay: Node) -> tuple[Table, Direction, Direction]:
+        """Where a relay's packets are seen, and which way those for it and those from it go there."""
+        if relay.name in self.captures:
+            return self.captures.need(relay.name), Direction.IN, Direction.OUT
+        return self.captures.need(core_of(self.topology).name), Direction.IN, Direction.IN
+
+    def _relay_of(self, remote: Endpoint) -> Node | None:
+        """The node in between that holds an address: neither of the two ends, nor a router."""
+        owner = owner_of(self.topology, remote.address)
+        return None if owner is None or owner.role is Role.ROUTER or owner in self.nodes else owner
+
+    # --- paths
+
+    def _trail(self, side: int, flow: Flow) -> tuple[Hop, ...]:
+        if id(flow) not in self._trails:
+            self._trails[id(flow)] = hops(
+                self.topology, self.captures, self.nodes[side], flow, self.start, self.end, self.enough
+            )
+        return self._trails[id(flow)]
+
+    def _path(self, flows: tuple[Flow, Flow], to_callee: Way | None, to_caller: Way | None) -> Path | None:
+        trails = self._trail(0, flows[0]), self._trail(1, flows[1])
+        relays = [self._relay_of(trail[-1].remote) for trail in trails]
+        via: str | None = None
+        kind: Kind
+        if relays[0] is not None or relays[1] is not None:
+            if relays[0] != relays[1] or relays[0] is None or self._cut_off(trails):
+                return None
+            via, kind = relays[0].name, "relayed"
+        elif not _meet(*trails):
+            return None
+        else:
+            kind = "punched" if all(translated(trail) for trail in trails) else "direct"
+        ends = [
+            End(node.name, flow.protocol, trail[0].local, trail[-1].local, trail[0].remote, translated(trail))
+            for node, flow, trail in zip(self.nodes, flows, trails, strict=True)
+        ]
+        transport: Transport = flows[0].protocol if flows[0].protocol == flows[1].protocol else "mixed"
+        packets = self._crossing(flows, trails, relays[0])
+        return Path(kind, transport, via, ends[0], ends[1], to_callee, to_caller, packets)
+
+    def _cut_off(self, trails: tuple[tuple[Hop, ...], ...]) -> bool:
+        return any(
+            len(trail) != 1 + len(routers_outward(self.topology, node))
+            for node, trail in zip(self.nodes, trails, strict=True)
+        )
+
+    def _torn(self, flows: tuple[Flow, Flow]) -> str | None:
+        """Why flows that carried the same are no path: a witness is missing, or None: they are halves of two."""
+        for side, (node, flow) in enumerate(zip(self.nodes, flows, strict=True)):
+            trail = self._trail(side, flow)
+            routers = routers_outward(self.topology, node)
+            if len(trail) <= len(routers) and not any(trail[0].remote == hop.local for hop in trail):
+                router = routers[len(trail) - 1].name
+                return (
+                    f"{router} shows {flow.protocol.upper()} media between {flow.local} of {node.name} and "
+                    f"{flow.remote} on one side only: the other side of its capture is missing"
+                )
+        return None
+
+    def _crossing(self, flows: tuple[Flow, Flow], trails: tuple[tuple[Hop, ...], ...], relay: Node | None) -> int:
+        """Media packets of a path at core. Raises EvidenceError where core must have seen it and did not."""
+        if relay is None and self._neighbours:
+            return self._count(flows[0].forward) + self._count(flows[1].forward)
+        legs = list(zip(flows, trails, strict=True))
+        if relay is not None and relay.name in self.captures:
+            for flow, trail in legs:
+                self._seen(self._at_relay(relay), flow, trail[-1])
+        core = self.captures.need(core_of(self.topology).name), Direction.IN, Direction.IN
+        if relay is None:  # both ends are of one flow
+            return self._seen(core, flows[0], trails[0][-1])
+        return sum(self._seen(core, flow, trail[-1]) for flow, trail in legs)
+
+    def _seen(self, at: tuple[Table, Direction, Direction], flow: Flow, hop: Hop) -> int:
+        """Media packets of a flow at a place that must have seen it. Raises EvidenceError where it saw none."""
+        table, towards, back = at
+        packets = self._count(table.stream(flow.protocol, hop.local, hop.remote, towards))
+        packets += self._count(table.stream(flow.protocol, hop.remote, hop.local, back))
+        if not packets:
+            raise EvidenceError(
+                f"{table.capture.place} saw none of the {flow.protocol.upper()} media between {hop.local} and "
+                f"{hop.remote}, and {hop.place} did"
+            )
+        return packets
+
+    # --- media that is no path
+
+    def _stray(self, node: Node, flow: Flow) -> Stray | None:
+        """Media of one end that never reached the other, unless somebody else had it: then it is another call."""
+        if self.trace:
+            return None
+        spans = tuple(sorted((*self.spans(flow.forward), *self.spans(flow.backward)), key=lambda span: span.start))
+        if not spans or self._had_by_another(flow):
+            return None
+        relay = self._relay_of(flow.remote)
+        if relay is not None and relay.role is not Role.RELAY:
+            return None
+        packets = sum(span.packets for span in spans)
+        return Stray(node.name, flow.protocol, flow.remote, relay.name if relay else None, spans, packets)
+
+    def _had_by_another(self, flow: Flow) -> bool:
+        for node in self.topology.clients():
+            if node in self.nodes:
+                continue
+            routers = routers_outward(self.topology, node)
+            if node.name not in self.captures and not (routers and routers[0].name in self.captures):
+                continue
+            table, forward, backward = inward(self.topology, self.captures, node)
+            for other in (o for address in addresses_of(node) for o in table.flows(address, forward, backward)):
+                if carried(flow.forward, other.backward, self.start, self.end) or carried(
+                    other.forward, flow.backward, self.start, self.end
+                ):
+                    return True
+        return False
+
+
+def _meet(one: tuple[Hop, ...], two: tuple[Hop, ...]) -> bool:
+    """Whether two flows are the two ends of one: somewhere on their ways both are written with the same endpoints."""
+    return any(a.local == b.remote and a.remote == b.local for a in one for b in two)

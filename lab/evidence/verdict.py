@@ -1,0 +1,122 @@
+"""The verdict on a window: which path the media between two nodes took, or why no path can be named.
+
+Belongs here: what one window of packets proves. Never: reading files, and what the clients claim.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import combinations
+
+from lab.evidence.flows import Captures
+from lab.evidence.paths import Kind, Path, Scene, Stray, Transport, survey
+from lab.topology.model import Topology
+
+GRACE = 0.25
+"""Seconds of grace at a move (design): media for less than this is not yet, or no longer, on a path."""
+ONE_WAY = 0.5
+"""A path on which one way has media for less than this part of the other's time is one-way."""
+STRAY = 0.1
+"""Seconds of media at a relay that count as such: five frames are no remnant of a handshake."""
+
+
+class Finding(StrEnum):
+    """What a window shows. Only PATH and MOVED name a path; every other is a finding against the call."""
+
+    PATH = "path"
+    MOVED = "moved"
+    TWO_PATHS = "two-paths"
+    ONE_WAY = "one-way"
+    AT_RELAY = "at-relay"
+    NO_MEDIA = "no-media"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the packets of a window say.
+
+    `kind`, `transport` and `via` are those of the path, of the later one where the media moved, and None with any
+    other finding. `packets` are the call's media packets at core, of both legs of a relayed path, retransmissions
+    not counted; of a call that does not cross the internet, as they were sent. `reason` is one sentence. `paths` and
+    `strays` are all that was seen. `dropped` and `truncated` are what the captures themselves lost, by place.
+    """
+
+    finding: Finding
+    kind: Kind | None
+    transport: Transport | None
+    via: str | None
+    packets: int
+    reason: str
+    start: float
+    end: float
+    paths: tuple[Path, ...]
+    strays: tuple[Stray, ...]
+    dropped: dict[str, int]
+    truncated: dict[str, str]
+
+
+def judge(topology: Topology, captures: Captures, caller: str, callee: str, start: float, end: float) -> Observed:
+    """The path of the media between two clients in a window of epoch seconds, from packets alone.
+
+    Kind follows translation alone: punched where a router translated both ends, relayed through a relay, else direct.
+    Raises EvidenceError where a place that must have seen the call was not captured, is empty, or contradicts another;
+    ConfigError where a node is unknown.
+    """
+    return _weigh(survey(topology, captures, caller, callee, start, end), captures, caller, callee, start, end)
+
+
+def _weigh(scene: Scene, captures: Captures, caller: str, callee: str, start: float, end: float) -> Observed:
+    least = min(GRACE, (end - start) / 2)
+    paths = tuple(path for path in scene.paths if max(way.seconds for way in path.ways) >= least)
+    paths = tuple(sorted(paths, key=lambda path: path.last))
+    at_relay = tuple(s for s in scene.strays if s.relay and sum(span.seconds for span in s.spans) >= min(STRAY, least))
+    finding, reason = _find(paths, at_relay, scene, caller, callee)
+    seen = Observed(
+        finding, None, None, None, sum(path.packets for path in paths), reason, start, end, paths, scene.strays,
+        captures.dropped, captures.truncated,
+    )  # fmt: skip
+    if finding in (Finding.PATH, Finding.MOVED):
+        return replace(seen, kind=paths[-1].kind, transport=paths[-1].transport, via=paths[-1].via)
+    return seen
+
+
+def _find(
+    paths: tuple[Path, ...], at_relay: tuple[Stray, ...], scene: Scene, caller: str, callee: str
+) -> tuple[Finding, str]:
+    if at_relay:
+        beside = f"beside {paths[-1]}" if paths else "that never reached the other end"
+        return Finding.AT_RELAY, f"{at_relay[0]}, {beside}"
+    if not paths:
+        stray = f": {scene.strays[0]} never reached the other end" if scene.strays else ""
+        return Finding.NO_MEDIA, f"no media between {caller} and {callee}{stray}"
+    together = next((pair for pair in combinations(paths, 2) if _together(*pair)), None)
+    if together:
+        return Finding.TWO_PATHS, f"media on two paths at the same time: {together[0]} and {together[1]}"
+    path = paths[-1]
+    silent = _silent(path)
+    if silent:
+        return Finding.ONE_WAY, f"media on {path} from {silent[0]} to {silent[1]} only"
+    reason = _described(path)
+    if len(paths) > 1:
+        return Finding.MOVED, f"{reason}; before that {', '.join(str(path) for path in paths[:-1])}"
+    return Finding.PATH, reason
+
+
+def _together(one: Path, two: Path) -> bool:
+    return any(min(a.end, b.end) - max(a.start, b.start) > GRACE for a in one.spans for b in two.spans)
+
+
+def _silent(path: Path) -> tuple[str, str] | None:
+    """From whom to whom media goes, where it goes only one way."""
+    there = path.to_callee.seconds if path.to_callee else 0.0
+    back = path.to_caller.seconds if path.to_caller else 0.0
+    if min(there, back) >= ONE_WAY * max(there, back):
+        return None
+    names = (path.caller.node, path.callee.node)
+    return names if there > back else (names[1], names[0])
+
+
+def _described(path: Path) -> str:
+    if path.via is None:
+        return f"{path.transport.upper()} media between {path.caller} and {path.callee}"
+    legs = ", ".join(f"{end} by {end.protocol.upper()}" for end in (path.caller, path.callee))
+    return f"media through {path.via}, legs of {legs}"
