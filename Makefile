@@ -1,0 +1,81 @@
+# The commands of the lab. The work is done by `.venv/bin/lab`; here are only the environment, the checks and the locks.
+
+TOPOLOGY ?= compose/reference.yml
+CALLER ?= alice
+CALLEE ?= bob
+SUITES := $(wildcard tests/nat tests/calls tests/faults)
+
+# The oldest Python that the lab knows, newest found first; `make PYTHON=... lab-up` chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab-up lab-down call status check test lock clean
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  TOPOLOGY=$(TOPOLOGY) CALLER=$(CALLER) CALLEE=$(CALLEE) can be given after any of them."
+
+lab-up: .venv/ready ## start the lab: environment, Docker, images, topology
+	@.venv/bin/lab up $(TOPOLOGY)
+
+lab-down: .venv/ready ## stop the lab and leave nothing behind
+	@.venv/bin/lab down
+
+call: .venv/ready ## place one call and show its path
+	@.venv/bin/lab call $(CALLER) $(CALLEE)
+
+status: .venv/ready ## what every node says of itself
+	@.venv/bin/lab status
+
+check: .venv/ready ## format, lint, types, import contract, unit tests; no Docker
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/pytest tests/unit
+
+test: check ## check, then the whole lab
+	.venv/bin/pytest $(SUITES)
+
+# The locks are made from the public index alone: a private index or a folder of wheels would put hashes into them that
+# nobody else can meet.
+COMPILE = env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate
+
+lock: .venv/ready ## make both lock files anew from pyproject.toml
+	$(COMPILE) --upgrade --extra node --extra dev --output-file requirements.lock pyproject.toml
+	.venv/bin/python -c 'import pathlib, tomllib; \
+		print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]["optional-dependencies"]["node"], sep="\n")' \
+		| $(COMPILE) --upgrade --constraint requirements.lock --output-file images/node/requirements.lock -
+
+clean: ## remove the environment, caches and records of calls; not the lab itself (make lab-down)
+	rm -rf .venv .cache .lab build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp says that the environment holds what the lock says; an interrupted installation leaves none.
+.venv/ready: requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "make: the lab needs Python 3.11 or newer, and found none; install python3 or name one: make PYTHON=/path/to/python3" >&2; \
+		exit 2; \
+	fi
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(install-venv); }
+	@if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then echo "making .venv"; $(PYTHON) -m venv --clear .venv; fi
+	@echo "installing requirements.lock into .venv"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+define install-venv
+	version=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	root=$$(test "$$(id -u)" = 0 && echo env || { sudo -n true 2>/dev/null && echo sudo -n; }); \
+	if [ "$${LAB_NO_INSTALL:-0}" != 0 ] || [ -z "$$root" ] || ! command -v apt-get >/dev/null; then \
+		echo "make: $(PYTHON) cannot make environments: install $$version (sudo apt-get install $$version) and try again" >&2; \
+		exit 2; \
+	fi; \
+	echo "$(PYTHON) cannot make environments: installing $$version (LAB_NO_INSTALL=1 refuses this)"; \
+	$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq -y install --no-install-recommends $$version
+endef
