@@ -1,0 +1,268 @@
+"""The command line: each command is one step of the harness, shown by the report room.
+
+Belongs here: options, help, exit codes. Never: work; and nothing heavy is imported before a command needs it.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from lab.harness import Lab
+
+PATHS = ("direct/udp", "punched/udp", "direct/tcp", "punched/tcp", "relayed/udp", "relayed/mixed", "relayed/tcp")
+INTERRUPTED = 130
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+
+
+def example(*lines: str) -> dict[str, Any]:
+    """The example at the end of a command's help; click leaves the block after \\b as it is."""
+    return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="supernode-lab", prog_name="lab")
+def commands() -> None:
+    """A small internet of real NATs and firewalls on this machine, and calls whose paths are proven by packets.
+
+    \b
+    Example:
+      lab up
+      lab call alice bob
+      lab down
+    """
+
+
+@commands.command(**example("lab up", "lab up compose/reference.yml"))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def up(file: Path | None) -> None:
+    """Bring a topology up (compose/reference.yml unless FILE is given) and wait until every node is ready.
+
+    Another topology that runs is taken down first.
+    """
+    from lab.report import sites
+    from lab.report.console import out
+
+    lab, began = _lab(), time.monotonic()
+    with _progress() as say:
+        done = lab.up(file, say)
+    console, topology = out(), done.world.topology
+    title = f"{sites.shown(done.file)}: {len(topology.nodes)} nodes ready in {time.monotonic() - began:.1f} s"
+    console.print(sites.tree(topology, title))
+    console.print()
+    console.print(sites.next_steps(topology, _own_name()))
+
+
+@commands.command(**example("lab down"))
+def down() -> None:
+    """Take the lab down and leave nothing behind: no container, network or volume."""
+    lab, began = _lab(), time.monotonic()
+    with _progress() as say:
+        say("taking the lab down")
+        gone = lab.down()
+    if not gone.containers and not gone.networks and not gone.volumes:
+        click.echo("the lab was not up")
+        return
+    what = f"{gone.containers} containers, {gone.networks} networks, {gone.volumes} volumes"
+    click.echo(f"gone in {time.monotonic() - began:.1f} s: {what}")
+
+
+@commands.command(**example("lab status", "lab status --json"))
+@AS_JSON
+def status(as_json: bool) -> None:
+    """Ask every node what it is doing now."""
+    found = _lab().status()
+    if as_json:
+        _document(found.to_json())
+        return
+    from lab.report import tables
+    from lab.report.console import out
+
+    out().print(tables.status(found))
+
+
+def _kind_and_transport(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value not in PATHS:
+        raise click.BadParameter(f"{value!r} is no path; it is one of {', '.join(PATHS)}")
+    return value
+
+
+@commands.command(**example("lab call alice bob", "lab call bob carol --seconds 10 --expect relayed/udp --json"))
+@click.argument("caller")
+@click.argument("callee")
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=3, show_default=True, help="How long they talk.")
+@click.option("--ring", type=click.IntRange(0, 30_000), default=500, show_default=True, help="How many ms it rings.")
+@click.option("--expect", metavar="KIND/TRANSPORT", callback=_kind_and_transport, help=f"One of {', '.join(PATHS)}.")
+@AS_JSON
+def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None, as_json: bool) -> None:
+    """Place a voice call, and say from the packets which path it took.
+
+    Exit status: 0 when it connected, the packets agree with the clients, and --expect holds; 1 when not;
+    2 when the request or the lab was wrong.
+    """
+    from lab.report.console import err, out
+    from lab.report.progress import CallProgress
+    from lab.report.result import result
+
+    lab = _lab()
+    with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
+        report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, follow=progress.follow)
+    if as_json:
+        _document(report.to_json())
+    else:
+        topology = lab.running_world().topology
+        out().print(result(report, topology, lab.checkout.call_folder(report.call), expect))
+    if not report.holds(expect):
+        sys.exit(1)
+
+
+@commands.command(**example("lab logs bob", "lab logs supernode-1 -f"))
+@click.argument("node")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on, until Ctrl-C.")
+def logs(node: str, follow: bool) -> None:
+    """Print what a node has logged, one JSON object a line."""
+    for line in _lab().logs(node, follow):
+        click.echo(line)
+
+
+@commands.command(**example("lab shell bob", "echo 'ip route' | lab shell home-router"))
+@click.argument("node")
+def shell(node: str) -> None:
+    """Open a shell inside a node."""
+    sys.exit(_lab().shell(node))
+
+
+@commands.command(**example("lab kill supernode-1"))
+@click.argument("node")
+def kill(node: str) -> None:
+    """Stop a node at once, without a goodbye."""
+    click.echo(f"{node} is stopped" if _lab().kill(node) else f"{node} was stopped already")
+
+
+@commands.command(**example("lab start supernode-1"))
+@click.argument("node")
+def start(node: str) -> None:
+    """Start a stopped node and wait until it is ready."""
+    with _progress() as say:
+        started = _lab().start(node, say)
+    click.echo(f"{node} is ready" if started else f"{node} runs already")
+
+
+@commands.command(**example("lab restart home-router"))
+@click.argument("node")
+def restart(node: str) -> None:
+    """Kill a node, start it again, and wait until it is ready; a router loses all its mappings."""
+    with _progress() as say:
+        _lab().restart(node, say)
+    click.echo(f"{node} is ready")
+
+
+@commands.command(**example("lab doctor"))
+@AS_JSON
+def doctor(as_json: bool) -> None:
+    """Check what the lab needs: Docker, Compose, kernel features, subnets, disk; and say how to mend each."""
+    with _progress() as say:
+        found = _lab().doctor(lambda what: say(f"looking at {what}"))
+    if as_json:
+        _document(found.to_json())
+    else:
+        from lab.report import tables
+        from lab.report.console import out
+
+        out().print(tables.diagnosis(found))
+    if not found.healthy:
+        sys.exit(2)
+
+
+def _lab() -> "Lab":
+    from lab.harness import Lab
+
+    return Lab()
+
+
+def _document(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Says each step: one changing line on a terminal, a line each elsewhere."""
+    from lab.report.console import err
+
+    console = err()
+    if not console.is_terminal:
+        yield lambda text: console.print(text, markup=False)
+        return
+    with console.status("...") as line:
+        yield lambda text: line.update(text)
+
+
+def _own_name() -> str:
+    """How the user would call this program from here."""
+    own = Path(sys.argv[0])
+    found = shutil.which("lab")
+    if found and Path(found).resolve() == own.resolve():
+        return "lab"
+    return os.path.relpath(own) if own.is_absolute() and own.is_relative_to(Path.cwd()) else str(own)
+
+
+def _unexpected(error: Exception) -> str:
+    """Where the details of a defect are kept, in one sentence."""
+    log = Path(".lab") / "errors.log" if Path(".lab").is_dir() else Path.home() / ".lab-errors.log"
+    try:
+        with log.open("a") as file:
+            file.write(f"{time.strftime('%F %T')} {' '.join(sys.argv)}\n{traceback.format_exc()}\n")
+    except OSError:
+        traceback.print_exc()
+    return f"unexpected {type(error).__name__}: {error} (the details are in {log})"
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt  # as Ctrl-C: hang up, end the captures, leave
+
+
+def _run() -> int:
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        done = commands.main(prog_name="lab", standalone_mode=False)
+        return done if isinstance(done, int) else 0
+    except click.UsageError as error:
+        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        return _say(f"{error.format_message()}{hint}", error.exit_code)
+    except click.ClickException as error:
+        return _say(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", INTERRUPTED)
+    except LabError as error:
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _say(_unexpected(error), LabError.exit_code)
+
+
+def _say(sentence: str, status: int) -> int:
+    click.echo(f"lab: {sentence}", err=True)
+    return status
+
+
+def main() -> None:
+    """Entry point of the program `lab`."""
+    sys.exit(_run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What is known of one call when it is over: frozen shapes, and the JSON document that scripts read.
+
+Belongs here: the shapes. Never: how they are found out, or how they are shown to a person.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+KINDS = ("direct", "punched", "relayed")
+TRANSPORTS = ("udp", "tcp", "mixed")
+
+
+@dataclass(frozen=True)
+class MediaPath:
+    """A way that media took. `via` is the relay's name, or None where there was none."""
+
+    kind: str
+    transport: str
+    via: str | None
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.transport}" + (f" via {self.via}" if self.via else "")
+
+
+@dataclass(frozen=True)
+class Observed(MediaPath):
+    """The path of the last second of media, as the packets tell it, and how many packets of media there were."""
+
+    packets: int
+
+
+@dataclass(frozen=True)
+class Stretch(MediaPath):
+    """A part of the call on one path, in ms since the caller dialled; `agrees`: packets and callee say the same."""
+
+    from_ms: int
+    to_ms: int
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class SetupTimes:
+    """Milliseconds since the caller dialled; the last two are those of the worse end. None: it did not come to that."""
+
+    ringing: int | None
+    answered: int | None
+    first_media: int | None
+    best_path: int | None
+
+
+@dataclass(frozen=True)
+class Media:
+    """One end's voice. `received` counts decoded frames; `mos` is the E-model's short form, 1 to 4.4."""
+
+    sent: int
+    received: int
+    lost: int
+    jitter_ms: float | None
+    rtt_ms: float | None
+    mouth_to_ear_ms: float | None
+    mos: float | None
+
+
+@dataclass(frozen=True)
+class CallReport:
+    """One call. `path` is what both clients say, `observed` what the packets say; None where it never connected."""
+
+    call: str
+    caller: str
+    callee: str
+    connected: bool
+    error: str | None
+    path: MediaPath | None
+    observed: Observed | None
+    agrees: bool
+    disagreements: tuple[str, ...]
+    """One sentence for each way in which the ends and the packets do not agree."""
+    history: tuple[Stretch, ...]
+    setup_ms: SetupTimes
+    media: Mapping[str, Media]
+    dropped_by_captures: Mapping[str, int]
+    """Node -> packets that the kernel dropped before the capture there had them."""
+
+    def holds(self, expected: str | None = None) -> bool:
+        """Whether it went well, the packets agree, and they show the expected "kind/transport", if there is one."""
+        if self.error or not (self.connected and self.agrees and self.observed):
+            return False
+        return expected is None or f"{self.observed.kind}/{self.observed.transport}" == expected
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `lab call --json`; the order of its keys is part of how it reads."""
+        return {
+            "call": self.call,
+            "caller": self.caller,
+            "callee": self.callee,
+            "connected": self.connected,
+            "error": self.error,
+            "path": asdict(self.path) if self.path else None,
+            "observed": asdict(self.observed) if self.observed else None,
+            "agrees": self.agrees,
+            "disagreements": list(self.disagreements),
+            "history": [
+                {key: getattr(stretch, key) for key in ("from_ms", "to_ms", "kind", "transport", "via", "agrees")}
+                for stretch in self.history
+            ],
+            "setup_ms": asdict(self.setup_ms),
+            "media": {name: asdict(media) for name, media in self.media.items()},
+            "dropped_by_captures": dict(self.dropped_by_captures),
+        }

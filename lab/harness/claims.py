@@ -1,0 +1,59 @@
+"""What the two ends of a call say, put together: paths, stretches, times. Pure.
+
+Belongs here: comparing the clients with each other. Never: packets; they are the judge's.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from lab.harness.call_report import SetupTimes
+from lab.harness.events import CallEvent, Claim, Ended
+
+GRACE = 0.25
+"""Seconds around a move in which the two ends may still name different paths."""
+
+
+def same_path(caller: Ended, callee: Ended) -> bool:
+    """Whether both ends name the same final path."""
+    return caller.path is not None and caller.path == callee.path
+
+
+def supports(claim: Claim, others: Sequence[Claim]) -> bool:
+    """Whether the other end's stretches tell the same about the time of this one, but for the grace at its ends.
+
+    A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees.
+    """
+    start, end = claim.start + GRACE, claim.end - GRACE
+    if start >= end:
+        return any(other.path == claim.path and _overlap(other, claim.start, claim.end) > -GRACE for other in others)
+    touching = [other for other in others if _overlap(other, start, end) > GRACE]
+    if not touching:  # the other end sent for a shorter time than the grace takes away
+        touching = [other for other in others if _overlap(other, start, end) > 0]
+    return bool(touching) and all(other.path == claim.path for other in touching)
+
+
+def _overlap(claim: Claim, start: float, end: float) -> float:
+    return min(claim.end, end) - max(claim.start, start)
+
+
+def setup_times(caller: str, events: Iterable[CallEvent], reports: Sequence[Ended]) -> SetupTimes:
+    """Milliseconds since the caller dialled; `answered` is the callee's own time, the last two the worse end's."""
+    first: dict[tuple[str, str], float] = {}
+    for event in events:
+        first.setdefault((event.event, "caller" if event.node == caller else "callee"), event.at)
+    dialled = first.get(("dialled", "caller"))
+    if dialled is None:
+        return SetupTimes(None, None, None, None)
+
+    def since(at: float | None) -> int | None:
+        return None if at is None else max(0, round((at - dialled) * 1000))
+
+    heard = [first.get(("first-media", end)) for end in ("caller", "callee")]
+    first_media = None if None in heard else max(at for at in heard if at is not None)
+    moves = [report.history[-1].start for report in reports if report.history]
+    best_path = max([*moves, first_media]) if moves and first_media is not None else None
+    return SetupTimes(
+        ringing=since(first.get(("ringing", "caller"))),
+        answered=since(first.get(("answered", "callee"))),
+        first_media=since(first_media),
+        best_path=since(best_path),
+    )

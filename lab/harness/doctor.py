@@ -1,0 +1,134 @@
+"""Whether this machine can run the lab: each thing checked, with how to mend it.
+
+Belongs here: the list of checks and what they mean. Never: mending; a check changes nothing that it leaves behind.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from docker import DockerClient
+
+from lab.errors import LabError
+from lab.harness.checkout import Checkout
+from lab.runtime.connection import connect
+from lab.runtime.engine import compose_command
+from lab.runtime.features import ROUTER_IMAGE, try_features
+from lab.runtime.subnets import subnets_in_use
+from lab.topology import conflicts, parse
+
+OLDEST_ENGINE = (20, 10)
+NEEDED_DISK = 3 * 1024**3
+"""Bytes: three images, a lab's writable layers, fifty calls' captures."""
+BRIDGE_NF = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check. `ok` None: it could not be tried, and `seen` says why."""
+
+    name: str
+    ok: bool | None
+    required: bool
+    seen: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All checks in the order in which they were made."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing that is required is wrong."""
+        return all(check.ok is not False or not check.required for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `lab doctor --json`."""
+        return {"healthy": self.healthy, "checks": [asdict(check) for check in self.checks]}
+
+
+def diagnose(checkout: Checkout, name: str, begin: Callable[[str], None]) -> Diagnosis:
+    """Make every check; `begin` is told what is being looked at."""
+    return Diagnosis(tuple(_checks(checkout, name, begin)))
+
+
+def _checks(checkout: Checkout, name: str, begin: Callable[[str], None]) -> Iterator[Check]:
+    begin("Docker Engine")
+    try:
+        client = connect()
+        version = client.version()
+    except LabError as error:
+        yield Check("Docker Engine answers", False, True, str(error), "`make lab-up` installs and starts one")
+        return
+    yield _engine(version["Version"])
+    yield _compose()
+    begin("subnets")
+    yield _subnets(client, checkout, name)
+    yield _bridge()
+    yield _disk(client)
+    begin("kernel features")
+    yield from _kernel(client)
+
+
+def _engine(version: str) -> Check:
+    numbers = tuple(int(part) for part in version.split("+")[0].split(".")[:2] if part.isdecimal())
+    return Check("Docker Engine", numbers >= OLDEST_ENGINE, True, version, "install Docker Engine 20.10 or newer")
+
+
+def _compose() -> Check:
+    try:
+        return Check("Compose", True, True, " ".join(compose_command()), "")
+    except LabError as error:
+        return Check("Compose", False, True, str(error), "install docker-compose, or the Compose plugin of Docker")
+
+
+def _subnets(client: DockerClient, checkout: Checkout, name: str) -> Check:
+    try:
+        used = subnets_in_use(client, name)
+        topology = parse(checkout.topology(None))
+    except LabError as error:
+        return Check("subnets are free", False, True, str(error), "mend the topology")
+    clashes = conflicts(topology, used)
+    if not clashes:
+        return Check("subnets are free", True, True, f"{len(topology.networks)} networks fit", "")
+    return Check("subnets are free", False, True, "; ".join(clashes), "remove what uses them, or change the file")
+
+
+def _bridge() -> Check:
+    try:
+        seen = f"bridge-nf-call-iptables = {BRIDGE_NF.read_text().strip()}"
+    except OSError:
+        seen = "br_netfilter is not loaded"
+    return Check("bridges", True, False, f"{seen}; the lab works with either", "")
+
+
+def _disk(client: DockerClient) -> Check:
+    root = Path(str(client.info().get("DockerRootDir", "/")))
+    local = os.environ.get("DOCKER_HOST", "unix:").startswith("unix:")
+    try:
+        free = shutil.disk_usage(root if local else Path.cwd()).free
+    except OSError:  # the engine's folder is of another root, or not for this user's eyes
+        free = shutil.disk_usage(Path.cwd()).free
+    seen = f"{free / 1024**3:.1f} GiB free"
+    return Check(
+        "disk space", free >= NEEDED_DISK, True, seen, "free 3 GiB; `docker system df` shows what Docker holds"
+    )
+
+
+def _kernel(client: DockerClient) -> Iterator[Check]:
+    if not client.api.images(ROUTER_IMAGE):
+        seen = f"the image {ROUTER_IMAGE} is not built yet"
+        yield Check("kernel features", None, True, seen, "`lab up` builds it; then ask again")
+        return
+    try:
+        for tried in try_features(client):
+            said = "works" if tried.works else tried.said or "does not work"
+            yield Check(tried.feature.name, tried.works, tried.feature.required, said, tried.feature.mend)
+    except LabError as error:
+        yield Check("kernel features", False, True, str(error), "see the engine's log")

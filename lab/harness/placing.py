@@ -1,0 +1,149 @@
+"""One call as it happens: captures and control channels opened, the order given, events followed to the last word.
+
+Belongs here: the act. Never: the verdict; what was gathered goes on to those who compare and judge.
+"""
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from docker import DockerClient
+
+from lab.errors import EvidenceError, LabError, RuntimeUnavailable
+from lab.harness.events import CallEvent, Ended, parse_ended, parse_event
+from lab.harness.witnesses import Witnesses, open_all, places
+from lab.runtime.capture import Captured
+from lab.runtime.control import ControlChannel, Json
+from lab.runtime.world import World
+
+SETUP_SECONDS = 40.0
+"""How much longer than ringing and talking a call may take; no path is given up before 30 s."""
+LAST_WORDS_SECONDS = 3.0
+"""How long one end's last word may come after the other's; it takes a signalling round trip."""
+
+Follow = Callable[[CallEvent], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who calls whom, for how many seconds of voice, after how many milliseconds of ringing."""
+
+    caller: str
+    callee: str
+    seconds: float = 3
+    ring_ms: int = 500
+
+
+@dataclass
+class Placed:
+    """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did."""
+
+    call: str
+    request: Request
+    started: float
+    events: list[CallEvent] = field(default_factory=list)
+    reports: dict[str, Ended] = field(default_factory=dict)
+    captured: list[Captured] = field(default_factory=list)
+    trouble: str | None = None
+
+
+def place(
+    client: DockerClient, world: World, request: Request, call: str, folder: Path, follow: Follow, placed: Placed
+) -> None:
+    """Place a call and fill `placed` with what happens, also where it ends in an interrupt.
+
+    Raises RuntimeUnavailable where an end is stopped or not signed in, EvidenceError where a capture does not start.
+    """
+    ends = [world.topology.node(name) for name in (request.caller, request.callee)]
+    said: queue.SimpleQueue[tuple[str, Json | None]] = queue.SimpleQueue()
+
+    def opener(name: str) -> Callable[[], ControlChannel]:
+        container = world.running(name).id
+        return lambda: ControlChannel(client, container, name, lambda event: said.put((name, event)))
+
+    caller, callee = open_all([opener(end.name) for end in ends])
+    with contextlib.closing(caller), contextlib.closing(callee):
+        _signed_in(caller, callee)
+        witnesses = Witnesses(client, world, places(world.topology, ends), folder)
+        try:
+            witnesses.barrier()
+            callee.order("answer", call=call, ring_ms=request.ring_ms)
+            callee.order("watch", call=call)
+            caller.order("watch", call=call)
+            caller.order("dial", call=call, callee=request.callee, seconds=request.seconds)
+            _Listener(said, follow, placed).listen(caller)
+            try:
+                witnesses.barrier()
+            except EvidenceError as error:
+                placed.trouble = placed.trouble or str(error)
+        finally:
+            placed.captured.extend(witnesses.close())
+
+
+def _signed_in(*channels: ControlChannel) -> None:
+    for channel in channels:
+        state = channel.order("status").get("state")
+        if state != "ready":
+            raise RuntimeUnavailable(f"{channel.node} is offline: it is {state}, at no supernode; see `lab status`")
+
+
+class _Listener:
+    """Follows the events of both ends until each has said its last word, or will not."""
+
+    def __init__(self, said: "queue.SimpleQueue[tuple[str, Json | None]]", follow: Follow, placed: Placed) -> None:
+        self._said = said
+        self._follow = follow
+        self._placed = placed
+        self._silent: set[str] = set()
+
+    def listen(self, caller: ControlChannel) -> None:
+        """Return when the call is over at both ends. On an interrupt: hang up, hear the last words, raise it again."""
+        request = self._placed.request
+        deadline = time.monotonic() + request.ring_ms / 1000 + request.seconds + SETUP_SECONDS
+        try:
+            if not self._until_over(deadline):
+                self._placed.trouble = f"the call was not over after {SETUP_SECONDS:g} s more than it should take"
+                self._hang_up(caller)
+        except KeyboardInterrupt:
+            self._hang_up(caller)
+            raise
+
+    def _hang_up(self, caller: ControlChannel) -> None:
+        with contextlib.suppress(LabError):
+            caller.order("hangup", call=self._placed.call, seconds=LAST_WORDS_SECONDS)
+            self._until_over(time.monotonic() + LAST_WORDS_SECONDS)
+
+    def _until_over(self, deadline: float) -> bool:
+        while not self._over():
+            limit = deadline
+            if self._placed.reports or self._silent:
+                limit = min(deadline, time.monotonic() + LAST_WORDS_SECONDS)
+            try:
+                node, event = self._said.get(timeout=max(0.0, limit - time.monotonic()))
+            except queue.Empty:
+                return limit < deadline  # one end's last word is all that there will be
+            self._hear(node, event)
+        return True
+
+    def _over(self) -> bool:
+        request = self._placed.request
+        done = self._placed.reports.keys() | self._silent
+        knows = {event.node for event in self._placed.events} | {request.caller}
+        return knows <= done and request.caller in done
+
+    def _hear(self, node: str, said: Mapping[str, object] | None) -> None:
+        if said is None:
+            if node not in self._placed.reports:
+                self._silent.add(node)
+                self._placed.trouble = self._placed.trouble or f"{node} went silent in the call"
+            return
+        event = parse_event(said)
+        if event.call != self._placed.call:
+            return
+        self._placed.events.append(event)
+        if event.event == "ended":
+            self._placed.reports[node] = parse_ended(event)
+        self._follow(event)

@@ -1,0 +1,65 @@
+"""What is kept of a call in its folder: log lines, the timeline of all nodes on one clock, the report.
+
+Belongs here: writing files. Never: captures, which are streamed there while the call runs.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from docker import DockerClient
+
+from lab.errors import LabError
+from lab.harness.call_report import CallReport
+from lab.harness.placing import Placed
+from lab.runtime.control import Json
+from lab.runtime.mishaps import engine_errors
+from lab.runtime.readiness import events
+from lab.runtime.world import World
+from lab.topology.model import Role
+
+TALKATIVE = (Role.SUPERNODE, Role.RELAY)
+
+
+def logs(client: DockerClient, world: World, placed: Placed, folder: Path) -> list[Json]:
+    """Keep the lines about this call of both clients, the supernodes and the relays, one file each; return them all."""
+    ends = (placed.request.caller, placed.request.callee)
+    names = [node.name for node in world.topology.nodes if node.role in TALKATIVE or node.name in ends]
+
+    def lines(name: str) -> list[Json]:
+        try:
+            with engine_errors(f"read the log of {name}"):
+                printed = list(events(client, world.containers[name].id, placed.started, follow=False))
+        except LabError as error:
+            return [{"at": placed.started, "node": name, "event": "log-missing", "error": str(error)}]
+        return [said for _, said in printed if said and said.get("call") == placed.call]
+
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="logs") as pool:
+        found = list(pool.map(lines, names))
+    for name, said in zip(names, found, strict=True):
+        if said:
+            _write(folder / f"{name}.log", said)
+    return [line for said in found for line in said]
+
+
+def timeline(placed: Placed, lines: Iterable[Json], folder: Path) -> None:
+    """Merge what the clients reported and what every node logged, each once, in the order of the one clock."""
+    reported = [dict(event.detail) for event in placed.events]
+    told = {(line.get("node"), line.get("event"), line.get("at")): line for line in (*lines, *reported)}
+    _write(folder / "timeline.jsonl", sorted(told.values(), key=lambda line: float(line.get("at") or 0)))
+
+
+def document(report: CallReport, folder: Path) -> None:
+    """Keep the report as the CLI prints it."""
+    (folder / "report.json").write_text(json.dumps(report.to_json(), indent=2) + "\n")
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder of a call that was never dialled."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(file: Path, lines: Iterable[Json]) -> None:
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -1,0 +1,79 @@
+"""What each node says of itself now, asked of all at once.
+
+Belongs here: asking, and the shape of the answer. Never: changing anything.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from docker import DockerClient
+
+from lab.errors import LabError
+from lab.runtime.control import ControlChannel, Json
+from lab.runtime.world import World
+from lab.topology.model import Node
+
+ANSWER_SECONDS = 3.0
+"""A node that has not answered by then is unresponsive."""
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node. `state` is its own word (ready, away ...), else stopped or unresponsive; `supernode` where it sits."""
+
+    name: str
+    role: str
+    site: str | None
+    profile: str | None
+    firewall: str | None
+    state: str
+    supernode: str | None
+    promoted: str | None
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """Every node of the lab, in the order of the topology."""
+
+    nodes: tuple[NodeStatus, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `lab status --json`."""
+        return {"nodes": [asdict(node) for node in self.nodes]}
+
+
+def ask(client: DockerClient, world: World) -> LabStatus:
+    """Ask every node that runs. A client is shown with what its site's router says of profile and firewall now."""
+    nodes = world.topology.nodes
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="status") as pool:
+        said = pool.map(lambda node: _one(client, world, node), nodes)
+        answers = {node.name: answer for node, answer in zip(nodes, said, strict=True)}
+    routers = {node.site: answers[node.name] for node in nodes if node.role == "router"}
+
+    def status(node: Node) -> NodeStatus:
+        said = answers[node.name]
+        site = routers.get(node.site, {})
+        return NodeStatus(
+            name=node.name,
+            role=str(node.role),
+            site=node.site,
+            profile=site.get("profile", node.profile),
+            firewall=site.get("firewall", node.firewall),
+            state=str(said["state"]),
+            supernode=said.get("supernode"),
+            promoted=said.get("promoted"),
+        )
+
+    return LabStatus(tuple(status(node) for node in nodes))
+
+
+def _one(client: DockerClient, world: World, node: Node) -> Json:
+    container = world.containers[node.name]
+    if not container.running:
+        return {"state": "stopped"}
+    try:
+        with ControlChannel(client, container.id, node.name) as channel:
+            return {"state": "unresponsive", **channel.order("status", seconds=ANSWER_SECONDS)}
+    except LabError:
+        return {"state": "unresponsive"}

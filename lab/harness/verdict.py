@@ -1,0 +1,86 @@
+"""The report of a call: what its two ends say, held against each other and against the packets.
+
+Belongs here: putting claims and evidence into one report. Never: placing calls, reading packets.
+"""
+
+from dataclasses import dataclass
+
+from lab import evidence
+from lab.errors import EvidenceError
+from lab.harness.call_report import CallReport, Observed, Stretch
+from lab.harness.claims import same_path, setup_times, supports
+from lab.harness.events import Ended
+from lab.harness.placing import Placed
+from lab.topology.model import Topology
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What comes of two reports and the packets."""
+
+    observed: Observed | None
+    history: tuple[Stretch, ...]
+    disagreements: tuple[str, ...]
+    error: str | None
+
+
+def report(topology: Topology, placed: Placed) -> CallReport:
+    """One report of a call that is over; a call that failed says why, and has neither path nor observed one."""
+    request = placed.request
+    caller, callee = (placed.reports.get(name) for name in (request.caller, request.callee))
+    ends = [end for end in (caller, callee) if end]
+    times = setup_times(request.caller, placed.events, ends)
+    media = {end.node: end.media for end in ends if end.media}
+    dropped = {one.node: one.dropped for one in placed.captured if one.dropped}
+    wrong = next((end.reason for end in ends if not end.ok), None) or placed.trouble
+    judged = _Judged(None, (), (), wrong or "the call never connected")
+    connected = caller is not None and callee is not None and caller.connected and callee.connected
+    if connected and caller and callee:
+        judged = _judge(topology, placed, caller, callee, wrong)
+    return CallReport(
+        call=placed.call,
+        caller=request.caller,
+        callee=request.callee,
+        connected=connected,
+        error=judged.error,
+        path=caller.path if connected and caller else None,
+        observed=judged.observed,
+        agrees=connected and judged.observed is not None and not judged.disagreements,
+        disagreements=judged.disagreements,
+        history=judged.history,
+        setup_ms=times,
+        media=media,
+        dropped_by_captures=dropped,
+    )
+
+
+def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wrong: str | None) -> _Judged:
+    files = {one.node: one.file for one in placed.captured}
+    dropped = {one.node: one.dropped for one in placed.captured}
+    claims = [
+        evidence.Claim(one.start, one.end, one.path.kind, one.path.transport, one.path.via) for one in caller.history
+    ]
+    start, end = placed.started, max(caller.at, callee.at)
+    dialled = next((event.at for event in placed.events if event.event == "dialled"), start)
+    try:
+        captures = evidence.Captures.read(files, dropped)
+        verdict = evidence.hold(topology, captures, caller.node, callee.node, claims, start, end)
+    except EvidenceError as error:
+        return _Judged(None, (), (), wrong or str(error))
+    disagreements = list(verdict.reasons)
+    history = []
+    for one, held in zip(caller.history, verdict.stretches, strict=True):
+        shared = supports(one, callee.history)
+        if not shared:
+            disagreements.append(f"{caller.node} claims {one.path} where {callee.node} claims something else")
+        begin, over = (max(0, round((at - dialled) * 1000)) for at in (one.start, one.end))
+        history.append(Stretch(one.path.kind, one.path.transport, one.path.via, begin, over, held.agrees and shared))
+    if not same_path(caller, callee):
+        disagreements.append(f"{caller.node} ended on {caller.path}, {callee.node} on {callee.path}")
+    seen = verdict.observed
+    observed = None
+    if seen.kind is not None and seen.transport is not None:
+        observed = Observed(seen.kind, seen.transport, seen.via, seen.packets)
+    elif wrong is None:
+        wrong = f"the packets name no path: {seen.reason}"
+    return _Judged(observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong)

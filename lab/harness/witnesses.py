@@ -1,0 +1,79 @@
+"""Where a call is watched from: which nodes capture, all of them started, proven and ended together.
+
+Belongs here: the set of captures. Never: what a single one does (runtime), or what they show (evidence).
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from docker import DockerClient
+
+from lab.runtime.capture import Capture, Captured
+from lab.runtime.world import World
+from lab.topology.model import Node, Role, Topology
+
+
+class Closable(Protocol):
+    """What `open_all` opens."""
+
+    def close(self) -> object: ...
+
+
+T = TypeVar("T", bound=Closable)
+
+
+def open_all(openers: Iterable[Callable[[], T]]) -> list[T]:
+    """Open several things at once; where one fails or the user interrupts, the others are closed and it is raised."""
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="open") as pool:
+        futures = [pool.submit(opener) for opener in openers]
+        opened: list[T] = []
+        failure: BaseException | None = None
+        for future in futures:
+            try:
+                opened.append(future.result())
+            except BaseException as error:
+                failure = failure or error
+        if failure:
+            list(pool.map(lambda one: one.close(), opened))
+            raise failure
+    return opened
+
+
+def places(topology: Topology, ends: Iterable[Node]) -> list[Node]:
+    """Where the media between these clients can pass: core, their routers, the relays; on one LAN, they themselves."""
+    clients = list(ends)
+    sites = list(dict.fromkeys(client.site for client in clients if client.site))
+    watched = [*topology.by_role(Role.CORE), *(topology.router_of(site) for site in sites)]
+    if len(sites) < len(clients):
+        watched += clients
+    return [*watched, *topology.by_role(Role.RELAY)]
+
+
+class Witnesses:
+    """Captures at several nodes, one file each in a folder. They serve one call, or a session of many."""
+
+    def __init__(self, client: DockerClient, world: World, nodes: Iterable[Node], folder: Path) -> None:
+        """Raises RuntimeUnavailable where a capture does not start. A stopped relay sees nothing and is left out."""
+
+        def opener(node: Node) -> Callable[[], Capture]:
+            container = world.running(node.name).id
+            incoming = node.role is Role.CORE
+            return lambda: Capture(client, container, node.name, folder / f"{node.name}.pcap", incoming=incoming)
+
+        seeing = [node for node in nodes if node.role is not Role.RELAY or world.containers[node.name].running]
+        self._captures = open_all([opener(node) for node in seeing])
+        self._closed: list[Captured] | None = None
+
+    def barrier(self) -> None:
+        """Return when every capture has seen and written a marker sent now; raises EvidenceError."""
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="barrier") as pool:
+            list(pool.map(lambda capture: capture.barrier(), self._captures))
+
+    def close(self) -> list[Captured]:
+        """End all captures and return what each says of itself; a second time, the same again."""
+        if self._closed is None:
+            with ThreadPoolExecutor(max_workers=16, thread_name_prefix="close") as pool:
+                self._closed = list(pool.map(lambda capture: capture.close(), self._captures))
+        return self._closed

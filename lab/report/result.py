@@ -1,0 +1,92 @@
+"""The result of a call in one block: verdict, picture of the path, times, quality, and where the evidence lies.
+
+Belongs here: wording and layout. Never: deciding anything; the report says it all.
+"""
+
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.harness.call_report import CallReport, Stretch
+from lab.report.route import picture
+from lab.topology.model import Topology
+
+
+def result(report: CallReport, topology: Topology, folder: Path, expected: str | None) -> RenderableType:
+    """Everything that a person wants to know of a call that is over."""
+    parts: list[RenderableType] = [_headline(report)]
+    seen = report.observed or report.path
+    if seen:
+        parts.append(Text.from_markup("  " + picture(topology, report.caller, report.callee, seen)))
+    if report.error:
+        parts.append(Text(f"  {report.error}", "bad"))
+    parts += [Text(f"  {sentence}", "bad") for sentence in report.disagreements]
+    if expected and report.observed and f"{report.observed.kind}/{report.observed.transport}" != expected:
+        parts.append(Text(f"  expected {expected}", "bad"))
+    parts += [_times(report), *(_stretches(report.history) if len(report.history) > 1 else ())]
+    if report.media:
+        parts.append(_quality(report))
+    for node, number in report.dropped_by_captures.items():
+        parts.append(Text(f"  the capture at {node} dropped {number} packets", "yellow"))
+    parts.append(Text(f"  evidence: {folder}", "dim"))
+    return Group(*parts)
+
+
+def _headline(report: CallReport) -> Text:
+    names = Text.assemble((report.caller, "bold"), " → ", (report.callee, "bold"), f"  call {report.call}  ")
+    if not report.connected:
+        return names.append("not connected", "bad")
+    if report.observed is None:
+        return names.append("connected, without a verdict", "bad")
+    names.append(f"{report.observed.kind}/{report.observed.transport}", f"bold {report.observed.kind}")
+    if report.observed.via:
+        names.append(f" via {report.observed.via}", report.observed.kind)
+    packets = f"  {report.observed.packets} packets"
+    names.append(f"{packets} agree" if report.agrees else f"{packets} DISAGREE", "good" if report.agrees else "bad")
+    return names
+
+
+def _times(report: CallReport) -> Text:
+    setup = report.setup_ms
+    words = [("rang", setup.ringing), ("answered", setup.answered), ("first voice", setup.first_media)]
+    if setup.best_path is not None and setup.best_path != setup.first_media:
+        words.append(("best path", setup.best_path))
+    told = ", ".join(f"{what} {at} ms" for what, at in words if at is not None)
+    return Text(f"  {told or 'nothing was heard of the callee'}" + (" after dialling" if told else ""))
+
+
+def _stretches(history: tuple[Stretch, ...]) -> list[Text]:
+    return [
+        Text.assemble(
+            f"  {stretch.from_ms:>6} to {stretch.to_ms:>6} ms  ",
+            (f"{stretch.kind}/{stretch.transport}", stretch.kind),
+            f" via {stretch.via}" if stretch.via else "",
+            ("" if stretch.agrees else "  the packets disagree", "bad"),
+        )
+        for stretch in history
+    ]
+
+
+def _quality(report: CallReport) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("  ")
+    for column in ("sent", "heard", "lost", "jitter", "round trip", "mouth to ear", "MOS"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, media in report.media.items():
+        table.add_row(
+            f"  {name}",
+            str(media.sent),
+            str(media.received),
+            str(media.lost),
+            _figure(media.jitter_ms, " ms"),
+            _figure(media.rtt_ms, " ms"),
+            _figure(media.mouth_to_ear_ms, " ms"),
+            _figure(media.mos, ""),
+        )
+    return table
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "—" if value is None else f"{value:.1f}{unit}"

@@ -1,0 +1,57 @@
+"""Tables for `lab status` and `lab doctor`.
+
+Belongs here: layout. Never: looking anything up.
+"""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.harness.doctor import Check, Diagnosis
+from lab.harness.status import LabStatus
+
+_STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "unresponsive": "bold red"}
+
+
+def status(found: LabStatus) -> RenderableType:
+    """One row a node; a client shows the supernode that it sits at."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("node", "role", "site", "profile", "firewall", "state", "supernode"):
+        table.add_column(column, no_wrap=True)
+    for node in found.nodes:
+        table.add_row(
+            Text(node.name, "bold"),
+            node.role + (f" + {node.promoted}" if node.promoted else ""),
+            node.site or "",
+            node.profile or "",
+            node.firewall or "",
+            Text(node.state, _STATES.get(node.state, "")),
+            node.supernode or "",
+        )
+    return table
+
+
+def diagnosis(found: Diagnosis) -> RenderableType:
+    """One row a check, and under the table how to mend what is wrong."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    table.add_column("check", overflow="fold", max_width=40)
+    table.add_column("seen", overflow="fold")
+    mends = []
+    for check in found.checks:
+        table.add_row(_mark(check), check.name, Text(check.seen, "dim" if check.ok else ""))
+        if check.ok is not True and check.mend:
+            mends.append(Text.assemble((f"{check.name}: ", "bold"), check.mend))
+    end = "This machine can run the lab." if found.healthy else "Something that the lab needs is missing."
+    parts: list[RenderableType] = [table, Text()]
+    if mends:
+        parts += [Text("How to mend:"), *mends, Text()]
+    return Group(*parts, Text(end, "green" if found.healthy else "bold red"))
+
+
+def _mark(check: Check) -> Text:
+    if check.ok:
+        return Text("ok", "green")
+    if check.ok is None:
+        return Text("?", "yellow")
+    return Text("missing" if check.required else "without", "bold red" if check.required else "yellow")

@@ -1,0 +1,115 @@
+"""One running capture inside one container, streamed to a file on this side.
+
+Belongs here: starting, proving, ending a capture. Never: reading what it holds; the judge does.
+A capture may serve one call or a long session of many; it ends with this process, however that ends.
+"""
+
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from docker import DockerClient
+
+from lab.errors import EvidenceError
+from lab.runtime.exec import STDOUT, ExecStream
+
+PCAP_HEADER = 24
+"""Bytes that a pcap file begins with; tcpdump writes them once its socket is open, so from then on packets count."""
+
+# The marker goes over loopback: a capture on `any` is one socket for all interfaces, in order, so a marker that is
+# seen proves that the capture runs and that every packet before it has been handed over. When stdin ends, so does it.
+_SCRIPT = """\
+tcpdump "$@" & p=$!
+while read -r marker; do printf %s "$marker" >/dev/udp/127.0.0.1/9; done
+kill -TERM "$p"; wait "$p"
+"""
+_ARGV = ("-i", "any", "-y", "LINUX_SLL2", "-n", "-s", "0", "-B", "8192", "-U", "--immediate-mode", "-Z", "root")
+_WORDS = re.compile(r"(\d+) packets? (captured|dropped by kernel)")
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What a capture says of itself: packets written, packets that the kernel dropped before tcpdump had them."""
+
+    node: str
+    file: Path
+    packets: int
+    dropped: int
+
+
+class Capture:
+    """tcpdump on every interface of a node. `incoming` keeps only what comes in: on a node that forwards, all once."""
+
+    def __init__(self, client: DockerClient, container: str, node: str, file: Path, *, incoming: bool = False) -> None:
+        self.node = node
+        self.file = file
+        self._output = file.open("wb")
+        self._changed = threading.Condition()
+        self._size = 0
+        self._complaint = ""
+        self._ended = False
+        self._awaited = b""
+        self._tail = b""
+        argv = [*_ARGV, *(("-Q", "in") if incoming else ()), "-w", "-"]
+        try:
+            self._stream = ExecStream(client, container, ["bash", "-c", _SCRIPT, "capture", *argv], stdin=True)
+        except BaseException:
+            self._output.close()
+            raise
+        self._thread = threading.Thread(target=self._read, name=f"capture {node}", daemon=True)
+        self._thread.start()
+
+    def barrier(self, seconds: float = 10.0) -> None:
+        """Return when a marker sent now has been captured and written; raises EvidenceError when none comes."""
+        marker = f"lab-marker-{uuid.uuid4().hex}".encode()
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._await(lambda: self._size >= PCAP_HEADER, deadline, "start")
+            self._awaited, self._tail = marker, b""
+        try:
+            self._stream.write(marker + b"\n")
+        except OSError:
+            raise EvidenceError(f"the capture at {self.node} ended early: {self._complaint.strip()}") from None
+        with self._changed:
+            self._await(lambda: not self._awaited, deadline, "see its marker packet")
+            self._output.flush()
+
+    def close(self) -> Captured:
+        """End the capture, wait for its last words, and return what it says of itself."""
+        self._stream.close_stdin()
+        self._thread.join(timeout=5)
+        self._stream.close()
+        self._thread.join(timeout=5)
+        self._output.close()
+        said = {word: int(number) for number, word in _WORDS.findall(self._complaint)}
+        return Captured(self.node, self.file, said.get("captured", 0), said.get("dropped by kernel", 0))
+
+    def _await(self, holds: Callable[[], bool], deadline: float, what: str) -> None:
+        while not holds():
+            if self._ended:
+                raise EvidenceError(f"the capture at {self.node} ended early: {self._complaint.strip()}")
+            if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                raise EvidenceError(f"the capture at {self.node} did not {what} in time: {self._complaint.strip()}")
+
+    def _read(self) -> None:
+        for kind, data in self._stream.chunks():
+            with self._changed:
+                if kind != STDOUT:
+                    self._complaint = (self._complaint + data.decode(errors="replace"))[-4000:]
+                    continue
+                if not self._output.closed:
+                    self._output.write(data)
+                self._size += len(data)
+                if self._awaited:
+                    seen = self._tail + data
+                    if self._awaited in seen:
+                        self._awaited = b""
+                    self._tail = seen[-len(self._awaited) :]
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()

@@ -1,0 +1,30 @@
+"""The connection to an engine that runs already, for every command but `up`.
+
+Belongs here: connecting. Never: installing or starting an engine; that is the bootstrap's (engine.py).
+"""
+
+import getpass
+import os
+
+import docker
+import requests
+from docker.constants import DEFAULT_TIMEOUT_SECONDS
+from docker.errors import DockerException
+
+from lab.errors import RuntimeUnavailable
+from lab.runtime.engine import Answer, Facts, classify, decide
+
+
+def connect() -> docker.DockerClient:
+    """A client of the engine of DOCKER_HOST, or of this machine's; raises RuntimeUnavailable with what to do."""
+    endpoint = os.environ.get("DOCKER_HOST") or None
+    try:
+        return docker.from_env(timeout=DEFAULT_TIMEOUT_SECONDS)  # asks for the version, so it has answered
+    except (DockerException, requests.RequestException, OSError) as error:
+        answer, words = classify(error)
+        if answer is Answer.FORBIDDEN:
+            decide(Facts(answer, words, endpoint, user=getpass.getuser()))
+        where = f"at DOCKER_HOST={endpoint}" if endpoint else "on this machine"
+        raise RuntimeUnavailable(
+            f"no Docker Engine answers {where} ({words}): `make lab-up` starts it, `lab doctor` looks closer"
+        ) from error

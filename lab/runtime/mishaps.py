@@ -1,0 +1,27 @@
+"""What goes wrong between the lab and the engine, said in one sentence of the lab's own errors.
+
+Belongs here: the translation of the SDK's exceptions. Never: retries, printing, exit codes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from docker.errors import APIError, DockerException
+
+from lab.errors import RuntimeUnavailable
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Turn every exception of the SDK inside the block into RuntimeUnavailable: `doing` failed, and why."""
+    try:
+        yield
+    except APIError as error:
+        reason = str(error.explanation or error).strip()
+        raise RuntimeUnavailable(f"the engine could not {doing}: {reason}") from error
+    except (DockerException, requests.exceptions.RequestException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise RuntimeUnavailable(
+            f"the engine did not answer while it was asked to {doing} ({reason}); `lab doctor` says what to mend"
+        ) from error

@@ -1,0 +1,109 @@
+"""What runs now, found by label: the same Topology that a compose file describes, and its containers.
+
+Belongs here: looking. Never: changing anything, and never names as a way to find things; labels say what is what.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any, cast
+
+from docker import DockerClient
+
+from lab.errors import RuntimeUnavailable
+from lab.runtime.mishaps import engine_errors
+from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
+
+PROJECT = "com.docker.compose.project"
+FILES = "com.docker.compose.project.config_files"
+FOLDER = "com.docker.compose.project.working_dir"
+NETWORK = "com.docker.compose.network"
+
+
+@dataclass(frozen=True)
+class Container:
+    """The container of one node. `state` is the engine's word: running, exited, created, restarting, removing ..."""
+
+    node: str
+    id: str
+    state: str
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes run."""
+        return self.state == "running"
+
+
+@dataclass(frozen=True)
+class World:
+    """A lab that is there, whole or in part. `file` is the topology that it was started from, where it says so."""
+
+    name: str
+    topology: Topology
+    containers: Mapping[str, Container]
+    file: Path | None
+
+    def running(self, name: str) -> Container:
+        """The container of a node that runs; ConfigError for an unknown node, RuntimeUnavailable for a stopped one."""
+        self.topology.node(name)
+        container = self.containers[name]
+        if not container.running:
+            raise RuntimeUnavailable(f"{name} is stopped; `lab start {name}` starts it")
+        return container
+
+
+def discover(client: DockerClient, name: str) -> World | None:
+    """The lab called `name`, or None where no container of it exists."""
+    with engine_errors("list the lab's containers and networks"):
+        found = client.api.containers(all=True, filters={"label": [f"{PROJECT}={name}", "lab.node"]})
+        nets = client.api.networks(filters={"label": [f"{PROJECT}={name}", "lab.network"]})
+    if not found:
+        return None
+    networks = {str(net["Name"]): _network(net) for net in nets}
+    nodes = tuple(sorted((_node(container, networks) for container in found), key=_order))
+    containers = {
+        str(container["Labels"]["lab.node"]): Container(
+            str(container["Labels"]["lab.node"]), str(container["Id"]), str(container["State"])
+        )
+        for container in found
+    }
+    topology = Topology(nodes, tuple(sorted(networks.values(), key=lambda network: network.subnet)))
+    return World(name, topology, containers, _file(found[0]["Labels"]))
+
+
+def _order(node: Node) -> tuple[int, Any, str]:
+    """By role, and by the first address within a role: the order in which the file's author numbered them."""
+    return list(Role).index(node.role), min((a.address for a in node.attachments), default=None), node.name
+
+
+def _network(found: Mapping[str, Any]) -> Network:
+    labels = found["Labels"]
+    (pool, *_) = found["IPAM"]["Config"]
+    kind = cast(NetworkKind, labels["lab.network"])
+    return Network(str(labels.get(NETWORK, found["Name"])), kind, labels.get("lab.site"), IPv4Network(pool["Subnet"]))
+
+
+def _node(found: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
+    labels = found["Labels"]
+    attachments = []
+    for name, endpoint in found["NetworkSettings"]["Networks"].items():
+        # a stopped container has no address; the one that the file gave it stands beside
+        address = (endpoint.get("IPAMConfig") or {}).get("IPv4Address") or endpoint.get("IPAddress")
+        if name in networks and address:
+            network = networks[name]
+            attachments.append(Attachment(network.name, IPv4Interface(f"{address}/{network.subnet.prefixlen}")))
+    return Node(
+        name=labels["lab.node"],
+        role=Role(labels["lab.role"]),
+        site=labels.get("lab.site"),
+        profile=labels.get("lab.profile"),
+        firewall=labels.get("lab.firewall"),
+        attachments=tuple(sorted(attachments, key=lambda attachment: attachment.network)),
+    )
+
+
+def _file(labels: Mapping[str, str]) -> Path | None:
+    """Compose's two generations agree on the labels; several files are separated by commas, ours is the last."""
+    name = labels.get(FILES, "").split(",")[-1]
+    return (Path(labels.get(FOLDER, "")) / name).resolve() if name else None
