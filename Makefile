@@ -56,18 +56,26 @@ clean: ## remove the environment, caches and records of calls; not the lab itsel
 	rm -rf .venv .cache .lab build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp says that the environment holds what the lock says; an interrupted installation leaves none.
+# The stamp says that the environment holds what the lock says, and for which folder: its programs name their interpreter
+# by its whole path, so a checkout that was moved needs a new one. An interrupted installation leaves no stamp.
+HOME_OF_VENV := $(shell cat .venv/ready 2>/dev/null)
+ifneq ($(HOME_OF_VENV),$(CURDIR))
+.PHONY: .venv/ready
+endif
 .venv/ready: requirements.lock pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
-		echo "make: the lab needs Python 3.11 or newer, and found none; install python3 or name one: make PYTHON=/path/to/python3" >&2; \
+		echo "make: the lab needs Python 3.11 or newer and found none; install python3, or name one: make PYTHON=/path/to/python3" >&2; \
 		exit 2; \
 	fi
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(install-venv); }
-	@if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then echo "making .venv"; $(PYTHON) -m venv --clear .venv; fi
+	@if [ "$(or $(HOME_OF_VENV),$(CURDIR))" != "$(CURDIR)" ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then \
+		echo "making .venv with $$($(PYTHON) --version)"; \
+		$(PYTHON) -m venv --clear .venv; \
+	fi
 	@echo "installing requirements.lock into .venv"
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo $(CURDIR) >$@
 
 define install-venv
 	version=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
