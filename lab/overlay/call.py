@@ -66,6 +66,7 @@ TRANSITIONS: dict[tuple[State, type], State] = {
     (State.INVITING, Bye): State.CLOSING,
     (State.RINGING, Bye): State.CLOSING,
     (State.TALKING, Bye): State.CLOSING,
+    (State.CLOSING, Bye): State.CLOSING,
 }
 """What the peer may say, and when; anything else is a protocol error and changes nothing."""
 
@@ -114,9 +115,10 @@ class Heard(Event):
 
 @dataclass(frozen=True, slots=True)
 class Closing(Event):
-    """Hung up, by either side: send no more voice, take in what is still in flight."""
+    """Hung up, by either side: send no more voice, take in what is in flight; the peer sent `frames`, if it said so."""
 
     call: str
+    frames: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ class Call:
         self.heard_sequence = -1
         self.error: str | None = None
         self.talked = False
+        self.took_leave = False
         self.legs: list[RelayLeg] = []
         self.path: PathName | None = None
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
@@ -199,13 +202,18 @@ class Call:
             self._post(Answer(self._next()))
             self._talk(now)
 
-    def hang_up(self, now: float, reason: str = "hung up") -> None:
-        """Either side ends the call; what is in flight is still taken in for LINGER seconds."""
-        if self.state in (State.CLOSING, State.ENDED):
+    def hang_up(self, now: float, reason: str = "hung up", frames: int | None = None) -> None:
+        """Either side ends the call, or takes leave of one that the other has ended, having sent `frames` of voice.
+
+        What is in flight is still taken in for LINGER seconds.
+        """
+        if self.state is State.ENDED or self.took_leave:
             return
-        envelope = self._post(Bye(self._next(), reason))
+        self.took_leave = True
+        envelope = self._post(Bye(self._next(), reason, frames))
         self.send(IN_BAND + encode(envelope))
-        self._close(None if self.talked else reason, now)
+        if self.state is not State.CLOSING:
+            self._close(None if self.talked else reason, None, now)
 
     def fail(self, reason: str, now: float) -> None:
         """The call cannot go on: tells the peer and ends with an error."""
@@ -265,7 +273,8 @@ class Call:
         elif isinstance(message, Answer):
             self._talk(now)
         elif isinstance(message, Bye):
-            self._close(None if self.talked else f"{self.peer} ended the call: {message.reason}", now)
+            error = self.error if self.talked else f"{self.peer} ended the call: {message.reason}"
+            self._close(error, message.frames, now)
 
     def _meet(self, message: Ringing, now: float) -> None:
         check_credential(message.credential, self.around.authority, now + self.around.wall_offset)
@@ -374,10 +383,12 @@ class Call:
             if fresh:
                 self._post(Trickle(self._next(), fresh))
 
-    def _close(self, error: str | None, now: float) -> None:
-        self.state, self.limit = State.CLOSING, now + (LINGER if self.talked else 0.0)
-        self.error = error
-        self.around.actions.emit(Closing(self.id))
+    def _close(self, error: str | None, frames: int | None, now: float) -> None:
+        """From here on only what is in flight counts; a peer's second word may come, that it has heard the first."""
+        if self.state is not State.CLOSING:
+            self.state, self.error = State.CLOSING, error
+            self.limit = now + (LINGER + 2 * (self.rtt or 0.0) if self.talked else 0.0)
+        self.around.actions.emit(Closing(self.id, frames))
 
     def _end(self) -> None:
         self.state, self.limit = State.ENDED, None

@@ -146,9 +146,10 @@ class Client(Member):
             call.answer(now)
             self._clean()
 
-    def hang_up(self, id: str, now: float, reason: str = "hung up") -> None:
+    def hang_up(self, id: str, now: float, frames: int | None = None) -> None:
+        """Ends a call, or takes leave of one that the peer has ended, having sent `frames` frames of voice."""
         if (call := self.calls.get(id)) is not None:
-            call.hang_up(now, reason)
+            call.hang_up(now, frames=frames)
             self._clean()
 
     def send(self, id: str, data: bytes) -> bool:
@@ -186,6 +187,7 @@ class Client(Member):
 
     def signed_in(self, hub: HubLink, now: float) -> None:
         self.actions.emit(SignedIn(hub.hub or "", hub.port or 0))
+        self.settle(True, now)
         for envelope in self.outbox:
             hub.send(Carry(envelope))
         self.outbox.clear()

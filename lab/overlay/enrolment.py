@@ -4,9 +4,10 @@ After it nobody needs the authority until the credential expires. The authority'
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from lab.errors import ProtocolError
-from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.identity import Identity, check_credential
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import FRAME_LIMIT, Credential, Enrol, Enrolled, Refused, decode_authority, encode
@@ -18,6 +19,13 @@ RETRY = 1.0
 """Seconds before the ports are tried again."""
 REFUSED_RETRY = 10.0
 """Seconds before asking again after a refusal, which seldom changes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrangeAuthority(Event):
+    """What answers at the authority's address holds another key than the one that the node was started with."""
+
+    address: str
 
 
 class Enrolment:
@@ -65,6 +73,7 @@ class Enrolment:
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         if info.peer_key != self.authority:
+            self.actions.emit(StrangeAuthority(info.peer[0]))
             self.actions.close(link)
             self.link_down(link, "it does not hold the authority's key", now)
             return

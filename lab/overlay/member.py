@@ -27,6 +27,11 @@ class EnrolledEvent(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Ready(Event):
+    """The node does what it is for: told once, after its start."""
+
+
+@dataclass(frozen=True, slots=True)
 class SignedIn(Event):
     """The node is connected to a supernode."""
 
@@ -66,6 +71,10 @@ class Membership:
     wall_offset: float
 
 
+READY_LIMIT = 5.0
+"""Seconds after joining for which a supernode or relay waits for all the others before it counts as ready without them."""
+
+
 class Member(Machine):
     """A machine that enrols first and then joins."""
 
@@ -82,6 +91,8 @@ class Member(Machine):
             self._enrolled,
             lambda reason: self.actions.emit(Trouble(reason)),
         )
+        self.ready = False
+        self.ready_by: float | None = None
 
     @property
     def name(self) -> str:
@@ -96,6 +107,16 @@ class Member(Machine):
     def join(self, now: float) -> None:
         """The name is this node's: it may sign in."""
         raise NotImplementedError
+
+    def settle(self, complete: bool, now: float) -> None:
+        """Tells once that the node is ready: when `complete`, or READY_LIMIT after the first time of asking."""
+        if self.ready:
+            return
+        if self.ready_by is None:
+            self.ready_by = now + READY_LIMIT
+        if complete or now >= self.ready_by:
+            self.ready, self.ready_by = True, None
+            self.actions.emit(Ready())
 
     def _enrolled(self, credential: Credential, now: float) -> None:
         self.actions.emit(EnrolledEvent(credential))

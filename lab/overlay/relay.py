@@ -113,6 +113,7 @@ class Relay(Member):
         self.streams: dict[int, _Stream] = {}
         self.issuers: dict[str, bytes] = {}
         self.next_sweep = 0.0
+        self.packets = self.bytes = 0
         self.actions.sockets[RELAY_SOCKET] = self
         greeting = Greeting("relay", RELAY_UDP_PORT, RELAY_TCP_PORTS)
         m = membership
@@ -127,11 +128,17 @@ class Relay(Member):
         for hub in self.hubs:
             hub.start(now)
 
+    def _settle(self, now: float) -> None:
+        """Ready where it sits at every supernode; with some of them down, at those that are up."""
+        if self.issuers:
+            self.settle(len(self.issuers) == len(self.hubs), now)
+
     # -- signalling ----------------------------------------------------------------------------------------------
 
     def signed_in(self, hub: HubLink, now: float) -> None:
         self.issuers[hub.hub or ""] = hub.hub_key
         self.actions.emit(SignedIn(hub.hub or "", hub.port or 0))
+        self._settle(now)
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self.actions.emit(SignedOut(hub.last_hub, reason))
@@ -144,13 +151,16 @@ class Relay(Member):
     def deadline(self) -> float | None:
         unbound = (stream.expires for stream in self.streams.values())
         sweep = self.next_sweep if self.sessions else None
-        return earliest(self.enrolment.deadline(), sweep, *unbound, *(hub.deadline() for hub in self.hubs))
+        return earliest(
+            self.enrolment.deadline(), self.ready_by, sweep, *unbound, *(hub.deadline() for hub in self.hubs)
+        )
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
         for hub in self.hubs:
             hub.load = len(self.sessions)
             hub.poll(now)
+        self._settle(now)
         for link, stream in list(self.streams.items()):
             if stream.expires is not None and now >= stream.expires:
                 self.actions.close(link)
@@ -255,6 +265,8 @@ class Relay(Member):
         other = leg.session.legs[1 - leg.index]
         if other is None or not leg.session.may_send(len(data), now):
             return
+        self.packets += 1
+        self.bytes += len(data)
         if other.link is None:
             self.actions.send_to(RELAY_SOCKET, other.address, data)
         else:

@@ -143,19 +143,25 @@ class Supernode(Member):
         self.joined = True
         for hub in self.mesh:
             hub.start(now)
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        if self.joined:
+            self.settle(len(self.peers) >= len(self.membership.supernodes) - 1, now)
 
     # -- time and inputs -----------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
         sessions = (s.last_heard + (SILENCE if s.role else GREETING_LIMIT) for s in self.sessions.values())
         hubs = (hub.deadline() for hub in self.mesh)
-        return earliest(self.enrolment.deadline(), self.stun.deadline(), *hubs, *sessions)
+        return earliest(self.enrolment.deadline(), self.stun.deadline(), self.ready_by, *hubs, *sessions)
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
         self.stun.poll(now)
         for hub in self.mesh:
             hub.poll(now)
+        self._settle(now)
         for link, session in list(self.sessions.items()):
             if now >= session.last_heard + (SILENCE if session.role else GREETING_LIMIT):
                 self._drop(link, "silent" if session.role else "did not sign in", now)
@@ -224,6 +230,7 @@ class Supernode(Member):
             self._client_in(link, session.name, now)
         elif session.role == "supernode":
             self._peer_in(session.name, lambda m: self._send(link, m))
+            self._settle(now)
         else:
             self.relays[session.name] = RelayEntry(session.name, host, message.udp_port or 0, message.tcp_ports)
 
@@ -247,6 +254,7 @@ class Supernode(Member):
 
     def signed_in(self, hub: HubLink, now: float) -> None:
         self._peer_in(hub.hub or "", hub.send)
+        self._settle(now)
         self.actions.emit(Joined("supernode", hub.hub or "", hub.hosts[0]))
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:

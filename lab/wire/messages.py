@@ -108,9 +108,10 @@ class Trickle(EndToEnd, frozen=True):
 
 
 class Bye(EndToEnd, frozen=True):
-    """The call is over, or declined."""
+    """The call is over, or declined. `frames` is how many voice frames the sender has sent, if it counted."""
 
     reason: Reason
+    frames: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 # -- between a node and its hub --------------------------------------------------------------------------------------

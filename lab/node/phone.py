@@ -1,0 +1,346 @@
+"""A client's telephone: rings and answers by itself, runs the voice of each call, obeys orders, reports what happens.
+
+Paths and signalling are the overlay's, voice is the media room's; here they meet the clock.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+from lab.errors import ConfigError
+from lab.media.quality import VoiceFigures
+from lab.media.source import VoiceSource
+from lab.media.srtp import MediaKeys
+from lab.media.timing import FRAME_SECONDS
+from lab.media.voice import VoiceSession
+from lab.node.control import Conversation, Order
+from lab.node.journal import Journal
+from lab.node.shell import Shell
+from lab.overlay.actions import Event
+from lab.overlay.call import Answered, Checked, Closing, Ended, Heard, Moved, Rings
+from lab.overlay.client import Client
+from lab.overlay.paths import PathName
+
+RING_MS = 500
+"""How long a client rings before it picks up, unless told otherwise."""
+EARLY_PACKETS = 100
+"""Packets of voice kept that overtake the answer."""
+RECORDINGS = ("speech-a", "speech-b")
+"""The caller's voice and the callee's."""
+PROGRESS_SECONDS = 1.0
+
+
+@dataclass
+class Stretch:
+    """A span of the call whose voice this side sent on one path; epoch seconds."""
+
+    path: PathName
+    begin: float
+    end: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        return {"from": self.begin, "to": self.end, **path_json(self.path)}
+
+
+@dataclass
+class Conversing:
+    """One call as the telephone sees it. `label` is what the user calls it; `id` is unique in the world."""
+
+    id: str
+    label: str
+    caller: bool
+    frames: int | None = None
+    voice: VoiceSession | None = None
+    timer: asyncio.TimerHandle | None = None
+    alarm: asyncio.TimerHandle | None = None
+    early: list[bytes] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+    heard_first: bool = False
+    hung_up: bool = False
+    rtt: float | None = None
+    sent: int = 0
+
+
+def path_json(path: PathName | None) -> dict[str, object]:
+    return {} if path is None else {"kind": str(path.kind), "transport": str(path.transport), "via": path.via}
+
+
+def label_of(id: str) -> str:
+    """`c7.5f3a9c21` -> `c7`: what the user called the call that is `id` in the world."""
+    return id.rpartition(".")[0] or id
+
+
+class Phone:
+    """The client's program around its machine."""
+
+    def __init__(self, client: Client, journal: Journal, otherwise: Callable[[Event], None]) -> None:
+        """`otherwise` gets the machine's events that are no call's."""
+        self.client, self.journal, self.otherwise = client, journal, otherwise
+        self.shell: Shell | None = None
+        self.calls: dict[str, Conversing] = {}
+        self.watchers: dict[str, set[Conversation]] = {}
+        self.ring_ms: dict[str, int] = {}
+
+    # -- orders --------------------------------------------------------------------------------------------------
+
+    def order(self, order: Order, conversation: Conversation) -> Order:
+        """Carries out one order; raises ConfigError for what makes no sense."""
+        match order.get("order"):
+            case "status":
+                return self._status()
+            case "watch":
+                self._watch(self._label(order), conversation)
+            case "answer":
+                self.ring_ms[self._label(order)] = _number(order, "ring_ms", 0, 60_000)
+            case "dial":
+                return self._dial(order, conversation)
+            case "hangup":
+                self._hang_up_label(self._label(order))
+            case other:
+                raise ConfigError(f"unknown order {other!r}; known: status, watch, answer, dial, hangup")
+        return {}
+
+    def _status(self) -> Order:
+        hub = self.client.hub.hub
+        return {
+            "state": "ready" if hub else "away",
+            "supernode": hub,
+            "promoted": None,
+            "calls": [call.label for call in self.calls.values()],
+        }
+
+    def _dial(self, order: Order, conversation: Conversation) -> Order:
+        label, callee = self._label(order), order.get("callee")
+        seconds = _number(order, "seconds", 1, 3600)
+        if not isinstance(callee, str):
+            raise ConfigError("the order to dial names no callee")
+        id = f"{label}.{secrets.token_hex(4)}"
+        self.calls[id] = Conversing(id, label, caller=True, frames=round(seconds / FRAME_SECONDS))
+        self._watch(label, conversation)
+        try:
+            self.client.dial(id, callee, time.monotonic())
+        except ConfigError:
+            del self.calls[id]
+            raise
+        self._tell(label, self.journal.write("dialled", call=label, id=id, callee=callee))
+        conversation.closed.append(lambda: self._hang_up_label(label))
+        self._settle()
+        return {}
+
+    @staticmethod
+    def _label(order: Order) -> str:
+        label = order.get("call")
+        if not isinstance(label, str) or not label:
+            raise ConfigError(f"the order {order.get('order')} names no call")
+        return label
+
+    def _watch(self, label: str, conversation: Conversation) -> None:
+        watchers = self.watchers.setdefault(label, set())
+        watchers.add(conversation)
+        conversation.closed.append(lambda: self._unwatch(label, conversation))
+
+    def _unwatch(self, label: str, conversation: Conversation) -> None:
+        self.watchers.get(label, set()).discard(conversation)
+        if not self.watchers.get(label):
+            self.watchers.pop(label, None)
+            self.ring_ms.pop(label, None)
+
+    def _tell(self, label: str, line: dict[str, object]) -> None:
+        for conversation in self.watchers.get(label, ()):
+            conversation.tell(line)
+
+    # -- what the machine says -----------------------------------------------------------------------------------
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case Heard(id, data):
+                self._heard(id, data)
+            case Rings(id, peer, incoming):
+                self._rings(id, peer, incoming)
+            case Answered(id, send, receive):
+                self._answered(id, MediaKeys(send, receive))
+            case Moved(id, path):
+                self._moved(id, path)
+            case Checked(id, verdict):
+                shown = {"path": verdict.path, "remote": verdict.remote, "state": str(verdict.state)}
+                line = self.journal.write("check", call=label_of(id), id=id, **shown, rtt_ms=verdict.rtt_ms)
+                self._tell(label_of(id), line)
+            case Closing(id, frames):
+                self._closing(id, frames)
+            case Ended(id, error, connected):
+                self._ended(id, error, connected)
+            case _:
+                self.otherwise(event)
+
+    def _rings(self, id: str, peer: str, incoming: bool) -> None:
+        if incoming:
+            self.calls[id] = Conversing(id, label_of(id), caller=False)
+            wait = self.ring_ms.get(label_of(id), RING_MS) / 1000
+            self.calls[id].alarm = self._loop.call_later(wait, self._pick_up, id)
+        self._report(self.calls[id], "ringing", peer=peer)
+
+    def _pick_up(self, id: str) -> None:
+        self.client.answer(id, time.monotonic())
+        self._settle()
+
+    def _answered(self, id: str, keys: MediaKeys) -> None:
+        call = self.calls[id]
+        source = VoiceSource.recording(RECORDINGS[0 if call.caller else 1])
+        call.voice = VoiceSession(keys, source, secrets.randbits(32))
+        self._report(call, "answered")
+        now, wall = time.monotonic(), time.time()
+        for data in call.early:
+            call.voice.receive(data, now, wall)
+        call.early.clear()
+        call.alarm = self._loop.call_later(PROGRESS_SECONDS, self._progress, call)
+        self._arm(call)
+
+    def _moved(self, id: str, path: PathName | None) -> None:
+        call = self.calls[id]
+        now, wall = time.monotonic(), time.time()
+        if call.hung_up:
+            return
+        if call.stretches and call.stretches[-1].end is None:
+            call.stretches[-1].end = wall
+        if path is not None:
+            call.stretches.append(Stretch(path, wall))
+            if call.voice is not None:
+                call.voice.start_sending(now, wall)
+        self._report(call, "path", path=path_json(path) or None)
+        self._arm(call)
+
+    def _heard(self, id: str, data: bytes) -> None:
+        call = self.calls.get(id)
+        if call is None:
+            return
+        if call.voice is not None:
+            call.voice.receive(data, time.monotonic(), time.time())
+            self._arm(call)
+        elif len(call.early) < EARLY_PACKETS:
+            call.early.append(data)
+
+    def _closing(self, id: str, frames: int | None) -> None:
+        """Somebody hung up: stop speaking, take leave with the count of what was said, hear out the rest."""
+        call, now = self.calls[id], time.monotonic()
+        self._silence(call)
+        if call.voice is not None:
+            call.voice.finish_receiving(now, frames)
+            self._arm(call)
+        self.client.hang_up(id, now, self._said(call))
+
+    def _ended(self, id: str, error: str | None, connected: bool) -> None:
+        call = self.calls.pop(id)
+        self._silence(call)
+        for timer in (call.timer, call.alarm):
+            if timer is not None:
+                timer.cancel()
+        last = call.stretches[-1].path if call.stretches else None
+        self._report(
+            call,
+            "ended",
+            reason=error or "hung up",
+            ok=error is None,
+            connected=connected,
+            path=path_json(last) or None,
+            history=[stretch.to_json() for stretch in call.stretches],
+            media=self._media(call),
+        )
+
+    # -- voice ---------------------------------------------------------------------------------------------------
+
+    def _arm(self, call: Conversing) -> None:
+        """Sets the alarm for the next frame that is to be sent or played."""
+        voice = call.voice
+        if voice is None:
+            return
+        due = min((at for at in (voice.next_send_at, voice.next_play_at) if at is not None), default=None)
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+        if due is not None:
+            call.timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._tick, call)
+
+    def _tick(self, call: Conversing) -> None:
+        voice = call.voice
+        assert voice is not None
+        call.timer = None
+        now, wall = time.monotonic(), time.time()
+        while (packet := voice.next_packet(now, wall)) is not None:
+            self.client.send(call.id, packet)
+            call.sent += 1
+            if call.frames is not None and call.sent >= call.frames:
+                self._hang_up(call)
+                break
+        while voice.next_play_at is not None and voice.next_play_at <= now:
+            voice.play(now, wall)
+        if not call.heard_first and (first := voice.figures().first_decoded_at) is not None:
+            call.heard_first = True
+            self._report(call, "first-media", at=first)
+        self._arm(call)
+        self._settle()
+
+    def _silence(self, call: Conversing) -> None:
+        call.hung_up = True
+        if call.voice is not None:
+            call.voice.stop_sending()
+        if call.stretches and call.stretches[-1].end is None:
+            call.stretches[-1].end = time.time()
+
+    def _said(self, call: Conversing) -> int | None:
+        return call.sent if call.voice is not None else None
+
+    def _hang_up(self, call: Conversing) -> None:
+        self._silence(call)
+        self.client.hang_up(call.id, time.monotonic(), self._said(call))
+
+    def _hang_up_label(self, label: str) -> None:
+        for call in [call for call in self.calls.values() if call.label == label and not call.hung_up]:
+            self._hang_up(call)
+        self._settle()
+
+    def _figures(self, call: Conversing) -> tuple[VoiceFigures, float | None] | None:
+        live = self.client.calls.get(call.id)
+        if live is not None and live.rtt is not None:
+            call.rtt = live.rtt
+        if call.voice is None:
+            return None
+        rtt_ms = None if call.rtt is None else call.rtt * 1000
+        return call.voice.figures(rtt_ms), rtt_ms
+
+    def _media(self, call: Conversing) -> dict[str, object]:
+        measured = self._figures(call)
+        if measured is None:
+            return {}
+        figures, rtt_ms = measured
+        shown = {
+            name: round(value, 2) if isinstance(value, float) else value for name, value in asdict(figures).items()
+        }
+        shown.pop("first_decoded_at")
+        return {**shown, "rtt_ms": None if rtt_ms is None else round(rtt_ms, 2)}
+
+    def _progress(self, call: Conversing) -> None:
+        path = call.stretches[-1].path if call.stretches else None
+        self._report(call, "progress", path=path_json(path) or None, media=self._media(call))
+        call.alarm = self._loop.call_later(PROGRESS_SECONDS, self._progress, call)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def _settle(self) -> None:
+        assert self.shell is not None
+        self.shell.settle()
+
+    def _report(self, call: Conversing, event: str, at: float | None = None, **fields: object) -> None:
+        self._tell(call.label, self.journal.write(event, at, call=call.label, id=call.id, **fields))
+
+
+def _number(order: Order, name: str, least: int, most: int) -> int:
+    value = order.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ConfigError(f"{name} is {value!r}, expected a number from {least} to {most}")
+    return int(value)

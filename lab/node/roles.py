@@ -1,0 +1,184 @@
+"""The four programs put together: which machine, which listeners, which files; nothing of how they work.
+
+Each runs until SIGTERM or SIGINT.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from lab.errors import ConfigError
+from lab.node import store
+from lab.node.control import ControlServer, Conversation, Order
+from lab.node.journal import Journal
+from lab.node.phone import Phone
+from lab.node.shell import Shell, own_address
+from lab.node.tls import client_context, server_context
+from lab.overlay.actions import Event
+from lab.overlay.authority import Authority, NameBound
+from lab.overlay.client import Client
+from lab.overlay.enrolment import StrangeAuthority
+from lab.overlay.member import (
+    AUTHORITY_PORTS,
+    RELAY_TCP_PORTS,
+    RELAY_UDP_PORT,
+    SIGNALLING_PORTS,
+    STUN_PORT,
+    EnrolledEvent,
+    Membership,
+)
+from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.supernode import STUN_SOCKET, Supernode
+
+NARROW_PORT = 443
+"""What clients listen on for media beside a port of their own: some firewalls let nothing else out."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a program is started with."""
+
+    name: str
+    authority: str
+    supernodes: tuple[str, ...]
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        supernodes = os.environ.get("LAB_SUPERNODES", "")
+        hosts = tuple(host.strip() for host in supernodes.split(",") if host.strip())
+        return cls(socket.gethostname(), os.environ.get("LAB_AUTHORITY", ""), hosts)
+
+
+def _wall_offset() -> float:
+    return time.time() - time.monotonic()
+
+
+async def _membership(settings: Settings) -> Membership:
+    if not settings.authority or not settings.supernodes:
+        raise ConfigError("LAB_AUTHORITY or LAB_SUPERNODES is not set; give both as addresses")
+    anchor = await store.await_anchor()
+    return Membership(
+        identity=store.load_identity(settings.name),
+        authority=anchor,
+        authority_host=settings.authority,
+        supernodes=settings.supernodes,
+        own_hosts=(own_address(settings.authority),),
+        rng=random.SystemRandom(),
+        wall_offset=_wall_offset(),
+    )
+
+
+def _keeping(membership: Membership, journal: Journal) -> Callable[[Event], None]:
+    """Writes a member's events down, and what it must remember to its files."""
+
+    def record(event: Event) -> None:
+        journal.record(event)
+        if isinstance(event, EnrolledEvent):
+            store.save_credential(event.credential)
+        elif isinstance(event, StrangeAuthority) and store.ANCHOR.read_bytes() != membership.authority:
+            # the anchor was that of an earlier world and has been replaced: begin again with the new one
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    return record
+
+
+async def _serve(shell: Shell, status: Callable[[], Order] | None, phone: Phone | None) -> None:
+    """Opens the control socket, starts the machine, and waits for a signal to stop."""
+
+    def answer(order: Order, _: Conversation) -> Order:
+        if order.get("order") != "status" or status is None:
+            raise ConfigError(f"unknown order {order.get('order')!r}; known: status")
+        return status()
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await ControlServer(phone.order if phone else answer).start()
+    shell.start()
+    await stopped.wait()
+
+
+async def client(settings: Settings, journal: Journal) -> None:
+    """A user's client: listens for media on any port and on 443, both TCP."""
+    membership = await _membership(settings)
+    keep = _keeping(membership, journal)
+    machine = Client(membership, ())
+    phone = Phone(machine, journal, keep)
+    shell = Shell(machine, client_context(), phone.on_event)
+    phone.shell = shell
+    machine.tcp_ports = (await shell.listen("media", 0, None), await shell.listen("media", NARROW_PORT, None))
+    await _serve(shell, None, phone)
+
+
+async def supernode(settings: Settings, journal: Journal) -> None:
+    """A hub: TLS signalling on its own port and 443, STUN on UDP and TCP."""
+    membership = await _membership(settings)
+    machine = Supernode(membership)
+    shell = Shell(machine, client_context(), _keeping(membership, journal))
+    tls = server_context(settings.name, membership.identity.private)
+    for port in SIGNALLING_PORTS:
+        await shell.listen("signalling", port, tls)
+    await shell.listen("stun", STUN_PORT, None)
+    await shell.bind_udp(STUN_SOCKET, STUN_PORT)
+
+    def status() -> Order:
+        return {
+            "state": "ready" if machine.ready else "starting",
+            "clients": sorted(machine.clients),
+            "supernodes": sorted(machine.peers),
+            "relays": sorted(machine.relays),
+        }
+
+    await _serve(shell, status, None)
+
+
+async def relay(settings: Settings, journal: Journal) -> None:
+    """A relay: binds and media on UDP, and on TCP at its own port and 443."""
+    membership = await _membership(settings)
+    machine = Relay(membership)
+    shell = Shell(machine, client_context(), _keeping(membership, journal))
+    for port in RELAY_TCP_PORTS:
+        await shell.listen("relay", port, None)
+    await shell.bind_udp(RELAY_SOCKET, RELAY_UDP_PORT)
+
+    def status() -> Order:
+        sessions = machine.sessions.values()
+        return {
+            "state": "ready" if machine.ready else "starting",
+            "sessions": len(sessions),
+            "packets": machine.packets,
+            "bytes": machine.bytes,
+            "calls": {s.call: {"packets": s.packets, "bytes": s.bytes} for s in sessions},
+        }
+
+    await _serve(shell, status, None)
+
+
+async def authority(settings: Settings, journal: Journal) -> None:
+    """The authority: enrolment over TLS with the key that everybody knows beforehand."""
+    private = store.load_key(store.STATE / "key")
+    machine = Authority(private, store.load_names(), _wall_offset())
+
+    def record(event: Event) -> None:
+        journal.record(event)
+        if isinstance(event, NameBound):
+            store.save_names(machine.names)
+
+    shell = Shell(machine, client_context(), record)
+    tls = server_context(settings.name, private)
+    for port in AUTHORITY_PORTS:
+        await shell.listen("enrolment", port, tls)
+    store.publish_anchor(private.public_key().public_bytes_raw())
+    journal.write("ready")
+    await _serve(shell, lambda: {"state": "ready", "names": len(machine.names)}, None)
+
+
+Role = Callable[[Settings, Journal], Coroutine[None, None, None]]
+ROLES: dict[str, Role] = {"client": client, "supernode": supernode, "relay": relay, "authority": authority}

@@ -1,0 +1,209 @@
+"""The event loop around a machine: its actions become sockets and connections, what happens to those its inputs.
+
+The same shell runs every role. It decides nothing about calls and looks into no byte.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+from lab.errors import ConfigError
+from lab.node.tls import peer_key
+from lab.overlay.actions import Close, CloseUdp, Connect, Event, LinkInfo, Machine, OpenUdp, SendTo, Write
+from lab.wire.addresses import Address
+
+STALE_BYTES = 64 * 1024
+"""Bytes waiting on a plain link beyond which more is dropped: they are media, and late voice is no voice."""
+
+
+class Shell:
+    """Drives one machine. `on_event` gets the machine's events, on the loop."""
+
+    def __init__(self, machine: Machine, client_tls: ssl.SSLContext, on_event: Callable[[Event], None]) -> None:
+        self.machine, self.client_tls, self.on_event = machine, client_tls, on_event
+        self.loop = asyncio.get_running_loop()
+        self.links: dict[int, asyncio.WriteTransport] = {}
+        self.secure: set[int] = set()
+        self.connecting: dict[int, asyncio.Task[None]] = {}
+        self.opening: set[asyncio.Task[None]] = set()
+        self.sockets: dict[int, asyncio.DatagramTransport] = {}
+        self.timer: asyncio.TimerHandle | None = None
+        self.due = 0.0
+        self.draining = False
+
+    def start(self) -> None:
+        self.machine.start(time.monotonic())
+        self.settle()
+
+    async def listen(self, name: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """Accepts TCP connections, inside TLS where `tls` is given; port 0 takes any. Returns the port."""
+        try:
+            server = await self.loop.create_server(lambda: _Link(self, None, name), "0.0.0.0", port, ssl=tls)
+        except OSError as error:
+            raise ConfigError(f"TCP port {port} cannot be opened: {error.strerror}; stop what uses it") from None
+        return int(server.sockets[0].getsockname()[1])
+
+    async def bind_udp(self, number: int, port: int) -> None:
+        """Opens a UDP socket that the machine expects to be there under `number`."""
+        try:
+            transport, _ = await self.loop.create_datagram_endpoint(lambda: _Udp(self, number), ("0.0.0.0", port))
+        except OSError as error:
+            raise ConfigError(f"UDP port {port} cannot be opened: {error.strerror}; stop what uses it") from None
+        self.sockets[number] = transport
+
+    def settle(self) -> None:
+        """Carries out what the machine asks for, and sets the alarm for its deadline. After every input."""
+        if self.draining:
+            return
+        self.draining = True
+        try:
+            while actions := self.machine.actions.take():
+                for action in actions:
+                    self._do(action)
+        finally:
+            self.draining = False
+        deadline = self.machine.deadline()
+        if self.timer is not None:
+            if deadline == self.due:
+                return
+            self.timer.cancel()
+            self.timer = None
+        if deadline is not None:
+            self.due = deadline
+            self.timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), self._alarm)
+
+    def _alarm(self) -> None:
+        self.timer = None
+        self.machine.poll(time.monotonic())
+        self.settle()
+
+    def _do(self, action: object) -> None:
+        match action:
+            case SendTo(number, address, data):
+                if (udp := self.sockets.get(number)) is not None:
+                    udp.sendto(data, address)
+            case Write(link, data):
+                self._write(link, data)
+            case Connect(link, address, secure):
+                self.connecting[link] = self.loop.create_task(self._connect(link, address, secure))
+            case Close(link):
+                self._close(link)
+            case OpenUdp(number):
+                self._keep(self.loop.create_task(self._open_udp(number)))
+            case CloseUdp(number):
+                if (udp := self.sockets.pop(number, None)) is not None:
+                    udp.close()
+            case Event():
+                self.on_event(action)
+            case _:
+                assert_never(action)  # type: ignore[arg-type]
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self.opening.add(task)
+        task.add_done_callback(self.opening.discard)
+
+    def _write(self, link: int, data: bytes) -> None:
+        transport = self.links.get(link)
+        if transport is None or transport.is_closing():
+            return
+        if link not in self.secure and transport.get_write_buffer_size() > STALE_BYTES:
+            return
+        transport.write(data)
+
+    async def _connect(self, link: int, address: Address, secure: bool) -> None:
+        tls = self.client_tls if secure else None
+        try:
+            await self.loop.create_connection(lambda: _Link(self, link, ""), *address, ssl=tls)
+        except OSError as error:
+            self.connecting.pop(link, None)
+            self.machine.link_down(link, error.strerror or str(error) or type(error).__name__, time.monotonic())
+            self.settle()
+        finally:
+            self.connecting.pop(link, None)
+
+    def _close(self, link: int) -> None:
+        if (task := self.connecting.pop(link, None)) is not None:
+            task.cancel()
+        if (transport := self.links.pop(link, None)) is not None:
+            self.secure.discard(link)
+            transport.close()
+
+    async def _open_udp(self, number: int) -> None:
+        await self.bind_udp(number, 0)
+        self.machine.udp_up(number, self.sockets[number].get_extra_info("sockname")[:2], time.monotonic())
+        self.settle()
+
+
+class _Link(asyncio.Protocol):
+    """One TCP connection: `link` is its number when this side opened it, None until the machine has given one."""
+
+    def __init__(self, shell: Shell, link: int | None, listener: str) -> None:
+        self.shell, self.link, self.listener = shell, link, listener
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        tls = transport.get_extra_info("ssl_object")
+        local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if local is None or peer is None:  # it was gone before it came
+            transport.abort()
+            return
+        machine, now = self.shell.machine, time.monotonic()
+        info = LinkInfo(tuple(local[:2]), tuple(peer[:2]), peer_key(tls) if tls is not None else None)
+        if self.link is None:
+            self.link = machine.accepted(self.listener, info, now)
+            self._keep(transport, tls is not None)
+        elif self.link in machine.actions.links:
+            self._keep(transport, tls is not None)
+            machine.link_up(self.link, info, now)
+        else:
+            transport.close()
+        self.shell.settle()
+
+    def _keep(self, transport: asyncio.WriteTransport, secure: bool) -> None:
+        assert self.link is not None
+        self.shell.links[self.link] = transport
+        if secure:
+            self.shell.secure.add(self.link)
+
+    def data_received(self, data: bytes) -> None:
+        if self.link in self.shell.links:
+            assert self.link is not None
+            self.shell.machine.link_data(self.link, bytes(data), time.monotonic())
+            self.shell.settle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.link is not None and self.shell.links.pop(self.link, None) is not None:
+            self.shell.secure.discard(self.link)
+            reason = str(exc) if exc else "the other end closed the connection"
+            self.shell.machine.link_down(self.link, reason, time.monotonic())
+            self.shell.settle()
+
+
+class _Udp(asyncio.DatagramProtocol):
+    """One UDP socket."""
+
+    def __init__(self, shell: Shell, number: int) -> None:
+        self.shell, self.number = shell, number
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.shell.machine.datagram(self.number, bytes(data), addr[:2], time.monotonic())
+        self.shell.settle()
+
+    def error_received(self, exc: Exception) -> None:
+        """ICMP's word that a candidate leads nowhere: the check's own time runs out."""
+
+
+def own_address(toward: str) -> str:
+    """The address that packets toward a host leave from; no packet is sent."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.connect((toward, 9))
+        except OSError as error:
+            raise ConfigError(
+                f"there is no route to {toward} ({error.strerror}): attach the node to a network"
+            ) from None
+        return str(probe.getsockname()[0])
