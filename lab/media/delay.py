@@ -1,0 +1,56 @@
+"""How long the jitter buffer should hold a frame: the target follows what the network's delay varied by lately.
+
+Knows transit times only, in seconds on one monotonic clock; no packets, no playing.
+"""
+
+from collections import deque
+
+START_SECONDS = 0.04
+"""Target until enough was measured."""
+
+FLOOR_SECONDS = 0.02
+CEILING_SECONDS = 0.4
+"""G.114 calls 400 ms the limit of a conversation: what came later than that is an outage and not jitter."""
+
+_WINDOW = 150  # packets: the last 3 s, so a storm is forgotten 3 s after it passed
+_ENOUGH = 25  # packets
+_EVERY = 10  # packets between two reckonings
+_SHARE = 0.98  # of packets that shall come in time
+_MARGIN_SECONDS = 0.01
+
+
+class DelayEstimate:
+    """Target delay of the playout, from the transit time of each packet (arrival less media time, any offset)."""
+
+    def __init__(self) -> None:
+        self._transits: deque[float] = deque(maxlen=_WINDOW)
+        self._since = 0
+        self.fastest: float | None = None
+        """Least transit of the window: the delay that the playout's delay is counted from."""
+        self.target = START_SECONDS
+
+    def observe(self, transit: float, late: bool = False) -> None:
+        """A packet's transit, in seconds; `late` when it missed its moment, which is acted upon at once."""
+        self._transits.append(transit)
+        self._since += 1
+        if self.fastest is None or transit < self.fastest:
+            self.fastest = transit
+        if late or self._since >= _EVERY:
+            self._reckon()
+
+    def restart(self, fastest: float) -> None:
+        """After an outage: what it did to the packets says nothing about the time that follows."""
+        self._transits.clear()
+        self._transits.append(fastest)
+        self._since = 0
+        self.fastest = fastest
+        self.target = START_SECONDS
+
+    def _reckon(self) -> None:
+        self._since = 0
+        ordered = sorted(self._transits)
+        self.fastest = ordered[0]
+        jitter = [transit for transit in ordered if transit - ordered[0] <= CEILING_SECONDS]
+        wanted = jitter[int(_SHARE * (len(jitter) - 1))] - ordered[0] + _MARGIN_SECONDS
+        least = FLOOR_SECONDS if len(ordered) >= _ENOUGH else START_SECONDS
+        self.target = min(CEILING_SECONDS, max(least, wanted))
