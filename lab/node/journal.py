@@ -32,7 +32,7 @@ class Journal:
     def record(self, event: Event) -> dict[str, object]:
         """A machine's event as a line: the name of its class in kebab case, and its fields but for bytes."""
         fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
-        shown = {name: _plain(value) for name, value in fields.items() if not isinstance(value, bytes)}
+        shown: dict[str, Any] = {name: _plain(value) for name, value in fields.items() if not isinstance(value, bytes)}
         return self.write(kebab(type(event).__name__), **shown)
 
 

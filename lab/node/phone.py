@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from lab.errors import ConfigError
 from lab.media.quality import VoiceFigures
@@ -164,9 +165,9 @@ class Phone:
             case Moved(id, path):
                 self._moved(id, path)
             case Checked(id, verdict):
-                shown = {"path": verdict.path, "remote": verdict.remote, "state": str(verdict.state)}
-                line = self.journal.write("check", call=label_of(id), id=id, **shown, rtt_ms=verdict.rtt_ms)
-                self._tell(label_of(id), line)
+                if (call := self.calls.get(id)) is not None:
+                    shown = {"path": verdict.path, "remote": verdict.remote, "state": str(verdict.state)}
+                    self._report(call, "check", **shown, rtt_ms=verdict.rtt_ms)
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):
@@ -335,7 +336,7 @@ class Phone:
         assert self.shell is not None
         self.shell.settle()
 
-    def _report(self, call: Conversing, event: str, at: float | None = None, **fields: object) -> None:
+    def _report(self, call: Conversing, event: str, at: float | None = None, **fields: Any) -> None:
         self._tell(call.label, self.journal.write(event, at, call=call.label, id=call.id, **fields))
 
 

@@ -203,7 +203,5 @@ def own_address(toward: str) -> str:
         try:
             probe.connect((toward, 9))
         except OSError as error:
-            raise ConfigError(
-                f"there is no route to {toward} ({error.strerror}): attach the node to a network"
-            ) from None
+            raise ConfigError(f"there is no route to {toward} ({error.strerror}); attach the node to it") from None
         return str(probe.getsockname()[0])

@@ -72,7 +72,7 @@ class Membership:
 
 
 READY_LIMIT = 5.0
-"""Seconds after joining for which a supernode or relay waits for all the others before it counts as ready without them."""
+"""Seconds after joining for which a supernode or relay waits for the others before it is ready without them."""
 
 
 class Member(Machine):
