@@ -13,7 +13,6 @@ from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
 from lab.runtime.world import World
-from lab.topology.model import Role
 
 
 def request(caller: str, callee: str, seconds: float, ring_ms: int) -> Request:
@@ -32,12 +31,10 @@ def call(client: DockerClient, checkout: Checkout, world: World, wanted: Request
 
     Whatever happens from the first capture on, also an interrupt, leaves its evidence in the call's folder.
     """
+    clients = [node.name for node in world.topology.clients()]
     for name in (wanted.caller, wanted.callee):
-        if world.topology.node(name).role is not Role.CLIENT:
-            clients = ", ".join(node.name for node in world.topology.clients())
-            raise ConfigError(
-                f"{name} is a {world.topology.node(name).role} and makes no calls; the clients are {clients}"
-            )
+        if name not in clients:
+            raise ConfigError(f"no client is called {name!r}; the clients are {', '.join(sorted(clients))}")
         world.running(name)
     number, folder = checkout.new_call()
     placed = Placed(number, wanted, started=time.time())

@@ -74,7 +74,7 @@ def place(
             callee.order("watch", call=call)
             caller.order("watch", call=call)
             caller.order("dial", call=call, callee=request.callee, seconds=request.seconds)
-            _Listener(said, follow, placed).listen(caller)
+            Listener(said, follow, placed).listen(caller)
             try:
                 witnesses.barrier()
             except EvidenceError as error:
@@ -90,7 +90,7 @@ def _signed_in(*channels: ControlChannel) -> None:
             raise RuntimeUnavailable(f"{channel.node} is offline: it is {state}, at no supernode; see `lab status`")
 
 
-class _Listener:
+class Listener:
     """Follows the events of both ends until each has said its last word, or will not."""
 
     def __init__(self, said: "queue.SimpleQueue[tuple[str, Json | None]]", follow: Follow, placed: Placed) -> None:

@@ -10,11 +10,11 @@ LINES = {"udp": "───", "tcp": "═══", "mixed": "─═─"}
 
 
 def hops(topology: Topology, caller: str, callee: str, path: MediaPath) -> list[str]:
-    """The nodes that media passes, caller first; on one LAN without its router."""
+    """The nodes that media passes, caller first; on one LAN without its router, hairpinned through it alone."""
     ends = [topology.node(caller), topology.node(callee)]
     sites = [str(end.site) for end in ends]
-    if sites[0] == sites[1] and path.kind == "direct":
-        return [caller, callee]
+    if sites[0] == sites[1] and path.via is None:
+        return [caller, callee] if path.kind == "direct" else [caller, topology.router_of(sites[0]).name, callee]
     core = topology.by_role(Role.CORE)[0].name
     middle = [core, path.via, core] if path.via else [core]
     return [caller, topology.router_of(sites[0]).name, *middle, topology.router_of(sites[1]).name, callee]

@@ -1,0 +1,71 @@
+"""What two ends say of one call, held against each other."""
+
+from dataclasses import replace
+
+from lab.harness.call_report import MediaPath, SetupTimes
+from lab.harness.claims import same_path, setup_times, supports
+from lab.harness.events import CallEvent, Claim, Ended
+
+RELAYED = MediaPath("relayed", "udp", "relay-1")
+PUNCHED = MediaPath("punched", "udp", None)
+
+
+def ended(node: str, path: MediaPath | None, *history: Claim) -> Ended:
+    return Ended(node, 10.0, True, True, "hangup", path, history, None)
+
+
+def event(name: str, node: str, at: float) -> CallEvent:
+    return CallEvent(name, "c1", node, at)
+
+
+def test_both_must_name_a_path_and_the_same() -> None:
+    assert same_path(ended("a", PUNCHED), ended("b", PUNCHED))
+    assert not same_path(ended("a", PUNCHED), ended("b", RELAYED))
+    assert not same_path(ended("a", None), ended("b", None))
+    assert not same_path(ended("a", RELAYED), ended("b", replace(RELAYED, via="relay-2")))
+
+
+def test_ends_may_move_at_slightly_different_times() -> None:
+    callee = [Claim(0.0, 2.2, RELAYED), Claim(2.2, 5.0, PUNCHED)]
+    assert supports(Claim(0.1, 2.0, RELAYED), callee)
+    assert supports(Claim(2.0, 5.0, PUNCHED), callee)
+
+
+def test_a_stretch_that_the_other_end_does_not_tell_is_not_supported() -> None:
+    assert not supports(Claim(0.0, 5.0, RELAYED), [Claim(0.0, 2.0, RELAYED), Claim(2.0, 5.0, PUNCHED)])
+    assert not supports(Claim(0.0, 5.0, RELAYED), [])
+    assert not supports(Claim(0.0, 5.0, RELAYED), [Claim(6.0, 9.0, RELAYED)])
+
+
+def test_a_short_stretch_needs_one_like_it_nearby() -> None:
+    assert supports(Claim(1.0, 1.1, RELAYED), [Claim(1.2, 1.25, RELAYED), Claim(1.25, 5.0, PUNCHED)])
+    assert not supports(Claim(1.0, 1.1, RELAYED), [Claim(1.0, 5.0, PUNCHED)])
+
+
+def test_times_count_from_the_dial_and_are_those_of_the_worse_end() -> None:
+    events = [
+        event("dialled", "bob", 100.0),
+        event("ringing", "carol", 100.005),
+        event("ringing", "bob", 100.011),
+        event("answered", "carol", 100.511),
+        event("answered", "bob", 100.520),
+        event("first-media", "bob", 100.530),
+        event("first-media", "carol", 100.538),
+        event("first-media", "carol", 103.0),
+    ]
+    reports = [
+        ended("bob", PUNCHED, Claim(100.6, 105.0, PUNCHED)),
+        ended("carol", PUNCHED, Claim(100.7, 105.0, PUNCHED)),
+    ]
+    assert setup_times("bob", events, reports) == SetupTimes(11, 511, 538, 700)
+
+
+def test_the_best_path_is_not_before_the_first_voice() -> None:
+    events = [event("dialled", "bob", 1.0), event("first-media", "bob", 1.5), event("first-media", "carol", 1.6)]
+    assert setup_times("bob", events, [ended("bob", PUNCHED, Claim(1.4, 5.0, PUNCHED))]).best_path == 600
+
+
+def test_what_did_not_happen_has_no_time() -> None:
+    assert setup_times("bob", [], []) == SetupTimes(None, None, None, None)
+    one_sided = [event("dialled", "bob", 1.0), event("answered", "bob", 1.2), event("first-media", "bob", 1.5)]
+    assert setup_times("bob", one_sided, []) == SetupTimes(None, None, None, None)

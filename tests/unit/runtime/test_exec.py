@@ -1,0 +1,176 @@
+"""A process in a container as the engine shows it: streams apart, nothing lost, stdin closed one way."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fake_engine import FakeEngine, Process, frame
+
+from lab.errors import EvidenceError, LabError, RuntimeUnavailable
+from lab.runtime.capture import Capture
+from lab.runtime.control import ControlChannel
+from lab.runtime.exec import STDERR, STDOUT, ExecStream, run
+
+Start = Callable[[bytes, Process], FakeEngine]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    engines: list[FakeEngine] = []
+
+    def made(first: bytes, process: Process) -> FakeEngine:
+        engines.append(FakeEngine(tmp_path, first, process))
+        return engines[-1]
+
+    yield made
+    for engine in engines:
+        engine.close()
+
+
+def nothing(connection: socket.socket) -> None:
+    pass
+
+
+def test_output_that_comes_with_the_headers_is_not_lost(start: Start) -> None:
+    engine = start(frame(STDOUT, b"at once"), nothing)
+    done = run(engine.client(), "c", ["true"])
+    assert (done.status, done.stdout) == (3, b"at once")
+
+
+def test_streams_are_told_apart_across_split_frames(start: Start) -> None:
+    bytes_sent = frame(STDOUT, b"out") + frame(STDERR, b"err") + frame(STDOUT, b"more")
+
+    def dribble(connection: socket.socket) -> None:
+        for byte in bytes_sent:
+            connection.sendall(bytes([byte]))
+
+    done = run(start(b"", dribble).client(), "c", ["true"])
+    assert (done.stdout, done.stderr) == (b"outmore", b"err")
+
+
+def test_closing_stdin_leaves_output_open(start: Start) -> None:
+    def upper(connection: socket.socket) -> None:
+        said = b""
+        while data := connection.recv(100):
+            said += data
+        connection.sendall(frame(STDOUT, said.upper()))
+
+    assert run(start(b"", upper).client(), "c", ["tr"], stdin=b"words").stdout == b"WORDS"
+
+
+def test_closing_from_another_thread_ends_the_reader(start: Start) -> None:
+    gone = threading.Event()
+
+    def wait(connection: socket.socket) -> None:
+        assert connection.recv(1) == b""
+        gone.set()
+
+    with ExecStream(start(b"", wait).client(), "c", ["cat"], stdin=True) as stream:
+        reader = threading.Thread(target=lambda: list(stream.chunks()))
+        reader.start()
+        stream.close()
+        reader.join(5)
+    assert not reader.is_alive()
+    assert gone.wait(5), "the engine must see the end of stdin"
+
+
+def test_an_engine_that_is_gone_is_one_sentence(start: Start) -> None:
+    engine = start(b"", nothing)
+    client = engine.client()
+    client.api.base_url = "http+docker://localhost"
+    engine.close()
+    with pytest.raises(RuntimeUnavailable, match="lab doctor"):
+        run(client, "c", ["true"])
+
+
+# -- the control socket ----------------------------------------------------------------------------------------------
+
+
+def node(answers: Callable[[dict[str, object]], list[dict[str, object]]]) -> Process:
+    """A node that answers each order with some lines."""
+
+    def process(connection: socket.socket) -> None:
+        with connection.makefile("rb") as orders:
+            for line in orders:
+                for said in answers(json.loads(line)):
+                    connection.sendall(frame(STDOUT, json.dumps(said).encode() + b"\n"))
+
+    return process
+
+
+def test_an_answer_finds_its_order_among_events(start: Start) -> None:
+    heard: list[object] = []
+    engine = start(b"", node(lambda order: [{"event": "ringing"}, {"id": order["id"], "ok": True, "state": "ready"}]))
+    with ControlChannel(engine.client(), "c", "bob", heard.append) as channel:
+        assert channel.order("status")["state"] == "ready"
+    assert heard == [{"event": "ringing"}, None]
+    assert engine.asked[0]["User"] == "1000"
+
+
+def test_a_refusal_names_node_order_and_reason(start: Start) -> None:
+    engine = start(b"", node(lambda order: [{"id": order["id"], "ok": False, "error": "it is busy"}]))
+    with ControlChannel(engine.client(), "c", "bob") as channel, pytest.raises(LabError, match=r"bob .*'dial'.* busy"):
+        channel.order("dial")
+
+
+def test_silence_is_not_waited_for_longer_than_asked(start: Start) -> None:
+    engine = start(b"", node(lambda order: []))
+    with ControlChannel(engine.client(), "c", "bob") as channel, pytest.raises(RuntimeUnavailable, match=r"0\.05 s"):
+        channel.order("status", seconds=0.05)
+
+
+def test_a_node_without_a_socket_says_so_in_one_sentence(start: Start) -> None:
+    engine = start(frame(STDERR, b"socat: No such file\n"), nothing)
+    with (
+        ControlChannel(engine.client(), "c", "bob") as channel,
+        pytest.raises(RuntimeUnavailable, match="No such file"),
+    ):
+        channel.order("status")
+
+
+# -- captures --------------------------------------------------------------------------------------------------------
+
+HEADER = b"\xd4\xc3\xb2\xa1" + bytes(20)
+
+
+def tcpdump(echo: bool, last: bytes = b"3 packets captured\n7 packets dropped by kernel\n") -> Process:
+    def process(connection: socket.socket) -> None:
+        with connection.makefile("rb") as markers:
+            for marker in markers:
+                if echo:
+                    half = len(marker) // 2
+                    connection.sendall(frame(STDOUT, b"<packet " + marker[:half]))
+                    connection.sendall(frame(STDOUT, marker[half:] + b">"))
+        connection.sendall(frame(STDERR, last))
+
+    return process
+
+
+def test_a_barrier_waits_for_its_marker_in_the_capture(start: Start, tmp_path: Path) -> None:
+    engine = start(frame(STDOUT, HEADER), tcpdump(echo=True))
+    capture = Capture(engine.client(), "c", "core", tmp_path / "core.pcap", incoming=True)
+    capture.barrier()
+    capture.barrier()
+    done = capture.close()
+    assert (done.packets, done.dropped) == (3, 7)
+    assert done.file.read_bytes().startswith(HEADER)
+    assert done.file.read_bytes().count(b"lab-marker-") == 2
+    assert "-Q" in str(engine.asked[0]["Cmd"])
+
+
+def test_a_capture_that_does_not_see_its_marker_is_an_error(start: Start, tmp_path: Path) -> None:
+    capture = Capture(start(frame(STDOUT, HEADER), tcpdump(echo=False)).client(), "c", "core", tmp_path / "core.pcap")
+    with pytest.raises(EvidenceError, match="core did not see its marker"):
+        capture.barrier(seconds=0.05)
+    capture.close()
+
+
+def test_a_capture_that_ends_early_says_its_last_words(start: Start, tmp_path: Path) -> None:
+    engine = start(frame(STDERR, b"tcpdump: no permission\n"), nothing)
+    capture = Capture(engine.client(), "c", "core", tmp_path / "core.pcap")
+    with pytest.raises(EvidenceError, match="no permission"):
+        capture.barrier()
+    capture.close()

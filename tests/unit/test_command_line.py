@@ -1,0 +1,135 @@
+"""The command line: help with examples, one sentence and an exit code for what goes wrong, JSON alone on stdout."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import lab.harness
+from lab import cli
+from lab.errors import RuntimeUnavailable
+from lab.harness.call_report import CallReport, MediaPath, Observed, SetupTimes
+from lab.harness.status import LabStatus, NodeStatus
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands.commands))
+def test_every_command_shows_an_example(name: str) -> None:
+    shown = CliRunner().invoke(cli.commands, [name, "--help"]).output
+    assert f"  lab {name}" in shown or f"| lab {name}" in shown
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["lab", *words])
+    try:
+        status = cli._run()
+    except SystemExit as left:
+        status = int(left.code or 0)
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+class FakeLab:
+    """A lab whose call goes as it is told."""
+
+    report: CallReport | Exception
+
+    def call(self, *names: str, **options: Any) -> CallReport:
+        if isinstance(self.report, BaseException):
+            raise self.report
+        return self.report
+
+    def status(self) -> LabStatus:
+        return LabStatus((NodeStatus("bob", "client", "home", "linux", "none", "ready", "supernode-1", None),))
+
+
+def good(**changes: Any) -> CallReport:
+    path = MediaPath("punched", "udp", None)
+    times = SetupTimes(10, 510, 530, 530)
+    fields: dict[str, Any] = {
+        "call": "c1", "caller": "bob", "callee": "frank", "connected": True, "error": None, "path": path,
+        "observed": Observed("punched", "udp", None, 300), "agrees": True, "disagreements": (), "history": (),
+        "setup_ms": times, "media": {}, "dropped_by_captures": {},
+    }  # fmt: skip
+    return CallReport(**{**fields, **changes})
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeLab]:
+    monkeypatch.setattr(lab.harness, "Lab", FakeLab)
+    return FakeLab
+
+
+@pytest.mark.parametrize(
+    ("changes", "expect", "status"),
+    [
+        ({}, [], 0),
+        ({}, ["--expect", "punched/udp"], 0),
+        ({}, ["--expect", "relayed/tcp"], 1),
+        ({"agrees": False, "disagreements": ("they differ",)}, [], 1),
+        ({"connected": False, "error": "no answer", "path": None, "observed": None, "agrees": False}, [], 1),
+    ],
+)
+def test_the_exit_status_of_a_call(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, changes: Any, expect: list[str], status: int
+) -> None:
+    fake.report = good(**changes)
+    left, out, _ = run(monkeypatch, capsys, "call", "bob", "frank", "--json", *expect)
+    assert left == status
+    assert json.loads(out) == fake.report.to_json()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("call", "bob"),
+        ("call", "bob", "frank", "--expect", "punched/mixed"),
+        ("call", "bob", "frank", "--seconds", "0"),
+        ("call", "bob", "frank", "--seconds", "many"),
+        ("call", "bob", "frank", "--ring", "-1"),
+        ("dance",),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_exit_2(monkeypatch: pytest.MonkeyPatch, capsys: Any, words: Any) -> None:
+    status, out, err = run(monkeypatch, capsys, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1) and err.startswith("lab: ")
+
+
+def test_an_error_of_the_lab_is_one_sentence(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    fake.report = RuntimeUnavailable("the lab is not up; `lab up` starts it")
+    assert run(monkeypatch, capsys, "call", "bob", "frank")[::2] == (2, "lab: the lab is not up; `lab up` starts it\n")
+
+
+def test_a_defect_is_one_sentence_that_says_where_its_details_are(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".lab").mkdir()
+    fake.report = ZeroDivisionError("by zero")
+    status, _, err = run(monkeypatch, capsys, "call", "bob", "frank")
+    assert status == 2 and "Traceback" not in err and ".lab/errors.log" in err
+    assert "ZeroDivisionError" in (tmp_path / ".lab" / "errors.log").read_text()
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, click.Abort])
+def test_an_interrupt_leaves_with_130(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, interrupt: type[BaseException]
+) -> None:
+    fake.report = interrupt()  # type: ignore[assignment]
+    assert run(monkeypatch, capsys, "call", "bob", "frank")[0] == 130
+
+
+def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    _, out, _ = run(monkeypatch, capsys, "status", "--json")
+    (node,) = json.loads(out)["nodes"]
+    assert list(node) == ["name", "role", "site", "profile", "firewall", "state", "supernode", "promoted"]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys, lab.cli; print(*{'docker', 'scapy', 'rich', 'yaml'} & sys.modules.keys())"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == ""
