@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,9 +28,7 @@ def run(role: str, wiring: Wiring, environ: Mapping[str, str], ready: Callable[[
         site, profile, firewall = (_told(environ, label) for label in _LABELS)
         load(_rules(profile, firewall, wiring))
         state |= {"site": site, "profile": profile, "firewall": firewall}
-    SOCKET.parent.mkdir(exist_ok=True)
-    SOCKET.unlink(missing_ok=True)
-    asyncio.run(_serve(state, ready))
+    asyncio.run(_serve(_listen(), state, ready))
 
 
 def load(rules: nat.RuleSet) -> None:
@@ -58,7 +57,17 @@ def _feed(command: list[str], text: str) -> None:
         raise RuntimeUnavailable(f"{command[0]} refuses the rules: {words}")
 
 
-async def _serve(state: dict[str, Any], ready: Callable[[], None]) -> None:
+def _listen() -> socket.socket:
+    """The control socket, open to every user of this container: orders come from inside it alone."""
+    SOCKET.parent.mkdir(exist_ok=True)
+    SOCKET.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(SOCKET))
+    SOCKET.chmod(0o666)
+    return listener
+
+
+async def _serve(listener: socket.socket, state: dict[str, Any], ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,7 +84,7 @@ async def _serve(state: dict[str, Any], ready: Callable[[], None]) -> None:
         finally:
             writer.close()
 
-    await asyncio.start_unix_server(talk, SOCKET)
+    await asyncio.start_unix_server(talk, sock=listener)
     ready()
     await stop.wait()
 

@@ -5,7 +5,7 @@
 
 from lab.evidence.claims import Claim, Held, Verdict, hold
 from lab.evidence.flows import Captures
-from lab.evidence.paths import End, Path, Stray, Way
+from lab.evidence.paths import End, MediaPath, Stray, Way
 from lab.evidence.pcap import Capture, Endpoint, Packet, dissect, read
 from lab.evidence.verdict import Finding, Observed, judge
 
@@ -17,9 +17,9 @@ __all__ = [
     "Endpoint",
     "Finding",
     "Held",
+    "MediaPath",
     "Observed",
     "Packet",
-    "Path",
     "Stray",
     "Verdict",
     "Way",

@@ -183,6 +183,10 @@ class Captures:
     def __contains__(self, place: str) -> bool:
         return place in self._captures
 
+    def saw_anything(self, place: str) -> bool:
+        """Whether a place was captured and its capture holds a packet."""
+        return place in self._captures and bool(self._captures[place].packets)
+
     def need(self, place: str) -> Table:
         """The table of a place that must have seen the call. Raises EvidenceError where it is missing or empty."""
         capture = self._captures.get(place)

@@ -18,8 +18,8 @@ RATE = (18.0, 250.0)
 """Frames a second: 50 for 20 ms voice, 35 after a loss of 30 %, less some chance in short windows; 100 for 10 ms."""
 BYTES_PER_SECOND = (400.0, 64_000.0)
 """From Opus at its lowest bit rates up to beyond PCM at 256 kbit/s; above it is a file, not a voice."""
-SHORTEST = 0.3
-"""Seconds: 15 frames. A burst of signalling or a handshake is over by then."""
+SHORTEST = 0.25
+"""Seconds: 13 frames. A burst of signalling or a handshake is over by then."""
 GAP = {"udp": 0.4, "tcp": 1.0}
 """Seconds of silence that end a stretch: 20 lost frames, or the waits of TCP for a segment lost twice."""
 COVERAGE = {"udp": 0.6, "tcp": 0.35}

@@ -55,7 +55,7 @@ class End:
 
 
 @dataclass(frozen=True)
-class Path:
+class MediaPath:
     """One path of media between caller and callee, with both its ways (None: no media that way).
 
     `packets` are its media packets at core, of both legs where it is relayed; on a path that does not cross the
@@ -111,7 +111,7 @@ class Stray:
 class Scene:
     """Everything of the media between two nodes in a window."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[MediaPath, ...]
     strays: tuple[Stray, ...]
 
 
@@ -142,7 +142,7 @@ class _Survey:
 
     def scene(self) -> Scene:
         flows = self._flows(self.nodes[0]), self._flows(self.nodes[1])
-        paths: list[Path] = []
+        paths: list[MediaPath] = []
         joined: set[int] = set()
         torn: str | None = None
         for one, two, to_callee, to_caller in self._joined(*flows):
@@ -250,7 +250,7 @@ class _Survey:
             )
         return self._trails[id(flow)]
 
-    def _path(self, flows: tuple[Flow, Flow], to_callee: Way | None, to_caller: Way | None) -> Path | None:
+    def _path(self, flows: tuple[Flow, Flow], to_callee: Way | None, to_caller: Way | None) -> MediaPath | None:
         trails = self._trail(0, flows[0]), self._trail(1, flows[1])
         relays = [self._relay_of(trail[-1].remote) for trail in trails]
         via: str | None = None
@@ -269,7 +269,7 @@ class _Survey:
         ]
         transport: Transport = flows[0].protocol if flows[0].protocol == flows[1].protocol else "mixed"
         packets = self._crossing(flows, trails, relays[0])
-        return Path(kind, transport, via, ends[0], ends[1], to_callee, to_caller, packets)
+        return MediaPath(kind, transport, via, ends[0], ends[1], to_callee, to_caller, packets)
 
     def _cut_off(self, trails: tuple[tuple[Hop, ...], ...]) -> bool:
         return any(
@@ -334,8 +334,8 @@ class _Survey:
         for node in self.topology.clients():
             if node in self.nodes:
                 continue
-            routers = routers_outward(self.topology, node)
-            if node.name not in self.captures and not (routers and routers[0].name in self.captures):
+            places = (node.name, *(router.name for router in routers_outward(self.topology, node)[:1]))
+            if not self.captures.saw_anything(next((place for place in places if place in self.captures), "")):
                 continue
             table, forward, backward = inward(self.topology, self.captures, node)
             for other in (o for address in addresses_of(node) for o in table.flows(address, forward, backward)):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from lab.evidence.flows import Captures
-from lab.evidence.paths import Kind, Path, Scene, Stray, Transport, survey
+from lab.evidence.paths import Kind, MediaPath, Scene, Stray, Transport, survey
 from lab.topology.model import Topology
 
 GRACE = 0.25
@@ -48,7 +48,7 @@ class Observed:
     reason: str
     start: float
     end: float
-    paths: tuple[Path, ...]
+    paths: tuple[MediaPath, ...]
     strays: tuple[Stray, ...]
     dropped: dict[str, int]
     truncated: dict[str, str]
@@ -80,7 +80,7 @@ def _weigh(scene: Scene, captures: Captures, caller: str, callee: str, start: fl
 
 
 def _find(
-    paths: tuple[Path, ...], at_relay: tuple[Stray, ...], scene: Scene, caller: str, callee: str
+    paths: tuple[MediaPath, ...], at_relay: tuple[Stray, ...], scene: Scene, caller: str, callee: str
 ) -> tuple[Finding, str]:
     if at_relay:
         beside = f"beside {paths[-1]}" if paths else "that never reached the other end"
@@ -101,11 +101,11 @@ def _find(
     return Finding.PATH, reason
 
 
-def _together(one: Path, two: Path) -> bool:
+def _together(one: MediaPath, two: MediaPath) -> bool:
     return any(min(a.end, b.end) - max(a.start, b.start) > GRACE for a in one.spans for b in two.spans)
 
 
-def _silent(path: Path) -> tuple[str, str] | None:
+def _silent(path: MediaPath) -> tuple[str, str] | None:
     """From whom to whom media goes, where it goes only one way."""
     there = path.to_callee.seconds if path.to_callee else 0.0
     back = path.to_caller.seconds if path.to_caller else 0.0
@@ -115,7 +115,7 @@ def _silent(path: Path) -> tuple[str, str] | None:
     return names if there > back else (names[1], names[0])
 
 
-def _described(path: Path) -> str:
+def _described(path: MediaPath) -> str:
     if path.via is None:
         return f"{path.transport.upper()} media between {path.caller} and {path.callee}"
     legs = ", ".join(f"{end} by {end.protocol.upper()}" for end in (path.caller, path.callee))

@@ -166,8 +166,8 @@ class Phone:
                 self._moved(id, path)
             case Checked(id, verdict):
                 if (call := self.calls.get(id)) is not None:
-                    shown = {"path": verdict.path, "remote": verdict.remote, "state": str(verdict.state)}
-                    self._report(call, "check", **shown, rtt_ms=verdict.rtt_ms)
+                    remote, state, rtt_ms = verdict.remote, str(verdict.state), verdict.rtt_ms
+                    self._report(call, "check", path=verdict.path, remote=remote, state=state, rtt_ms=rtt_ms)
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):

@@ -261,12 +261,13 @@ class Checklist:
         self.links[link] = _Connecting(remote, now + TCP_LIMIT)
         self.next_tcp = now + TCP_HEADSTART
 
-    def adopt(self, link: int, info: LinkInfo, first: bytes, deframer: LengthPrefixed, now: float) -> None:
-        """A TCP connection that the peer opened: `first` is its first frame, a check with this call's key."""
+    def adopt(self, link: int, info: LinkInfo, frames: Sequence[bytes], deframer: LengthPrefixed, now: float) -> None:
+        """A TCP connection that the peer opened: the first of its frames is a check with this call's key."""
         self.actions.links[link] = self
         self.links[link] = _Connecting(info.peer, now, info, deframer)
         self._add_tcp(link, info, now)
-        self.frame(link, first, now)
+        for body in frames:
+            self._frame(link, body, now)
 
     def _add_tcp(self, link: int, info: LinkInfo, now: float) -> None:
         key = ("tcp", link)
@@ -285,7 +286,7 @@ class Checklist:
             return
         try:
             for body in connecting.deframer.feed(data):
-                self.frame(link, body, now)
+                self._frame(link, body, now)
         except ProtocolError as error:
             self.actions.close(link)
             self.link_down(link, str(error), now)
@@ -296,7 +297,7 @@ class Checklist:
         if path is not None and path.state is not State.FAILED:
             self._fail(path, now)
 
-    def frame(self, link: int, body: bytes, now: float) -> None:
+    def _frame(self, link: int, body: bytes, now: float) -> None:
         if (path := self.paths.get(("tcp", link))) is not None:
             self._received(path, body, now)
 

@@ -35,6 +35,7 @@ class _Stranger:
     info: LinkInfo
     expires: float
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+    held: list[bytes] = field(default_factory=list)
 
 
 class Strangers:
@@ -65,23 +66,36 @@ class Strangers:
         """Inbound links are up from the start."""
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
-        stranger = self.waiting.get(link)
-        if stranger is None:
+        if (stranger := self.waiting.get(link)) is None:
             return
         try:
-            frames = stranger.deframer.feed(data)
-            call = self._call_of(frames[0]) if frames else None
+            stranger.held += stranger.deframer.feed(data)
+            self._admit(link, stranger, now)
         except ProtocolError:
-            frames, call = [b""], None
-        if not frames:
+            self._turn_away(link)
+
+    def revisit(self, now: float) -> None:
+        """A call has learnt its keys: a connection for it may have come first, being faster than the signalling."""
+        for link, stranger in list(self.waiting.items()):
+            self._admit(link, stranger, now)
+
+    def _admit(self, link: int, stranger: _Stranger, now: float) -> None:
+        """Hands the connection to the call that its first frame names, once that call can tell whether to trust it."""
+        if not stranger.held:
             return
-        del self.waiting[link]
+        call = self._call_of(stranger.held[0])
         if call is None:
-            self.actions.close(link)
-            return
-        call.checklist.adopt(link, stranger.info, frames[0], stranger.deframer, now)
-        for body in frames[1:]:
-            call.checklist.frame(link, body, now)
+            self._turn_away(link)
+        elif call.checklist.key is not None:
+            del self.waiting[link]
+            if not verify(stranger.held[0], call.checklist.key):
+                self.actions.close(link)
+            else:
+                call.checklist.adopt(link, stranger.info, stranger.held, stranger.deframer, now)
+
+    def _turn_away(self, link: int) -> None:
+        self.waiting.pop(link, None)
+        self.actions.close(link)
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         self.waiting.pop(link, None)
@@ -89,8 +103,10 @@ class Strangers:
     def _call_of(self, data: bytes) -> Call | None:
         if not is_stun(data):
             return None
-        call = self.calls.get(StunMessage.parse(data).username or "")
-        return call if call and call.checklist.key and verify(data, call.checklist.key) else None
+        try:
+            return self.calls.get(StunMessage.parse(data).username or "")
+        except ProtocolError:
+            return None
 
 
 class Client(Member):
@@ -221,6 +237,7 @@ class Client(Member):
             raise ProtocolError(f"call {call.id} is with {call.peer}")
         else:
             call.envelope(envelope, message, now)
+            self.strangers.revisit(now)
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
         envelope = carry.envelope

@@ -157,14 +157,15 @@ def _debian_of(root: Path) -> str:
 
 
 def _pull(client: docker.DockerClient, source: str) -> None:
-    """Pull, giving up where the engine has nothing to say for REGISTRY_PATIENCE_S; a slow download keeps talking."""
+    """Pull an image, once its registry has answered within REGISTRY_PATIENCE_S (the SDK gives a pull no time limit)."""
     patience, client.api.timeout = client.api.timeout, REGISTRY_PATIENCE_S
     try:
-        for said in client.api.pull(source, stream=True, decode=True):
-            if "error" in said:
-                raise RuntimeUnavailable(str(said["error"]))
+        client.images.get_registry_data(source)
     finally:
         client.api.timeout = patience
+    for said in client.api.pull(source, stream=True, decode=True):
+        if "error" in said:
+            raise RuntimeUnavailable(str(said["error"]))
 
 
 # node and router ----------------------------------------------------------------------------------------------------

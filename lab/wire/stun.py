@@ -14,7 +14,18 @@ from lab.errors import ProtocolError
 from lab.wire.addresses import MAGIC_COOKIE, Address
 from lab.wire.attributes import CODEC_BY_TYPE, CODECS, Attribute, Change
 
-__all__ = ["HEADER_SIZE", "Attribute", "Change", "Kind", "Method", "StunMessage", "StunStream", "is_stun", "verify"]
+__all__ = [
+    "HEADER_SIZE",
+    "Attribute",
+    "Change",
+    "Kind",
+    "Method",
+    "StunMessage",
+    "StunStream",
+    "is_stun",
+    "peek_method",
+    "verify",
+]
 
 # RFC 8489, 5: type, length of the attributes, magic cookie, transaction identifier.
 _HEADER = struct.Struct("!HHI12s")

@@ -1,0 +1,270 @@
+"""A network in memory for the overlay's machines: delay, routers that translate, firewalls; a clock that jumps.
+
+What the machines ask for happens as it would on sockets, in order of time. Nothing of the product lives here.
+"""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from lab.overlay.actions import Close, CloseUdp, Connect, Event, LinkInfo, Machine, OpenUdp, SendTo, Write
+from lab.overlay.authority import Authority
+from lab.overlay.client import Client
+from lab.overlay.identity import Identity
+from lab.overlay.member import RELAY_UDP_PORT, STUN_PORT, Membership
+from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.supernode import STUN_SOCKET, Supernode
+
+Address = tuple[str, int]
+WALL = 1_800_000_000.0
+
+
+@dataclass
+class Router:
+    """A site's router. `mapping`: None (nothing is translated), "endpoint-independent" or "address-and-port-dependent".
+
+    Filtering is by address and port; `udp` and `tcp_ports` (None: all) are what the firewall lets out.
+    """
+
+    outer: str
+    mapping: str | None = "endpoint-independent"
+    udp: bool = True
+    tcp_ports: set[int] | None = None
+    out: dict[tuple[Address, Address | None], Address] = field(default_factory=dict)
+    back: dict[Address, Address] = field(default_factory=dict)
+    contacted: set[tuple[Address, Address]] = field(default_factory=set)
+    ports: "itertools.count[int]" = field(default_factory=lambda: itertools.count(50_000))
+
+    def translate(self, source: Address, destination: Address) -> Address:
+        if self.mapping is None:
+            return source
+        key = (source, destination if self.mapping == "address-and-port-dependent" else None)
+        if key not in self.out:
+            outer = (self.outer, source[1] if key[1] is None else next(self.ports))
+            self.out[key], self.back[outer] = outer, source
+        self.contacted.add((self.out[key], destination))
+        return self.out[key]
+
+    def admit(self, source: Address, destination: Address) -> Address | None:
+        if self.mapping is None:
+            return destination
+        if (destination, source) not in self.contacted:
+            return None
+        return self.back.get(destination)
+
+
+@dataclass
+class Host:
+    name: str
+    address: str
+    machine: Machine
+    key: bytes
+    router: Router | None = None
+    listeners: dict[int, str] = field(default_factory=dict)
+    sockets: dict[int, int] = field(default_factory=dict)
+    events: list[tuple[float, Event]] = field(default_factory=list)
+    alive: bool = True
+    alarm: float | None = None
+
+
+@dataclass
+class Pipe:
+    """One end of a TCP connection."""
+
+    host: Host
+    link: int
+    other: "Pipe | None" = None
+
+
+class FakeNet:
+    """All hosts and what is under way between them; one way takes `delay` seconds."""
+
+    def __init__(self, delay: float = 0.02, seed: int = 1) -> None:
+        self.delay, self.rng = delay, random.Random(seed)
+        self.now = 100.0
+        self.queue: list[tuple[float, int, Callable[[], None]]] = []
+        self.order = itertools.count()
+        self.hosts: dict[str, Host] = {}
+        self.pipes: dict[tuple[str, int], Pipe] = {}
+        self.udp_ports = itertools.count(40_000)
+        self.authority_key = Ed25519PrivateKey.generate()
+        self.watch: Callable[[Address, Address, bytes], None] | None = None
+
+    # -- building ------------------------------------------------------------------------------------------------
+
+    def membership(self, name: str, address: str) -> Membership:
+        anchor = self.authority_key.public_key().public_bytes_raw()
+        supernodes = ("203.0.113.11", "203.0.113.12")
+        return Membership(Identity(name), anchor, "203.0.113.5", supernodes, (address,), self.rng, WALL - self.now)
+
+    def authority(self) -> Host:
+        machine = Authority(self.authority_key, {}, WALL - self.now)
+        key = self.authority_key.public_key().public_bytes_raw()
+        host = Host("authority", "203.0.113.5", machine, key, listeners={33032: "enrolment", 443: "enrolment"})
+        return self._add(host)
+
+    def supernode(self, number: int) -> Host:
+        membership = self.membership(f"supernode-{number}", f"203.0.113.{10 + number}")
+        listeners = {33033: "signalling", 443: "signalling", 3478: "stun"}
+        host = Host(f"supernode-{number}", membership.own_hosts[0], Supernode(membership), membership.identity.public)
+        host.listeners, host.sockets = listeners, {STUN_PORT: STUN_SOCKET}
+        return self._add(host)
+
+    def relay(self, number: int = 1) -> Host:
+        membership = self.membership(f"relay-{number}", f"203.0.113.{20 + number}")
+        host = Host(f"relay-{number}", membership.own_hosts[0], Relay(membership), membership.identity.public)
+        host.listeners, host.sockets = {33034: "relay", 443: "relay"}, {RELAY_UDP_PORT: RELAY_SOCKET}
+        return self._add(host)
+
+    def client(self, name: str, address: str, router: Router | None = None) -> Host:
+        membership = self.membership(name, address)
+        host = Host(name, address, Client(membership, (7000, 443)), membership.identity.public, router)
+        host.listeners = {7000: "media", 443: "media"}
+        return self._add(host)
+
+    def _add(self, host: Host) -> Host:
+        self.hosts[host.name] = host
+        host.machine.start(self.now)
+        self.settle(host)
+        return host
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def after(self, seconds: float, what: Callable[[], None]) -> None:
+        heapq.heappush(self.queue, (self.now + seconds, next(self.order), what))
+
+    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Lets time pass, `seconds` at the most; True as soon as `until` holds."""
+        end = self.now + seconds
+        while self.queue and self.queue[0][0] <= end:
+            if until is not None and until():
+                return True
+            self.now, _, what = heapq.heappop(self.queue)
+            what()
+        if until is not None and until():
+            return True
+        self.now = end
+        return False
+
+    def settle(self, host: Host) -> None:
+        while actions := host.machine.actions.take():
+            for action in actions:
+                self._do(host, action)
+        deadline = host.machine.deadline()
+        if deadline is not None and deadline != host.alarm:
+            host.alarm = deadline
+            self.after(max(0.0, deadline - self.now), lambda: self._wake(host, deadline))
+
+    def _wake(self, host: Host, deadline: float) -> None:
+        if host.alive and host.alarm == deadline:
+            host.alarm = None
+            host.machine.poll(self.now)
+            self.settle(host)
+
+    # -- what machines ask for -----------------------------------------------------------------------------------
+
+    def _do(self, host: Host, action: object) -> None:
+        match action:
+            case Event():
+                host.events.append((self.now, action))
+            case SendTo(socket, address, data):
+                port = next(port for port, number in host.sockets.items() if number == socket)
+                self._datagram(host, (host.address, port), address, data)
+            case OpenUdp(socket):
+                port = next(self.udp_ports)
+                host.sockets[port] = socket
+                self.after(0.0, lambda: self._udp_up(host, socket, port))
+            case CloseUdp(socket):
+                host.sockets = {port: number for port, number in host.sockets.items() if number != socket}
+            case Connect(link, address, secure):
+                self._connect(host, link, address, secure)
+            case Write(link, data):
+                if (pipe := self.pipes.get((host.name, link))) and pipe.other:
+                    other = pipe.other
+                    self.after(2 * self.delay, lambda: self._arrive(other, data))
+            case Close(link):
+                if (pipe := self.pipes.pop((host.name, link), None)) and pipe.other:
+                    other = pipe.other
+                    self.after(2 * self.delay, lambda: self._hang_up(other))
+
+    def _udp_up(self, host: Host, socket: int, port: int) -> None:
+        host.machine.udp_up(socket, (host.address, port), self.now)
+        self.settle(host)
+
+    def _datagram(self, host: Host, source: Address, destination: Address, data: bytes) -> None:
+        if host.router is not None:
+            if not host.router.udp:
+                return
+            source = host.router.translate(source, destination)
+        if self.watch is not None:
+            self.watch(source, destination, data)
+        self.after(2 * self.delay, lambda: self._datagram_in(source, destination, data))
+
+    def _datagram_in(self, source: Address, destination: Address, data: bytes) -> None:
+        for host in self.hosts.values():
+            target: Address | None = destination
+            if host.router is not None:
+                if not host.router.udp or (host.router.mapping and destination[0] != host.router.outer):
+                    continue
+                target = host.router.admit(source, destination)
+            if target and host.alive and target[0] == host.address and target[1] in host.sockets:
+                host.machine.datagram(host.sockets[target[1]], data, source, self.now)
+                self.settle(host)
+                return
+
+    def _connect(self, host: Host, link: int, address: Address, secure: bool) -> None:
+        source: Address = (host.address, next(self.udp_ports))
+        if host.router is not None:
+            if host.router.tcp_ports is not None and address[1] not in host.router.tcp_ports:
+                return  # dropped in silence
+            if host.router.mapping is not None:
+                source = (host.router.outer, source[1])
+        reachable = [
+            h for h in self.hosts.values() if h.address == address[0] and (not h.router or not h.router.mapping)
+        ]
+        if not reachable or not reachable[0].alive:
+            return
+        target = reachable[0]
+        if address[1] not in target.listeners:
+            self.after(4 * self.delay, lambda: self._down(host, link, "connection refused"))
+            return
+        turns = 8 if secure else 4  # TLS takes another round trip
+        self.after(turns * self.delay, lambda: self._connected(host, link, source, target, address, secure))
+
+    def _connected(self, host: Host, link: int, source: Address, target: Host, address: Address, secure: bool) -> None:
+        if link not in host.machine.actions.links or not host.alive or not target.alive:
+            return
+        local = (host.address, source[1])
+        host.machine.link_up(link, LinkInfo(local, address, target.key if secure else None), self.now)
+        near = self.pipes[host.name, link] = Pipe(host, link)
+        info = LinkInfo(address, source, host.key if secure else None)
+        far_link = target.machine.accepted(target.listeners[address[1]], info, self.now)
+        near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, near)
+        self.settle(host)
+        self.settle(target)
+
+    def _arrive(self, pipe: Pipe, data: bytes) -> None:
+        if pipe.host.alive and (pipe.host.name, pipe.link) in self.pipes:
+            pipe.host.machine.link_data(pipe.link, data, self.now)
+            self.settle(pipe.host)
+
+    def _hang_up(self, pipe: Pipe) -> None:
+        if self.pipes.pop((pipe.host.name, pipe.link), None) and pipe.host.alive:
+            self._down(pipe.host, pipe.link, "closed by the other end")
+
+    def _down(self, host: Host, link: int, reason: str) -> None:
+        host.machine.link_down(link, reason, self.now)
+        self.settle(host)
+
+    # -- what a test does ----------------------------------------------------------------------------------------
+
+    def kill(self, name: str) -> None:
+        """At once and without a word: nobody gets a FIN."""
+        self.hosts[name].alive = False
+
+    def told(self, name: str, kind: type[Event]) -> list[tuple[float, Event]]:
+        return [(at, event) for at, event in self.hosts[name].events if isinstance(event, kind)]

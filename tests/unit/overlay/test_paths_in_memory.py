@@ -1,0 +1,68 @@
+"""Every pair of the reference lab's sites, on a network in memory: which path the call ends on, from both sides."""
+
+import itertools
+
+import pytest
+
+from lab.overlay.call import Answered, Ended, Heard, Moved, Rings
+from tests.unit.overlay.fakenet import FakeNet
+
+SITES = {"alice": "open", "bob": "cone", "frank": "cone", "carol": "hard", "dave": "tcp", "erin": "tcp-443"}
+EXPECTED = {
+    frozenset({"open", "cone"}): "direct/udp",
+    frozenset({"open", "hard"}): "direct/udp",
+    frozenset({"open", "tcp"}): "direct/tcp",
+    frozenset({"open", "tcp-443"}): "direct/tcp",
+    frozenset({"cone"}): "punched/udp",
+    frozenset({"cone", "hard"}): "relayed/udp via relay-1",
+    frozenset({"cone", "tcp"}): "relayed/mixed via relay-1",
+    frozenset({"cone", "tcp-443"}): "relayed/mixed via relay-1",
+    frozenset({"hard", "tcp"}): "relayed/mixed via relay-1",
+    frozenset({"hard", "tcp-443"}): "relayed/mixed via relay-1",
+    frozenset({"tcp", "tcp-443"}): "relayed/tcp via relay-1",
+}
+
+
+def place(net: FakeNet, caller: str, callee: str, ring: float = 0.5) -> str:
+    """Dials, rings, answers; returns the call's id once both sides talk."""
+    host, other = net.hosts[caller], net.hosts[callee]
+    host.machine.dial("c1.x", callee, net.now)
+    net.settle(host)
+    assert net.run(5, until=lambda: bool(net.told(callee, Rings)))
+    net.run(ring)
+    other.machine.answer("c1.x", net.now)
+    net.settle(other)
+    assert net.run(5, until=lambda: bool(net.told(caller, Answered)))
+    return "c1.x"
+
+
+@pytest.mark.parametrize(("caller", "callee"), list(itertools.permutations(SITES, 2)))
+def test_call_ends_on_the_best_path_of_both_networks(net: FakeNet, caller: str, callee: str) -> None:
+    id = place(net, caller, callee)
+    net.run(2)
+    expected = EXPECTED[frozenset({SITES[caller], SITES[callee]})]
+    for name in (caller, callee):
+        moves = net.told(name, Moved)
+        assert moves, f"{name} found no path at all"
+        assert str(moves[-1][1].path) == expected
+    for name, other in ((caller, callee), (callee, caller)):
+        assert net.hosts[name].machine.send(id, b"\x80voice of " + name.encode())
+        net.settle(net.hosts[name])
+        assert net.run(2, until=lambda other=other: bool(net.told(other, Heard)))
+    net.hosts[caller].machine.hang_up(id, net.now)
+    net.settle(net.hosts[caller])
+    assert net.run(2, until=lambda: bool(net.told(caller, Ended)) and bool(net.told(callee, Ended)))
+    for name in (caller, callee):
+        ended = net.told(name, Ended)[0][1]
+        assert (ended.error, ended.connected) == (None, True)
+        assert not net.hosts[name].machine.calls
+
+
+@pytest.mark.parametrize(("caller", "callee"), list(itertools.permutations(SITES, 2)))
+def test_a_path_is_ready_by_the_time_the_answer_arrives(net: FakeNet, caller: str, callee: str) -> None:
+    place(net, caller, callee)
+    answered = net.told(callee, Answered)[0][0]
+    round_trip = 4 * 2 * net.delay  # caller, hub, hub, callee and back at the most
+    for name in (caller, callee):
+        assert net.run(2, until=lambda name=name: bool(net.told(name, Moved)))
+        assert net.told(name, Moved)[0][0] - answered <= 1.5 * round_trip
