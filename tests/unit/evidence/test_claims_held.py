@@ -1,0 +1,186 @@
+"""What clients claim, held against packets: truth agrees, a lie in either direction does not, grace only at a move."""
+
+from pathlib import Path
+
+import pytest
+from packet_world import START, TOPOLOGY, World, checks, relay, talk
+
+from lab.errors import EvidenceError
+from lab.evidence import Captures, Claim, Verdict, hold
+
+PUNCHED = ("punched", "udp", None)
+RELAYED = ("relayed", "udp", "relay-1")
+BOB, FRANK = ("bob", 4000), ("frank", 5000)
+
+
+def claim(start: float, end: float, path: tuple[str, str, str | None]) -> Claim:
+    return Claim(START + start, START + end, *path)
+
+
+def held(captures: Captures, *history: Claim, end: float = 6.0) -> Verdict:
+    return hold(TOPOLOGY, captures, "bob", "frank", history, START - 1, START + end)
+
+
+@pytest.fixture
+def punched(tmp_path: Path) -> Captures:
+    world = World()
+    talk(world, BOB, FRANK, START, 3.0)
+    return world.captures(tmp_path)
+
+
+@pytest.fixture
+def relayed(tmp_path: Path) -> Captures:
+    world = World()
+    relay(world, BOB, FRANK, START, 3.0)
+    return world.captures(tmp_path)
+
+
+@pytest.fixture
+def moved(tmp_path: Path) -> Captures:
+    """Relayed for 1.5 s while the punch is tried, then punched for 1.5 s."""
+    world = World()
+    relay(world, BOB, FRANK, START, 1.5)
+    checks(world, BOB, FRANK, START + 0.5, 1.0)
+    talk(world, BOB, FRANK, START + 1.5, 1.5)
+    return world.captures(tmp_path)
+
+
+def test_the_truth_agrees(punched: Captures) -> None:
+    verdict = held(punched, claim(0, 3, PUNCHED))
+    assert verdict.agrees, verdict.reasons
+    assert (verdict.observed.kind, verdict.observed.packets) == ("punched", 300)
+    assert verdict.last == pytest.approx(START + 2.98, abs=0.01)
+
+
+def test_a_relayed_call_counts_both_legs_of_the_whole_call(relayed: Captures) -> None:
+    verdict = held(relayed, claim(0, 3, RELAYED))
+    assert verdict.agrees, verdict.reasons
+    assert verdict.observed.packets == 600
+
+
+@pytest.mark.parametrize(
+    "wrong", [RELAYED, ("direct", "udp", None), ("punched", "tcp", None), ("punched", "udp", "relay-1")]
+)
+def test_a_lie_about_a_punched_call_disagrees(punched: Captures, wrong: tuple[str, str, str | None]) -> None:
+    verdict = held(punched, claim(0, 3, wrong))
+    assert not verdict.agrees
+    assert not verdict.stretches[0].agrees
+    assert "the packets show: UDP media between bob 203.0.113.32:4000 (translated from" in verdict.stretches[0].reason
+
+
+@pytest.mark.parametrize("wrong", [PUNCHED, ("relayed", "mixed", "relay-1"), ("relayed", "udp", "relay-2")])
+def test_a_lie_about_a_relayed_call_disagrees(relayed: Captures, wrong: tuple[str, str, str | None]) -> None:
+    verdict = held(relayed, claim(0, 3, wrong))
+    assert not verdict.agrees
+    assert not verdict.stretches[0].agrees
+
+
+def test_a_move_that_is_claimed_where_it_was_agrees(moved: Captures) -> None:
+    verdict = held(moved, claim(0, 1.5, RELAYED), claim(1.5, 3, PUNCHED))
+    assert verdict.agrees, verdict.reasons
+    assert [stretch.agrees for stretch in verdict.stretches] == [True, True]
+    assert (verdict.observed.kind, verdict.observed.packets) == ("punched", 450)
+
+
+@pytest.mark.parametrize("late", [-0.2, 0.2])
+def test_a_move_claimed_within_its_grace_agrees(moved: Captures, late: float) -> None:
+    verdict = held(moved, claim(0, 1.5 + late, RELAYED), claim(1.5 + late, 3, PUNCHED))
+    assert verdict.agrees, verdict.reasons
+
+
+@pytest.mark.parametrize("late", [-0.7, 0.7])
+def test_a_move_claimed_far_from_where_it_was_disagrees(moved: Captures, late: float) -> None:
+    verdict = held(moved, claim(0, 1.5 + late, RELAYED), claim(1.5 + late, 3, PUNCHED))
+    assert not verdict.agrees
+
+
+def test_a_move_that_is_not_claimed_disagrees(moved: Captures) -> None:
+    assert not held(moved, claim(0, 3, RELAYED)).agrees
+    verdict = held(moved, claim(0, 3, PUNCHED))
+    assert not verdict.agrees
+    assert any("outside every relayed stretch" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("deliver", [True, False])
+def test_media_at_a_relay_while_claimed_punched_disagrees(tmp_path: Path, deliver: bool) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 3.0)
+    relay(world, BOB, FRANK, START + 1, 0.6, deliver=deliver)
+    verdict = held(world.captures(tmp_path), claim(0, 3, PUNCHED))
+    assert not verdict.agrees
+    assert any("relay-1" in reason and "outside every relayed stretch" in reason for reason in verdict.reasons)
+
+
+def test_media_at_a_relay_after_the_last_stretch_disagrees(tmp_path: Path) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 2.0)
+    relay(world, BOB, FRANK, START + 2, 1.0)
+    assert not held(world.captures(tmp_path), claim(0, 2, PUNCHED)).agrees
+
+
+def test_a_stretch_too_short_for_a_rhythm_agrees_if_such_media_existed(tmp_path: Path) -> None:
+    world = World()
+    relay(world, BOB, FRANK, START, 0.06)
+    talk(world, BOB, FRANK, START + 0.06, 2.0)
+    captures = world.captures(tmp_path)
+    verdict = held(captures, claim(0, 0.06, RELAYED), claim(0.06, 2.06, PUNCHED))
+    assert verdict.agrees, verdict.reasons
+    verdict = held(captures, claim(0, 0.06, ("relayed", "tcp", "relay-1")), claim(0.06, 2.06, PUNCHED))
+    assert not verdict.stretches[0].agrees
+    assert verdict.stretches[1].agrees
+    assert verdict.stretches[0].reason == (
+        "claimed relayed/tcp via relay-1 for 60 ms, and the packets show relayed/udp via relay-1, punched/udp"
+    )
+
+
+def test_a_short_stretch_without_any_media_disagrees(punched: Captures) -> None:
+    verdict = held(punched, claim(-0.9, -0.8, RELAYED), claim(0, 3, PUNCHED))
+    assert not verdict.stretches[0].agrees
+    assert verdict.stretches[0].reason.endswith("and the packets show no media")
+
+
+def test_media_where_nothing_is_claimed_disagrees(tmp_path: Path) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 5.0)
+    captures = world.captures(tmp_path)
+    assert not held(captures, claim(0, 3, PUNCHED)).agrees
+    assert not held(captures).agrees
+    assert held(captures, claim(0, 4.9, PUNCHED)).agrees
+
+
+def test_a_claim_without_media_disagrees(tmp_path: Path) -> None:
+    world = World()
+    checks(world, BOB, FRANK, START, 3.0)
+    verdict = held(world.captures(tmp_path), claim(0, 3, PUNCHED))
+    assert not verdict.agrees
+    assert verdict.observed.kind is None
+    assert (verdict.first, verdict.last) == (None, None)
+
+
+def test_a_move_in_the_last_second_is_followed_to_its_end(tmp_path: Path) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 2.5)
+    relay(world, BOB, FRANK, START + 2.5, 0.7)
+    verdict = held(world.captures(tmp_path), claim(0, 2.5, PUNCHED), claim(2.5, 3.2, RELAYED))
+    assert verdict.agrees, verdict.reasons
+    assert verdict.observed.kind == "relayed"
+
+
+def test_a_claim_is_read_from_a_history() -> None:
+    stretch = {"from": 1.0, "to": 2.0, "kind": "relayed", "transport": "udp", "via": "relay-1"}
+    assert Claim.parse(stretch) == Claim(1.0, 2.0, "relayed", "udp", "relay-1")
+
+
+@pytest.mark.parametrize(
+    "stretch",
+    [
+        {},
+        {"from": "x", "to": 2, "kind": "direct", "transport": "udp"},
+        {"from": 3, "to": 2, "kind": "direct", "transport": "udp"},
+        {"from": 1, "to": 2, "kind": 7, "transport": "udp"},
+        {"from": 1, "to": None, "kind": "direct", "transport": "udp"},
+    ],
+)
+def test_a_claim_that_says_nothing_is_refused(stretch: dict[str, object]) -> None:
+    with pytest.raises(EvidenceError, match="a claimed stretch"):
+        Claim.parse(stretch)
