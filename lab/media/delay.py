@@ -9,6 +9,10 @@ START_SECONDS = 0.04
 """Target until enough was measured."""
 
 FLOOR_SECONDS = 0.02
+"""Least target while nothing gets lost. With loss it is START_SECONDS: only a frame that waits longer than the next one
+takes to come can be recovered from that next one.
+"""
+
 CEILING_SECONDS = 0.4
 """G.114 calls 400 ms the limit of a conversation: what came later than that is an outage and not jitter."""
 
@@ -17,6 +21,7 @@ _ENOUGH = 25  # packets
 _EVERY = 10  # packets between two reckonings
 _SHARE = 0.98  # of packets that shall come in time
 _MARGIN_SECONDS = 0.01
+_LOSS_MEMORY = 500  # packets, 10 s
 
 
 class DelayEstimate:
@@ -25,6 +30,7 @@ class DelayEstimate:
     def __init__(self) -> None:
         self._transits: deque[float] = deque(maxlen=_WINDOW)
         self._since = 0
+        self._armed = 0
         self.fastest: float | None = None
         """Least transit of the window: the delay that the playout's delay is counted from."""
         self.target = START_SECONDS
@@ -33,10 +39,16 @@ class DelayEstimate:
         """A packet's transit, in seconds; `late` when it missed its moment, which is acted upon at once."""
         self._transits.append(transit)
         self._since += 1
+        self._armed = max(0, self._armed - 1)
         if self.fastest is None or transit < self.fastest:
             self.fastest = transit
         if late or self._since >= _EVERY:
             self._reckon()
+
+    def lose(self) -> None:
+        """A packet did not come: more may follow, and redundancy shall serve."""
+        self._armed = _LOSS_MEMORY
+        self.target = max(self.target, START_SECONDS)
 
     def restart(self, fastest: float) -> None:
         """After an outage: what it did to the packets says nothing about the time that follows."""
@@ -52,5 +64,6 @@ class DelayEstimate:
         self.fastest = ordered[0]
         jitter = [transit for transit in ordered if transit - ordered[0] <= CEILING_SECONDS]
         wanted = jitter[int(_SHARE * (len(jitter) - 1))] - ordered[0] + _MARGIN_SECONDS
-        least = FLOOR_SECONDS if len(ordered) >= _ENOUGH else START_SECONDS
+        calm = len(ordered) >= _ENOUGH and not self._armed
+        least = FLOOR_SECONDS if calm else START_SECONDS
         self.target = min(CEILING_SECONDS, max(least, wanted))

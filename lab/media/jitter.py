@@ -259,6 +259,7 @@ class JitterBuffer:
                 self.late += 1
             else:
                 self._absent.add(passed)
+                self._delay.lose()
         self._next = max(self._next, number)
         self._held = 0
         if len(self._absent) > 2 * _MAX_MISORDER:

@@ -10,8 +10,8 @@ from operator import mul
 
 from lab.media.timing import FRAME_SAMPLES
 
-_STEP = FRAME_SAMPLES // 2  # 10 ms
-_WINDOW = 300  # steps: 3 s, more than a syllable's rhythm can match by chance
+_STEP = FRAME_SAMPLES  # 20 ms
+_WINDOW = 150  # steps: 3 s, more than a syllable's rhythm can match by chance
 _QUIET = 30.0  # RMS of 16 bits, -61 dBFS: below it everything is silence
 
 
