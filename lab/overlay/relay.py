@@ -181,7 +181,9 @@ class Relay(Member):
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         if is_stun(data) and peek_method(data) == Method.BIND:
-            self.actions.send_to(RELAY_SOCKET, source, self._bind(data, source, None, now))
+            answer = self._bind(data, source, None, now)
+            if len(answer) <= len(data):  # a source may be forged: nobody is sent more than it seems to have sent
+                self.actions.send_to(RELAY_SOCKET, source, answer)
         elif (leg := self.by_address.get(source)) is not None:
             self._forward(leg, data, now)
 
@@ -212,7 +214,7 @@ class Relay(Member):
     # -- binding and forwarding ----------------------------------------------------------------------------------
 
     def _bind(self, data: bytes, source: Address, link: int | None, now: float) -> bytes:
-        """The answer to a bind; raises nothing. An answer is never longer than the request with its token."""
+        """The answer to a bind; raises nothing."""
         try:
             request = StunMessage.parse(data)
         except ProtocolError as error:

@@ -1,0 +1,61 @@
+"""The link to the hub: the ladder, heartbeats, silent deaths, coming back."""
+
+from lab.overlay.hub import BACKOFF_MOST
+from lab.overlay.member import SignedIn, SignedOut
+from tests.unit.overlay.fakenet import FakeNet
+
+
+def hub_of(net: FakeNet, name: str) -> str | None:
+    return net.hosts[name].machine.hub.hub
+
+
+def test_clients_spread_over_both_supernodes(net: FakeNet) -> None:
+    hubs = {hub_of(net, name) for name in ("alice", "bob", "carol", "dave", "erin", "frank")}
+    assert hubs == {"supernode-1", "supernode-2"}
+
+
+def test_a_firewall_that_lets_out_only_443_is_climbed_over(net: FakeNet) -> None:
+    ports = {name: net.told(name, SignedIn)[0][1].port for name in ("dave", "erin")}
+    assert ports == {"dave": 33033, "erin": 443}
+
+
+def test_a_silent_death_is_noticed_within_three_seconds_and_mended_within_five_more(net: FakeNet) -> None:
+    for victim in (hub_of(net, "bob"),):
+        net.kill(victim)
+        died = net.now
+        assert net.run(3, until=lambda: bool(net.told("bob", SignedOut)))
+        assert net.run(5, until=lambda victim=victim: hub_of(net, "bob") not in (None, victim))
+        assert net.now - died <= 8
+
+
+def test_a_client_without_any_hub_keeps_trying_and_comes_back(net: FakeNet) -> None:
+    for name in ("supernode-1", "supernode-2"):
+        net.kill(name)
+    assert net.run(4, until=lambda: hub_of(net, "bob") is None)
+    net.run(60)
+    for name in ("supernode-1", "supernode-2"):
+        net.hosts[name].alive = True
+        net.hosts[name].machine.sessions.clear()
+        net.settle(net.hosts[name])
+    assert net.run(BACKOFF_MOST + 10, until=lambda: hub_of(net, "bob") is not None)
+
+
+def test_back_off_is_jittered_so_that_nobody_returns_in_step(net: FakeNet) -> None:
+    for name in ("supernode-1", "supernode-2"):
+        net.kill(name)
+    net.run(40)
+    retries = [net.hosts[name].machine.hub.retry_at for name in ("alice", "bob", "carol", "frank")]
+    known = [at for at in retries if at is not None]
+    assert len(set(known)) == len(known)
+
+
+def test_a_name_that_signs_in_elsewhere_leaves_its_old_place(net: FakeNet) -> None:
+    old = hub_of(net, "bob")
+    bob = net.hosts["bob"].machine.hub
+    net.hosts["bob"].machine.hub.hosts.reverse()
+    bob._lost("told to by the test", net.now)
+    net.settle(net.hosts["bob"])
+    assert net.run(5, until=lambda: hub_of(net, "bob") not in (None, old))
+    net.run(1)
+    assert "bob" not in net.hosts[old].machine.clients
+    assert net.hosts[old].machine.elsewhere["bob"] == hub_of(net, "bob")

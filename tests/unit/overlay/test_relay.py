@@ -1,0 +1,114 @@
+"""The relay serves holders of a fresh token, forwards between two legs, and nothing else."""
+
+import random
+
+from lab.overlay.identity import Identity, issue_token
+from lab.overlay.relay import CALL_BURST, Bound, Relay
+from lab.overlay.supernode import TOKEN_LIFETIME
+from lab.wire.messages import RelayGrant
+from lab.wire.stun import Kind, Method, StunMessage
+from tests.unit.overlay.fakenet import WALL, FakeNet
+from tests.unit.overlay.test_paths_in_memory import place
+
+NEAR, FAR = ("203.0.113.32", 5000), ("203.0.113.33", 6000)
+
+
+class Bench:
+    """A relay alone, with a supernode's key that it trusts."""
+
+    def __init__(self) -> None:
+        net = FakeNet()
+        self.issuer = Identity("supernode-1")
+        self.relay = Relay(net.membership("relay-1", "203.0.113.21"))
+        self.relay.issuers["supernode-1"] = self.issuer.public
+        self.now = net.now
+
+    def token(self, leg: int, **changes: object) -> bytes:
+        expires = WALL + TOKEN_LIFETIME
+        grant = {"call": "c1", "relay": "relay-1", "leg": leg, "expires": expires, **changes}
+        return issue_token(self.issuer, RelayGrant(**grant))
+
+    def say(self, source: tuple[str, int], data: bytes) -> list[tuple[tuple[str, int], bytes]]:
+        self.relay.datagram(0, data, source, self.now)
+        return [(a.address, a.data) for a in self.relay.actions.take() if hasattr(a, "address") and hasattr(a, "data")]
+
+    def bind(self, source: tuple[str, int], token: bytes) -> StunMessage:
+        request = StunMessage(Method.BIND, Kind.REQUEST, random.randbytes(12), token=token).encode()
+        ((to, answer),) = self.say(source, request)
+        assert to == source
+        assert len(answer) <= len(request), "an answer longer than its request amplifies"
+        return StunMessage.parse(answer)
+
+
+def test_two_bound_legs_are_joined_both_ways() -> None:
+    bench = Bench()
+    assert bench.bind(NEAR, bench.token(0)).kind is Kind.SUCCESS
+    assert bench.bind(FAR, bench.token(1)).kind is Kind.SUCCESS
+    assert bench.say(NEAR, b"\x80there") == [(FAR, b"\x80there")]
+    assert bench.say(FAR, b"\x80back") == [(NEAR, b"\x80back")]
+
+
+def test_without_a_bind_nothing_comes_out() -> None:
+    bench = Bench()
+    assert bench.say(NEAR, b"\x80hello") == []
+    bench.bind(NEAR, bench.token(0))
+    assert bench.say(NEAR, b"\x80hello") == []
+    assert bench.say(("203.0.113.99", 1), b"\x80hello") == []
+
+
+def test_bad_tokens_are_refused_with_the_reason() -> None:
+    bench = Bench()
+    stranger = Identity("supernode-1")
+    forged = issue_token(stranger, RelayGrant("c1", "relay-1", 0, WALL + 60))
+    for token, why in (
+        (forged, "signature"),
+        (bench.token(0, relay="relay-2"), "relay-2"),
+        (bench.token(0, expires=WALL - 1), "expired"),
+        (issue_token(Identity("supernode-9"), RelayGrant("c1", "relay-1", 0, WALL + 60)), "no supernode"),
+    ):
+        request = StunMessage(Method.BIND, Kind.REQUEST, bytes(12), token=token).encode()
+        ((_, answer),) = bench.say(NEAR, request)
+        refusal = StunMessage.parse(answer)
+        assert refusal.kind is Kind.ERROR
+        assert refusal.error is not None and why in refusal.error[1]
+    assert not bench.relay.sessions
+
+
+def test_a_request_too_short_to_be_honest_gets_no_answer() -> None:
+    assert Bench().say(NEAR, StunMessage(Method.BIND, Kind.REQUEST, bytes(12)).encode()) == []
+
+
+def test_a_leg_may_move_to_another_address() -> None:
+    bench = Bench()
+    bench.bind(NEAR, bench.token(0))
+    bench.bind(FAR, bench.token(1))
+    elsewhere = ("203.0.113.40", 7000)
+    bench.bind(elsewhere, bench.token(0))
+    assert bench.say(FAR, b"\x80x") == [(elsewhere, b"\x80x")]
+    assert bench.say(NEAR, b"\x80x") == []
+
+
+def test_one_call_cannot_send_more_than_its_budget() -> None:
+    bench = Bench()
+    bench.bind(NEAR, bench.token(0))
+    bench.bind(FAR, bench.token(1))
+    packet = b"\x80" + bytes(999)
+    through = sum(len(bench.say(NEAR, packet)) for _ in range(200))
+    assert through == CALL_BURST // len(packet)
+    bench.now += 1.0
+    assert bench.say(NEAR, packet)
+
+
+def test_an_idle_session_ends() -> None:
+    bench = Bench()
+    bench.bind(NEAR, bench.token(0))
+    bench.relay.poll(bench.now + 60)
+    assert not bench.relay.sessions
+    assert not bench.relay.by_address
+
+
+def test_udp_less_clients_bind_over_tcp(net: FakeNet) -> None:
+    place(net, "dave", "erin")
+    net.run(1)
+    bound = {(event.leg, event.transport) for _, event in net.told("relay-1", Bound)}
+    assert bound == {(0, "tcp"), (1, "tcp")}

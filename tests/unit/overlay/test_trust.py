@@ -1,0 +1,141 @@
+"""Names belong to keys, words are signed end to end, and a hub that lies is found out."""
+
+import hashlib
+
+import pytest
+
+from lab.errors import ConfigError, ProtocolError
+from lab.overlay.call import Ended, Rings
+from lab.overlay.enrolment import StrangeAuthority
+from lab.overlay.identity import (
+    CLOCK_TOLERANCE,
+    Identity,
+    check_credential,
+    issue_credential,
+    open_envelope,
+)
+from lab.overlay.member import Trouble
+from lab.wire.messages import Answer, Bye, Carry, Ringing, encode
+from tests.unit.overlay.fakenet import WALL, FakeNet
+from tests.unit.overlay.test_paths_in_memory import place
+
+
+def tamper(net: FakeNet, client: str, carry: Carry) -> None:
+    """What a hostile hub would hand to one of its clients."""
+    host = net.hosts[client]
+    host.machine.hub_message(host.machine.hub, carry, net.now)
+    net.settle(host)
+
+
+def troubles(net: FakeNet, name: str) -> str:
+    return " ".join(event.what for _, event in net.told(name, Trouble))
+
+
+def test_a_second_enrolment_of_a_name_with_another_key_is_refused(net: FakeNet) -> None:
+    impostor = net.client("bob", "198.51.100.77")
+    net.run(3)
+    assert impostor.machine.membership.identity.credential is None
+    assert "the name bob belongs to another key" in troubles(net, "bob")
+
+
+def test_a_stranger_at_the_authoritys_address_is_not_believed(net: FakeNet) -> None:
+    net.hosts["authority"].key = Identity("mallory").public
+    newcomer = net.client("grace", "198.51.100.78")
+    net.run(3)
+    assert newcomer.machine.membership.identity.credential is None
+    assert net.told("grace", StrangeAuthority)
+
+
+def test_a_hub_that_cannot_prove_its_name_lets_nobody_in(net: FakeNet) -> None:
+    for name in ("supernode-1", "supernode-2"):
+        net.hosts[name].key = Identity("mallory").public  # what the TLS certificate holds
+    newcomer = net.client("grace", "198.51.100.78")
+    net.run(5)
+    assert newcomer.machine.membership.identity.credential is not None
+    assert newcomer.machine.hub.hub is None
+
+
+def test_credentials_expire() -> None:
+    authority, node = Identity("authority"), Identity("bob")
+    credential = issue_credential(authority.private, "bob", node.public, WALL)
+    check_credential(credential, authority.public, WALL)
+    with pytest.raises(ProtocolError, match="expired"):
+        check_credential(credential, authority.public, credential.expires + 1)
+
+
+def test_a_changed_envelope_does_not_open() -> None:
+    alice = Identity("alice")
+    envelope = alice.seal("bob", "c1", Bye(1, "hung up"))
+    open_envelope(envelope, alice.public)
+    for field, value in (("sender", "carol"), ("recipient", "carol"), ("call", "c2"), ("body", encode(Answer(1)))):
+        forged = type(envelope)(**{**{f: getattr(envelope, f) for f in envelope.__struct_fields__}, field: value})
+        with pytest.raises(ProtocolError, match="signature"):
+            open_envelope(forged, alice.public)
+
+
+def test_a_hub_cannot_answer_in_the_callees_place(net: FakeNet) -> None:
+    host = net.hosts["bob"]
+    host.machine.dial("c1.x", "frank", net.now)
+    call = host.machine.calls["c1.x"]
+    mallory = Identity("frank")
+    fake_authority = Identity("authority")
+    mallory.credential = issue_credential(fake_authority.private, "frank", mallory.public, WALL)
+    digest = hashlib.sha256(call.invite_body).digest()
+    tamper(net, "bob", Carry(mallory.seal("bob", "c1.x", Ringing(1, mallory.credential, bytes(32), (), digest))))
+    assert not net.told("bob", Rings)
+    assert call.peer_key != mallory.public
+    assert "signature" in troubles(net, "bob")
+
+
+def test_a_replayed_invite_does_not_ring_twice(net: FakeNet) -> None:
+    seen: list[Carry] = []
+    bob = net.hosts["bob"].machine
+    original = bob._carried
+    bob._carried = lambda carry, now: (seen.append(carry), original(carry, now))[1]
+    id = place(net, "frank", "bob")
+    net.hosts["frank"].machine.hang_up(id, net.now)
+    net.settle(net.hosts["frank"])
+    assert net.run(3, until=lambda: bool(net.told("bob", Ended)))
+    tamper(net, "bob", seen[0])
+    assert len(net.told("bob", Rings)) == 1
+    assert "seen before" in troubles(net, "bob")
+
+
+def test_an_old_invite_does_not_ring(net: FakeNet) -> None:
+    seen: list[Carry] = []
+    bob = net.hosts["bob"].machine
+    bob._carried = lambda carry, now: seen.append(carry)
+    net.hosts["frank"].machine.dial("c1.x", "bob", net.now)
+    net.settle(net.hosts["frank"])
+    assert net.run(2, until=lambda: bool(seen))
+    del bob._carried
+    net.run(CLOCK_TOLERANCE + 1)
+    tamper(net, "bob", seen[0])
+    assert not net.told("bob", Rings)
+    assert "old" in troubles(net, "bob")
+
+
+def test_a_word_for_somebody_else_is_dropped(net: FakeNet) -> None:
+    tamper(net, "bob", Carry(Identity("alice").seal("carol", "c9", Bye(1, "no"))))
+    assert "it is for carol" in troubles(net, "bob")
+
+
+def test_nobody_calls_itself_or_dials_while_away(net: FakeNet) -> None:
+    bob = net.hosts["bob"].machine
+    with pytest.raises(ConfigError, match="cannot call itself"):
+        bob.dial("c1", "bob", net.now)
+    net.kill("supernode-1")
+    net.kill("supernode-2")
+    assert net.run(4, until=lambda: bob.hub.hub is None)
+    with pytest.raises(ConfigError, match="not signed in"):
+        bob.dial("c1", "frank", net.now)
+
+
+def test_an_unknown_callee_is_told_at_once(net: FakeNet) -> None:
+    host = net.hosts["bob"]
+    host.machine.dial("c1.x", "nobody", net.now)
+    net.settle(host)
+    assert net.run(1, until=lambda: bool(net.told("bob", Ended)))
+    ended = net.told("bob", Ended)[0][1]
+    assert ended.error == "nobody is not signed in at any supernode"
+    assert not ended.connected
