@@ -16,7 +16,7 @@ BITRATE = 24_000
 """Bits a second of the voice. Wideband speech with redundancy."""
 
 EXPECTED_LOSS = 10
-"""Percent. With 2 to 5, libopus 1.3.1 and 1.5.2 put no redundancy at all into wideband speech at 24 kbit/s (measured)."""
+"""Percent. With 2 to 5, libopus 1.3.1 and 1.5.2 put no redundancy into wideband speech at 24 kbit/s (measured)."""
 
 COMPLEXITY = 5
 """Half the CPU of 9 for a difference that speech does not show."""
