@@ -10,8 +10,10 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from lab.errors import ConfigError
 from lab.node import store
@@ -88,7 +90,16 @@ def _keeping(membership: Membership, journal: Journal) -> Callable[[Event], None
     return record
 
 
-async def _serve(shell: Shell, status: Callable[[], Order] | None, phone: Phone | None) -> None:
+def _defect(journal: Journal, context: dict[str, Any]) -> None:
+    """A mistake of this program in a callback: told on one line with where it happened; the node goes on."""
+    error = context.get("exception")
+    trace = traceback.format_exception(error) if isinstance(error, BaseException) else []
+    journal.write("defect", error=str(context.get("message")), trace="".join(trace))
+
+
+async def _serve(
+    shell: Shell, journal: Journal, status: Callable[[], Order] | None = None, phone: Phone | None = None
+) -> None:
     """Opens the control socket, starts the machine, and waits for a signal to stop."""
 
     def answer(order: Order, _: Conversation) -> Order:
@@ -98,6 +109,7 @@ async def _serve(shell: Shell, status: Callable[[], Order] | None, phone: Phone 
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: _defect(journal, context))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await ControlServer(phone.order if phone else answer).start()
@@ -114,7 +126,7 @@ async def client(settings: Settings, journal: Journal) -> None:
     shell = Shell(machine, client_context(), phone.on_event)
     phone.shell = shell
     machine.tcp_ports = (await shell.listen("media", 0, None), await shell.listen("media", NARROW_PORT, None))
-    await _serve(shell, None, phone)
+    await _serve(shell, journal, phone=phone)
 
 
 async def supernode(settings: Settings, journal: Journal) -> None:
@@ -136,7 +148,7 @@ async def supernode(settings: Settings, journal: Journal) -> None:
             "relays": sorted(machine.relays),
         }
 
-    await _serve(shell, status, None)
+    await _serve(shell, journal, status)
 
 
 async def relay(settings: Settings, journal: Journal) -> None:
@@ -158,7 +170,7 @@ async def relay(settings: Settings, journal: Journal) -> None:
             "calls": {s.call: {"packets": s.packets, "bytes": s.bytes} for s in sessions},
         }
 
-    await _serve(shell, status, None)
+    await _serve(shell, journal, status)
 
 
 async def authority(settings: Settings, journal: Journal) -> None:
@@ -177,7 +189,7 @@ async def authority(settings: Settings, journal: Journal) -> None:
         await shell.listen("enrolment", port, tls)
     store.publish_anchor(private.public_key().public_bytes_raw())
     journal.write("ready")
-    await _serve(shell, lambda: {"state": "ready", "names": len(machine.names)}, None)
+    await _serve(shell, journal, lambda: {"state": "ready", "names": len(machine.names)})
 
 
 Role = Callable[[Settings, Journal], Coroutine[None, None, None]]

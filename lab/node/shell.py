@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import assert_never
+from typing import assert_never, cast
 
 from lab.errors import ConfigError
 from lab.node.tls import peer_key
@@ -144,8 +144,8 @@ class _Link(asyncio.Protocol):
     def __init__(self, shell: Shell, link: int | None, listener: str) -> None:
         self.shell, self.link, self.listener = shell, link, listener
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
+    def connection_made(self, base: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.WriteTransport, base)  # uvloop's are, without saying so
         tls = transport.get_extra_info("ssl_object")
         local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         if local is None or peer is None:  # it was gone before it came
