@@ -85,5 +85,5 @@ define install-venv
 		exit 2; \
 	fi; \
 	echo "$(PYTHON) cannot make environments: installing $$version (LAB_NO_INSTALL=1 refuses this)"; \
-	$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq -y install --no-install-recommends $$version
+	$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq -y install --no-install-recommends $$version >/dev/null
 endef
