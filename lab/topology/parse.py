@@ -12,7 +12,7 @@ from lab.errors import ConfigError
 from lab.internet import Route, routes
 from lab.topology import compose
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
-from lab.topology.validate import Declared, validate
+from lab.topology.validate import Declared, check_networks, validate
 
 _KINDS: dict[str, NetworkKind] = {"internet": "internet", "site": "site"}
 _BRIDGE = {  # without these the engine, not the lab's routers, decides what crosses a network
@@ -31,6 +31,7 @@ def parse(path: Path | str, environ: Mapping[str, str] | None = None) -> Topolog
     document = compose.read(path, environ)
     try:
         networks = tuple(_network(name, value) for name, value in document["networks"].items())
+        check_networks(networks)
         by_name = {network.name: network for network in networks}
         declared = tuple(_node(name, value, by_name) for name, value in document["services"].items())
         return validate(declared, networks)

@@ -23,6 +23,13 @@ class Declared:
     routes: tuple[Route, ...]
 
 
+def check_networks(networks: tuple[Network, ...]) -> None:
+    """Whether the networks fit together, before anybody is looked for in them. Raises ConfigError."""
+    _one_internet(networks)
+    _one_network_a_site(networks)
+    _disjoint(networks)
+
+
 def validate(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> Topology:
     """The topology, every client with its site's profile and firewall. Raises ConfigError for the first rule broken."""
     for rule in _RULES:
@@ -48,19 +55,19 @@ def conflicts(topology: Topology, used: Iterable[IPv4Network]) -> list[str]:
     ]
 
 
-def _one_internet(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+def _one_internet(networks: tuple[Network, ...]) -> None:
     names = [network.name for network in networks if network.kind == "internet"]
     if len(names) != 1:
         raise ConfigError(f"expected one network with lab.network internet, got {_list(names)}")
 
 
-def _one_network_a_site(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+def _one_network_a_site(networks: tuple[Network, ...]) -> None:
     for one, other in combinations(networks, 2):
         if one.site is not None and one.site == other.site:
             raise ConfigError(f"site {one.site}: expected one network, got {one.name} and {other.name}")
 
 
-def _disjoint(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+def _disjoint(networks: tuple[Network, ...]) -> None:
     for one, other in combinations(networks, 2):
         if one.subnet == other.subnet:
             raise ConfigError(
@@ -209,9 +216,6 @@ def _addresses_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Netw
 
 
 _RULES: tuple[Callable[[tuple[Declared, ...], tuple[Network, ...]], None], ...] = (
-    _one_internet,
-    _one_network_a_site,
-    _disjoint,
     _unique_names,
     _one_core,
     _on_the_internet,

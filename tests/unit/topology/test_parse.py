@@ -1,0 +1,341 @@
+"""The reference lab as data, and one broken rule at a time in a small lab of its own."""
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.errors import ConfigError
+from lab.topology import Role, Topology, conflicts, parse
+
+COMPOSE = Path(__file__).parents[3] / "compose"
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def reference() -> Topology:
+    return parse(COMPOSE / "reference.yml", {})
+
+
+def test_the_reference_lab_has_six_sites(reference: Topology) -> None:
+    sites = {client.site: (client.name, client.profile, client.firewall) for client in reference.clients()}
+    assert sites == {
+        "park": ("alice", "open", "none"),
+        "home": ("bob", "linux", "none"),
+        "flat": ("frank", "linux", "none"),
+        "office": ("carol", "symmetric", "none"),
+        "hotel": ("dave", "symmetric", "udp-blocked"),
+        "bank": ("erin", "symmetric", "tcp-443"),
+    }
+
+
+def test_the_reference_lab_has_an_internet(reference: Topology) -> None:
+    assert [node.name for node in reference.by_role(Role.SUPERNODE)] == ["supernode-1", "supernode-2"]
+    assert reference.node("relay-1").role is Role.RELAY
+    assert reference.router_of("home").name == "home-router"
+    owner = reference.owner_of(IPv4Address("203.0.113.1"))
+    assert owner is not None
+    assert owner.name == "core"
+    assert reference.owner_of(IPv4Address("203.0.113.99")) is None
+
+
+def test_unknown_names_are_refused_with_the_known_ones(reference: Topology) -> None:
+    with pytest.raises(ConfigError, match="no node is called 'nobody'; the lab has alice, authority"):
+        reference.node("nobody")
+    with pytest.raises(ConfigError, match="no site is called 'moon'; the lab has bank, flat"):
+        reference.router_of("moon")
+
+
+def test_subnets_that_the_host_uses_are_named(reference: Topology) -> None:
+    assert conflicts(reference, [IPv4Network("172.17.0.0/16")]) == []
+    assert conflicts(reference, [IPv4Network("172.17.0.0/16"), IPv4Network("192.168.32.0/23")]) == [
+        "network home needs 192.168.32.0/24, but the host already uses 192.168.32.0/23",
+        "network flat needs 192.168.33.0/24, but the host already uses 192.168.32.0/23",
+    ]
+
+
+def network(subnet: str, gateway: str, **labels: str) -> Document:
+    return {
+        "labels": {f"lab.{key}": value for key, value in labels.items()},
+        "ipam": {"config": [{"subnet": subnet, "gateway": gateway}]},
+        "driver_opts": {
+            "com.docker.network.bridge.enable_ip_masquerade": "false",
+            "com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected",
+        },
+    }
+
+
+def service(name: str, role: str, networks: dict[str, str], environment: Document, **labels: str) -> Document:
+    return {
+        "hostname": name,
+        "labels": {"lab.node": name, "lab.role": role, **{f"lab.{key}": value for key, value in labels.items()}},
+        "environment": environment,
+        "networks": {key: {"ipv4_address": address} for key, address in networks.items()},
+    }
+
+
+def router(name: str, site: str, wan: str, lan: str, profile: str) -> Document:
+    told = {"site": site, "profile": profile, "firewall": "none"}
+    environment = {"LAB_CORE": "203.0.113.1", **{f"lab.{key}": value for key, value in told.items()}}
+    return service(name, "router", {"internet": wan, site: lan}, environment, **told)
+
+
+def world() -> Document:
+    """A translated site and an open one, and nothing wrong with either."""
+    return {
+        "networks": {
+            "internet": network("203.0.113.0/24", "203.0.113.254", network="internet"),
+            "home": network("192.168.32.0/24", "192.168.32.254", network="site", site="home"),
+            "park": network("198.51.100.16/28", "198.51.100.30", network="site", site="park"),
+        },
+        "services": {
+            "core": service(
+                "core", "core", {"internet": "203.0.113.1"}, {"LAB_ROUTES": "198.51.100.16/28 via 203.0.113.31"}
+            ),
+            "relay": service("relay", "relay", {"internet": "203.0.113.21"}, {}),
+            "home-router": router("home-router", "home", "203.0.113.32", "192.168.32.1", "linux"),
+            "park-router": router("park-router", "park", "203.0.113.31", "198.51.100.17", "open"),
+            "bob": service("bob", "client", {"home": "192.168.32.10"}, {}, site="home"),
+            "alice": service("alice", "client", {"park": "198.51.100.18"}, {}, site="park"),
+        },
+    }
+
+
+def parsed(document: Document, folder: Path) -> Topology:
+    file = folder / "lab.yml"
+    file.write_text(yaml.safe_dump(document, sort_keys=False))
+    return parse(file, {})
+
+
+def test_the_small_lab_is_right(tmp_path: Path) -> None:
+    topology = parsed(world(), tmp_path)
+    assert [client.profile for client in topology.clients()] == ["linux", "open"]
+
+
+def put(*path: str | int, value: Any) -> Callable[[Document], None]:
+    """A change of one place of the document; None takes it away."""
+
+    def change(document: Any) -> None:
+        for key in path[:-1]:
+            document = document[key]
+        if value is None:
+            del document[path[-1]]
+        else:
+            document[path[-1]] = value
+
+    return change
+
+
+def on(node: str, *path: str, value: Any) -> Callable[[Document], None]:
+    return put("services", node, *path, value=value)
+
+
+def subnet(name: str, subnet: str, gateway: str) -> Callable[[Document], None]:
+    return put("networks", name, "ipam", "config", 0, value={"subnet": subnet, "gateway": gateway})
+
+
+def profile(node: str, value: str) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        for section in ("labels", "environment"):
+            document["services"][node][section]["lab.profile"] = value
+
+    return change
+
+
+BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
+    "unknown profile": (
+        profile("home-router", "cone"),
+        "node home-router: unknown profile 'cone'; allowed: open, linux, symmetric",
+    ),
+    "unknown firewall": (
+        lambda document: [
+            document["services"]["home-router"][section].update({"lab.firewall": "wall"})
+            for section in ("labels", "environment")
+        ],
+        "node home-router: unknown firewall 'wall'; allowed: none, udp-blocked, tcp-443",
+    ),
+    "a program told another profile": (
+        on("home-router", "environment", "lab.profile", value="symmetric"),
+        "node home-router: expected lab.profile linux in its environment as in its labels, got symmetric",
+    ),
+    "two sites with one subnet": (
+        subnet("park", "192.168.32.0/24", "192.168.32.254"),
+        "networks home and park: expected a subnet each, got 192.168.32.0/24 for both",
+    ),
+    "overlapping networks": (
+        put("networks", "spare", value=network("192.168.32.128/25", "192.168.32.254", network="site", site="spare")),
+        "networks home and spare: expected subnets apart, got 192.168.32.0/24 and 192.168.32.128/25",
+    ),
+    "two networks of one site": (
+        put("networks", "spare", value=network("192.168.40.0/24", "192.168.40.254", network="site", site="home")),
+        "site home: expected one network, got home and spare",
+    ),
+    "address outside its subnet": (
+        on("bob", "networks", "home", "ipv4_address", value="192.168.99.10"),
+        "node bob: expected an address in network home (192.168.32.0/24), got 192.168.99.10",
+    ),
+    "no address": (
+        on("bob", "networks", "home", value={}),
+        "node bob: expected an ipv4_address in network home (192.168.32.0/24), got none",
+    ),
+    "one address for two": (
+        on("relay", "networks", "internet", "ipv4_address", value="203.0.113.32"),
+        "node home-router: expected an address of its own in network internet, got 203.0.113.32, which is relay's",
+    ),
+    "the engine's address": (
+        on("bob", "networks", "home", "ipv4_address", value="192.168.32.254"),
+        "node bob: expected an address of its own in network home, got 192.168.32.254, "
+        "which is the engine's gateway of network home",
+    ),
+    "router elsewhere on its LAN": (
+        on("home-router", "networks", "home", "ipv4_address", value="192.168.32.2"),
+        "node home-router: expected 192.168.32.1, the first address of network home, got 192.168.32.2",
+    ),
+    "site without a router": (
+        put("services", "home-router", value=None),
+        "site home: expected one router, got none",
+    ),
+    "site with two routers": (
+        put("services", "other", value=router("other", "home", "203.0.113.40", "192.168.32.2", "linux")),
+        "site home: expected one router, got home-router, other",
+    ),
+    "router of no site": (
+        on("home-router", "labels", "lab.site", value="moon"),
+        "node home-router: expected the label lab.site to name a site (home, park), got moon",
+    ),
+    "router without the internet": (
+        on("home-router", "networks", value={"home": {"ipv4_address": "192.168.32.1"}}),
+        "node home-router: expected networks internet and home, got home",
+    ),
+    "router told another core": (
+        on("home-router", "environment", "LAB_CORE", value="203.0.113.2"),
+        "node home-router: expected LAB_CORE 203.0.113.1, got 203.0.113.2",
+    ),
+    "open site without a route": (
+        on("core", "environment", value={}),
+        "site park: expected the route '198.51.100.16/28 via 203.0.113.31' in core's LAB_ROUTES with profile open, "
+        "got none",
+    ),
+    "open site with another's route": (
+        on("core", "environment", "LAB_ROUTES", value="198.51.100.16/28 via 203.0.113.32"),
+        "site park: expected the route '198.51.100.16/28 via 203.0.113.31' in core's LAB_ROUTES with profile open, "
+        "got via 203.0.113.32",
+    ),
+    "open site on a private LAN": (
+        profile("home-router", "open"),
+        "site home: expected a public subnet with profile open, got 192.168.32.0/24",
+    ),
+    "translated site on a public LAN": (
+        profile("park-router", "linux"),
+        "site park: expected a private subnet with profile linux, got 198.51.100.16/28",
+    ),
+    "a route to a translated site": (
+        on(
+            "core",
+            "environment",
+            "LAB_ROUTES",
+            value="198.51.100.16/28 via 203.0.113.31, 192.168.32.0/24 via 203.0.113.32",
+        ),
+        "site home: expected no route to 192.168.32.0/24 in core's LAB_ROUTES with profile linux, got one",
+    ),
+    "a route that is none": (
+        on("core", "environment", "LAB_ROUTES", value="everything"),
+        "node core: expected LAB_ROUTES like '198.51.100.16/28 via 203.0.113.31', got 'everything'",
+    ),
+    "client without a site": (
+        on("bob", "labels", "lab.site", value=None),
+        "node bob: expected the label lab.site to name a site (home, park), got none",
+    ),
+    "client abroad": (
+        on("bob", "networks", value={"internet": {"ipv4_address": "203.0.113.99"}}),
+        "node bob: expected network home of its site alone, got internet",
+    ),
+    "client that knows better": (
+        on("bob", "labels", "lab.profile", value="open"),
+        "node bob: expected lab.profile linux as home-router has, got open",
+    ),
+    "relay in a site": (
+        on("relay", "networks", value={"home": {"ipv4_address": "192.168.32.20"}}),
+        "node relay: expected network internet alone, got home",
+    ),
+    "node without a name": (
+        on("bob", "labels", "lab.node", value=None),
+        "node bob: expected the label lab.node, got none",
+    ),
+    "node without a role": (
+        on("bob", "labels", "lab.role", value=None),
+        "node bob: expected the label lab.role, got none",
+    ),
+    "unknown role": (
+        on("bob", "labels", "lab.role", value="king"),
+        "node bob: expected lab.role to be one of core, router, client, supernode, relay, authority, got king",
+    ),
+    "two names": (
+        on("bob", "hostname", value="robert"),
+        "node bob: expected hostname bob, as its label lab.node says, got robert",
+    ),
+    "one name twice": (
+        put("services", "twin", value=service("bob", "client", {"home": "192.168.32.11"}, {}, site="home")),
+        "node bob: expected one node of that name, got two",
+    ),
+    "published ports": (
+        on("bob", "ports", value=["80:80"]),
+        "node bob: expected no published ports: nothing reaches a node except through its router, got ['80:80']",
+    ),
+    "no core": (put("services", "core", value=None), "expected one node with lab.role core, got none"),
+    "core elsewhere": (
+        on("core", "networks", "internet", "ipv4_address", value="203.0.113.9"),
+        "node core: expected 203.0.113.1, the first address of the internet, got 203.0.113.9",
+    ),
+    "network without a kind": (
+        put("networks", "home", "labels", value={}),
+        "network home: expected the label lab.network, got none",
+    ),
+    "unknown kind": (
+        put("networks", "home", "labels", "lab.network", value="moon"),
+        "network home: expected lab.network to be internet or site, got moon",
+    ),
+    "LAN without a site": (
+        put("networks", "home", "labels", "lab.site", value=None),
+        "network home: expected the label lab.site, got none",
+    ),
+    "no internet": (
+        put("networks", "internet", "labels", value={"lab.network": "site", "lab.site": "spare"}),
+        "expected one network with lab.network internet, got none",
+    ),
+    "network without a subnet": (
+        put("networks", "home", "ipam", value=None),
+        "network home: expected ipam with one subnet and its gateway, got none",
+    ),
+    "subnet that is none": (
+        subnet("home", "192.168.32.1/24", "192.168.32.254"),
+        "network home: expected an IPv4 subnet, got '192.168.32.1/24' (192.168.32.1/24 has host bits set)",
+    ),
+    "the engine in the router's place": (
+        subnet("home", "192.168.32.0/24", "192.168.32.1"),
+        "network home: expected gateway 192.168.32.254, the last address of 192.168.32.0/24, for the engine, "
+        "got 192.168.32.1",
+    ),
+    "a bridge that routes by itself": (
+        put("networks", "home", "driver_opts", value={}),
+        "network home: expected driver_opts com.docker.network.bridge.enable_ip_masquerade: false, got none",
+    ),
+    "a network of nowhere": (
+        on("bob", "networks", value={"moon": {"ipv4_address": "192.168.32.10"}}),
+        "node bob: expected a network of this file (internet, home, park), got moon",
+    ),
+    "no network": (on("bob", "networks", value=None), "node bob: expected network home of its site alone, got none"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_lab_that_would_not_work_is_refused_in_one_sentence(case: str, tmp_path: Path) -> None:
+    change, message = BROKEN[case]
+    document = world()
+    change(document)
+    with pytest.raises(ConfigError) as refusal:
+        parsed(document, tmp_path)
+    assert str(refusal.value) == f"{tmp_path / 'lab.yml'}: {message}"
