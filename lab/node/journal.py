@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from lab.overlay.actions import Event
 
 Listener = Callable[[dict[str, object]], None]
@@ -30,9 +32,11 @@ class Journal:
         return line
 
     def record(self, event: Event) -> dict[str, object]:
-        """A machine's event as a line: the name of its class in kebab case, and its fields but for bytes."""
+        """A machine's event as a line: its class in kebab case, and its fields but for keys and the like."""
         fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
-        shown: dict[str, Any] = {name: _plain(value) for name, value in fields.items() if not isinstance(value, bytes)}
+        shown: dict[str, Any] = {
+            name: _plain(value) for name, value in fields.items() if not isinstance(value, bytes | msgspec.Struct)
+        }
         return self.write(kebab(type(event).__name__), **shown)
 
 

@@ -79,6 +79,8 @@ class Phone:
     def __init__(self, client: Client, journal: Journal, otherwise: Callable[[Event], None]) -> None:
         """`otherwise` gets the machine's events that are no call's."""
         self.client, self.journal, self.otherwise = client, journal, otherwise
+        for name in RECORDINGS:
+            VoiceSource.recording(name)  # read now, so that no answer waits for it
         self.shell: Shell | None = None
         self.calls: dict[str, Conversing] = {}
         self.watchers: dict[str, set[Conversation]] = {}
@@ -167,7 +169,7 @@ class Phone:
             case Checked(id, verdict):
                 if (call := self.calls.get(id)) is not None:
                     remote, state, rtt_ms = verdict.remote, str(verdict.state), verdict.rtt_ms
-                    self._report(call, "check", path=verdict.path, remote=remote, state=state, rtt_ms=rtt_ms)
+                    self._report(call, "check", tried=verdict.path, remote=remote, state=state, rtt_ms=rtt_ms)
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):
@@ -188,9 +190,8 @@ class Phone:
 
     def _answered(self, id: str, keys: MediaKeys) -> None:
         call = self.calls[id]
-        source = VoiceSource.recording(RECORDINGS[0 if call.caller else 1])
-        call.voice = VoiceSession(keys, source, secrets.randbits(32))
         self._report(call, "answered")
+        call.voice = VoiceSession(keys, VoiceSource.recording(RECORDINGS[0 if call.caller else 1]), secrets.randbits(32))
         now, wall = time.monotonic(), time.time()
         for data in call.early:
             call.voice.receive(data, now, wall)

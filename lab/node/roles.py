@@ -32,8 +32,8 @@ from lab.overlay.member import (
     RELAY_UDP_PORT,
     SIGNALLING_PORTS,
     STUN_PORT,
-    EnrolledEvent,
     Membership,
+    NameEnrolled,
 )
 from lab.overlay.relay import RELAY_SOCKET, Relay
 from lab.overlay.supernode import STUN_SOCKET, Supernode
@@ -81,7 +81,7 @@ def _keeping(membership: Membership, journal: Journal) -> Callable[[Event], None
 
     def record(event: Event) -> None:
         journal.record(event)
-        if isinstance(event, EnrolledEvent):
+        if isinstance(event, NameEnrolled):
             store.save_credential(event.credential)
         elif isinstance(event, StrangeAuthority) and store.ANCHOR.read_bytes() != membership.authority:
             # the anchor was that of an earlier world and has been replaced: begin again with the new one

@@ -20,7 +20,7 @@ STUN_PORT = 3478
 
 
 @dataclass(frozen=True, slots=True)
-class EnrolledEvent(Event):
+class NameEnrolled(Event):
     """The authority has signed; the node keeps the credential for its next start."""
 
     credential: Credential
@@ -119,5 +119,5 @@ class Member(Machine):
             self.actions.emit(Ready())
 
     def _enrolled(self, credential: Credential, now: float) -> None:
-        self.actions.emit(EnrolledEvent(credential))
+        self.actions.emit(NameEnrolled(credential))
         self.join(now)

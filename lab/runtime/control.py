@@ -56,7 +56,7 @@ class ControlChannel:
     ) -> None:
         self.close()
 
-    def order(self, order: str, *, seconds: float = ORDER_SECONDS, **fields: object) -> Json:
+    def order(self, order: str, *, within: float = ORDER_SECONDS, **fields: object) -> Json:
         """Give an order and return the answer; raises RuntimeUnavailable if none comes, LabError if it is a no."""
         answer: Future[Json] = Future()
         with self._lock:
@@ -66,9 +66,9 @@ class ControlChannel:
             self._waiting[number] = answer
         try:
             self._stream.write(json.dumps({"id": number, "order": order, **fields}).encode() + b"\n")
-            said = answer.result(seconds)
+            said = answer.result(within)
         except FutureTimeout:
-            raise RuntimeUnavailable(f"{self.node} did not answer the order {order!r} within {seconds:g} s") from None
+            raise RuntimeUnavailable(f"{self.node} did not answer the order {order!r} within {within:g} s") from None
         except OSError:
             raise self._gone() from None
         finally:
