@@ -11,6 +11,7 @@ from docker import DockerClient
 
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
+from lab.harness.settling import settle
 from lab.runtime import lifecycle
 from lab.runtime.engine import compose_command, ensure_engine
 from lab.runtime.images import ensure_images
@@ -57,6 +58,7 @@ def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
         if world is None:
             raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
         Readiness(client, say).wait(world.containers.values())
+        settle(client, world)  # clients that ran before this may have lost their supernode
     return Up(world, file, replaced)
 
 

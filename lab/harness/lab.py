@@ -15,6 +15,7 @@ from lab.harness import bringing, calling, doctor, status
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
+from lab.harness.settling import SETTLE_SECONDS, settle
 from lab.runtime import lifecycle, readiness, terminal
 from lab.runtime.connection import connect
 from lab.runtime.lifecycle import Removed
@@ -105,10 +106,14 @@ class Lab:
         self.kill(node)
         self.start(node, say)
 
-    def logs(self, node: str, follow: bool = False) -> Iterator[str]:
-        """The lines that a node has printed, and with `follow` those that it prints from now on."""
+    def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Return when every client that runs sits at a supernode that runs."""
+        settle(self.engine, self.running_world(), seconds)
+
+    def logs(self, node: str, follow: bool = False, since: float | None = None) -> Iterator[str]:
+        """The lines that a node has printed (since then, epoch seconds); with `follow` also those to come."""
         container = self._container(node)
-        return (text for text, _ in readiness.events(self.engine, container.id, None, follow))
+        return (text for text, _ in readiness.events(self.engine, container.id, since, follow))
 
     def shell(self, node: str) -> int:
         """A shell inside a running node on this terminal; its exit status."""

@@ -113,7 +113,7 @@ class Listener:
 
     def _hang_up(self, caller: ControlChannel) -> None:
         with contextlib.suppress(LabError):
-            caller.order("hangup", call=self._placed.call, seconds=LAST_WORDS_SECONDS)
+            caller.order("hangup", call=self._placed.call, within=LAST_WORDS_SECONDS)
             self._until_over(time.monotonic() + LAST_WORDS_SECONDS)
 
     def _until_over(self, deadline: float) -> bool:

@@ -34,7 +34,7 @@ def logs(client: DockerClient, world: World, placed: Placed, folder: Path) -> li
                 printed = list(events(client, world.containers[name].id, placed.started, follow=False))
         except LabError as error:
             return [{"at": placed.started, "node": name, "event": "log-missing", "error": str(error)}]
-        return [said for _, said in printed if said and said.get("call") == placed.call]
+        return [said for _, said in printed if said and _about(said) == placed.call]
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="logs") as pool:
         found = list(pool.map(lines, names))
@@ -63,3 +63,8 @@ def discard(folder: Path) -> None:
 
 def _write(file: Path, lines: Iterable[Json]) -> None:
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _about(line: Json) -> str:
+    """The call that a line is about: nodes know it as the user's name for it, a dot, and what makes it unique."""
+    return str(line.get("call") or "").partition(".")[0]

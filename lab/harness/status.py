@@ -74,6 +74,6 @@ def _one(client: DockerClient, world: World, node: Node) -> Json:
         return {"state": "stopped"}
     try:
         with ControlChannel(client, container.id, node.name) as channel:
-            return {"state": "unresponsive", **channel.order("status", seconds=ANSWER_SECONDS)}
+            return {"state": "unresponsive", **channel.order("status", within=ANSWER_SECONDS)}
     except LabError:
         return {"state": "unresponsive"}

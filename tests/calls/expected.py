@@ -1,0 +1,32 @@
+"""The table of expected paths: what the best path between two sites of the reference lab is, by theory.
+
+The only place where it stands. Belongs here: the table. Never: how it comes about.
+"""
+
+from itertools import permutations
+
+SITES = {"park": "alice", "home": "bob", "flat": "frank", "office": "carol", "hotel": "dave", "bank": "erin"}
+
+PATHS = {  # whoever calls
+    ("park", "home"): "direct/udp",  # one end is not translated
+    ("park", "flat"): "direct/udp",
+    ("park", "office"): "direct/udp",
+    ("park", "hotel"): "direct/tcp",  # opened by the side that may only open TCP
+    ("park", "bank"): "direct/tcp",
+    ("home", "flat"): "punched/udp",  # both mappings are endpoint-independent
+    ("home", "office"): "relayed/udp",  # random ports on one side, port-dependent filtering on the other
+    ("flat", "office"): "relayed/udp",
+    ("home", "hotel"): "relayed/mixed",  # one leg each way that its firewall lets out
+    ("home", "bank"): "relayed/mixed",
+    ("flat", "hotel"): "relayed/mixed",
+    ("flat", "bank"): "relayed/mixed",
+    ("office", "hotel"): "relayed/mixed",
+    ("office", "bank"): "relayed/mixed",
+    ("hotel", "bank"): "relayed/tcp",
+}
+
+CALLS = [
+    (SITES[here], SITES[there], PATHS.get((here, there)) or PATHS[there, here])
+    for here, there in permutations(SITES, 2)
+]
+"""(caller, callee, "kind/transport") of every ordered pair of clients."""

@@ -1,0 +1,155 @@
+"""The documented commands on a running lab, good requests and bad ones."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Cli
+
+from lab.harness import Lab
+from lab.runtime.exec import run
+
+KEYS = {
+    "call", "caller", "callee", "connected", "error", "path", "observed", "agrees", "history", "setup_ms", "media",
+}  # fmt: skip
+
+
+def test_a_call_is_one_document_with_every_key(cli: Cli) -> None:
+    done = cli("call", "alice", "bob", "--seconds", "1", "--expect", "direct/udp", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report.keys() >= KEYS
+    assert report["observed"].keys() == {"kind", "transport", "via", "packets"}
+    assert report["setup_ms"].keys() == {"ringing", "answered", "first_media", "best_path"}
+    assert 500 <= report["setup_ms"]["answered"] < 1500
+    media = {"sent", "received", "lost", "jitter_ms", "rtt_ms", "mouth_to_ear_ms", "mos"}
+    assert report["media"]["alice"].keys() == media and report["media"]["bob"].keys() == media
+    folder = ROOT / ".lab" / "calls" / report["call"]
+    assert json.loads((folder / "report.json").read_text()) == report
+    timeline = [json.loads(line) for line in (folder / "timeline.jsonl").read_text().splitlines()]
+    assert [line["at"] for line in timeline] == sorted(line["at"] for line in timeline)
+    assert {"alice", "bob"} <= {line["node"] for line in timeline}
+    assert {"core.pcap", "park-router.pcap", "home-router.pcap", "relay-1.pcap"} <= {
+        file.name for file in folder.iterdir()
+    }
+
+
+def test_the_phone_rings_as_long_as_asked(cli: Cli) -> None:
+    report = json.loads(cli("call", "bob", "alice", "--seconds", "1", "--ring", "0", "--json").stdout)
+    assert report["setup_ms"]["answered"] < 500
+
+
+def test_a_path_other_than_expected_is_exit_1(cli: Cli) -> None:
+    done = cli("call", "bob", "frank", "--seconds", "1", "--expect", "relayed/tcp")
+    assert done.returncode == 1 and "expected relayed/tcp" in done.stdout
+
+
+def test_status_shows_every_node_and_where_each_client_sits(cli: Cli) -> None:
+    nodes = {node["name"]: node for node in json.loads(cli("status", "--json").stdout)["nodes"]}
+    assert all(node["state"] == "ready" for node in nodes.values()), nodes
+    clients = [node for node in nodes.values() if node["role"] == "client"]
+    assert {node["name"] for node in clients} == {"alice", "bob", "carol", "dave", "erin", "frank"}
+    assert all(node["supernode"] in ("supernode-1", "supernode-2") and node["promoted"] is None for node in clients)
+    assert (nodes["erin"]["site"], nodes["erin"]["profile"], nodes["erin"]["firewall"]) == (
+        "bank",
+        "symmetric",
+        "tcp-443",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("call", "alice", "nobody"), "'nobody'"),
+        (("call", "alice", "supernode-1"), "supernode-1"),
+        (("call", "alice", "alice"), "cannot call itself"),
+        (("call", "alice", "bob", "--expect", "tunnelled/udp"), "tunnelled/udp"),
+        (("kill", "nobody"), "'nobody'"),
+        (("logs", "nobody"), "'nobody'"),
+        (("up", "compose/nowhere.yml"), "compose/nowhere.yml"),
+    ],
+)
+def test_a_bad_request_is_one_sentence_and_exit_2(cli: Cli, words: tuple[str, ...], told: str) -> None:
+    done = cli(*words)
+    assert done.returncode == 2 and told in done.stderr, done
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_a_topology_that_makes_no_sense_leaves_the_lab_as_it_is(cli: Cli, lab: Lab, tmp_path: Path) -> None:
+    before = lab.running_world()
+    wrong = (ROOT / "compose" / "reference.yml").read_text().replace("lab.profile: symmetric", "lab.profile: sieve", 1)
+    (tmp_path / "wrong.yml").write_text(wrong)
+    (tmp_path / "base.yml").write_text((ROOT / "compose" / "base.yml").read_text())
+    done = cli("up", str(tmp_path / "wrong.yml"))
+    assert done.returncode == 2 and "sieve" in done.stderr, done
+    assert lab.running_world() == before
+
+
+def test_a_second_up_changes_nothing_and_takes_seconds(cli: Cli, lab: Lab) -> None:
+    before = lab.running_world()
+    began = time.monotonic()
+    assert cli("up").returncode == 0
+    assert time.monotonic() - began < 20
+    assert lab.running_world() == before
+
+
+def test_a_shell_runs_what_it_is_told(lab: Lab) -> None:
+    program = ROOT / ".venv" / "bin" / "lab"
+    done = subprocess.run(
+        [program, "shell", "bob"], input="hostname; exit 7\n", cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (7, "bob")
+
+
+def captures_running(lab: Lab) -> bool:
+    world = lab.running_world()
+    return any(run(lab.engine, world.running(name).id, ["pgrep", "tcpdump"]).stdout for name in ("core", "relay-1"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(lab: Lab, number: signal.Signals) -> None:
+    events = lab.logs("bob", follow=True, since=time.time())
+    program = ROOT / ".venv" / "bin" / "lab"
+    call = subprocess.Popen(
+        [program, "call", "alice", "bob", "--seconds", "60"], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    for line in events:
+        said = json.loads(line)["event"]
+        if said == "first-media":
+            os.kill(call.pid, number)
+        if said == "ended":
+            break
+    assert call.wait(20) == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while captures_running(lab):
+        assert time.monotonic() < deadline, "captures go on after the call"
+
+
+def test_calls_go_on_after_faults(cli: Cli, lab: Lab) -> None:
+    assert cli("kill", "bob").returncode == 0
+    offline = cli("call", "alice", "bob", "--seconds", "1")
+    assert offline.returncode == 2 and "lab start bob" in offline.stderr
+    states = {node.name: node.state for node in lab.status().nodes}
+    assert states["bob"] == "stopped" and states["alice"] == "ready"
+    assert cli("start", "bob").returncode == 0
+    assert lab.call("alice", "bob", seconds=1).holds("direct/udp")
+
+
+def test_clients_move_to_the_other_supernode_when_theirs_dies(lab: Lab) -> None:
+    lab.kill("supernode-1")
+    try:
+        lab.settle(30)
+        assert {node.supernode for node in lab.status().nodes if node.role == "client"} == {"supernode-2"}
+        assert lab.call("bob", "frank", seconds=1).holds("punched/udp")
+    finally:
+        lab.start("supernode-1")
+
+
+def test_a_router_restarts_and_its_site_calls_again(lab: Lab) -> None:
+    lab.restart("home-router")
+    lab.settle()
+    assert lab.call("bob", "alice", seconds=1).holds("direct/udp")
