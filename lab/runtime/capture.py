@@ -27,6 +27,7 @@ tcpdump "$@" & p=$!
 while read -r marker; do printf %s "$marker" >/dev/udp/127.0.0.1/9; done
 kill -TERM "$p"; wait "$p"
 """
+# A slot of the ring is as large as the longest packet asked for: at 4,096 bytes, 8 MiB hold two thousand packets.
 _ARGV = ("-i", "any", "-y", "LINUX_SLL2", "-n", "-s", "4096", "-B", "8192", "-U", "--immediate-mode", "-Z", "root")
 _WORDS = re.compile(r"(\d+) packets? (captured|dropped by kernel)")
 
