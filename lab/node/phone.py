@@ -311,7 +311,7 @@ class Phone:
         rtt_ms = None if call.rtt is None else call.rtt * 1000
         return call.voice.figures(rtt_ms), rtt_ms
 
-    def _media(self, call: Conversing) -> dict[str, object]:
+    def _media(self, call: Conversing) -> dict[str, Any]:
         measured = self._figures(call)
         if measured is None:
             return {}
@@ -324,7 +324,7 @@ class Phone:
 
     def _progress(self, call: Conversing) -> None:
         path = call.stretches[-1].path if call.stretches else None
-        self._report(call, "progress", path=path_json(path) or None, media=self._media(call))
+        self._report(call, "progress", path=path_json(path) or None, **self._media(call))
         call.alarm = self._loop.call_later(PROGRESS_SECONDS, self._progress, call)
 
     # -- inside --------------------------------------------------------------------------------------------------
