@@ -6,7 +6,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Nodes, Reflecting
+from reach import Nodes, Reflecting
 from scapy.layers.inet import IP
 
 ARRIVED = {"connected", "refused"}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Node, Nodes
+from reach import Node, Nodes
 from scapy.layers.inet import UDP
 
 TEXTS = [*(f"packet {number}" for number in range(20)), "end"]

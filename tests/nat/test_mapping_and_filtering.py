@@ -4,7 +4,7 @@ Expectations stand here as RFC 4787 words them; profiles are not consulted.
 """
 
 import pytest
-from conftest import Nodes, Reflecting
+from reach import Nodes, Reflecting
 
 
 @pytest.mark.parametrize(("who", "router"), [("bob", "203.0.113.32"), ("frank", "203.0.113.33")])
