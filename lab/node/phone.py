@@ -84,7 +84,7 @@ class Phone:
         self.shell: Shell | None = None
         self.calls: dict[str, Conversing] = {}
         self.watchers: dict[str, set[Conversation]] = {}
-        self.ring_ms: dict[str, int] = {}
+        self.ring_ms: dict[str, float] = {}
 
     # -- orders --------------------------------------------------------------------------------------------------
 
@@ -341,8 +341,8 @@ class Phone:
         self._tell(call.label, self.journal.write(event, at, call=call.label, id=call.id, **fields))
 
 
-def _number(order: Order, name: str, least: int, most: int) -> int:
+def _number(order: Order, name: str, least: float, most: float) -> float:
     value = order.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise ConfigError(f"{name} is {value!r}, expected a number from {least} to {most}")
-    return int(value)
+    return float(value)
