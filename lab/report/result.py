@@ -43,9 +43,8 @@ def _headline(report: CallReport) -> Text:
     names.append(f"{report.observed.kind}/{report.observed.transport}", f"bold {report.observed.kind}")
     if report.observed.via:
         names.append(f" via {report.observed.via}", report.observed.kind)
-    packets = f"  {report.observed.packets} packets"
-    names.append(f"{packets} agree" if report.agrees else f"{packets} DISAGREE", "good" if report.agrees else "bad")
-    return names
+    verb = "agree" if report.agrees else "DISAGREE"
+    return names.append(f"  {report.observed.packets} packets {verb}", "good" if report.agrees else "bad")
 
 
 def _times(report: CallReport) -> Text:

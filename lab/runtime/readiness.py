@@ -20,6 +20,9 @@ from lab.runtime.world import Container
 READY_SECONDS = 90.0
 """Longest wait for one node; a client needs a second after its supernode, the rest is for a slow machine."""
 
+SAY_EVERY = 1.0
+"""Seconds between two words about who is awaited."""
+
 Line = dict[str, Any]
 
 
@@ -73,8 +76,11 @@ class Readiness:
                 target=self._follow, args=(container,), name=f"ready {container.node}", daemon=True
             ).start()
         deadline = time.monotonic() + seconds
+        said_at = 0.0
         while awaited:
-            self._say(f"{total - len(awaited)} of {total} nodes are ready; waiting for {_some(awaited)}")
+            if time.monotonic() - said_at >= SAY_EVERY:
+                said_at = time.monotonic()
+                self._say(f"{total - len(awaited)} of {total} nodes are ready; waiting for {_some(awaited)}")
             try:
                 node, trouble = self._results.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:

@@ -61,7 +61,7 @@ def discover(client: DockerClient, name: str) -> World | None:
     if not found:
         return None
     networks = {str(net["Name"]): _network(net) for net in nets}
-    nodes = tuple(sorted((_node(container, networks) for container in found), key=_order))
+    nodes = _ordered([_node(container, networks) for container in found])
     containers = {
         str(container["Labels"]["lab.node"]): Container(
             str(container["Labels"]["lab.node"]), str(container["Id"]), str(container["State"])
@@ -72,9 +72,17 @@ def discover(client: DockerClient, name: str) -> World | None:
     return World(name, topology, containers, _file(found[0]["Labels"]))
 
 
-def _order(node: Node) -> tuple[int, Any, str]:
-    """By role, and by the first address within a role: the order in which the file's author numbered them."""
-    return list(Role).index(node.role), min((a.address for a in node.attachments), default=None), node.name
+def _ordered(nodes: list[Node]) -> tuple[Node, ...]:
+    """By role, site by site in the order of the routers' outer addresses, as the author of the file numbered them."""
+    roles = list(Role)
+    outer = {node.site: max(_addresses(node), default="") for node in nodes if node.role is Role.ROUTER}
+    return tuple(
+        sorted(nodes, key=lambda node: (roles.index(node.role), outer.get(node.site, ""), _addresses(node), node.name))
+    )
+
+
+def _addresses(node: Node) -> list[str]:
+    return sorted(attachment.address.ip.packed.hex() for attachment in node.attachments)
 
 
 def _network(found: Mapping[str, Any]) -> Network:
