@@ -25,7 +25,7 @@ def run(role: str, wiring: Wiring, environ: Mapping[str, str], ready: Callable[[
     """Load a router's rules, say ready, serve orders until SIGTERM."""
     state = {"state": "ready"}
     if role == "router":
-        site, profile, firewall = (_told(environ, label) for label in _LABELS)
+        site, profile, firewall = (told(environ, label) for label in _LABELS)
         load(_rules(profile, firewall, wiring))
         state |= {"site": site, "profile": profile, "firewall": firewall}
     asyncio.run(_serve(_listen(), state, ready))
@@ -37,7 +37,8 @@ def load(rules: nat.RuleSet) -> None:
     _feed(["iptables-restore"], rules.iptables)
 
 
-def _told(environ: Mapping[str, str], label: str) -> str:
+def told(environ: Mapping[str, str], label: str) -> str:
+    """What the compose file tells this router of itself. Raises ConfigError."""
     if label not in environ:
         raise ConfigError(f"expected {label} in the environment, got none")
     return environ[label]
@@ -77,7 +78,7 @@ async def _serve(listener: socket.socket, state: dict[str, Any], ready: Callable
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async for line in reader:
-                writer.write(json.dumps(_answer(line, state)).encode() + b"\n")
+                writer.write(json.dumps(answer(line, state)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):  # gone, or a line without end
             pass
@@ -89,7 +90,8 @@ async def _serve(listener: socket.socket, state: dict[str, Any], ready: Callable
     await stop.wait()
 
 
-def _answer(line: bytes, state: dict[str, Any]) -> dict[str, Any]:
+def answer(line: bytes, state: dict[str, Any]) -> dict[str, Any]:
+    """The reply to one line of the control socket; never raises."""
     try:
         order = json.loads(line)
     except ValueError:

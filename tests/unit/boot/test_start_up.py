@@ -1,0 +1,39 @@
+"""What start-up says when it cannot, and how the control socket of a router answers."""
+
+import json
+
+import pytest
+
+from lab.boot import __main__ as boot
+from lab.boot import forwarding
+from lab.errors import ConfigError
+
+STATE = {"state": "ready", "site": "home", "profile": "linux", "firewall": "none"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["king"], ["core", "router"]])
+def test_an_unknown_role_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert boot.main(arguments) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    said = json.loads(line)
+    assert said["event"] == "failed"
+    assert said["error"].startswith("expected one role of core, router, client, supernode, relay, authority, got ")
+
+
+def test_status_says_what_the_router_is() -> None:
+    assert forwarding.answer(b'{"id": 4, "order": "status"}\n', STATE) == {"id": 4, "ok": True, **STATE}
+
+
+@pytest.mark.parametrize("line", [b"status\n", b"[]\n", b"3\n", b"\xff\n", b"\n"])
+def test_what_is_no_order_is_refused(line: bytes) -> None:
+    assert forwarding.answer(line, STATE) == {"ok": False, "error": "expected one JSON object a line"}
+
+
+def test_unknown_orders_are_refused_with_the_known_ones() -> None:
+    said = forwarding.answer(b'{"id": 4, "order": "dial"}\n', STATE)
+    assert said == {"id": 4, "ok": False, "error": "unknown order 'dial'; known: status"}
+
+
+def test_a_router_must_be_told_its_profile() -> None:
+    with pytest.raises(ConfigError, match=r"expected lab\.profile in the environment, got none"):
+        forwarding.told({"lab.site": "home"}, "lab.profile")
