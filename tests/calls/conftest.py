@@ -3,15 +3,12 @@
 Belongs here: having a lab. Never: what is expected of it.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from subprocess import CompletedProcess, run
+from collections.abc import Iterator
 
 import pytest
+from typed import ROOT
 
 from lab.harness import Lab
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -23,17 +20,3 @@ def lab() -> Iterator[Lab]:
     yield lab
     if not was_up:
         lab.down()
-
-
-Cli = Callable[..., "CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="session")
-def cli(lab: Lab) -> Cli:
-    """Runs the documented command line on the running lab."""
-
-    def typed(*words: str, timeout: float = 60) -> "CompletedProcess[str]":
-        program = ROOT / ".venv" / "bin" / "lab"
-        return run([program, *words], cwd=ROOT, text=True, capture_output=True, timeout=timeout, check=False)
-
-    return typed

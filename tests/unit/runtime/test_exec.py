@@ -119,7 +119,7 @@ def test_a_refusal_names_node_order_and_reason(start: Start) -> None:
 def test_silence_is_not_waited_for_longer_than_asked(start: Start) -> None:
     engine = start(b"", node(lambda order: []))
     with ControlChannel(engine.client(), "c", "bob") as channel, pytest.raises(RuntimeUnavailable, match=r"0\.05 s"):
-        channel.order("status", seconds=0.05)
+        channel.order("status", within=0.05)
 
 
 def test_a_node_without_a_socket_says_so_in_one_sentence(start: Start) -> None:

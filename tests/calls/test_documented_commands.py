@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Cli
+from typed import PROGRAM, ROOT, cli
 
 from lab.harness import Lab
 from lab.runtime.exec import run
@@ -17,8 +17,10 @@ KEYS = {
     "call", "caller", "callee", "connected", "error", "path", "observed", "agrees", "history", "setup_ms", "media",
 }  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("lab")
 
-def test_a_call_is_one_document_with_every_key(cli: Cli) -> None:
+
+def test_a_call_is_one_document_with_every_key() -> None:
     done = cli("call", "alice", "bob", "--seconds", "1", "--expect", "direct/udp", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -38,17 +40,17 @@ def test_a_call_is_one_document_with_every_key(cli: Cli) -> None:
     }
 
 
-def test_the_phone_rings_as_long_as_asked(cli: Cli) -> None:
+def test_the_phone_rings_as_long_as_asked() -> None:
     report = json.loads(cli("call", "bob", "alice", "--seconds", "1", "--ring", "0", "--json").stdout)
     assert report["setup_ms"]["answered"] < 500
 
 
-def test_a_path_other_than_expected_is_exit_1(cli: Cli) -> None:
+def test_a_path_other_than_expected_is_exit_1() -> None:
     done = cli("call", "bob", "frank", "--seconds", "1", "--expect", "relayed/tcp")
     assert done.returncode == 1 and "expected relayed/tcp" in done.stdout
 
 
-def test_status_shows_every_node_and_where_each_client_sits(cli: Cli) -> None:
+def test_status_shows_every_node_and_where_each_client_sits() -> None:
     nodes = {node["name"]: node for node in json.loads(cli("status", "--json").stdout)["nodes"]}
     assert all(node["state"] == "ready" for node in nodes.values()), nodes
     clients = [node for node in nodes.values() if node["role"] == "client"]
@@ -73,13 +75,13 @@ def test_status_shows_every_node_and_where_each_client_sits(cli: Cli) -> None:
         (("up", "compose/nowhere.yml"), "compose/nowhere.yml"),
     ],
 )
-def test_a_bad_request_is_one_sentence_and_exit_2(cli: Cli, words: tuple[str, ...], told: str) -> None:
+def test_a_bad_request_is_one_sentence_and_exit_2(words: tuple[str, ...], told: str) -> None:
     done = cli(*words)
     assert done.returncode == 2 and told in done.stderr, done
     assert done.stderr.count("\n") == 1 and done.stdout == ""
 
 
-def test_a_topology_that_makes_no_sense_leaves_the_lab_as_it_is(cli: Cli, lab: Lab, tmp_path: Path) -> None:
+def test_a_topology_that_makes_no_sense_leaves_the_lab_as_it_is(lab: Lab, tmp_path: Path) -> None:
     before = lab.running_world()
     wrong = (ROOT / "compose" / "reference.yml").read_text().replace("lab.profile: symmetric", "lab.profile: sieve", 1)
     (tmp_path / "wrong.yml").write_text(wrong)
@@ -89,7 +91,7 @@ def test_a_topology_that_makes_no_sense_leaves_the_lab_as_it_is(cli: Cli, lab: L
     assert lab.running_world() == before
 
 
-def test_a_second_up_changes_nothing_and_takes_seconds(cli: Cli, lab: Lab) -> None:
+def test_a_second_up_changes_nothing_and_takes_seconds(lab: Lab) -> None:
     before = lab.running_world()
     began = time.monotonic()
     assert cli("up").returncode == 0
@@ -98,10 +100,7 @@ def test_a_second_up_changes_nothing_and_takes_seconds(cli: Cli, lab: Lab) -> No
 
 
 def test_a_shell_runs_what_it_is_told(lab: Lab) -> None:
-    program = ROOT / ".venv" / "bin" / "lab"
-    done = subprocess.run(
-        [program, "shell", "bob"], input="hostname; exit 7\n", cwd=ROOT, text=True, capture_output=True, check=False
-    )
+    done = cli("shell", "bob", stdin="hostname; exit 7\n")
     assert (done.returncode, done.stdout.strip()) == (7, "bob")
 
 
@@ -113,9 +112,8 @@ def captures_running(lab: Lab) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(lab: Lab, number: signal.Signals) -> None:
     events = lab.logs("bob", follow=True, since=time.time())
-    program = ROOT / ".venv" / "bin" / "lab"
     call = subprocess.Popen(
-        [program, "call", "alice", "bob", "--seconds", "60"], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        [PROGRAM, "call", "alice", "bob", "--seconds", "60"], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
     for line in events:
         said = json.loads(line)["event"]
@@ -129,7 +127,7 @@ def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(lab: L
         assert time.monotonic() < deadline, "captures go on after the call"
 
 
-def test_calls_go_on_after_faults(cli: Cli, lab: Lab) -> None:
+def test_calls_go_on_after_faults(lab: Lab) -> None:
     assert cli("kill", "bob").returncode == 0
     offline = cli("call", "alice", "bob", "--seconds", "1")
     assert offline.returncode == 2 and "lab start bob" in offline.stderr
@@ -150,6 +148,8 @@ def test_clients_move_to_the_other_supernode_when_theirs_dies(lab: Lab) -> None:
 
 
 def test_a_router_restarts_and_its_site_calls_again(lab: Lab) -> None:
+    events = lab.logs("bob", follow=True, since=time.time())
     lab.restart("home-router")
+    assert any(json.loads(line)["event"] == "signed-in" for line in events)  # its mappings are gone: bob comes back
     lab.settle()
     assert lab.call("bob", "alice", seconds=1).holds("direct/udp")
