@@ -5,6 +5,7 @@ The same shell runs every role. It decides nothing about calls and looks into no
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import time
@@ -44,7 +45,7 @@ class Shell:
         try:
             server = await self.loop.create_server(lambda: _Link(self, None, name), "0.0.0.0", port, ssl=tls)
         except OSError as error:
-            raise ConfigError(f"TCP port {port} cannot be opened: {error.strerror}; stop what uses it") from None
+            raise ConfigError(f"TCP port {port} cannot be opened: {_plainly(error)}; stop what uses it") from None
         return int(server.sockets[0].getsockname()[1])
 
     async def bind_udp(self, number: int, port: int) -> None:
@@ -52,7 +53,7 @@ class Shell:
         try:
             transport, _ = await self.loop.create_datagram_endpoint(lambda: _Udp(self, number), ("0.0.0.0", port))
         except OSError as error:
-            raise ConfigError(f"UDP port {port} cannot be opened: {error.strerror}; stop what uses it") from None
+            raise ConfigError(f"UDP port {port} cannot be opened: {_plainly(error)}; stop what uses it") from None
         self.sockets[number] = transport
 
     def settle(self) -> None:
@@ -120,7 +121,7 @@ class Shell:
             await self.loop.create_connection(lambda: _Link(self, link, ""), *address, ssl=tls)
         except OSError as error:
             self.connecting.pop(link, None)
-            self.machine.link_down(link, error.strerror or str(error) or type(error).__name__, time.monotonic())
+            self.machine.link_down(link, _plainly(error), time.monotonic())
             self.settle()
         finally:
             self.connecting.pop(link, None)
@@ -197,11 +198,16 @@ class _Udp(asyncio.DatagramProtocol):
         """ICMP's word that a candidate leads nowhere: the check's own time runs out."""
 
 
+def _plainly(error: OSError) -> str:
+    """The system's own words; event loops wrap them in sentences of theirs."""
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+
+
 def own_address(toward: str) -> str:
     """The address that packets toward a host leave from; no packet is sent."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         try:
             probe.connect((toward, 9))
         except OSError as error:
-            raise ConfigError(f"there is no route to {toward} ({error.strerror}); attach the node to it") from None
+            raise ConfigError(f"there is no route to {toward} ({_plainly(error)}); attach the node to it") from None
         return str(probe.getsockname()[0])

@@ -1,0 +1,140 @@
+"""The shell on loopback: a machine's actions become real sockets, and what happens to those becomes its inputs."""
+
+import asyncio
+import time
+
+import pytest
+
+from lab.errors import ConfigError
+from lab.node.shell import Shell
+from lab.node.tls import client_context, server_context
+from lab.overlay.actions import LinkInfo, Machine
+from lab.overlay.identity import Identity
+
+
+class Echo(Machine):
+    """Says back what it hears, dials when told, wakes itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[bytes] = []
+        self.ups: list[LinkInfo] = []
+        self.downs: list[str] = []
+        self.woken: list[float] = []
+        self.wake: float | None = None
+        self.dialled: set[int] = set()
+        self.udp_port = 0
+
+    def start(self, now: float) -> None:
+        self.actions.open_udp(self)
+
+    def deadline(self) -> float | None:
+        return self.wake
+
+    def poll(self, now: float) -> None:
+        if self.wake is not None and now >= self.wake:
+            self.wake = None
+            self.woken.append(now)
+
+    def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
+        link = next(self.actions.numbers)
+        self.actions.links[link] = self
+        return link
+
+    def dial(self, port: int, secure: bool) -> int:
+        link = self.actions.connect(self, ("127.0.0.1", port), secure)
+        self.dialled.add(link)
+        return link
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        self.ups.append(info)
+        self.actions.write(link, b"hello")
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        self.heard.append(data)
+        if link not in self.dialled:
+            self.actions.write(link, data.upper())
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        self.downs.append(reason)
+
+    def udp_up(self, socket: int, local: tuple[str, int], now: float) -> None:
+        self.udp_port = local[1]
+        self.socket = socket
+
+    def datagram(self, socket: int, data: bytes, source: tuple[str, int], now: float) -> None:
+        self.heard.append(data)
+
+
+async def until(holds: object) -> None:
+    while not holds():  # type: ignore[operator]
+        await asyncio.sleep(0.001)
+
+
+def run(story: object) -> None:
+    async def bounded() -> None:
+        machine = Echo()
+        shell = Shell(machine, client_context(), lambda event: None)
+        shell.start()
+        await asyncio.wait_for(story(machine, shell), 5)  # type: ignore[operator]
+
+    asyncio.run(bounded())
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_connection_carries_bytes_both_ways_and_shows_the_peers_key(secure: bool) -> None:
+    identity = Identity("supernode-1")
+
+    async def story(machine: Echo, shell: Shell) -> None:
+        tls = server_context("supernode-1", identity.private) if secure else None
+        port = await shell.listen("echo", 0, tls)
+        link = machine.dial(port, secure)
+        shell.settle()
+        await until(lambda: machine.heard == [b"hello", b"HELLO"])
+        assert machine.ups[0].peer == ("127.0.0.1", port)
+        assert machine.ups[0].peer_key == (identity.public if secure else None)
+        machine.actions.close(link)
+        shell.settle()
+        await until(lambda: machine.downs)
+
+    run(story)
+
+
+def test_a_refused_connection_is_told() -> None:
+    async def story(machine: Echo, shell: Shell) -> None:
+        port = await shell.listen("echo", 0, None)
+        machine.dial(port + 1 if port < 65535 else 1, False)
+        shell.settle()
+        await until(lambda: machine.downs)
+        assert "refused" in machine.downs[0].lower()
+
+    run(story)
+
+
+def test_datagrams_reach_the_machine() -> None:
+    async def story(machine: Echo, shell: Shell) -> None:
+        await until(lambda: machine.udp_port)
+        machine.actions.send_to(machine.socket, ("127.0.0.1", machine.udp_port), b"ping")
+        shell.settle()
+        await until(lambda: machine.heard == [b"ping"])
+
+    run(story)
+
+
+def test_the_machine_is_woken_at_its_deadline_not_before() -> None:
+    async def story(machine: Echo, shell: Shell) -> None:
+        due = machine.wake = time.monotonic() + 0.03
+        shell.settle()
+        await until(lambda: machine.woken)
+        assert 0 <= machine.woken[0] - due < 1
+
+    run(story)
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    async def story(machine: Echo, shell: Shell) -> None:
+        port = await shell.listen("echo", 0, None)
+        with pytest.raises(ConfigError, match=f"TCP port {port} cannot be opened: .*in use"):
+            await shell.listen("echo", port, None)
+
+    run(story)
