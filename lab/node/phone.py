@@ -191,7 +191,8 @@ class Phone:
     def _answered(self, id: str, keys: MediaKeys) -> None:
         call = self.calls[id]
         self._report(call, "answered")
-        call.voice = VoiceSession(keys, VoiceSource.recording(RECORDINGS[0 if call.caller else 1]), secrets.randbits(32))
+        voice = VoiceSource.recording(RECORDINGS[0 if call.caller else 1])
+        call.voice = VoiceSession(keys, voice, secrets.randbits(32))
         now, wall = time.monotonic(), time.time()
         for data in call.early:
             call.voice.receive(data, now, wall)
