@@ -7,12 +7,11 @@ check from end to end, kept fresh in the same way (RFC 7675), ranked by one tabl
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.leg import MEDIA_FRAME_LIMIT, RelayLeg
-from lab.overlay.paths import Carrier, Kind, PathName, TcpCarrier, Transport, UdpCarrier, is_local, usable
+from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, usable
 from lab.overlay.reflexive import MediaSocket
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
@@ -39,47 +38,6 @@ TCP_LIMIT = 5.0
 """Seconds that a TCP connection may take; a firewall that drops in silence never says no."""
 PRIORITY = 0x6E7F1EFF
 """RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
-
-
-class State(StrEnum):
-    """RFC 8445, 6.1.2.6, without Frozen: there is one component."""
-
-    IN_PROGRESS = "in-progress"
-    VALID = "valid"
-    FAILED = "failed"
-
-
-Key = tuple[str, object]
-
-
-@dataclass
-class Path:
-    """One way to the peer and what is known of it; times are monotonic seconds."""
-
-    key: Key
-    carrier: Carrier
-    remote_host: str
-    via: str | None
-    next_check: float
-    state: State = State.IN_PROGRESS
-    tries: int = 0
-    first_check: float | None = None
-    last_answer: float = 0.0
-    rtt: float | None = None
-    local_translated: bool = False
-    remote_translated: bool = False
-    peer_leg: Transport | None = None
-    nominated: bool = False
-    nominating: bool = False
-
-    @property
-    def name(self) -> PathName:
-        """What the path is; meaningful once it is valid."""
-        if self.via is not None:
-            mine, theirs = self.carrier.transport, self.peer_leg or self.carrier.transport
-            return PathName(Kind.RELAYED, mine if mine is theirs else Transport.MIXED, self.via)
-        kind = Kind.PUNCHED if self.local_translated and self.remote_translated else Kind.DIRECT
-        return PathName(kind, self.carrier.transport)
 
 
 @dataclass

@@ -97,6 +97,47 @@ class TcpCarrier:
         self.actions.write(self.link, frame(data, 2))
 
 
+class State(StrEnum):
+    """RFC 8445, 6.1.2.6, without Frozen: there is one component."""
+
+    IN_PROGRESS = "in-progress"
+    VALID = "valid"
+    FAILED = "failed"
+
+
+Key = tuple[str, object]
+
+
+@dataclass
+class Path:
+    """One way to the peer and what is known of it; times are monotonic seconds."""
+
+    key: Key
+    carrier: Carrier
+    remote_host: str
+    via: str | None
+    next_check: float
+    state: State = State.IN_PROGRESS
+    tries: int = 0
+    first_check: float | None = None
+    last_answer: float = 0.0
+    rtt: float | None = None
+    local_translated: bool = False
+    remote_translated: bool = False
+    peer_leg: Transport | None = None
+    nominated: bool = False
+    nominating: bool = False
+
+    @property
+    def name(self) -> PathName:
+        """What the path is; meaningful once it is valid."""
+        if self.via is not None:
+            mine, theirs = self.carrier.transport, self.peer_leg or self.carrier.transport
+            return PathName(Kind.RELAYED, mine if mine is theirs else Transport.MIXED, self.via)
+        kind = Kind.PUNCHED if self.local_translated and self.remote_translated else Kind.DIRECT
+        return PathName(kind, self.carrier.transport)
+
+
 # RFC 1918, 6598 (carriers) and 4193: addresses that mean something else on the other side of a router.
 _LOCAL_NETWORKS = [
     ipaddress.ip_network(text)
