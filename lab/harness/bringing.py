@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker import DockerClient
-
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
 from lab.harness.settling import settle
 from lab.runtime import lifecycle
+from lab.runtime.connection import Engine
 from lab.runtime.engine import compose_command, ensure_engine
 from lab.runtime.images import ensure_images
 from lab.runtime.readiness import Readiness
@@ -23,14 +22,16 @@ from lab.topology.model import Topology
 
 Say = Callable[[str], None]
 
+_SETTLED = ("running", "exited")
+"""States of containers that Compose goes on from; in all others something was cut short."""
+
 
 @dataclass(frozen=True)
 class Up:
-    """What `bring_up` did. `replaced` is the file that another running lab of this name was started from."""
+    """What stands, and the file that it was started from."""
 
     world: World
     file: Path
-    replaced: Path | None
 
 
 def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
@@ -45,13 +46,11 @@ def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
         ensure_images(client, say)
         _subnets_free(client, name, topology)
         running = discover(client, name)
-        replaced = running.file if running and running.file and running.file != file else None
-        if running and not _fits(running, topology):
-            what = f"another topology, {_shown(running.file)}," if replaced else "another or an incomplete lab"
-            say(f"taking down {what} that runs here")
+        reason = _misfit(running, topology, file) if running else None
+        if reason:
+            say(reason)
+        if reason or not running:  # not running: networks of an interrupted `up`; nothing, otherwise
             lifecycle.take_down(client, name)
-        elif not running:
-            lifecycle.take_down(client, name)  # networks of an interrupted `up`; nothing, otherwise
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
         lifecycle.compose_up(compose_command(), name, file, checkout.state / "compose.log")
         world = discover(client, name)
@@ -59,18 +58,22 @@ def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
             raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
         Readiness(client, say).wait(world.containers.values())
         settle(client, world)  # clients that ran before this may have lost their supernode
-    return Up(world, file, replaced)
+    return Up(world, file)
 
 
-def _fits(running: World, topology: Topology) -> bool:
-    """Whether Compose can go from what runs to the topology by starting or changing containers alone."""
-    if any(container.state not in ("running", "exited") for container in running.containers.values()):
-        return False
-    networks = set(running.topology.networks) == set(topology.networks)
-    return networks and {node.name for node in running.topology.nodes} == {node.name for node in topology.nodes}
+def _misfit(running: World, topology: Topology, file: Path) -> str | None:
+    """Why what runs must go first, or None where Compose can go on from it by starting or changing containers alone."""
+    if running.file and running.file != file:
+        return f"taking down {_shown(running.file)}, which runs here, for {_shown(file)}"
+    names = {node.name for node in topology.nodes}
+    if set(running.topology.networks) != set(topology.networks) or not names.issuperset(running.containers):
+        return f"taking down what runs here: the networks or nodes of {_shown(file)} have changed"
+    if len(running.containers) < len(names) or any(one.state not in _SETTLED for one in running.containers.values()):
+        return "taking down what an interrupted `lab up` has left"
+    return None
 
 
-def _subnets_free(client: DockerClient, name: str, topology: Topology) -> None:
+def _subnets_free(client: Engine, name: str, topology: Topology) -> None:
     used = subnets_in_use(client, name)
     clashes = conflicts(topology, used)
     if clashes:

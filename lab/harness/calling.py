@@ -5,13 +5,12 @@ Belongs here: the order of these. Never: how each is done.
 
 import time
 
-from docker import DockerClient
-
 from lab.errors import ConfigError
 from lab.harness import record, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
+from lab.runtime.connection import Engine
 from lab.runtime.world import World
 
 
@@ -26,7 +25,7 @@ def request(caller: str, callee: str, seconds: float, ring_ms: int) -> Request:
     return Request(caller, callee, seconds, ring_ms)
 
 
-def call(client: DockerClient, checkout: Checkout, world: World, wanted: Request, follow: Follow) -> CallReport:
+def call(client: Engine, checkout: Checkout, world: World, wanted: Request, follow: Follow) -> CallReport:
     """Place a call and judge it. Raises ConfigError or RuntimeUnavailable where it cannot be placed.
 
     Whatever happens from the first capture on, also an interrupt, leaves its evidence in the call's folder.

@@ -10,11 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from docker import DockerClient
-
 from lab.errors import LabError
 from lab.harness.checkout import Checkout
-from lab.runtime.connection import connect
+from lab.runtime.connection import Engine, connect
 from lab.runtime.engine import compose_command
 from lab.runtime.features import ROUTER_IMAGE, try_features
 from lab.runtime.subnets import subnets_in_use
@@ -88,7 +86,7 @@ def _compose() -> Check:
         return Check("Compose", False, True, str(error), "install docker-compose, or the Compose plugin of Docker")
 
 
-def _subnets(client: DockerClient, checkout: Checkout, name: str) -> Check:
+def _subnets(client: Engine, checkout: Checkout, name: str) -> Check:
     try:
         used = subnets_in_use(client, name)
         topology = parse(checkout.topology(None))
@@ -108,7 +106,7 @@ def _bridge() -> Check:
     return Check("bridges", True, False, f"{seen}; the lab works with either", "")
 
 
-def _disk(client: DockerClient) -> Check:
+def _disk(client: Engine) -> Check:
     root = Path(str(client.info().get("DockerRootDir", "/")))
     local = os.environ.get("DOCKER_HOST", "unix:").startswith("unix:")
     try:
@@ -121,7 +119,7 @@ def _disk(client: DockerClient) -> Check:
     )
 
 
-def _kernel(client: DockerClient) -> Iterator[Check]:
+def _kernel(client: Engine) -> Iterator[Check]:
     if not client.api.images(ROUTER_IMAGE):
         seen = f"the image {ROUTER_IMAGE} is not built yet"
         yield Check("kernel features", None, True, seen, "`lab up` builds it; then ask again")

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from docker import DockerClient
-
 from lab.errors import RuntimeUnavailable
 from lab.harness import bringing, calling, doctor, status
 from lab.harness.call_report import CallReport
@@ -17,7 +15,7 @@ from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
 from lab.harness.settling import SETTLE_SECONDS, settle
 from lab.runtime import lifecycle, readiness, terminal
-from lab.runtime.connection import connect
+from lab.runtime.connection import Engine, connect
 from lab.runtime.lifecycle import Removed
 from lab.runtime.readiness import Readiness
 from lab.runtime.world import Container, World, discover
@@ -40,7 +38,7 @@ class Lab:
         self.name = name or os.environ.get("LAB_NAME") or "lab"
 
     @cached_property
-    def engine(self) -> DockerClient:
+    def engine(self) -> Engine:
         """The connection to the engine, made when it is first needed."""
         return connect()
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from docker import DockerClient
-
 from lab.errors import EvidenceError, LabError, RuntimeUnavailable
 from lab.harness.events import CallEvent, Ended, parse_ended, parse_event
 from lab.harness.witnesses import Witnesses, open_all, places
 from lab.runtime.capture import Captured
+from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel, Json
 from lab.runtime.world import World
 
@@ -51,7 +50,7 @@ class Placed:
 
 
 def place(
-    client: DockerClient, world: World, request: Request, call: str, folder: Path, follow: Follow, placed: Placed
+    client: Engine, world: World, request: Request, call: str, folder: Path, follow: Follow, placed: Placed
 ) -> None:
     """Place a call and fill `placed` with what happens, also where it ends in an interrupt.
 

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from docker import DockerClient
-
 from lab.errors import LabError
 from lab.harness.call_report import CallReport
 from lab.harness.placing import Placed
+from lab.runtime.connection import Engine
 from lab.runtime.control import Json
 from lab.runtime.mishaps import engine_errors
 from lab.runtime.readiness import events
@@ -23,7 +22,7 @@ from lab.topology.model import Role
 TALKATIVE = (Role.SUPERNODE, Role.RELAY)
 
 
-def logs(client: DockerClient, world: World, placed: Placed, folder: Path) -> list[Json]:
+def logs(client: Engine, world: World, placed: Placed, folder: Path) -> list[Json]:
     """Keep the lines about this call of both clients, the supernodes and the relays, one file each; return them all."""
     ends = (placed.request.caller, placed.request.callee)
     names = [node.name for node in world.topology.nodes if node.role in TALKATIVE or node.name in ends]

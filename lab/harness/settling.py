@@ -7,10 +7,9 @@ import queue
 import threading
 import time
 
-from docker import DockerClient
-
 from lab.errors import RuntimeUnavailable
 from lab.harness.status import LabStatus, ask
+from lab.runtime.connection import Engine
 from lab.runtime.readiness import events
 from lab.runtime.world import World
 from lab.topology.model import Role, Topology
@@ -18,7 +17,7 @@ from lab.topology.model import Role, Topology
 SETTLE_SECONDS = 60.0
 
 
-def settle(client: DockerClient, world: World, seconds: float = SETTLE_SECONDS) -> None:
+def settle(client: Engine, world: World, seconds: float = SETTLE_SECONDS) -> None:
     """Return when all clients that run are signed in; raises RuntimeUnavailable naming those that are not in time.
 
     Every line that a client logs is a reason to ask again: the logs are followed from before the first question.

@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from docker import DockerClient
-
 from lab.errors import LabError
+from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel, Json
 from lab.runtime.world import World
 from lab.topology.model import Node
@@ -43,7 +42,7 @@ class LabStatus:
         return {"nodes": [asdict(node) for node in self.nodes]}
 
 
-def ask(client: DockerClient, world: World) -> LabStatus:
+def ask(client: Engine, world: World) -> LabStatus:
     """Ask every node that runs. A client is shown with what its site's router says of profile and firewall now."""
     nodes = world.topology.nodes
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="status") as pool:
@@ -68,7 +67,7 @@ def ask(client: DockerClient, world: World) -> LabStatus:
     return LabStatus(tuple(status(node) for node in nodes))
 
 
-def _one(client: DockerClient, world: World, node: Node) -> Json:
+def _one(client: Engine, world: World, node: Node) -> Json:
     container = world.containers[node.name]
     if not container.running:
         return {"state": "stopped"}

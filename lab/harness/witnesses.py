@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from docker import DockerClient
-
 from lab.runtime.capture import Capture, Captured
+from lab.runtime.connection import Engine
 from lab.runtime.world import World
 from lab.topology.model import Node, Role, Topology
 
@@ -54,7 +53,7 @@ def places(topology: Topology, ends: Iterable[Node]) -> list[Node]:
 class Witnesses:
     """Captures at several nodes, one file each in a folder. They serve one call, or a session of many."""
 
-    def __init__(self, client: DockerClient, world: World, nodes: Iterable[Node], folder: Path) -> None:
+    def __init__(self, client: Engine, world: World, nodes: Iterable[Node], folder: Path) -> None:
         """Raises RuntimeUnavailable where a capture does not start. A stopped relay sees nothing and is left out."""
 
         def opener(node: Node) -> Callable[[], Capture]:

@@ -15,7 +15,11 @@ from lab.errors import RuntimeUnavailable
 from lab.runtime.engine import Answer, Facts, classify, decide
 
 
-def connect() -> docker.DockerClient:
+Engine = docker.DockerClient
+"""An engine's API; the other rooms hold it and hand it on, and never call it."""
+
+
+def connect() -> Engine:
     """A client of the engine of DOCKER_HOST, or of this machine's; raises RuntimeUnavailable with what to do."""
     endpoint = os.environ.get("DOCKER_HOST") or None
     try:
