@@ -10,7 +10,7 @@ from typing import Any
 from lab.errors import EvidenceError
 from lab.evidence.flows import Captures
 from lab.evidence.paths import Scene, survey
-from lab.evidence.verdict import GRACE, STRAY, Finding, Observed, judge
+from lab.evidence.verdict import BRIEF, GRACE, Finding, Observed, judge
 from lab.topology.model import Topology
 
 SHORTEST_JUDGED = 0.4
@@ -150,11 +150,11 @@ def _outside(whole: Scene, history: Sequence[Claim]) -> list[str]:
         spans = [(span.start, span.end) for way in path.ways for span in way.spans]
         if history and _longest(_without(spans, anything)) > UNCLAIMED:
             reasons.append(f"media on {path} where no stretch was claimed")
-        if path.kind == "relayed" and _longest(_without(spans, relayed)) > STRAY:
+        if path.kind == "relayed" and _longest(_without(spans, relayed)) > BRIEF:
             reasons.append(f"media at {path.via} outside every relayed stretch")
     for stray in whole.strays:
         spans = [(span.start, span.end) for span in stray.spans]
-        if stray.relay and _longest(_without(spans, relayed)) > STRAY:
+        if stray.relay and _longest(_without(spans, relayed)) > BRIEF:
             reasons.append(f"media at {stray.relay} outside every relayed stretch: {stray}")
     return reasons
 

@@ -16,8 +16,8 @@ FRAME_BYTES = 120
 """A TCP segment counts as one frame for each of these bytes, at least one: frames are joined after a retransmission."""
 RATE = (18.0, 250.0)
 """Frames a second: 50 for 20 ms voice, 35 after a loss of 30 %, less some chance in short windows; 100 for 10 ms."""
-BYTES_PER_SECOND = (400.0, 64_000.0)
-"""From Opus at its lowest bit rates up to beyond PCM at 256 kbit/s; above it is a file, not a voice."""
+MOST_BYTES = 64_000.0
+"""Bytes a second: twice that of uncompressed PCM at 256 kbit/s; above it is a file, not a voice."""
 SHORTEST = 0.25
 """Seconds: 13 frames. A burst of signalling or a handshake is over by then."""
 GAP = {"udp": 0.4, "tcp": 1.0}
@@ -107,7 +107,7 @@ def _rhythmic(times: list[float], frames: float, size: float, coverage: float) -
         return False
     if not RATE[0] <= frames / seconds <= RATE[1]:
         return False
-    if not BYTES_PER_SECOND[0] <= size / seconds <= BYTES_PER_SECOND[1]:
+    if size / seconds > MOST_BYTES:
         return False
     held = {int((time - times[0]) / _BIN) for time in times}
     return len(held) >= coverage * (int(seconds / _BIN) + 1)

@@ -18,9 +18,6 @@ from lab.topology.model import Node, Role, Topology
 Kind = Literal["direct", "punched", "relayed"]
 Transport = Literal["udp", "tcp", "mixed"]
 
-ALIVE = 0.1
-"""Part of the media sent that must arrive for a way to carry media at all."""
-
 
 @dataclass(frozen=True)
 class Way:
@@ -200,9 +197,8 @@ class _Survey:
             return None
         return self._measured(spans, received)
 
-    def _measured(self, spans: tuple[Bout, ...], received: Stream | None) -> Way | None:
-        sent, arrived = sum(span.packets for span in spans), self._count(received)
-        return Way(spans, sent, arrived) if arrived >= ALIVE * sent else None
+    def _measured(self, spans: tuple[Bout, ...], received: Stream | None) -> Way:
+        return Way(spans, sum(span.packets for span in spans), self._count(received))
 
     def _sole_legs(self, ones: list[Flow], twos: list[Flow]) -> Iterator[tuple[Flow, Flow, Way | None, Way | None]]:
         """Two legs of one relay whose content cannot be compared, and which are the only two that it carried."""

@@ -12,11 +12,11 @@ from lab.evidence.paths import Kind, MediaPath, Scene, Stray, Transport, survey
 from lab.topology.model import Topology
 
 GRACE = 0.25
-"""Seconds of grace at a move (design): media for less than this is not yet, or no longer, on a path."""
+"""Seconds of grace at a move (design): so long may media be on the old path and on the new one."""
 ONE_WAY = 0.5
 """A path on which one way has media for less than this part of the other's time is one-way."""
-STRAY = 0.1
-"""Seconds of media at a relay that count as such: five frames are no remnant of a handshake."""
+BRIEF = 0.1
+"""Seconds of media that count as such: five frames are no remnant of a handshake, nor of a path left behind."""
 
 
 class Finding(StrEnum):
@@ -65,10 +65,10 @@ def judge(topology: Topology, captures: Captures, caller: str, callee: str, star
 
 
 def _weigh(scene: Scene, captures: Captures, caller: str, callee: str, start: float, end: float) -> Observed:
-    least = min(GRACE, (end - start) / 2)
+    least = min(BRIEF, (end - start) / 2)
     paths = tuple(path for path in scene.paths if max(way.seconds for way in path.ways) >= least)
     paths = tuple(sorted(paths, key=lambda path: path.last))
-    at_relay = tuple(s for s in scene.strays if s.relay and sum(span.seconds for span in s.spans) >= min(STRAY, least))
+    at_relay = tuple(s for s in scene.strays if s.relay and sum(span.seconds for span in s.spans) >= least)
     finding, reason = _find(paths, at_relay, scene, caller, callee)
     seen = Observed(
         finding, None, None, None, sum(path.packets for path in paths), reason, start, end, paths, scene.strays,

@@ -245,6 +245,24 @@ def test_a_move_in_the_window_names_the_later_path(tmp_path: Path) -> None:
     assert seen.reason.endswith("before that relayed/udp via relay-1")
 
 
+def test_media_that_comes_back_to_a_path_is_on_that_path(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("frank", 5000), START, 1.0)
+    talk(world, ("bob", 4000), ("frank", 5000), START + 1, 1.0)
+    relay(world, ("bob", 4000), ("frank", 5000), START + 2, 1.0)
+    seen = verdict(world, tmp_path, "bob", "frank")
+    assert (seen.finding, seen.kind) == (Finding.MOVED, "relayed")
+
+
+def test_silence_that_is_not_encrypted_is_joined_by_whole_packets(tmp_path: Path) -> None:
+    world = World()
+    voice = [world.voice(number)[:12] + b"\xff" * 160 for number in range(300)]
+    for number in range(150):
+        world.send(START + number * 0.02, "udp", "bob", 4000, (address("alice"), 5000), voice[2 * number])
+        world.send(START + number * 0.02, "udp", "alice", 5000, ("203.0.113.32", 4000), voice[2 * number + 1])
+    assert path_of(verdict(world, tmp_path, "bob", "alice")) == ("direct", "udp", None)
+
+
 def test_other_calls_in_the_same_captures_change_nothing(tmp_path: Path) -> None:
     world = World()
     talk(world, ("bob", 4000), ("frank", 5000), START, SECONDS)

@@ -139,6 +139,36 @@ def test_a_short_stretch_without_any_media_disagrees(punched: Captures) -> None:
     assert verdict.stretches[0].reason.endswith("and the packets show no media")
 
 
+def test_a_move_between_transports_that_is_not_claimed_disagrees(tmp_path: Path) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 1.5, "tcp")
+    talk(world, BOB, FRANK, START + 1.5, 1.5)
+    captures = world.captures(tmp_path)
+    verdict = held(captures, claim(0, 3, PUNCHED))
+    assert not verdict.stretches[0].agrees
+    assert verdict.observed.transport == "udp"
+    verdict = held(captures, claim(0, 1.5, ("punched", "tcp", None)), claim(1.5, 3, PUNCHED))
+    assert verdict.agrees, verdict.reasons
+
+
+@pytest.mark.parametrize(("late", "agrees"), [(-0.2, True), (0.2, True), (-0.5, False), (0.5, False)])
+def test_grace_is_a_quarter_of_a_second_on_either_side(tmp_path: Path, late: float, agrees: bool) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 1.5, "tcp")
+    talk(world, BOB, FRANK, START + 1.5, 1.5)
+    history = claim(0, 1.5 + late, ("punched", "tcp", None)), claim(1.5 + late, 3, PUNCHED)
+    assert held(world.captures(tmp_path), *history).agrees is agrees
+
+
+def test_the_calls_path_is_that_of_its_last_second(tmp_path: Path) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 3.0, back=False)
+    talk(world, BOB, FRANK, START + 3.0, 2.0)
+    verdict = held(world.captures(tmp_path), claim(0, 5, PUNCHED))
+    assert (verdict.observed.kind, verdict.observed.finding) == ("punched", "path")
+    assert verdict.observed.packets == 350
+
+
 def test_media_where_nothing_is_claimed_disagrees(tmp_path: Path) -> None:
     world = World()
     talk(world, BOB, FRANK, START, 5.0)

@@ -44,6 +44,7 @@ def test_voice_is_media_for_as_long_as_it_lasts(protocol: str, every: float, siz
         ("probes of one byte", steady(3, 0.02, 1), "udp"),
         ("full packets of a file", steady(1, 0.001, 1400), "udp"),
         ("a file over TCP", steady(1, 0.002, 1400), "tcp"),
+        ("large datagrams of a picture", steady(1, 0.005, 600), "udp"),
         ("a flood of small packets", steady(1, 0.001, 60), "udp"),
         ("a burst of signalling", steady(0.2, 0.01, 300), "tcp"),
         ("a shell: single keys", steady(5, 0.15, 40), "tcp"),
