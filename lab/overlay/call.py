@@ -45,6 +45,8 @@ LINGER = 0.4
 """Seconds for which a call that was hung up still takes in what is in flight."""
 MOST_LEGS = 2
 """Relay sessions that one call keeps."""
+HUNG_UP = "hung up"
+"""The reason of a call that ended as calls do."""
 IN_BAND = b"\x58"
 """First byte of an envelope that travels on the media path; of the range that RFC 7983, 7 leaves unassigned."""
 
@@ -202,7 +204,7 @@ class Call:
             self._post(Answer(self._next()))
             self._talk(now)
 
-    def hang_up(self, now: float, reason: str = "hung up", frames: int | None = None) -> None:
+    def hang_up(self, now: float, reason: str = HUNG_UP, frames: int | None = None) -> None:
         """Either side ends the call, or takes leave of one that the other has ended, having sent `frames` of voice.
 
         What is in flight is still taken in for LINGER seconds.
@@ -273,7 +275,8 @@ class Call:
         elif isinstance(message, Answer):
             self._talk(now)
         elif isinstance(message, Bye):
-            error = self.error if self.talked else f"{self.peer} ended the call: {message.reason}"
+            usual = self.talked and message.reason == HUNG_UP
+            error = self.error if usual else f"{self.peer} ended the call: {message.reason}"
             self._close(error, message.frames, now)
 
     def _meet(self, message: Ringing, now: float) -> None:

@@ -92,7 +92,7 @@ class FakeNet:
         self.pipes: dict[tuple[str, int], Pipe] = {}
         self.udp_ports = itertools.count(40_000)
         self.authority_key = Ed25519PrivateKey.generate()
-        self.watch: Callable[[Address, Address, bytes], None] | None = None
+        self.lose: Callable[[Address, Address], bool] | None = None
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -200,8 +200,8 @@ class FakeNet:
             if not host.router.udp:
                 return
             source = host.router.translate(source, destination)
-        if self.watch is not None:
-            self.watch(source, destination, data)
+        if self.lose is not None and self.lose(source, destination):
+            return
         self.after(2 * self.delay, lambda: self._datagram_in(source, destination, data))
 
     def _datagram_in(self, source: Address, destination: Address, data: bytes) -> None:

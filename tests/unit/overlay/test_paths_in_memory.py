@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lab.overlay.call import Answered, Ended, Heard, Moved, Rings
+from lab.overlay.call import Answered, Closing, Ended, Heard, Moved, Rings
 from tests.unit.overlay.fakenet import FakeNet
 
 SITES = {"alice": "open", "bob": "cone", "frank": "cone", "carol": "hard", "dave": "tcp", "erin": "tcp-443"}
@@ -66,3 +66,50 @@ def test_a_path_is_ready_by_the_time_the_answer_arrives(net: FakeNet, caller: st
     for name in (caller, callee):
         assert net.run(2, until=lambda name=name: bool(net.told(name, Moved)))
         assert net.told(name, Moved)[0][0] - answered <= 1.5 * round_trip
+
+
+def test_a_call_that_finds_no_path_fails_on_both_sides_with_the_reason(net: FakeNet) -> None:
+    net.kill("relay-1")
+    net.run(10)
+    place(net, "bob", "dave")
+    assert net.run(40, until=lambda: bool(net.told("bob", Ended)) and bool(net.told("dave", Ended)))
+    errors = [net.told(name, Ended)[0][1].error or "" for name in ("bob", "dave")]
+    assert all("no path to" in error for error in errors), errors
+
+
+def test_the_callee_may_hang_up_too(net: FakeNet) -> None:
+    id = place(net, "bob", "frank")
+    net.run(1)
+    net.hosts["frank"].machine.hang_up(id, net.now, frames=50)
+    net.settle(net.hosts["frank"])
+    assert net.run(2, until=lambda: bool(net.told("bob", Ended)) and bool(net.told("frank", Ended)))
+    assert net.told("bob", Closing)[0][1].frames == 50
+    assert net.told("bob", Ended)[0][1].error is None
+
+
+def test_two_calls_at_once_do_not_disturb_each_other(net: FakeNet) -> None:
+    for callee in ("carol", "dave"):
+        net.hosts["bob"].machine.dial(f"{callee}.x", callee, net.now)
+        net.settle(net.hosts["bob"])
+    net.run(1)
+    for callee in ("carol", "dave"):
+        net.hosts[callee].machine.answer(f"{callee}.x", net.now)
+        net.settle(net.hosts[callee])
+    net.run(2)
+    for callee in ("carol", "dave"):
+        net.hosts["bob"].machine.send(f"{callee}.x", b"\x80for " + callee.encode())
+    net.settle(net.hosts["bob"])
+    net.run(1)
+    for callee in ("carol", "dave"):
+        assert [event.data for _, event in net.told(callee, Heard)] == [b"\x80for " + callee.encode()]
+
+
+def test_voice_goes_on_by_the_relay_when_the_direct_path_dies(net: FakeNet) -> None:
+    id = place(net, "bob", "frank")
+    net.run(1)
+    assert str(net.told("bob", Moved)[-1][1].path) == "punched/udp"
+    relays = ("203.0.113.21", "203.0.113.11", "203.0.113.12")
+    net.lose = lambda source, destination: source[0] not in relays and destination[0] not in relays
+    assert net.run(5, until=lambda: str(net.told("bob", Moved)[-1][1].path).startswith("relayed"))
+    assert net.run(5, until=lambda: str(net.told("frank", Moved)[-1][1].path).startswith("relayed"))
+    assert net.hosts["bob"].machine.send(id, b"\x80still here")
