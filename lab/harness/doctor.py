@@ -62,7 +62,7 @@ def _checks(checkout: Checkout, name: str, begin: Callable[[str], None]) -> Iter
         client = connect()
         version = client.version()
     except LabError as error:
-        yield Check("Docker Engine answers", False, True, str(error), "`make lab-up` installs and starts one")
+        yield Check("Docker Engine", False, True, str(error), "")
         return
     yield _engine(version["Version"])
     yield _compose()

@@ -26,9 +26,8 @@ def connect() -> Engine:
         return docker.from_env(timeout=DEFAULT_TIMEOUT_SECONDS)  # asks for the version, so it has answered
     except (DockerException, requests.RequestException, OSError) as error:
         answer, words = classify(error)
-        if answer is Answer.FORBIDDEN:
+        if endpoint or answer is not Answer.NOBODY:
             decide(Facts(answer, words, endpoint, user=getpass.getuser()))
-        where = f"at DOCKER_HOST={endpoint}" if endpoint else "on this machine"
         raise RuntimeUnavailable(
-            f"no Docker Engine answers {where} ({words}): `make lab-up` starts it, `lab doctor` looks closer"
+            f"no Docker Engine answers on this machine ({words}): `make lab-up` installs or starts one"
         ) from error
