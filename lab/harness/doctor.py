@@ -15,6 +15,7 @@ from lab.harness.checkout import Checkout
 from lab.runtime.connection import Engine, connect
 from lab.runtime.engine import compose_command
 from lab.runtime.features import ROUTER_IMAGE, try_features
+from lab.runtime.inventory import inventory
 from lab.runtime.subnets import subnets_in_use
 from lab.topology import conflicts, parse
 
@@ -59,19 +60,24 @@ def diagnose(checkout: Checkout, name: str, begin: Callable[[str], None]) -> Dia
 def _checks(checkout: Checkout, name: str, begin: Callable[[str], None]) -> Iterator[Check]:
     begin("Docker Engine")
     try:
-        client = connect()
-        version = client.version()
+        engine = connect()
+        found = inventory(engine)
     except LabError as error:
         yield Check("Docker Engine", False, True, str(error), "")
         return
-    yield _engine(version["Version"])
+    yield _engine(found.version)
     yield _compose()
     begin("subnets")
-    yield _subnets(client, checkout, name)
+    yield _subnets(engine, checkout, name)
+    yield Check("ports are free", True, True, "none is needed: the lab opens no port of this machine", "")
     yield _bridge()
-    yield _disk(client)
+    yield _disk(found.storage)
     begin("kernel features")
-    yield from _kernel(client)
+    if found.router_image:
+        yield from _kernel(engine)
+    else:
+        seen = f"the image {ROUTER_IMAGE} is not built yet"
+        yield Check("kernel features", None, True, seen, "`lab up` builds it; then ask again")
 
 
 def _engine(version: str) -> Check:
@@ -86,9 +92,9 @@ def _compose() -> Check:
         return Check("Compose", False, True, str(error), "install docker-compose, or the Compose plugin of Docker")
 
 
-def _subnets(client: Engine, checkout: Checkout, name: str) -> Check:
+def _subnets(engine: Engine, checkout: Checkout, name: str) -> Check:
     try:
-        used = subnets_in_use(client, name)
+        used = subnets_in_use(engine, name)
         topology = parse(checkout.topology(None))
     except LabError as error:
         return Check("subnets are free", False, True, str(error), "mend the topology")
@@ -106,26 +112,20 @@ def _bridge() -> Check:
     return Check("bridges", True, False, f"{seen}; the lab works with either", "")
 
 
-def _disk(client: Engine) -> Check:
-    root = Path(str(client.info().get("DockerRootDir", "/")))
+def _disk(storage: Path) -> Check:
     local = os.environ.get("DOCKER_HOST", "unix:").startswith("unix:")
     try:
-        free = shutil.disk_usage(root if local else Path.cwd()).free
+        free = shutil.disk_usage(storage if local else Path.cwd()).free
     except OSError:  # the engine's folder is of another root, or not for this user's eyes
         free = shutil.disk_usage(Path.cwd()).free
     seen = f"{free / 1024**3:.1f} GiB free"
-    return Check(
-        "disk space", free >= NEEDED_DISK, True, seen, "free 3 GiB; `docker system df` shows what Docker holds"
-    )
+    mend = "free 3 GiB; `docker system df` shows what Docker holds"
+    return Check("disk space", free >= NEEDED_DISK, True, seen, mend)
 
 
-def _kernel(client: Engine) -> Iterator[Check]:
-    if not client.api.images(ROUTER_IMAGE):
-        seen = f"the image {ROUTER_IMAGE} is not built yet"
-        yield Check("kernel features", None, True, seen, "`lab up` builds it; then ask again")
-        return
+def _kernel(engine: Engine) -> Iterator[Check]:
     try:
-        for tried in try_features(client):
+        for tried in try_features(engine):
             said = "works" if tried.works else tried.said or "does not work"
             yield Check(tried.feature.name, tried.works, tried.feature.required, said, tried.feature.mend)
     except LabError as error:

@@ -14,7 +14,6 @@ from docker.errors import DockerException
 from lab.errors import RuntimeUnavailable
 from lab.runtime.engine import Answer, Facts, classify, decide
 
-
 Engine = docker.DockerClient
 """An engine's API; the other rooms hold it and hand it on, and never call it."""
 

@@ -57,7 +57,12 @@ FEATURES = (
         "tc qdisc add dev lo root tbf rate 1mbit burst 4k latency 50ms",
         "modprobe sch_tbf",
     ),
-    Feature("netem (delay and loss)", False, "tc qdisc add dev lo root netem delay 1ms", "modprobe sch_netem"),
+    Feature(
+        "netem (delay and loss)",
+        False,
+        "tc qdisc add dev lo root netem delay 1ms",
+        "modprobe sch_netem; without it NFQUEUE serves",
+    ),
     Feature("packet sockets (captures)", True, _PACKET, "modprobe af_packet"),
 )
 
