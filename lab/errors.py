@@ -5,7 +5,7 @@ A message is one sentence that names what, expected, got, and what to do. Nothin
 
 
 class LabError(Exception):
-    """Base of every error of the lab; the command line turns it into one sentence and an exit code, never a traceback."""
+    """Base of every error of the lab; the command line makes one sentence and an exit code of it, no traceback."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Supernodes answer a STUN client that is not ours: scapy writes the request and reads the answer, from behind a NAT."""
+"""Supernodes answer a STUN client that is not ours: scapy writes the request and reads the answer, behind a NAT."""
 
 import pytest
 from scapy.contrib.stun import STUN, STUNXorMappedAddress
