@@ -11,7 +11,8 @@ import time
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from lab.boot import attach, privileges
+from lab import nat
+from lab.boot import attach, privileges, rules
 from lab.errors import ConfigError, LabError
 
 FORWARDING = ("core", "router")
@@ -35,6 +36,7 @@ def _start(arguments: list[str]) -> None:
     role = arguments[0]
     wiring = attach.attach(role, os.environ)
     if role in PROGRAMS:
+        rules.load(nat.untracked())
         privileges.become_user()
         os.execv(sys.executable, [sys.executable, "-m", "lab.node", role])
     from lab.boot import forwarding  # not for programs: they hand over at once

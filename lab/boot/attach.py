@@ -15,7 +15,8 @@ from lab.errors import RuntimeUnavailable
 
 _LINK_SCOPE, _MAIN_TABLE = 253, 254  # RT_SCOPE_LINK, RT_TABLE_MAIN of linux/rtnetlink.h
 # linux/ip.h: settings of an interface that /proc/sys would have, were it not read-only in here.
-_ACCEPT_REDIRECTS, _SEND_REDIRECTS, _REVERSE_PATH_FILTER = 4, 6, 8
+_FORWARDING, _ACCEPT_REDIRECTS, _SEND_REDIRECTS, _REVERSE_PATH_FILTER = 1, 4, 6, 8
+_CLOSED = {_FORWARDING: 0, _ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0, _REVERSE_PATH_FILTER: 1}
 
 
 def attach(role: str, environ: Mapping[str, str]) -> Wiring:
@@ -36,8 +37,18 @@ def attach(role: str, environ: Mapping[str, str]) -> Wiring:
         plan = wiring(role, found, environ)
         _set_routes(kernel, plan)
     for interface in found:
-        _set_link(interface.index, {_ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0, _REVERSE_PATH_FILTER: 1})
+        _set_link(interface.index, _CLOSED)
     return plan
+
+
+def forward(plan: Wiring) -> None:
+    """Let packets through between a node's networks; until then it drops them. Raises RuntimeUnavailable.
+
+    Last step of a router: one that forwards before its rules are loaded lets private addresses out.
+    """
+    for side in (plan.wan, plan.lan):
+        if side is not None:
+            _set_link(side.index, {_FORWARDING: 1})
 
 
 def _set_routes(kernel: IPRoute, plan: Wiring) -> None:

@@ -1,6 +1,6 @@
 """What core and the routers are after start-up: rules in the kernel, a first process, a control socket.
 
-Belongs here: loading rules and answering orders. Never: what the rules are (lab.nat).
+Belongs here: the order of their start, and answering orders. Never: what the rules are (lab.nat).
 """
 
 import asyncio
@@ -8,33 +8,31 @@ import json
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lab import nat
+from lab.boot import attach, rules
 from lab.boot.wiring import Wiring
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError
 
 SOCKET = Path("/run/lab/control.sock")
 _LABELS = ("lab.site", "lab.profile", "lab.firewall")
 
 
 def run(role: str, wiring: Wiring, environ: Mapping[str, str], ready: Callable[[], None]) -> None:
-    """Load a router's rules, say ready, serve orders until SIGTERM."""
+    """Load a router's rules, forward, say ready, serve orders until SIGTERM."""
     state = {"state": "ready"}
     if role == "router":
         site, profile, firewall = (told(environ, label) for label in _LABELS)
-        load(_rules(profile, firewall, wiring))
+        rules.load(_rules(profile, firewall, wiring))
+        rules.forget()
         state |= {"site": site, "profile": profile, "firewall": firewall}
+    else:
+        rules.load(nat.untracked())
+    attach.forward(wiring)
     asyncio.run(_serve(_listen(), state, ready))
-
-
-def load(rules: nat.RuleSet) -> None:
-    """Put a rule set in the kernel in place of the former one. Raises RuntimeUnavailable with the tool's words."""
-    _feed(["nft", "-f", "-"], rules.nftables)
-    _feed(["iptables-restore"], rules.iptables)
 
 
 def told(environ: Mapping[str, str], label: str) -> str:
@@ -49,13 +47,6 @@ def _rules(profile: str, firewall: str, wiring: Wiring) -> nat.RuleSet:
     assert lan is not None, "a router's wiring has a LAN side"
     sides = nat.Wiring(wan=wan.name, lan=lan.name, wan_address=wan.address, lan_address=lan.address)
     return nat.render(nat.profile(profile), nat.firewall(firewall), sides)
-
-
-def _feed(command: list[str], text: str) -> None:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    if done.returncode:
-        words = next(iter(done.stderr.splitlines()), f"exit {done.returncode}")
-        raise RuntimeUnavailable(f"{command[0]} refuses the rules: {words}")
 
 
 def _listen() -> socket.socket:

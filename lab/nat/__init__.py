@@ -5,7 +5,7 @@ Pure: names to axes, axes to text. Loading the text is the start-up program's (l
 
 from lab.nat.axes import Allocation, Filtering, FirewallPolicy, Mapping, NatProfile, Permit, Translation
 from lab.nat.presets import FIREWALLS, PROFILES, firewall, profile
-from lab.nat.render import RuleSet, Wiring, render
+from lab.nat.render import RuleSet, Wiring, render, untracked
 
 __all__ = [
     "FIREWALLS",
@@ -22,4 +22,5 @@ __all__ = [
     "firewall",
     "profile",
     "render",
+    "untracked",
 ]

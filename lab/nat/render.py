@@ -22,7 +22,7 @@ class Wiring:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """Each text replaces what its engine had, in one transaction: `iptables-restore` and `nft -f -` on stdin."""
+    """Each text replaces what its engine had, table by table: `iptables-restore` and `nft -f -` on stdin."""
 
     iptables: str
     nftables: str
@@ -56,6 +56,20 @@ def render(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> Rul
         ),
     ]
     return RuleSet(iptables="".join(tables), nftables=_timers(profile.translation))
+
+
+def untracked() -> RuleSet:
+    """The rules of every node that is no router: none, and no connection tracking.
+
+    An engine gives each container nat rules for its resolver, and with them tracking: on core it would remember flows,
+    put fragments together, and move a port where two flows clash. Without nft on the host they are out of reach here,
+    so nothing is tracked, whoever asks.
+    """
+    chains = "".join(
+        f"  chain {hook} {{\n    type filter hook {hook} priority raw\n    notrack\n  }}\n"
+        for hook in ("prerouting", "output")
+    )
+    return RuleSet(iptables="", nftables=f"flush ruleset\ntable ip untracked {{\n{chains}}}\n")
 
 
 def _table(name: str, policies: list[str], rules: list[str]) -> str:

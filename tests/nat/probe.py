@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 PATIENCE_S = 1.0  # the lab answers within milliseconds; so long a silence is a drop
 
@@ -49,15 +50,17 @@ def reflect(*ports: str) -> None:
 
 def udp(port: str, *endpoints: str) -> None:
     """How each reflector sees one local UDP port: {"address:port": "address:port" or null}."""
-    seen = {}
+    seen: dict[str, str | None] = dict.fromkeys(endpoints)
     sock = udp_socket(int(port))
     sock.settimeout(PATIENCE_S)
     for endpoint in endpoints:
         sock.sendto(b"?", parse(endpoint))
+    while None in seen.values():
         try:
-            seen[endpoint] = sock.recvfrom(2048)[0].decode()
+            text, source = sock.recvfrom(2048)
         except TimeoutError:
-            seen[endpoint] = None
+            break
+        seen[f"{source[0]}:{source[1]}"] = text.decode()
     say(seen)
 
 
@@ -75,18 +78,20 @@ def converse(port: str, endpoint: str) -> None:
 
 def tcp(*endpoints: str) -> None:
     """What becomes of connections: {"address:port": "connected", "refused" or "silent"}."""
-    said = {}
-    for endpoint in endpoints:
-        try:
-            socket.create_connection(parse(endpoint), timeout=PATIENCE_S).close()
-            said[endpoint] = "connected"
-        except ConnectionRefusedError:
-            said[endpoint] = "refused"
-        except TimeoutError:
-            said[endpoint] = "silent"
-        except OSError as error:
-            said[endpoint] = error.strerror or "failed"
-    say(said)
+    with ThreadPoolExecutor(len(endpoints)) as pool:
+        say(dict(zip(endpoints, pool.map(fate, endpoints), strict=True)))
+
+
+def fate(endpoint: str) -> str:
+    try:
+        socket.create_connection(parse(endpoint), timeout=PATIENCE_S).close()
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "silent"
+    except OSError as error:
+        return error.strerror or "failed"
+    return "connected"
 
 
 def listen(port: str, *endpoints: str) -> None:
@@ -117,6 +122,15 @@ def send(port: str, endpoint: str, *texts: str) -> None:
     say("sent")
 
 
+def stream(port: str, endpoint: str) -> None:
+    """Send a datagram every two milliseconds from one port until stdin ends."""
+    sock = udp_socket(int(port))
+    say("streaming")
+    while True:
+        sock.sendto(b"stream", parse(endpoint))
+        time.sleep(0.002)  # the traffic's pace
+
+
 def stray_reset(source: str, endpoint: str) -> None:
     """Send a TCP reset that belongs to no connection (connection tracking calls it invalid)."""
     address, port = parse(endpoint)
@@ -138,7 +152,7 @@ def end_with_stdin() -> None:
 
 if __name__ == "__main__":
     order, *arguments = sys.argv[1:]
-    if order in ("reflect", "listen"):
+    if order in ("reflect", "listen", "stream"):
         threading.Thread(target=end_with_stdin, daemon=True).start()
     orders = {"reflect": reflect, "udp": udp, "converse": converse, "tcp": tcp, "listen": listen, "send": send}
-    {**orders, "stray-reset": stray_reset}[order](*arguments)
+    {**orders, "stream": stream, "stray-reset": stray_reset}[order](*arguments)

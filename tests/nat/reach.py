@@ -59,15 +59,19 @@ class Node:
         (address,) = self.addresses
         return str(address)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, user: str = "") -> str:
         """What a command that must end says, on stdout and stderr."""
-        done = inside.run(self._client, self._id, command)
-        return (done.stdout + done.stderr).decode()
+        with inside.ExecStream(self._client, self._id, command, user=user) as stream:
+            return b"".join(chunk for _, chunk in stream.chunks()).decode()
 
     def probe(self, *arguments: str) -> Any:
         """The one answer of a probe that ends by itself."""
         with self.probing(*arguments) as program:
             return program.answer()
+
+    def restart(self) -> None:
+        """Stop and start the container."""
+        self._client.containers.get(self._id).restart()
 
     @contextmanager
     def probing(self, *arguments: str) -> Iterator[Program]:

@@ -31,6 +31,12 @@ def test_routers_hold_what_routing_and_capturing_need(nodes: Nodes, name: str) -
     assert status["CapBnd"] == status["CapEff"] == FORWARDING
 
 
+@pytest.mark.parametrize("name", ["core", "relay-1", "supernode-1", "alice"])
+def test_only_routers_remember_flows(nodes: Nodes, name: str) -> None:
+    assert "1 received" in nodes["bob"].run("ping", "-c", "1", "-W", "1", nodes[name].address)
+    assert nodes[name].run("cat", "/proc/net/nf_conntrack") == ""
+
+
 @pytest.mark.parametrize(
     ("name", "state"),
     [

@@ -22,6 +22,7 @@ from lab.nat import (
     firewall,
     profile,
     render,
+    untracked,
 )
 
 SIDES = Wiring("wan0", "lan0", IPv4Interface("203.0.113.32/24"), IPv4Interface("192.168.32.1/24"))
@@ -145,6 +146,13 @@ def test_any_axes_render_or_are_refused(translation: Translation, policy: Firewa
         return
     assert "-A POSTROUTING" in rules.iptables
     assert f"replied : {translation.udp_timeout} " in rules.nftables
+
+
+def test_whoever_is_no_router_tracks_nothing() -> None:
+    rules = untracked()
+    assert rules.iptables == ""
+    assert rules.nftables.startswith("flush ruleset\n")
+    assert rules.nftables.count("notrack") == 2
 
 
 def test_rules_come_from_axes_and_not_from_names() -> None:
