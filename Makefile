@@ -37,8 +37,10 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 	.venv/bin/lint-imports
 	.venv/bin/pytest tests/unit
 
-test: check ## check, then the whole lab
-	.venv/bin/pytest $(SUITES)
+test: check ## check, then the whole lab; one that runs already is left running
+	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
+	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest $(SUITES); \
+	status=$$?; [ "$$was" ] || .venv/bin/lab down; exit $$status
 
 # The locks are made from the public index alone: a private index or a folder of wheels would put hashes into them that
 # nobody else can meet.

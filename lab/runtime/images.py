@@ -5,6 +5,7 @@ What an image is made from is a hash in its label lab.content. What is put into 
 
 import contextlib
 import hashlib
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -27,7 +28,7 @@ PYTHON = "3.13"  # of Debian 13
 REGISTRY_PATIENCE_S = 15  # a registry that says nothing for so long is not there
 # What stays on the host: rooms that no container runs. Edits there rebuild nothing.
 HOST_ROOMS = {"cli.py", "evidence", "harness", "report", "runtime"}
-JUDGED_ROOMS = {"media", "node", "overlay", "wire"}
+NOT_IN_ROUTER = HOST_ROOMS | {"media", "node", "overlay", "wire"}
 ROUTER_SITE = ("pyroute2",)  # of what images/node/requirements.lock unpacks
 # Architecture as the engine calls it -> as wheels call it, and the oldest glibc that manylinux names for it (PEP 600).
 MACHINES = {"amd64": ("x86_64", 5), "arm64": ("aarch64", 17)}
@@ -50,6 +51,7 @@ def ensure_images(client: docker.DockerClient, progress: Progress) -> bool:
     root = machine.checkout()
     try:
         arch = str(client.version()["Arch"])
+        platforms(arch)  # refuses an architecture before the time is spent
         base, node, router = recipes(root, arch)
         stale = [recipe for recipe in (base, node, router) if _content_of(client, recipe.image) != recipe.content]
         if base in stale:
@@ -72,7 +74,7 @@ def recipes(root: Path, arch: str) -> tuple[Recipe, Recipe, Recipe]:
     base = _digest([images / "base" / "Dockerfile", images / "base" / "packages.txt"], root, arch, rootfs.SUITE)
     node = _digest([images / "node" / "Dockerfile", lock, *sources(root, HOST_ROOMS)], root, base, PYTHON)
     router = _digest(
-        [images / "router" / "Dockerfile", lock, *sources(root, HOST_ROOMS | JUDGED_ROOMS)],
+        [images / "router" / "Dockerfile", lock, *sources(root, NOT_IN_ROUTER)],
         root,
         base,
         PYTHON,
@@ -125,7 +127,7 @@ def _build_base(client: docker.DockerClient, root: Path, recipe: Recipe, arch: s
     source = _debian_of(root)
     progress(f"{BASE}: asking for the image {source}")
     try:
-        _pull(client, source)
+        pull(client, source)
         progress(f"{BASE}: building from {source}")
         context = [(path, path.name) for path in sorted((root / "images" / "base").iterdir())]
         _build(client, recipe, context, network=None)
@@ -156,7 +158,7 @@ def _debian_of(root: Path) -> str:
     raise RuntimeUnavailable("images/base/Dockerfile has no FROM line")
 
 
-def _pull(client: docker.DockerClient, source: str) -> None:
+def pull(client: docker.DockerClient, source: str) -> None:
     """Pull an image, once its registry has answered within REGISTRY_PATIENCE_S (the SDK gives a pull no time limit)."""
     patience, client.api.timeout = client.api.timeout, REGISTRY_PATIENCE_S
     try:
@@ -182,7 +184,7 @@ def _build_router(client: docker.DockerClient, root: Path, recipe: Recipe, site:
     progress(f"{ROUTER}: building")
     context = [(root / "images" / "router" / "Dockerfile", "Dockerfile")]
     context += [(site / name, f"site/{name}") for name in ROUTER_SITE]
-    context += [(path, str(path.relative_to(root))) for path in sources(root, HOST_ROOMS | JUDGED_ROOMS)]
+    context += [(path, str(path.relative_to(root))) for path in sources(root, NOT_IN_ROUTER)]
     _build(client, recipe, context, network="none")
 
 
@@ -217,6 +219,8 @@ def _unpack_wheels(root: Path, arch: str, progress: Progress) -> Path:
             f"fetching the packages of {lock.relative_to(root)}",
             timeout_s=machine.APT_PATIENCE_S,
         )
+        for outdated in site.parent.glob("site-*"):
+            shutil.rmtree(outdated)
         target.rename(site)
     return site
 
@@ -230,7 +234,7 @@ def _build(
     """Build an image from (path on the host, path in the context) pairs; network "none" lets nothing be fetched."""
     before = _id_of(client, recipe.image)
     with tempfile.TemporaryFile() as archive:
-        _pack(context, archive)
+        pack(context, archive)
         archive.seek(0)
         said = client.api.build(
             fileobj=archive,
@@ -246,7 +250,7 @@ def _build(
     _replaced(client, recipe, before, machine.last_words(heard))
 
 
-def _pack(context: Iterable[tuple[Path, str]], archive: IO[bytes]) -> None:
+def pack(context: Iterable[tuple[Path, str]], archive: IO[bytes]) -> None:
     """A tar of the context whose entries belong to root and are readable by all, whatever the checkout's umask."""
 
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -28,7 +28,7 @@ def make(archive: IO[bytes], packages: Path, arch: str, progress: Progress) -> N
 
     Raises RuntimeUnavailable where mmdebstrap is missing and may not be installed, or with its last words if it fails.
     """
-    _ensure_tools(progress)
+    ensure_tools(progress)
     root = machine.as_root() or []  # a plain user's mmdebstrap works in user namespaces, where the machine allows them
     mirrors: list[str | None] = [*debian_mirrors(), None]
     failure: RuntimeUnavailable | None = None
@@ -85,10 +85,10 @@ def debian_mirrors() -> list[str]:
         "Created-By: Packages",
     ]
     asked = subprocess.run(wanted, capture_output=True, text=True, check=False)
-    return list(_main_archive(asked.stdout))[:1]
+    return list(main_archive(asked.stdout))[:1]
 
 
-def _main_archive(targets: str) -> Iterator[str]:
+def main_archive(targets: str) -> Iterator[str]:
     """URIs of Debian's main archive; origin and label are empty while the package lists are not fetched."""
     for line in targets.splitlines():
         origin, label, component, uri = line.split("|", 3)
@@ -102,17 +102,22 @@ def carried_settings() -> list[str]:
     return [line for line in asked.stdout.splitlines() if CARRIED.match(line)]
 
 
-def _ensure_tools(progress: Progress) -> None:
-    missing = not machine.find("mmdebstrap") or not any(Path(path).exists() for path in KEYRINGS)
-    if not missing:
+def ensure_tools(progress: Progress) -> None:
+    """Make sure of mmdebstrap and Debian's keyring; raises RuntimeUnavailable with what to type where it cannot."""
+    root = machine.as_root() is not None
+    lacking = [] if machine.find("mmdebstrap") and any(Path(path).exists() for path in KEYRINGS) else list(TOOLS)
+    if not root and not machine.find("newuidmap"):
+        lacking.append("uidmap")  # a plain user's mmdebstrap unpacks in a user namespace
+    if not lacking:
         return
-    why = "no registry answers Docker, so lab/base is made from Debian packages, and mmdebstrap is not installed"
+    why = "no registry answers Docker, so lab/base is made from Debian packages by mmdebstrap"
     if not machine.find("apt-get"):
         raise RuntimeUnavailable(f"{why}: let Docker reach its registry, or start the lab on Debian or Ubuntu")
-    if not machine.may_install() or machine.as_root() is None:
-        raise RuntimeUnavailable(f"{why}: apt-get install {' '.join(TOOLS)} uidmap, then run the command again")
+    if not machine.may_install() or not root:
+        typed = f"sudo apt-get install {' '.join(lacking)}"
+        raise RuntimeUnavailable(f"{why}, which is not complete here: run `{typed}`, then the command again")
     machine.refresh_packages(progress)
-    machine.install(TOOLS, progress, "mmdebstrap is needed to make lab/base without a registry")
+    machine.install(lacking, progress, why)
 
 
 def _tell(line: str, progress: Progress) -> None:
