@@ -41,7 +41,7 @@ class ControlServer:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.unlink(missing_ok=True)
         await asyncio.start_unix_server(self._converse, self.path, limit=LONGEST_LINE)
-        self.path.chmod(0o600)
+        self.path.chmod(0o666)  # the harness comes as a root without capabilities, which modes bind
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversation = Conversation(writer)

@@ -19,8 +19,6 @@ from lab.errors import LabError, RuntimeUnavailable
 from lab.runtime.exec import STDOUT, ExecStream
 
 SOCKET = "/run/lab/control.sock"
-OWNER = "1000"
-"""The user that a node's program runs as, and so the owner of its socket."""
 ORDER_SECONDS = 10.0
 """How long a live node may take to answer an order; it needs a few milliseconds, the rest is for a busy machine."""
 
@@ -44,7 +42,7 @@ class ControlChannel:
         self._ended = False
         self._complaint = ""
         argv = ["socat", "STDIO", f"UNIX-CONNECT:{SOCKET}"]
-        self._stream = ExecStream(client, container, argv, stdin=True, user=OWNER)
+        self._stream = ExecStream(client, container, argv, stdin=True)
         self._thread = threading.Thread(target=self._read, name=f"control {node}", daemon=True)
         self._thread.start()
 

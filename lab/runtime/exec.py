@@ -19,6 +19,15 @@ from lab.runtime.mishaps import engine_errors
 STDOUT, STDERR = 1, 2
 _HEADER = struct.Struct(">BxxxL")  # Engine API, "Attach to a container": stream type, three zeros, length
 
+# Where the engine itself runs in a chroot, a process that joins a container finds the host's files at its root, and the
+# container's below: in the folder under which the engine has bound /etc/hostname. Elsewhere that folder is the root.
+_SCRIPT = r"""
+root=$(sed -n 's|^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\)/etc/hostname .*|\1|p' /proc/self/mountinfo | tail -n 1)
+[ -z "$root" ] || exec chroot "$root" "$@"
+exec "$@"
+"""
+_INSIDE = ("sh", "-c", _SCRIPT, "inside")
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -43,12 +52,11 @@ class ExecStream:
         *,
         stdin: bool = False,
         tty: bool = False,
-        user: str = "",
         environment: dict[str, str] | None = None,
     ) -> None:
         api: Any = client.api
         with engine_errors(f"run {argv[0]} in a container"):
-            created = api.exec_create(container, list(argv), stdin=stdin, tty=tty, user=user, environment=environment)
+            created = api.exec_create(container, [*_INSIDE, *argv], stdin=stdin, tty=tty, environment=environment)
             self.id: str = created["Id"]
             # exec_start(socket=True) hands out the raw socket and loses what the response's buffered reader has read
             # past the headers: so the same request is made here and the buffered reader is kept.

@@ -107,7 +107,6 @@ def test_an_answer_finds_its_order_among_events(start: Start) -> None:
     with ControlChannel(engine.client(), "c", "bob", heard.append) as channel:
         assert channel.order("status")["state"] == "ready"
     assert heard == [{"event": "ringing"}, None]
-    assert engine.asked[0]["User"] == "1000"
 
 
 def test_a_refusal_names_node_order_and_reason(start: Start) -> None:
