@@ -19,8 +19,14 @@ APT_PATIENCE_S = 900  # a slow mirror on a slow line
 
 
 def checkout() -> Path:
-    """The folder that holds images/ and compose/: the package's own, else the nearest above here."""
-    for folder in (Path(__file__).resolve().parents[2], Path.cwd(), *Path.cwd().parents):
+    """The folder that holds images/ and compose/: LAB_ROOT, else the package's own, else the nearest above here."""
+    named = os.environ.get("LAB_ROOT")
+    for folder in (
+        *([Path(named)] if named else []),
+        Path(__file__).resolve().parents[2],
+        Path.cwd(),
+        *Path.cwd().parents,
+    ):
         if (folder / "images" / "base" / "packages.txt").is_file():
             return folder
     raise RuntimeUnavailable(
