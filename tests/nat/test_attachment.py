@@ -1,6 +1,6 @@
 """What start-up leaves behind in every node: who runs, with which privileges, and who answers.
 
-Capability sets as /proc/PID/status writes them (linux/capability.h: NET_ADMIN 12, NET_RAW 13).
+Capability sets as /proc/PID/status writes them (linux/capability.h: NET_ADMIN 12, NET_RAW 13, SYS_CHROOT 18).
 """
 
 import json
@@ -8,7 +8,7 @@ import json
 import pytest
 from reach import Node, Nodes
 
-FORWARDING = f"{1 << 12 | 1 << 13:016x}"
+FORWARDING = f"{1 << 12 | 1 << 13 | 1 << 18:016x}"
 
 
 def _status(node: Node, pid: int = 1) -> dict[str, str]:
