@@ -4,6 +4,7 @@ Settings come from the environment (LAB_AUTHORITY, LAB_SUPERNODES: addresses); t
 """
 
 import asyncio
+import signal
 import sys
 
 import uvloop
@@ -15,6 +16,7 @@ from lab.node.roles import ROLES, Settings
 
 def main(arguments: list[str]) -> int:
     """Runs one role; 0 after SIGTERM, 2 if it cannot start, which one JSON line tells."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a container's first process inherits orphans: the kernel reaps them
     settings = Settings.from_environment()
     journal = Journal(settings.name)
     role = ROLES.get(arguments[0]) if len(arguments) == 1 else None
