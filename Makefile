@@ -35,6 +35,8 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@.venv/bin/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("opus"))' || \
+		{ $(call install,libopus0,the unit tests of the voice need libopus on this machine); }
 	.venv/bin/pytest tests/unit
 
 test: check ## check, then the whole lab; one that runs already is left running
@@ -69,7 +71,7 @@ endif
 		echo "make: the lab needs Python 3.11 or newer and found none; install python3, or name one: make PYTHON=/path/to/python3" >&2; \
 		exit 2; \
 	fi
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(install-venv); }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call install,$(VENV_PACKAGE),$(PYTHON) cannot make environments); }
 	@if [ "$(or $(HOME_OF_VENV),$(CURDIR))" != "$(CURDIR)" ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then \
 		echo "making .venv with $$($(PYTHON) --version)"; \
 		$(PYTHON) -m venv --clear .venv; \
@@ -79,13 +81,15 @@ endif
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo $(CURDIR) >$@
 
-define install-venv
-	version=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
-	root=$$(test "$$(id -u)" = 0 && echo env || { sudo -n true 2>/dev/null && echo sudo -n; }); \
+# $(call install,PACKAGE,WHY): installs a package of the distribution where that is allowed, and says so either way.
+define install
+	root=$$(test "$$(id -u)" = 0 && echo env || { sudo -n true 2>/dev/null && echo sudo -n env; }); \
 	if [ "$${LAB_NO_INSTALL:-0}" != 0 ] || [ -z "$$root" ] || ! command -v apt-get >/dev/null; then \
-		echo "make: $(PYTHON) cannot make environments: install $$version (sudo apt-get install $$version) and try again" >&2; \
+		echo "make: $(2): install $(1) (sudo apt-get install $(1)) and try again" >&2; \
 		exit 2; \
 	fi; \
-	echo "$(PYTHON) cannot make environments: installing $$version (LAB_NO_INSTALL=1 refuses this)"; \
-	$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq -y install --no-install-recommends $$version >/dev/null
+	echo "$(2): installing $(1) (LAB_NO_INSTALL=1 refuses this)"; \
+	$$root apt-get -qq update && \
+	$$root DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $(1) >/dev/null
 endef
+VENV_PACKAGE = $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
