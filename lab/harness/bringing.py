@@ -14,7 +14,7 @@ from lab.runtime import lifecycle
 from lab.runtime.connection import Engine
 from lab.runtime.engine import compose_command, ensure_engine
 from lab.runtime.images import ensure_images
-from lab.runtime.readiness import Readiness
+from lab.runtime.readiness import wait_until_ready
 from lab.runtime.subnets import subnets_in_use
 from lab.runtime.world import World, discover
 from lab.topology import conflicts, parse
@@ -42,22 +42,22 @@ def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
     """
     topology = parse(file)
     with checkout.alone():
-        client = ensure_engine(say)
-        ensure_images(client, say)
-        _subnets_free(client, name, topology)
-        running = discover(client, name)
+        engine = ensure_engine(say)
+        _subnets_free(engine, name, topology)
+        ensure_images(engine, say)
+        running = discover(engine, name)
         reason = _misfit(running, topology, file) if running else None
         if reason:
             say(reason)
         if reason or not running:  # not running: networks of an interrupted `up`; nothing, otherwise
-            lifecycle.take_down(client, name)
+            lifecycle.take_down(engine, name)
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
         lifecycle.compose_up(compose_command(), name, file, checkout.state / "compose.log")
-        world = discover(client, name)
+        world = discover(engine, name)
         if world is None:
             raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
-        Readiness(client, say).wait(world.containers.values())
-        settle(client, world)  # clients that ran before this may have lost their supernode
+        wait_until_ready(engine, world.containers.values(), say)
+        settle(engine, world)  # engines that ran before this may have lost their supernode
     return Up(world, file)
 
 
@@ -73,8 +73,8 @@ def _misfit(running: World, topology: Topology, file: Path) -> str | None:
     return None
 
 
-def _subnets_free(client: Engine, name: str, topology: Topology) -> None:
-    used = subnets_in_use(client, name)
+def _subnets_free(engine: Engine, name: str, topology: Topology) -> None:
+    used = subnets_in_use(engine, name)
     clashes = conflicts(topology, used)
     if clashes:
         users = sorted(

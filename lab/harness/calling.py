@@ -25,7 +25,7 @@ def request(caller: str, callee: str, seconds: float, ring_ms: int) -> Request:
     return Request(caller, callee, seconds, ring_ms)
 
 
-def call(client: Engine, checkout: Checkout, world: World, wanted: Request, follow: Follow) -> CallReport:
+def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, follow: Follow) -> CallReport:
     """Place a call and judge it. Raises ConfigError or RuntimeUnavailable where it cannot be placed.
 
     Whatever happens from the first capture on, also an interrupt, leaves its evidence in the call's folder.
@@ -38,10 +38,10 @@ def call(client: Engine, checkout: Checkout, world: World, wanted: Request, foll
     number, folder = checkout.new_call()
     placed = Placed(number, wanted, started=time.time())
     try:
-        place(client, world, wanted, number, folder, follow, placed)
+        place(engine, world, wanted, number, folder, follow, placed)
     finally:
         if placed.events:
-            lines = record.logs(client, world, placed, folder)
+            lines = record.logs(engine, world, placed, folder)
             record.timeline(placed, lines, folder)
         else:
             record.discard(folder)

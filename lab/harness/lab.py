@@ -14,10 +14,11 @@ from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
 from lab.harness.settling import SETTLE_SECONDS, settle
-from lab.runtime import lifecycle, readiness, terminal
+from lab.runtime import lifecycle, terminal
 from lab.runtime.connection import Engine, connect
 from lab.runtime.lifecycle import Removed
-from lab.runtime.readiness import Readiness
+from lab.runtime.logs import Log
+from lab.runtime.readiness import wait_until_ready
 from lab.runtime.world import Container, World, discover
 
 Say = Callable[[str], None]
@@ -96,7 +97,7 @@ class Lab:
         if container.running:
             return False
         lifecycle.start(self.engine, container)
-        Readiness(self.engine, say).wait([container])
+        wait_until_ready(self.engine, [container], say)
         return True
 
     def restart(self, node: str, say: Say = _silent) -> None:
@@ -111,7 +112,7 @@ class Lab:
     def logs(self, node: str, follow: bool = False, since: float | None = None) -> Iterator[str]:
         """The lines that a node has printed (since then, epoch seconds); with `follow` also those to come."""
         container = self._container(node)
-        return (text for text, _ in readiness.events(self.engine, container.id, since, follow))
+        return (text for text, _ in Log(self.engine, container.id, since=since, follow=follow))
 
     def shell(self, node: str) -> int:
         """A shell inside a running node on this terminal; its exit status."""

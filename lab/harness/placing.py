@@ -50,7 +50,7 @@ class Placed:
 
 
 def place(
-    client: Engine, world: World, request: Request, call: str, folder: Path, follow: Follow, placed: Placed
+    engine: Engine, world: World, request: Request, call: str, folder: Path, follow: Follow, placed: Placed
 ) -> None:
     """Place a call and fill `placed` with what happens, also where it ends in an interrupt.
 
@@ -61,12 +61,12 @@ def place(
 
     def opener(name: str) -> Callable[[], ControlChannel]:
         container = world.running(name).id
-        return lambda: ControlChannel(client, container, name, lambda event: said.put((name, event)))
+        return lambda: ControlChannel(engine, container, name, lambda event: said.put((name, event)))
 
     caller, callee = open_all([opener(end.name) for end in ends])
     with contextlib.closing(caller), contextlib.closing(callee):
         _signed_in(caller, callee)
-        witnesses = Witnesses(client, world, places(world.topology, ends), folder)
+        witnesses = Witnesses(engine, world, places(world.topology, ends), folder)
         try:
             witnesses.barrier()
             callee.order("answer", call=call, ring_ms=request.ring_ms)

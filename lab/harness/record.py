@@ -14,23 +14,21 @@ from lab.harness.call_report import CallReport
 from lab.harness.placing import Placed
 from lab.runtime.connection import Engine
 from lab.runtime.control import Json
-from lab.runtime.mishaps import engine_errors
-from lab.runtime.readiness import events
+from lab.runtime.logs import Log
 from lab.runtime.world import World
 from lab.topology.model import Role
 
 TALKATIVE = (Role.SUPERNODE, Role.RELAY)
 
 
-def logs(client: Engine, world: World, placed: Placed, folder: Path) -> list[Json]:
+def logs(engine: Engine, world: World, placed: Placed, folder: Path) -> list[Json]:
     """Keep the lines about this call of both clients, the supernodes and the relays, one file each; return them all."""
     ends = (placed.request.caller, placed.request.callee)
     names = [node.name for node in world.topology.nodes if node.role in TALKATIVE or node.name in ends]
 
     def lines(name: str) -> list[Json]:
         try:
-            with engine_errors(f"read the log of {name}"):
-                printed = list(events(client, world.containers[name].id, placed.started, follow=False))
+            printed = list(Log(engine, world.containers[name].id, since=placed.started))
         except LabError as error:
             return [{"at": placed.started, "node": name, "event": "log-missing", "error": str(error)}]
         return [said for _, said in printed if said and _about(said) == placed.call]

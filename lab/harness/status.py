@@ -42,11 +42,11 @@ class LabStatus:
         return {"nodes": [asdict(node) for node in self.nodes]}
 
 
-def ask(client: Engine, world: World) -> LabStatus:
+def ask(engine: Engine, world: World) -> LabStatus:
     """Ask every node that runs. A client is shown with what its site's router says of profile and firewall now."""
     nodes = world.topology.nodes
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="status") as pool:
-        said = pool.map(lambda node: _one(client, world, node), nodes)
+        said = pool.map(lambda node: _one(engine, world, node), nodes)
         answers = {node.name: answer for node, answer in zip(nodes, said, strict=True)}
     routers = {node.site: answers[node.name] for node in nodes if node.role == "router"}
 
@@ -67,12 +67,12 @@ def ask(client: Engine, world: World) -> LabStatus:
     return LabStatus(tuple(status(node) for node in nodes))
 
 
-def _one(client: Engine, world: World, node: Node) -> Json:
+def _one(engine: Engine, world: World, node: Node) -> Json:
     container = world.containers[node.name]
     if not container.running:
         return {"state": "stopped"}
     try:
-        with ControlChannel(client, container.id, node.name) as channel:
+        with ControlChannel(engine, container.id, node.name) as channel:
             return {"state": "unresponsive", **channel.order("status", within=ANSWER_SECONDS)}
     except LabError:
         return {"state": "unresponsive"}

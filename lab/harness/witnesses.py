@@ -53,13 +53,13 @@ def places(topology: Topology, ends: Iterable[Node]) -> list[Node]:
 class Witnesses:
     """Captures at several nodes, one file each in a folder. They serve one call, or a session of many."""
 
-    def __init__(self, client: Engine, world: World, nodes: Iterable[Node], folder: Path) -> None:
+    def __init__(self, engine: Engine, world: World, nodes: Iterable[Node], folder: Path) -> None:
         """Raises RuntimeUnavailable where a capture does not start. A stopped relay sees nothing and is left out."""
 
         def opener(node: Node) -> Callable[[], Capture]:
             container = world.running(node.name).id
             incoming = node.role is Role.CORE
-            return lambda: Capture(client, container, node.name, folder / f"{node.name}.pcap", incoming=incoming)
+            return lambda: Capture(engine, container, node.name, folder / f"{node.name}.pcap", incoming=incoming)
 
         seeing = [node for node in nodes if node.role is not Role.RELAY or world.containers[node.name].running]
         self._captures = open_all([opener(node) for node in seeing])

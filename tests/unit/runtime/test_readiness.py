@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lab.errors import RuntimeUnavailable
-from lab.runtime.readiness import Readiness, events, started_at
+from lab.runtime.logs import Log, started_at
+from lab.runtime.readiness import wait_until_ready
 from lab.runtime.world import Container
 
 
@@ -36,7 +37,8 @@ def line(event: str, **more: str) -> bytes:
 
 def wait(logs: dict[str, Iterable[bytes]], seconds: float = 5) -> list[str]:
     said: list[str] = []
-    Readiness(Api(logs), said.append).wait([Container(name, name, "running") for name in logs], seconds)  # type: ignore[arg-type]
+    containers = [Container(name, name, "running") for name in logs]
+    wait_until_ready(Api(logs), containers, said.append, seconds)  # type: ignore[arg-type]
     return said
 
 
@@ -70,7 +72,7 @@ def test_a_node_that_says_nothing_is_named_when_time_is_up() -> None:
 
 def test_only_the_present_run_counts() -> None:
     api = Api({"bob": [line("ready")]})
-    Readiness(api).wait([Container("bob", "bob", "running")])  # type: ignore[arg-type]
+    wait_until_ready(api, [Container("bob", "bob", "running")])  # type: ignore[arg-type]
     assert api.since == [pytest.approx(1795435200.123456, abs=1e-6)]
 
 
@@ -80,5 +82,5 @@ def test_every_length_of_the_engines_fractions_is_read(text: str) -> None:
 
 
 def test_lines_that_are_no_objects_come_as_text() -> None:
-    found = list(events(Api({"bob": [b"[1]\nplain\n{}"]}), "bob", None, follow=False))  # type: ignore[arg-type]
+    found = list(Log(Api({"bob": [b"[1]\nplain\n{}"]}), "bob"))  # type: ignore[arg-type]
     assert found == [("[1]", None), ("plain", None), ("{}", {})]

@@ -1,0 +1,122 @@
+"""The order of an `up`: what is checked before anything changes, and what has to go first."""
+
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import ConfigError, RuntimeUnavailable
+from lab.harness import bringing
+from lab.harness.checkout import Checkout
+from lab.runtime.world import Container, World
+from lab.topology.model import Attachment, Network, Node, Role, Topology
+
+INTERNET = Network("internet", "internet", None, IPv4Network("203.0.113.0/24"))
+CORE = Node("core", Role.CORE, None, None, None, (Attachment("internet", IPv4Interface("203.0.113.1/24")),))
+RELAY = Node("relay-1", Role.RELAY, None, None, None, (Attachment("internet", IPv4Interface("203.0.113.21/24")),))
+WANTED = Topology((CORE, RELAY), (INTERNET,))
+
+
+def world(file: Path, topology: Topology = WANTED, state: str = "running") -> World:
+    containers = {node.name: Container(node.name, f"id-{node.name}", state) for node in topology.nodes}
+    return World("lab", topology, containers, file)
+
+
+class Engine:
+    """What `bring_up` asks and does, in order; `running` is what is found first."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, file: Path) -> None:
+        self.done: list[str] = []
+        self.said: list[str] = []
+        self.running: World | None = None
+        self.used: dict[IPv4Network, str] = {}
+        self._file = file
+        patch.setattr(bringing, "parse", lambda file: WANTED)
+        patch.setattr(bringing, "ensure_engine", lambda say: self)
+        patch.setattr(bringing, "ensure_images", lambda engine, say: self.done.append("images"))
+        patch.setattr(bringing, "compose_command", lambda: ["compose"])
+        patch.setattr(bringing, "subnets_in_use", lambda engine, name: self.used)
+        patch.setattr(bringing, "discover", self._discover)
+        patch.setattr(bringing, "settle", lambda engine, world: self.done.append("settled"))
+        patch.setattr(bringing.lifecycle, "take_down", lambda engine, name: self.done.append("down"))
+        patch.setattr(bringing.lifecycle, "compose_up", lambda *words: self.done.append("up"))
+        patch.setattr(bringing, "wait_until_ready", lambda engine, containers, say: self.done.append("ready"))
+
+    def _discover(self, engine: Any, name: str) -> World | None:
+        return world(self._file) if "up" in self.done else self.running
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "reference.yml"
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, file: Path) -> Engine:
+    return Engine(monkeypatch, file)
+
+
+def bring_up(engine: Engine, file: Path) -> list[str]:
+    bringing.bring_up(Checkout(file.parent), "lab", file, engine.said.append)
+    return engine.done
+
+
+def test_where_nothing_runs_leftovers_are_cleared_and_all_is_started(engine: Engine, file: Path) -> None:
+    assert bring_up(engine, file) == ["images", "down", "up", "ready", "settled"]
+
+
+def test_what_fits_stays(engine: Engine, file: Path) -> None:
+    engine.running = world(file)
+    assert bring_up(engine, file) == ["images", "up", "ready", "settled"]
+
+
+def test_a_node_that_was_killed_is_started_again(engine: Engine, file: Path) -> None:
+    engine.running = world(file, state="exited")
+    assert "down" not in bring_up(engine, file)
+
+
+@pytest.mark.parametrize(
+    ("running", "said"),
+    [
+        (world(Path("/elsewhere/other.yml")), "taking down /elsewhere/other.yml, which runs here"),
+        (world(Path("same"), replace(WANTED, nodes=(CORE,))), "interrupted"),
+        (world(Path("same"), state="created"), "interrupted"),
+        (world(Path("same"), replace(WANTED, nodes=(CORE, replace(RELAY, name="relay-2")))), "have changed"),
+        (
+            world(Path("same"), replace(WANTED, networks=(replace(INTERNET, subnet=IPv4Network("192.0.2.0/24")),))),
+            "have changed",
+        ),
+    ],
+)
+def test_what_does_not_fit_goes_first_and_is_said(engine: Engine, file: Path, running: World, said: str) -> None:
+    engine.running = replace(running, file=file) if running.file == Path("same") else running
+    assert bring_up(engine, file) == ["images", "down", "up", "ready", "settled"]
+    assert any(said in line for line in engine.said), engine.said
+
+
+def test_a_subnet_that_is_taken_is_refused_before_anything_changes(engine: Engine, file: Path) -> None:
+    engine.running = world(file)
+    engine.used = {IPv4Network("203.0.113.128/25"): "the host's interface eth0"}
+    with pytest.raises(ConfigError, match=r"203\.0\.113\.128/25 is of the host's interface eth0"):
+        bring_up(engine, file)
+    assert not {"down", "up"} & set(engine.done)
+
+
+def test_a_file_that_is_wrong_is_refused_before_the_engine_is_asked(
+    engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(file: Path) -> Topology:
+        raise ConfigError("unknown profile")
+
+    monkeypatch.setattr(bringing, "parse", parse)
+    with pytest.raises(ConfigError, match="unknown profile"):
+        bring_up(engine, file)
+    assert engine.done == []
+
+
+def test_containers_without_labels_are_no_lab(engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bringing, "discover", lambda engine, name: None)
+    with pytest.raises(RuntimeUnavailable, match="labels"):
+        bring_up(engine, file)
