@@ -10,13 +10,14 @@ from pathlib import Path
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
 from lab.harness.settling import settle
+from lab.harness.status import ask
 from lab.runtime import lifecycle
 from lab.runtime.connection import Engine
 from lab.runtime.engine import compose_command, ensure_engine
 from lab.runtime.images import ensure_images
 from lab.runtime.readiness import wait_until_ready
 from lab.runtime.subnets import subnets_in_use
-from lab.runtime.world import World, discover
+from lab.runtime.world import Container, World, discover
 from lab.topology import conflicts, parse
 from lab.topology.model import Topology
 
@@ -56,8 +57,8 @@ def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
         world = discover(engine, name)
         if world is None:
             raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
-        wait_until_ready(engine, world.containers.values(), say)
-        settle(engine, world)  # engines that ran before this may have lost their supernode
+        wait_until_ready(engine, _awaited(engine, world, running), say)
+        settle(engine, world)  # clients that ran before this may have lost their supernode
     return Up(world, file)
 
 
@@ -71,6 +72,17 @@ def _misfit(running: World, topology: Topology, file: Path) -> str | None:
     if len(running.containers) < len(names) or any(one.state not in _SETTLED for one in running.containers.values()):
         return "taking down what an interrupted `lab up` has left"
     return None
+
+
+def _awaited(engine: Engine, world: World, before: World | None) -> list[Container]:
+    """Whose word is still to come: all but those that ran before and say now that they are ready.
+
+    A node's log does not keep its first lines for ever.
+    """
+    known = set(before.containers.values()) if before else set()
+    old = [name for name, one in world.containers.items() if one.running and one in known]
+    said = {node.name: node.state for node in ask(engine, world.only(old)).nodes}
+    return [one for name, one in world.containers.items() if said.get(name) != "ready"]
 
 
 def _subnets_free(engine: Engine, name: str, topology: Topology) -> None:

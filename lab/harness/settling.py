@@ -10,7 +10,7 @@ from lab.harness.status import LabStatus, ask
 from lab.runtime.connection import Engine
 from lab.runtime.logs import Logs
 from lab.runtime.world import World
-from lab.topology.model import Role, Topology
+from lab.topology.model import Role
 
 SETTLE_SECONDS = 60.0
 
@@ -20,10 +20,10 @@ def settle(engine: Engine, world: World, seconds: float = SETTLE_SECONDS) -> Non
 
     Every line that a client logs is a reason to ask again: the logs are followed from before the first question.
     """
-    clients = tuple(node for node in world.topology.clients() if world.containers[node.name].running)
-    part = World(world.name, Topology(clients, world.topology.networks), world.containers, world.file)
+    clients = [node.name for node in world.topology.clients() if world.containers[node.name].running]
+    part = world.only(clients)
     begun, deadline = time.time(), time.monotonic() + seconds
-    with Logs(engine, [world.containers[node.name] for node in clients], lambda container: begun) as logs:
+    with Logs(engine, [world.containers[name] for name in clients], lambda container: begun) as logs:
         while away := _away(ask(engine, part), world):
             if logs.next(deadline) is None:
                 raise RuntimeUnavailable(

@@ -3,8 +3,8 @@
 Belongs here: looking. Never: changing anything, and never names as a way to find things; labels say what is what.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, cast
@@ -43,6 +43,12 @@ class World:
     topology: Topology
     containers: Mapping[str, Container]
     file: Path | None
+
+    def only(self, names: Iterable[str]) -> "World":
+        """The same world with some of its nodes alone."""
+        kept = set(names)
+        nodes = tuple(node for node in self.topology.nodes if node.name in kept)
+        return replace(self, topology=replace(self.topology, nodes=nodes))
 
     def running(self, name: str) -> Container:
         """The container of a node that runs; ConfigError for an unknown node, RuntimeUnavailable for a stopped one."""

@@ -10,6 +10,7 @@ import pytest
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import bringing
 from lab.harness.checkout import Checkout
+from lab.harness.status import LabStatus, NodeStatus
 from lab.runtime.world import Container, World
 from lab.topology.model import Attachment, Network, Node, Role, Topology
 
@@ -32,6 +33,8 @@ class Engine:
         self.said: list[str] = []
         self.running: World | None = None
         self.used: dict[IPv4Network, str] = {}
+        self.states: dict[str, str] = {}
+        self.awaited: list[str] = []
         self._file = file
         patch.setattr(bringing, "parse", lambda file: WANTED)
         patch.setattr(bringing, "ensure_engine", lambda say: self)
@@ -42,10 +45,20 @@ class Engine:
         patch.setattr(bringing, "settle", lambda engine, world: self.done.append("settled"))
         patch.setattr(bringing.lifecycle, "take_down", lambda engine, name: self.done.append("down"))
         patch.setattr(bringing.lifecycle, "compose_up", lambda *words: self.done.append("up"))
-        patch.setattr(bringing, "wait_until_ready", lambda engine, containers, say: self.done.append("ready"))
+        patch.setattr(bringing, "wait_until_ready", self._wait)
+        patch.setattr(bringing, "ask", self._ask)
 
     def _discover(self, engine: Any, name: str) -> World | None:
         return world(self._file) if "up" in self.done else self.running
+
+    def _ask(self, engine: Any, world: World) -> LabStatus:
+        names = [node.name for node in world.topology.nodes]
+        told = [NodeStatus(name, "", None, None, None, self.states.get(name, "ready"), None, None) for name in names]
+        return LabStatus(tuple(told))
+
+    def _wait(self, engine: Any, containers: list[Container], say: Any) -> None:
+        self.done.append("ready")
+        self.awaited = [container.node for container in containers]
 
 
 @pytest.fixture
@@ -70,6 +83,18 @@ def test_where_nothing_runs_leftovers_are_cleared_and_all_is_started(engine: Eng
 def test_what_fits_stays(engine: Engine, file: Path) -> None:
     engine.running = world(file)
     assert bring_up(engine, file) == ["images", "up", "ready", "settled"]
+
+
+def test_only_those_are_awaited_that_are_new_or_not_ready(engine: Engine, file: Path) -> None:
+    engine.running = world(file)
+    engine.states = {"relay-1": "starting"}
+    bring_up(engine, file)
+    assert engine.awaited == ["relay-1"]
+
+
+def test_all_new_nodes_are_awaited(engine: Engine, file: Path) -> None:
+    bring_up(engine, file)
+    assert engine.awaited == ["core", "relay-1"]
 
 
 def test_a_node_that_was_killed_is_started_again(engine: Engine, file: Path) -> None:
