@@ -58,7 +58,7 @@ def parse_event(said: Mapping[str, Any]) -> CallEvent:
             path=_path(found) if found else None,
             detail=said,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"an event of a client is not understood ({error!r}): {dict(said)}") from None
 
 
@@ -77,7 +77,7 @@ def parse_ended(event: CallEvent) -> Ended:
             history=tuple(Claim(float(one["from"]), float(one["to"]), _path(one)) for one in said.get("history") or ()),
             media=_media(media) if media else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"the report of {event.node} is not understood ({error!r}): {dict(said)}") from None
 
 

@@ -134,3 +134,8 @@ def test_a_last_word_that_lacks_something_is_refused_by_name(missing: str) -> No
 def test_an_event_that_lacks_its_node_is_refused() -> None:
     with pytest.raises(ProtocolError, match="node"):
         parse_event({"event": "ringing", "call": "c7", "at": 1.0})
+
+
+def test_a_path_that_is_no_object_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="direct/udp"):
+        parse_event(line("check", "bob", 1.0, path="direct/udp"))
