@@ -33,8 +33,12 @@ from lab.wire.messages import (
     encode,
 )
 
-INVITE_LIMIT = 5.0
+INVITE_LIMIT = 6.0
 """Seconds for the callee to ring."""
+INVITE_RETRY = 1.5
+"""Seconds before an invite that nothing came back to is sent again: a hub link may die with a word in it."""
+MOST_WORDS = 8
+"""Envelopes of a call that are kept to be said again."""
 RINGING_LIMIT = 60.0
 """Seconds for the callee to answer."""
 FIRST_PATH_LIMIT = 15.0
@@ -165,6 +169,8 @@ class Call:
         self.took_leave = False
         self.legs: list[RelayLeg] = []
         self.path: PathName | None = None
+        self.words: list[Envelope] = []
+        self.retry_at: float | None = now + INVITE_RETRY if caller else None
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
         reports = Reports(self._data, self._note_path, self._verdict)
@@ -243,11 +249,19 @@ class Call:
         path = self.checklist.selected
         return path.rtt if path else None
 
+    def repeat(self) -> None:
+        """Says again what was said: a hub link has broken, or the peer has not heard. What it knows, it ignores."""
+        if self.state in (State.INVITING, State.RINGING) or not self.caller:
+            for envelope in self.words:
+                self.around.post(envelope, self.caller and envelope is self.words[0])
+
     # -- what arrives --------------------------------------------------------------------------------------------
 
     def offered(self, offers: Sequence[RelayOffer], now: float) -> None:
-        """Relay sessions that the hub offers for this call."""
-        for offer in offers[: MOST_LEGS - len(self.legs)]:
+        """Relay sessions that the hub offers for this call; one it offered before stays as it is."""
+        known = {leg.offer.relay for leg in self.legs}
+        fresh = [offer for offer in offers if offer.relay not in known]
+        for offer in fresh[: MOST_LEGS - len(self.legs)]:
             leg = RelayLeg(
                 self.around.actions, offer, self.media, self.around.rng, self.checklist.from_relay, self.around.narrow
             )
@@ -314,7 +328,7 @@ class Call:
 
     def deadline(self) -> float | None:
         legs = (leg.deadline() for leg in self.legs)
-        return earliest(self.limit, self.checklist.deadline(), self.media.deadline(), *legs)
+        return earliest(self.limit, self.retry_at, self.checklist.deadline(), self.media.deadline(), *legs)
 
     def poll(self, now: float) -> None:
         if self.state is State.ENDED:
@@ -324,6 +338,10 @@ class Call:
             leg.poll(now)
         self.checklist.poll(now)
         self._note_path(now)
+        if self.retry_at is not None and now >= self.retry_at:
+            self.retry_at = now + INVITE_RETRY if self.state is State.INVITING else None
+            if self.retry_at is not None:
+                self.repeat()
         if self.limit is not None and now >= self.limit:
             self._expired(now)
 
@@ -404,6 +422,8 @@ class Call:
     def _post(self, message: CallMessage) -> Envelope:
         envelope = self.around.identity.seal(self.peer, self.id, message)
         self.around.post(envelope, isinstance(message, Invite))
+        if len(self.words) < MOST_WORDS:
+            self.words.append(envelope)
         return envelope
 
     def _next(self) -> int:

@@ -207,6 +207,8 @@ class Client(Member):
         for envelope in self.outbox:
             hub.send(Carry(envelope))
         self.outbox.clear()
+        for call in self.calls.values():
+            call.repeat()
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self.actions.emit(SignedOut(hub.last_hub, reason))
@@ -235,6 +237,8 @@ class Client(Member):
             return  # a word of a call that is over
         elif call.peer != envelope.sender:
             raise ProtocolError(f"call {call.id} is with {call.peer}")
+        elif isinstance(message, Invite) and envelope.body == call.invite_body:
+            call.repeat()  # it has not heard that this side rings
         else:
             call.envelope(envelope, message, now)
             self.strangers.revisit(now)

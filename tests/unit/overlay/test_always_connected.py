@@ -1,5 +1,6 @@
 """The link to the hub: the ladder, heartbeats, silent deaths, coming back."""
 
+from lab.overlay.call import Answered, Rings
 from lab.overlay.hub import BACKOFF_MOST
 from lab.overlay.member import SignedIn, SignedOut
 from tests.unit.overlay.fakenet import FakeNet
@@ -59,3 +60,36 @@ def test_a_name_that_signs_in_elsewhere_leaves_its_old_place(net: FakeNet) -> No
     net.run(1)
     assert "bob" not in net.hosts[old].machine.clients
     assert net.hosts[old].machine.elsewhere["bob"] == hub_of(net, "bob")
+
+
+def test_an_invite_that_died_with_the_hub_link_is_sent_again(net: FakeNet) -> None:
+    bob = net.hosts["bob"]
+    net.kill(hub_of(net, "bob"))
+    bob.machine.dial("c1.x", "frank", net.now)  # into a link that is dead and does not know it yet
+    net.settle(bob)
+    assert net.run(6, until=lambda: bool(net.told("bob", Rings)))
+    assert len(net.told("frank", Rings)) == 1
+
+
+def test_an_answer_that_died_with_the_callees_hub_link_is_sent_again(net: FakeNet) -> None:
+    place_until_ringing(net, "alice", "frank")
+    net.kill(hub_of(net, "frank"))
+    net.hosts["frank"].machine.answer("c1.x", net.now)
+    net.settle(net.hosts["frank"])
+    assert net.run(8, until=lambda: bool(net.told("alice", Answered)))
+
+
+def test_an_answer_that_died_with_the_callers_hub_link_is_asked_for_again(net: FakeNet) -> None:
+    place_until_ringing(net, "alice", "frank")
+    net.kill(hub_of(net, "alice"))
+    net.hosts["frank"].machine.answer("c1.x", net.now)
+    net.settle(net.hosts["frank"])
+    assert net.run(8, until=lambda: bool(net.told("alice", Answered)))
+    assert len(net.told("alice", Answered)) == 1
+    assert len(net.told("frank", Answered)) == 1
+
+
+def place_until_ringing(net: FakeNet, caller: str, callee: str) -> None:
+    net.hosts[caller].machine.dial("c1.x", callee, net.now)
+    net.settle(net.hosts[caller])
+    assert net.run(3, until=lambda: bool(net.told(caller, Rings)))
