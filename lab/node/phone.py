@@ -20,7 +20,7 @@ from lab.node.control import Conversation, Order
 from lab.node.journal import Journal
 from lab.node.shell import Shell
 from lab.overlay.actions import Event
-from lab.overlay.call import Answered, Checked, Closing, Ended, Heard, Moved, Rings
+from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Rings
 from lab.overlay.client import Client
 from lab.overlay.paths import PathName
 

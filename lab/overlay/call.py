@@ -12,7 +12,8 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ProtocolError
-from lab.overlay.actions import Actions, Event, earliest
+from lab.overlay.actions import Actions, earliest
+from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Rings
 from lab.overlay.checklist import Checklist, Reports, Verdict
 from lab.overlay.identity import CallKeys, Identity, check_credential, derive_keys, open_envelope
 from lab.overlay.leg import RelayLeg
@@ -75,65 +76,6 @@ TRANSITIONS: dict[tuple[State, type], State] = {
     (State.CLOSING, Bye): State.CLOSING,
 }
 """What the peer may say, and when; anything else is a protocol error and changes nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rings(Event):
-    """At the callee: `peer` is calling. At the caller: the callee rings."""
-
-    call: str
-    peer: str
-    incoming: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Answered(Event):
-    """Voice may flow: `send` and `receive` are SRTP master keys and salts, 30 bytes each."""
-
-    call: str
-    send: bytes
-    receive: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Moved(Event):
-    """The path that this side sends its voice on has changed; None: there is none at the moment."""
-
-    call: str
-    path: PathName | None
-
-
-@dataclass(frozen=True, slots=True)
-class Checked(Event):
-    """A path was found to work, or was given up."""
-
-    call: str
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Heard(Event):
-    """A packet of the peer's voice, protected."""
-
-    call: str
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Closing(Event):
-    """Hung up, by either side: send no more voice, take in what is in flight; the peer sent `frames`, if it said so."""
-
-    call: str
-    frames: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended(Event):
-    """The call is over. `error` is None when somebody hung up after talking, else a sentence; nothing follows."""
-
-    call: str
-    error: str | None
-    connected: bool
 
 
 @dataclass(frozen=True)

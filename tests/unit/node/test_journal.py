@@ -7,7 +7,7 @@ import pytest
 
 from lab.node.journal import Journal, kebab
 from lab.overlay.actions import Event
-from lab.overlay.call import Answered, Moved
+from lab.overlay.call_events import Answered, Moved
 from lab.overlay.paths import Kind, PathName, Transport
 
 

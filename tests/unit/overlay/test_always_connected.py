@@ -1,6 +1,6 @@
 """The link to the hub: the ladder, heartbeats, silent deaths, coming back."""
 
-from lab.overlay.call import Answered, Rings
+from lab.overlay.call_events import Answered, Rings
 from lab.overlay.hub import BACKOFF_MOST
 from lab.overlay.member import SignedIn, SignedOut
 from tests.unit.overlay.fakenet import FakeNet

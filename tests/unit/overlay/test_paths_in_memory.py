@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lab.overlay.call import Answered, Closing, Ended, Heard, Moved, Rings
+from lab.overlay.call_events import Answered, Closing, Ended, Heard, Moved, Rings
 from tests.unit.overlay.fakenet import FakeNet
 
 SITES = {"alice": "open", "bob": "cone", "frank": "cone", "carol": "hard", "dave": "tcp", "erin": "tcp-443"}

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from lab.errors import ConfigError, ProtocolError
-from lab.overlay.call import Ended, Rings
+from lab.overlay.call_events import Ended, Rings
 from lab.overlay.enrolment import StrangeAuthority
 from lab.overlay.identity import (
     CLOCK_TOLERANCE,

@@ -1,0 +1,69 @@
+"""What a call tells the program around it, in the order of its life; voice comes as opaque packets.
+
+Shapes alone. `call` is the call's name in the world.
+"""
+
+from dataclasses import dataclass
+
+from lab.overlay.actions import Event
+from lab.overlay.checklist import Verdict
+from lab.overlay.paths import PathName
+
+
+@dataclass(frozen=True, slots=True)
+class Rings(Event):
+    """At the callee: `peer` is calling. At the caller: the callee rings."""
+
+    call: str
+    peer: str
+    incoming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """Voice may flow: `send` and `receive` are SRTP master keys and salts, 30 bytes each."""
+
+    call: str
+    send: bytes
+    receive: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Event):
+    """The path that this side sends its voice on has changed; None: there is none at the moment."""
+
+    call: str
+    path: PathName | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Event):
+    """A path was found to work, or was given up."""
+
+    call: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Event):
+    """A packet of the peer's voice, protected."""
+
+    call: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closing(Event):
+    """Hung up, by either side: send no more voice, take in what is in flight; the peer sent `frames`, if it said so."""
+
+    call: str
+    frames: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Event):
+    """The call is over. `error` is None when somebody hung up after talking, else a sentence; nothing follows."""
+
+    call: str
+    error: str | None
+    connected: bool
