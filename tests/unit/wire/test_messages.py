@@ -1,0 +1,118 @@
+"""Signalling messages: what fits is read back, what does not is refused, and nothing else is ever raised."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import ProtocolError
+from lab.wire import messages
+from lab.wire.messages import (
+    FRAME_LIMIT,
+    Bye,
+    Candidate,
+    Carry,
+    Credential,
+    Envelope,
+    Hello,
+    Invite,
+    Offers,
+    Ping,
+    Present,
+    RelayGrant,
+    RelayOffer,
+    RelayToken,
+    decode_authority,
+    decode_call,
+    decode_envelope,
+    decode_hub,
+    decode_token,
+    encode,
+)
+
+KEY, SIGNATURE = bytes(range(32)), bytes(64)
+CREDENTIAL = Credential("bob", KEY, 1_800_000_000.0, SIGNATURE)
+OFFER = RelayOffer("relay-1", "203.0.113.21", 33034, (33034, 443), b"token")
+ENVELOPE = Envelope("bob", "carol", "c7.5f3a9c21", b"body", SIGNATURE)
+CANDIDATE = Candidate("host", "udp", ("192.168.32.10", 40000))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Ping(3),
+        Hello("relay", CREDENTIAL, SIGNATURE, 33034, (33034, 443)),
+        Carry(ENVELOPE, True, (OFFER,)),
+        Offers("c7", (OFFER,)),
+        Present(("alice", "bob")),
+    ],
+)
+def test_a_hub_message_comes_back_as_it_was(message: messages.HubMessage) -> None:
+    assert decode_hub(encode(message)) == message
+
+
+def test_an_invite_with_all_its_candidates_fits_a_frame() -> None:
+    invite = Invite(1, 1_800_000_000.0, CREDENTIAL, KEY, (CANDIDATE,) * 50)
+    envelope = Envelope("bob", "carol", "c7", encode(invite), SIGNATURE)
+    assert len(encode(Carry(envelope, True, (OFFER,) * 4))) < FRAME_LIMIT // 2
+    assert decode_call(envelope.body) == invite
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (Carry(msgspec.structs.replace(ENVELOPE, sender="b" * 65)), "length <= 64"),
+        (Carry(msgspec.structs.replace(ENVELOPE, sender="Bob\n")), "matching regex"),
+        (Carry(msgspec.structs.replace(ENVELOPE, call="")), "length >= 1"),
+        (Carry(msgspec.structs.replace(ENVELOPE, signature=b"short")), "length >= 64"),
+        (Carry(ENVELOPE, True, (OFFER,) * 5), "length <= 4"),
+        (Offers("c7", (msgspec.structs.replace(OFFER, udp_port=0),)), ">= 1"),
+        (Present(("a" * 10_000,)), "length <= 64"),
+    ],
+)
+def test_values_outside_their_bounds_are_refused(message: msgspec.Struct, why: str) -> None:
+    with pytest.raises(ProtocolError, match=why):
+        decode_hub(encode(message))
+
+
+def test_a_message_of_another_conversation_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        decode_hub(encode(Bye(1, "hung up")))
+    with pytest.raises(ProtocolError):
+        decode_authority(encode(Ping()))
+    with pytest.raises(ProtocolError):
+        decode_call(encode(Ping()))
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="unknown field"):
+        decode_hub(msgspec.msgpack.encode({"type": "Ping", "load": 1, "extra": 2}))
+
+
+def test_a_token_shows_its_grant() -> None:
+    grant = RelayGrant("c7", "relay-1", 1, 1_800_000_000.0)
+    token = RelayToken(encode(grant), "supernode-1", SIGNATURE)
+    assert decode_token(encode(token)) == (token, grant)
+    with pytest.raises(ProtocolError, match="relay grant"):
+        decode_token(encode(RelayToken(b"\x80", "supernode-1", SIGNATURE)))
+
+
+DECODERS = st.sampled_from([decode_hub, decode_authority, decode_call, decode_envelope, decode_token])
+
+
+@given(DECODERS, st.binary(max_size=300))
+def test_garbage_is_a_protocol_error_and_nothing_else(decode: object, data: bytes) -> None:
+    try:
+        decode(data)  # type: ignore[operator]
+    except ProtocolError:
+        pass
+
+
+@given(DECODERS, st.integers(0, 10_000), st.integers(0, 255), st.integers(0, 10_000))
+def test_a_garbled_message_is_read_or_refused(decode: object, at: int, value: int, cut: int) -> None:
+    data = bytearray(encode(Carry(ENVELOPE, True, (OFFER,))))
+    data[at % len(data)] = value
+    try:
+        decode(bytes(data[: cut % len(data) + 1]))  # type: ignore[operator]
+    except ProtocolError:
+        pass
