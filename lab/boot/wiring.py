@@ -4,7 +4,7 @@ Pure. Belongs here: the rule that a network's first address is the way out. Neve
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 
 from lab.errors import ConfigError
@@ -42,7 +42,16 @@ class Wiring:
 
 
 def wiring(role: str, interfaces: Sequence[Interface], environ: Mapping[str, str]) -> Wiring:
-    """The routes of a node. Raises ConfigError when its interfaces are not those of its role."""
+    """The routes of a node. Raises ConfigError when its interfaces are not those of its role.
+
+    A network's last address is the machine's that the lab runs on: what listens there is none of a node's business.
+    """
+    plan = _ways_out(role, interfaces, environ)
+    host = tuple(RoutePlan(IPv4Network(interface.address.network[-2])) for interface in interfaces)
+    return replace(plan, routes=(*plan.routes, *host))
+
+
+def _ways_out(role: str, interfaces: Sequence[Interface], environ: Mapping[str, str]) -> Wiring:
     if role == "client":
         wan = _only(role, interfaces)
         return Wiring(wan, None, (), (RoutePlan(EVERYWHERE, via=wan.address.network[1]),))

@@ -168,7 +168,7 @@ class Phone:
                 self._moved(id, path)
             case Checked(id, verdict):
                 if (call := self.calls.get(id)) is not None:
-                    remote, state, rtt_ms = verdict.remote, str(verdict.state), verdict.rtt_ms
+                    remote, state, rtt_ms = "{}:{}".format(*verdict.remote), str(verdict.state), verdict.rtt_ms
                     self._report(call, "check", tried=verdict.path, remote=remote, state=state, rtt_ms=rtt_ms)
             case Closing(id, frames):
                 self._closing(id, frames)

@@ -108,6 +108,7 @@ class Call:
         self.heard_sequence = -1
         self.error: str | None = None
         self.talked = False
+        self.found_path = False
         self.took_leave = False
         self.legs: list[RelayLeg] = []
         self.path: PathName | None = None
@@ -175,7 +176,7 @@ class Call:
         """The hub knows nobody to bring the invite to."""
         if self.state is State.INVITING:
             self.error = reason
-            self._end()
+            self._end(now)
 
     def send(self, data: bytes) -> bool:
         """A protected voice packet, on the path in use; False if there is none."""
@@ -289,7 +290,7 @@ class Call:
 
     def _expired(self, now: float) -> None:
         if self.state is State.CLOSING:
-            self._end()
+            self._end(now)
         elif self.state is State.INVITING:
             self.fail(f"{self.peer} did not ring within {INVITE_LIMIT:.0f} s", now)
         elif self.state is State.RINGING:
@@ -316,6 +317,7 @@ class Call:
         if name == self.path:
             return
         self.path = name
+        self.found_path = self.found_path or name is not None
         if self.state is not State.TALKING:
             return
         self.around.actions.emit(Moved(self.id, name))
@@ -353,13 +355,13 @@ class Call:
             self.limit = now + (LINGER + 2 * (self.rtt or 0.0) if self.talked else 0.0)
         self.around.actions.emit(Closing(self.id, frames))
 
-    def _end(self) -> None:
+    def _end(self, now: float) -> None:
         self.state, self.limit = State.ENDED, None
-        self.checklist.close()
+        self.checklist.close(now)
         for leg in self.legs:
             leg.stop()
         self.media.close()
-        self.around.actions.emit(Ended(self.id, self.error, self.talked))
+        self.around.actions.emit(Ended(self.id, self.error, self.talked and self.found_path))
 
     def _post(self, message: CallMessage) -> Envelope:
         envelope = self.around.identity.seal(self.peer, self.id, message)

@@ -62,7 +62,10 @@ class Closing(Event):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Event):
-    """The call is over. `error` is None when somebody hung up after talking, else a sentence; nothing follows."""
+    """The call is over. `error` is None when somebody hung up after talking, else a sentence; nothing follows.
+
+    `connected`: it was answered, and a path was found for the voice.
+    """
 
     call: str
     error: str | None

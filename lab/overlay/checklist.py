@@ -52,10 +52,10 @@ class _Connecting:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one path, for the log: shown when its state changes."""
+    """What becomes of one path, for the log: told when it is first checked, and when its state changes."""
 
     path: str
-    remote: str
+    remote: Address
     state: State
     rtt_ms: float | None
 
@@ -121,13 +121,13 @@ class Checklist:
     def add_leg(self, leg: RelayLeg, now: float) -> None:
         """A relay session whose near leg is being bound."""
         key = ("relay", leg.offer.relay)
-        self.paths[key] = Path(key, leg, leg.offer.host, leg.offer.relay, now)
+        self.paths[key] = Path(key, leg, leg.udp_address, leg.offer.relay, now)
 
     def _add_udp(self, remote: Address, now: float) -> Path:
         key = ("udp", remote)
         if key not in self.paths:
             carrier = UdpCarrier(self.actions, self.media.socket, remote)
-            self.paths[key] = Path(key, carrier, remote[0], None, now)
+            self.paths[key] = Path(key, carrier, remote, None, now)
         return self.paths[key]
 
     def _tcp_may_reach(self, host: str) -> bool:
@@ -196,6 +196,7 @@ class Checklist:
         path.carrier.send(request.encode(self.key))
         if path.first_check is None:
             path.first_check = now
+            self._tell(path, now)
         path.next_check = now + self._interval(path)
         path.tries += 1
         if len(self.waiting) > 256:
@@ -229,7 +230,7 @@ class Checklist:
 
     def _add_tcp(self, link: int, info: LinkInfo, now: float) -> None:
         key = ("tcp", link)
-        self.paths[key] = Path(key, TcpCarrier(self.actions, link, info.peer), info.peer[0], None, now)
+        self.paths[key] = Path(key, TcpCarrier(self.actions, link, info.peer), info.peer, None, now)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         connecting = self.links.get(link)
@@ -331,7 +332,7 @@ class Checklist:
             if path.via is None:
                 mapped = answer.xor_mapped
                 path.local_translated = mapped is not None and mapped[0] not in self.own_hosts
-                path.remote_translated = path.remote_host not in self.remote_hosts
+                path.remote_translated = path.remote[0] not in self.remote_hosts
             path.next_check = now + self._interval(path)
             self._tell(path, now)
         if path.nominating:
@@ -385,11 +386,15 @@ class Checklist:
     def _tell(self, path: Path, now: float) -> None:
         rtt = None if path.rtt is None else round(path.rtt * 1000, 2)
         shown = str(path.name) if path.state is State.VALID or path.via else path.carrier.transport.value
-        self.reports.verdict(Verdict(shown, path.remote_host, path.state, rtt), now)
+        self.reports.verdict(Verdict(shown, path.remote, path.state, rtt), now)
 
-    def close(self) -> None:
-        """The call is over: closes the TCP connections; the media socket belongs to the call."""
+    def close(self, now: float) -> None:
+        """The call is over: says what never answered, closes the TCP connections; the socket belongs to the call."""
         self.closed = True
+        for path in self.paths.values():
+            if path.state is State.IN_PROGRESS and path.first_check is not None:
+                path.state = State.FAILED
+                self._tell(path, now)
         for link in self.links:
             self.actions.close(link)
         self.links.clear()

@@ -114,7 +114,7 @@ class Path:
 
     key: Key
     carrier: Carrier
-    remote_host: str
+    remote: Address
     via: str | None
     next_check: float
     state: State = State.IN_PROGRESS

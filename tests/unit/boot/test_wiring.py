@@ -13,22 +13,29 @@ WAN = Interface(7, "eth0", IPv4Interface("203.0.113.32/24"))
 LAN = Interface(9, "eth1", IPv4Interface("192.168.32.1/24"))
 
 
+def nowhere(*addresses: str) -> tuple[RoutePlan, ...]:
+    return tuple(RoutePlan(IPv4Network(address)) for address in addresses)
+
+
 def test_a_client_leaves_by_the_first_address_of_its_network() -> None:
     client = Interface(7, "eth0", IPv4Interface("198.51.100.18/28"))
-    assert wiring("client", [client], {}).routes == (RoutePlan(EVERYWHERE, via=IPv4Address("198.51.100.17")),)
+    out = RoutePlan(EVERYWHERE, via=IPv4Address("198.51.100.17"))
+    assert wiring("client", [client], {}).routes == (out, *nowhere("198.51.100.30"))
 
 
 @pytest.mark.parametrize("interfaces", [(WAN, LAN), (LAN, WAN)])
 def test_a_router_knows_its_sides_by_address(interfaces: tuple[Interface, ...]) -> None:
     plan = wiring("router", interfaces, INTERNET)
     assert (plan.wan, plan.lan) == (WAN, LAN)
+    assert set(nowhere("203.0.113.254", "192.168.32.254")) <= set(plan.routes), "the machine itself is no neighbour"
 
 
 @pytest.mark.parametrize("role", ["supernode", "relay", "authority"])
 def test_neighbours_on_the_internet_are_reached_through_core(role: str) -> None:
     plan = wiring(role, [WAN], INTERNET)
     assert plan.remove == (IPv4Network("203.0.113.0/24"),)
-    assert plan.routes == (RoutePlan(IPv4Network("203.0.113.1/32"), interface=7), RoutePlan(EVERYWHERE, via=CORE))
+    through_core = (RoutePlan(IPv4Network("203.0.113.1/32"), interface=7), RoutePlan(EVERYWHERE, via=CORE))
+    assert plan.routes == (*through_core, *nowhere("203.0.113.254"))
 
 
 def test_core_knows_public_sites_and_nothing_private_and_no_way_out() -> None:
@@ -41,6 +48,7 @@ def test_core_knows_public_sites_and_nothing_private_and_no_way_out() -> None:
         "172.16.0.0/12",
         "192.168.0.0/16",
         "100.64.0.0/10",
+        "203.0.113.254/32",
     }
     assert all(route.via is None and route.interface is None for route in plan.routes[1:])
 

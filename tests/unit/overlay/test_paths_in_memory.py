@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lab.overlay.call_events import Answered, Closing, Ended, Heard, Moved, Rings
+from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Rings
 from tests.unit.overlay.fakenet import FakeNet
 
 SITES = {"alice": "open", "bob": "cone", "frank": "cone", "carol": "hard", "dave": "tcp", "erin": "tcp-443"}
@@ -75,6 +75,31 @@ def test_a_call_that_finds_no_path_fails_on_both_sides_with_the_reason(net: Fake
     assert net.run(40, until=lambda: bool(net.told("bob", Ended)) and bool(net.told("dave", Ended)))
     errors = [net.told(name, Ended)[0][1].error or "" for name in ("bob", "dave")]
     assert all("no path to" in error for error in errors), errors
+    assert not any(net.told(name, Ended)[0][1].connected for name in ("bob", "dave"))
+
+
+def test_the_log_tells_which_paths_were_tried_and_did_not_answer(net: FakeNet) -> None:
+    id = place(net, "bob", "carol")
+    net.run(1)
+    net.hosts["bob"].machine.hang_up(id, net.now)
+    net.settle(net.hosts["bob"])
+    net.run(2)
+    verdicts = [event.verdict for _, event in net.told("bob", Checked)]
+    tried = {(verdict.path, verdict.remote) for verdict in verdicts if verdict.state == "in-progress"}
+    assert ("udp", ("192.168.34.10", carol_port(net))) in tried
+    failed = {verdict.remote for verdict in verdicts if verdict.state == "failed"}
+    assert ("192.168.34.10", carol_port(net)) in failed
+    assert any(verdict.path == "relayed/udp via relay-1" for verdict in verdicts if verdict.state == "valid")
+
+
+def carol_port(net: FakeNet) -> int:
+    """The port of carol's first socket, which her only call took."""
+    return min(
+        verdict.remote[1]
+        for _, event in net.told("bob", Checked)
+        for verdict in [event.verdict]
+        if verdict.remote[0] == "192.168.34.10"
+    )
 
 
 def test_the_callee_may_hang_up_too(net: FakeNet) -> None:
