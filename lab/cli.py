@@ -75,8 +75,8 @@ def down() -> None:
     if not gone.containers and not gone.networks and not gone.volumes:
         click.echo("the lab was not up")
         return
-    what = f"{gone.containers} containers, {gone.networks} networks, {gone.volumes} volumes"
-    click.echo(f"gone in {time.monotonic() - began:.1f} s: {what}")
+    what = f"{gone.containers} containers with their volumes, {gone.networks} networks"
+    click.echo(f"gone in {time.monotonic() - began:.1f} s: {what}; images and the engine stay")
 
 
 @commands.command(**example("lab status", "lab status --json"))
@@ -121,6 +121,8 @@ def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None
         report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, follow=progress.follow)
     if as_json:
         _document(report.to_json())
+        if missed := report.missed(expect):
+            _say(missed, 1)
     else:
         topology = lab.running_world().topology
         out().print(result(report, topology, lab.checkout.call_folder(report.call), expect))
@@ -198,15 +200,16 @@ def _document(document: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Says each step: one changing line on a terminal, a line each elsewhere."""
+    """Says each step: on a terminal one changing line that leaves behind what took long, elsewhere a line each."""
     from lab.report.console import err
+    from lab.report.steps import Steps
 
     console = err()
     if not console.is_terminal:
         yield lambda text: console.print(text, markup=False)
         return
-    with console.status("...") as line:
-        yield lambda text: line.update(text)
+    with Steps(console) as steps:
+        yield steps.begin
 
 
 def _own_name() -> str:
@@ -238,6 +241,9 @@ def _run() -> int:
     try:
         done = commands.main(prog_name="lab", standalone_mode=False)
         return done if isinstance(done, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
     except click.UsageError as error:
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         return _say(f"{error.format_message()}{hint}", error.exit_code)

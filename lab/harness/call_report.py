@@ -5,6 +5,7 @@ Belongs here: the shapes. Never: how they are found out, or how they are shown t
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 KINDS = ("direct", "punched", "relayed")
@@ -81,6 +82,23 @@ class CallReport:
     media: Mapping[str, Media]
     dropped_by_captures: Mapping[str, int]
     """Node -> packets that the kernel dropped before the capture there had them."""
+    evidence: Path = Path()
+    """The folder with the captures, logs and timeline of the call."""
+
+    def __str__(self) -> str:
+        """One line, as a failed assertion shows it."""
+        told = str(self.observed or self.error or "not connected")
+        verb = "the packets agree" if self.agrees else "; ".join(self.disagreements) or "the packets do not agree"
+        return f"call {self.call} {self.caller} -> {self.callee}: {told}, {verb}; evidence in {self.evidence}"
+
+    def missed(self, expected: str | None) -> str | None:
+        """The sentence for an expected path that was not the one taken; None where it was, or none is expected."""
+        if expected is None or self.holds(expected):
+            return None
+        found = f"{self.observed.kind}/{self.observed.transport}" if self.observed else "no path"
+        if found == expected:
+            return None  # it is something else that went wrong
+        return f"expected {expected}, but the call of {self.caller} to {self.callee} took {found}"
 
     def holds(self, expected: str | None = None) -> bool:
         """Whether it went well, the packets agree, and they show the expected "kind/transport", if there is one."""
@@ -107,4 +125,5 @@ class CallReport:
             "setup_ms": asdict(self.setup_ms),
             "media": {name: asdict(media) for name, media in self.media.items()},
             "dropped_by_captures": dict(self.dropped_by_captures),
+            "evidence": str(self.evidence),
         }

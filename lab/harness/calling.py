@@ -45,6 +45,6 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
             record.timeline(placed, lines, folder)
         else:
             record.discard(folder)
-    report = verdict.report(world.topology, placed)
+    report = verdict.report(world.topology, placed, folder)
     record.document(report, folder)
     return report

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.runtime.connection import Engine
-from lab.runtime.control import ControlChannel, Json
+from lab.runtime.control import ControlChannel, Json, NotListening
 from lab.runtime.world import World
 from lab.topology.model import Node
 
@@ -19,7 +19,7 @@ ANSWER_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node. `state` is its own word (ready, away ...), else stopped or unresponsive; `supernode` where it sits."""
+    """One node. `state`: its own word (ready, away), or stopped, starting, unresponsive; `supernode`: where it sits."""
 
     name: str
     role: str
@@ -74,5 +74,7 @@ def _one(engine: Engine, world: World, node: Node) -> Json:
     try:
         with ControlChannel(engine, container.id, node.name) as channel:
             return {"state": "unresponsive", **channel.order("status", within=ANSWER_SECONDS)}
+    except NotListening:
+        return {"state": "starting"}
     except LabError:
         return {"state": "unresponsive"}

@@ -4,6 +4,7 @@ Belongs here: putting claims and evidence into one report. Never: placing calls,
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab import evidence
 from lab.errors import EvidenceError
@@ -24,7 +25,7 @@ class _Judged:
     error: str | None
 
 
-def report(topology: Topology, placed: Placed) -> CallReport:
+def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallReport:
     """One report of a call that is over; a call that failed says why, and has neither path nor observed one."""
     request = placed.request
     caller, callee = (placed.reports.get(name) for name in (request.caller, request.callee))
@@ -51,6 +52,7 @@ def report(topology: Topology, placed: Placed) -> CallReport:
         setup_ms=times,
         media=media,
         dropped_by_captures=dropped,
+        evidence=folder,
     )
 
 

@@ -14,17 +14,17 @@ from lab.report.route import picture
 from lab.topology.model import Topology
 
 
-def result(report: CallReport, topology: Topology, folder: Path, expected: str | None) -> RenderableType:
+def result(report: CallReport, topology: Topology, folder: Path | str, expected: str | None) -> RenderableType:
     """Everything that a person wants to know of a call that is over."""
     parts: list[RenderableType] = [_headline(report)]
+    if missed := report.missed(expected):
+        parts.append(Text(f"  {missed}", "bad"))
     seen = report.observed or report.path
     if seen:
         parts.append(Text.from_markup("  " + picture(topology, report.caller, report.callee, seen)))
     if report.error:
         parts.append(Text(f"  {report.error}", "bad"))
     parts += [Text(f"  {sentence}", "bad") for sentence in report.disagreements]
-    if expected and report.observed and f"{report.observed.kind}/{report.observed.transport}" != expected:
-        parts.append(Text(f"  expected {expected}", "bad"))
     parts += [_times(report), *(_stretches(report.history) if len(report.history) > 1 else ())]
     if report.media:
         parts.append(_quality(report))

@@ -10,7 +10,7 @@ from rich.text import Text
 from lab.harness.doctor import Check, Diagnosis
 from lab.harness.status import LabStatus
 
-_STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "unresponsive": "bold red"}
+_STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "starting": "yellow", "unresponsive": "bold red"}
 
 
 def status(found: LabStatus) -> RenderableType:

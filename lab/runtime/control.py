@@ -25,6 +25,10 @@ ORDER_SECONDS = 10.0
 Json = dict[str, Any]
 
 
+class NotListening(RuntimeUnavailable):
+    """The node runs, but its program has not opened its control socket yet."""
+
+
 class ControlChannel:
     """One conversation with one node. Events go to `on_event` on the channel's own thread, in the order they come.
 
@@ -82,6 +86,8 @@ class ControlChannel:
         self._thread.join(timeout=5)
 
     def _gone(self) -> RuntimeUnavailable:
+        if any(words in self._complaint for words in ("No such file", "Connection refused")):
+            return NotListening(f"{self.node} is still starting; `lab status` shows when it is ready, then try again")
         why = f" ({self._complaint.strip().splitlines()[-1]})" if self._complaint.strip() else ""
         return RuntimeUnavailable(f"{self.node} does not answer on its control socket{why}; see `lab logs {self.node}`")
 

@@ -78,9 +78,9 @@ def test_packets_sent_straight_at_a_router_do_not_reach_its_lan(nodes: Nodes, po
     ("who", "gateway"), [("alice", "198.51.100.30"), ("bob", "192.168.32.254"), ("dave", "192.168.35.254")]
 )
 def test_the_engine_is_no_way_out(nodes: Nodes, port: str, who: str, gateway: str) -> None:
-    """The bridge's own address on the host is the last of every subnet."""
+    """The bridge's own address on the host is the last of every subnet; somebody who is root in a node tries it."""
     node, relay = nodes[who], nodes["relay-1"]
-    with relay.probing("listen", port) as listener:
+    with relay.probing("listen", port) as listener, _without_route(node, "blackhole", gateway):
         listener.answer()
         with _route(node, f"{relay.address}/32", "via", gateway):
             node.probe("send", port, f"{relay.address}:{port}", "round the router")
@@ -92,9 +92,34 @@ def test_the_engine_is_no_way_out(nodes: Nodes, port: str, who: str, gateway: st
 @pytest.mark.parametrize("name", ["bob", "supernode-1", "core", "home-router"])
 def test_no_node_has_a_route_to_the_engine(nodes: Nodes, name: str) -> None:
     said = nodes[name].run("ip", "-4", "route")
-    assert ".254" not in said
+    toward = [line for line in said.splitlines() if ".254" in line]
+    assert toward and all(line.startswith("blackhole") for line in toward)
     if name == "core":
         assert "default" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("alice", "198.51.100.30"),
+        ("bob", "192.168.32.254"),
+        ("home-router", "203.0.113.254"),
+        ("core", "203.0.113.254"),
+    ],
+)
+def test_the_machine_that_the_lab_runs_on_is_no_neighbour(nodes: Nodes, name: str, host: str) -> None:
+    """Its address is there, or the bridge would not be; but what listens on the machine is not for the lab."""
+    assert "bytes from" not in nodes[name].run("ping", "-c", "1", "-W", "1", host)
+    assert "bytes from" not in nodes["carol"].run("ping", "-c", "1", "-W", "1", "203.0.113.254")
+
+
+@contextmanager
+def _without_route(node: Node, *words: str) -> Iterator[None]:
+    assert node.run("ip", "route", "del", *words) == ""
+    try:
+        yield
+    finally:
+        assert node.run("ip", "route", "add", *words) == ""
 
 
 @contextmanager
