@@ -3,9 +3,10 @@
 import hashlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ConfigError, ProtocolError
-from lab.overlay.call_events import Ended, Rings
+from lab.overlay.call_events import Answered, Closing, Ended, Rings
 from lab.overlay.enrolment import StrangeAuthority
 from lab.overlay.identity import (
     CLOCK_TOLERANCE,
@@ -15,9 +16,11 @@ from lab.overlay.identity import (
     open_envelope,
 )
 from lab.overlay.member import Trouble
-from lab.wire.messages import Answer, Bye, Carry, Ringing, encode
+from lab.wire.messages import Answer, Bye, Carry, Invite, Ringing, encode
 from tests.unit.overlay.fakenet import WALL, FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
+
+KEY = X25519PrivateKey.generate().public_key().public_bytes_raw()
 
 
 def tamper(net: FakeNet, client: str, carry: Carry) -> None:
@@ -140,3 +143,28 @@ def test_an_unknown_callee_is_told_at_once(net: FakeNet) -> None:
     ended = net.told("bob", Ended)[0][1]
     assert ended.error == "nobody is not signed in at any supernode"
     assert not ended.connected
+
+
+def test_a_hub_cannot_pick_up_or_hang_up_once_the_peer_is_known(net: FakeNet) -> None:
+    host = net.hosts["bob"]
+    host.machine.dial("c1.x", "frank", net.now)
+    net.settle(host)
+    assert net.run(2, until=lambda: bool(net.told("bob", Rings)))
+    mallory = Identity("frank")
+    for word in (Answer(50), Bye(51, "hung up")):
+        tamper(net, "bob", Carry(mallory.seal("bob", "c1.x", word)))
+    assert not net.told("bob", Answered)
+    assert not net.told("bob", Closing)
+    assert troubles(net, "bob").count("signature that does not fit its key") == 2
+
+
+def test_an_invite_under_somebody_elses_credential_does_not_ring(net: FakeNet) -> None:
+    alice = net.hosts["alice"].machine.membership.identity
+    assert alice.credential is not None
+    mallory = Identity("alice")
+    invite = Invite(1, net.now + net.hosts["bob"].machine.membership.wall_offset, alice.credential, KEY, ())
+    tamper(net, "bob", Carry(mallory.seal("bob", "c9.x", invite)))
+    assert not net.told("bob", Rings)
+    assert "signature that does not fit its key" in troubles(net, "bob")
+    tamper(net, "bob", Carry(alice.seal("bob", "c9.x", invite)))
+    assert net.told("bob", Rings), "the same words under the right signature ring"
