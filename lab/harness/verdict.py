@@ -38,15 +38,16 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
     connected = caller is not None and callee is not None and caller.connected and callee.connected
     if connected and caller and callee:
         judged = _judge(topology, placed, caller, callee, wrong)
+    failed = judged.error is not None  # what it was before it failed stands in the history
     return CallReport(
         call=placed.call,
         caller=request.caller,
         callee=request.callee,
         connected=connected,
         error=judged.error,
-        path=caller.path if connected and caller else None,
-        observed=judged.observed,
-        agrees=connected and judged.observed is not None and not judged.disagreements,
+        path=caller.path if caller and not failed else None,
+        observed=None if failed else judged.observed,
+        agrees=not failed and judged.observed is not None and not judged.disagreements,
         disagreements=judged.disagreements,
         history=judged.history,
         setup_ms=times,

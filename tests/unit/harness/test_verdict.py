@@ -94,7 +94,7 @@ def test_ends_that_say_different_things_are_a_disagreement(packets: Any) -> None
 def test_an_empty_capture_is_an_error_and_never_a_path(packets: Any) -> None:
     packets(None, None, None, error="the capture of core is empty, and the call must have passed it")
     report = verdict.report(EMPTY, placed(ended("bob"), ended("carol")))
-    assert report.connected and report.observed is None and not report.agrees
+    assert report.connected and report.path is None and report.observed is None and not report.agrees
     assert report.error == "the capture of core is empty, and the call must have passed it"
 
 
@@ -116,6 +116,8 @@ def test_a_call_that_broke_off_is_not_a_good_one(packets: Any) -> None:
     packets("relayed", "udp", "relay-1")
     report = verdict.report(EMPTY, placed(ended("bob", ok=False, reason="no path for 30 s"), ended("carol")))
     assert report.error == "no path for 30 s" and not report.holds()
+    assert (report.path, report.observed, report.agrees) == (None, None, False)
+    assert report.history, "what it was before stays to be seen"
 
 
 def test_an_end_that_went_silent_is_named() -> None:
