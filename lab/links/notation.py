@@ -1,0 +1,192 @@
+"""Links as text: LAB_LINKS of a compose file, the changes of `lab set`, and what status shows.
+
+Pure. Belongs here: names of axes and their values in writing. Never: what they do (line.py).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import MappingProxyType
+from typing import Any
+
+from lab.errors import ConfigError
+from lab.links.axes import SMALLEST_MTU, SMALLEST_MTU_IPV6, Burst, Direction, Impairment, Link, Queue
+from lab.links.units import parse_rate, parse_share, parse_size, parse_time, print_rate, print_share, print_time
+
+Address = IPv4Address | IPv6Address
+NOTHING = "none"
+_EXAMPLE = "home 203.0.113.32 delay=10ms up.rate=1mbit"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One site's link, and the addresses of its router on the internet."""
+
+    site: str
+    addresses: tuple[Address, ...]
+    link: Link
+
+
+def entries(text: str) -> tuple[Entry, ...]:
+    """Links from "SITE ADDRESS[,ADDRESS...] AXES; ...", nothing from "". Raises ConfigError.
+
+    AXES are words [up.|down.|toward.SITE.]name=value; without a prefix both directions get the figure.
+    """
+    found = tuple(_entry(part.split()) for part in text.split(";") if part.strip())
+    for index, entry in enumerate(found):
+        for other in found[:index]:
+            if other.site == entry.site:
+                raise ConfigError(f"LAB_LINKS names the site {entry.site} twice; one entry a site")
+            if shared := set(other.addresses) & set(entry.addresses):
+                raise ConfigError(f"LAB_LINKS gives {min(map(str, shared))} to {other.site} and {entry.site}")
+        for other_site in entry.link.toward:
+            if other_site == entry.site or other_site not in {one.site for one in found}:
+                others = ", ".join(one.site for one in found if one.site != entry.site) or "none"
+                raise ConfigError(f"LAB_LINKS: {entry.site} toward {other_site!r}; allowed: {others}")
+    return found
+
+
+def _entry(words: list[str]) -> Entry:
+    if len(words) < 2:
+        raise ConfigError(f"expected LAB_LINKS like {_EXAMPLE!r}, got {' '.join(words)!r}")
+    site, addresses, *axes = words
+    try:
+        outer = tuple(ip_address(part) for part in addresses.split(","))
+    except ValueError as error:
+        raise ConfigError(f"expected addresses of {site}'s router in LAB_LINKS, got {addresses!r}") from error
+    link = Link()
+    groups: dict[str, dict[str, str]] = {}
+    for axis in axes:
+        name, sign, value = axis.partition("=")
+        prefix, _, name = name.rpartition(".")
+        if not sign:
+            raise ConfigError(f"expected name=value after {site}'s addresses in LAB_LINKS, got {axis!r}")
+        if name in groups.setdefault(prefix, {}):
+            raise ConfigError(f"LAB_LINKS gives {site}'s {axis.partition('=')[0]} twice")
+        groups[prefix][name] = value
+    # Figures for both directions first, so that up.rate refines rate wherever it stands.
+    for prefix in sorted(groups):
+        direction, _, toward = prefix.partition(".")
+        link = changed(link, direction or Direction.BOTH, groups[prefix], toward or None, ipv6=has_ipv6(outer))
+    return Entry(site, outer, link)
+
+
+def has_ipv6(addresses: tuple[Address, ...]) -> bool:
+    """Whether a site with these outer addresses has IPv6, which allows no small MTU."""
+    return any(address.version == 6 for address in addresses)
+
+
+def changed(
+    link: Link, direction: str, changes: Mapping[str, str], toward: str | None = None, *, ipv6: bool = False
+) -> Link:
+    """The link with some axes set anew in one direction, the others as they were. Raises ConfigError.
+
+    `direction` is one of DIRECTIONS; "toward" needs the name of the other site. "none" takes a rate, queue or burst
+    away. mtu and blackhole are the whole link's and go with "both".
+    """
+    try:
+        way = Direction(direction)
+    except ValueError:
+        raise ConfigError(f"unknown direction {direction!r}; allowed: {', '.join(DIRECTIONS)}") from None
+    if (way is Direction.TOWARD) != (toward is not None):
+        raise ConfigError(f"expected the other site with {Direction.TOWARD} and with nothing else, got {toward!r}")
+    for name in changes:
+        if name not in AXES:
+            raise ConfigError(f"unknown axis {name!r} of a link; allowed: {', '.join(AXES)}")
+        if name in _WHOLE and way is not Direction.BOTH:
+            raise ConfigError(f"{name} is of the whole link, not of one direction; give it without {way}")
+    whole = {name: _WHOLE[name](value) for name, value in changes.items() if name in _WHOLE}
+    if whole:
+        link = replace(link, **whole)
+        link.check_mtu(SMALLEST_MTU_IPV6 if ipv6 else SMALLEST_MTU)
+    figures = {name: value for name, value in changes.items() if name not in _WHOLE}
+    if not figures:
+        return link
+    if toward is not None:
+        there = {**link.toward, toward: _impaired(link.toward.get(toward, Impairment()), figures)}
+        left = {site: impairment for site, impairment in there.items() if not impairment.clean}
+        return replace(link, toward=MappingProxyType(left))
+    if way in (Direction.UP, Direction.BOTH):
+        link = replace(link, up=_impaired(link.up, figures))
+    if way in (Direction.DOWN, Direction.BOTH):
+        link = replace(link, down=_impaired(link.down, figures))
+    return link
+
+
+def _impaired(before: Impairment, changes: Mapping[str, str]) -> Impairment:
+    values = {name: _FIGURES[name](value) for name, value in changes.items()}
+    # One kind of loss takes the other's place, and a queue goes with its rate.
+    if values.get("loss") and "burst" not in values:
+        values["burst"] = None
+    if values.get("burst") and "loss" not in values:
+        values["loss"] = 0.0
+    if "rate" in values and values["rate"] is None and "queue" not in values:
+        values["queue"] = None
+    return replace(before, **values)
+
+
+def describe(impairment: Impairment) -> str:
+    """The words that make this impairment: "delay=10ms loss=5%"; "" for a clean one."""
+    words = []
+    if impairment.delay:
+        words.append(f"delay={print_time(impairment.delay)}")
+    if impairment.jitter:
+        words.append(f"jitter={print_time(impairment.jitter)}")
+    if impairment.loss:
+        words.append(f"loss={print_share(impairment.loss)}")
+    if burst := impairment.burst:
+        shares = (burst.p, burst.r, burst.loss_bad, burst.loss_good)
+        words.append(f"burst={','.join(print_share(share) for share in shares)}")
+    if impairment.rate is not None:
+        words.append(f"rate={print_rate(impairment.rate)}")
+    if queue := impairment.queue:
+        words.append(f"queue={queue.bytes}" if queue.bytes is not None else f"queue={print_time(queue.seconds or 0)}")
+    return " ".join(words)
+
+
+def _burst(text: str) -> Burst | None:
+    if text == NOTHING:
+        return None
+    shares = [parse_share(part) for part in text.split(",")]
+    if not 2 <= len(shares) <= 4:
+        raise ConfigError(f"expected burst=p,r[,1-h[,1-k]] like 1%,25%, got {text!r}")
+    return Burst(*shares)
+
+
+def _rate(text: str) -> int | None:
+    return None if text == NOTHING else parse_rate(text)
+
+
+def _queue(text: str) -> Queue | None:
+    if text == NOTHING:
+        return None
+    if text.strip().lower().endswith("s"):
+        return Queue(seconds=parse_time(text))
+    return Queue(bytes=parse_size(text))
+
+
+def _mtu(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigError(f"expected an mtu in bytes like 1492, got {text!r}")
+    return int(text)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ConfigError(f"expected blackhole=yes or blackhole=no, got {text!r}")
+    return text == "yes"
+
+
+_FIGURES: Mapping[str, Callable[[str], Any]] = MappingProxyType(
+    {
+        "delay": parse_time,
+        "jitter": parse_time,
+        "loss": parse_share,
+        "burst": _burst,
+        "rate": _rate,
+        "queue": _queue,
+    }
+)
+_WHOLE: Mapping[str, Callable[[str], Any]] = MappingProxyType({"mtu": _mtu, "blackhole": _yes_or_no})
+AXES = (*_FIGURES, *_WHOLE)
+DIRECTIONS = tuple(Direction)
