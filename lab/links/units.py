@@ -46,12 +46,12 @@ def parse_size(text: str) -> int:
 
 def print_time(seconds: float) -> str:
     """As short as it goes: 0.05 is "50ms"."""
-    return f"{seconds * 1000:.6g}ms" if abs(seconds) < 1 else f"{seconds:.9g}s"
+    return f"{_short(seconds * 1000)}ms" if abs(seconds) < 1 else f"{_short(seconds)}s"
 
 
 def print_share(share: float) -> str:
     """0.05 is "5%"."""
-    return f"{share * 100:.9g}%"
+    return f"{_short(share * 100)}%"
 
 
 def print_rate(rate: int) -> str:
@@ -60,6 +60,11 @@ def print_rate(rate: int) -> str:
         if rate and rate % int(factor) == 0:
             return f"{rate // int(factor)}{unit}"
     return f"{rate}bit"
+
+
+def _short(number: float) -> str:
+    text = f"{number:.6f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def _split(text: str, what: str) -> tuple[Decimal, str]:
