@@ -13,6 +13,11 @@ from lab.errors import ConfigError
 PRIVATE = tuple(IPv4Network(prefix) for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
 
 
+def is_private(network: IPv4Network) -> bool:
+    """Whether nobody on the internet routes it."""
+    return any(network.subnet_of(prefix) for prefix in PRIVATE)
+
+
 @dataclass(frozen=True)
 class Route:
     """Packets to `prefix` go to `via`, an address on the internet."""

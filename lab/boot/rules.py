@@ -13,7 +13,11 @@ from lab.nat import RuleSet
 
 def load(rules: RuleSet) -> None:
     """Put a rule set in place of the former one. Raises RuntimeUnavailable with the tool's words."""
-    for command, text in ((["nft", "-f", "-"], rules.nftables), (["iptables-restore"], rules.iptables)):
+    for command, text in (
+        (["nft", "-f", "-"], rules.nftables),
+        (["iptables-restore"], rules.iptables),
+        (["ip6tables-restore"], rules.ip6tables),
+    ):
         if text:
             _feed(command, text)
 

@@ -3,23 +3,40 @@
 Pure: names to axes, axes to text. Loading the text is the start-up program's (lab.boot), never done here.
 """
 
-from lab.nat.axes import Allocation, Filtering, FirewallPolicy, Mapping, NatProfile, Permit, Translation
-from lab.nat.presets import FIREWALLS, PROFILES, firewall, profile
-from lab.nat.render import RuleSet, Wiring, render, untracked
+from lab.nat.axes import (
+    Allocation,
+    Behaviour,
+    Filtering,
+    FirewallPolicy,
+    Mapping,
+    NatProfile,
+    Permit,
+    Pooling,
+    PortRange,
+    Translation,
+)
+from lab.nat.presets import FIREWALLS, PREFIX_TRANSLATIONS, TRANSLATIONS, firewall, profile
+from lab.nat.render import fits, render, untracked
+from lab.nat.wiring import RuleSet, Wiring
 
 __all__ = [
     "FIREWALLS",
-    "PROFILES",
+    "PREFIX_TRANSLATIONS",
+    "TRANSLATIONS",
     "Allocation",
+    "Behaviour",
     "Filtering",
     "FirewallPolicy",
     "Mapping",
     "NatProfile",
     "Permit",
+    "Pooling",
+    "PortRange",
     "RuleSet",
     "Translation",
     "Wiring",
     "firewall",
+    "fits",
     "profile",
     "render",
     "untracked",

@@ -32,45 +32,98 @@ class Allocation(StrEnum):
     RANDOM = "random"
 
 
-@dataclass(frozen=True)
-class Translation:
-    """How addresses are translated; UDP, TCP and ICMP alike.
+class Pooling(StrEnum):
+    """RFC 4787, 4.1: whether all mappings of one host share one outer address, where there are several."""
 
-    `clash_free` says whether a host keeps its one mapping also when another host uses the same port;
-    stock Linux does not: on a clash, a destination gets a mapping of its own.
-    Timeouts are seconds: before an answer was seen, and once traffic went both ways (RFC 4787, 4.3).
-    """
+    PAIRED = "paired"
+    ARBITRARY = "arbitrary"
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What is done to one transport protocol."""
 
     mapping: Mapping
     filtering: Filtering
     allocation: Allocation
+
+
+@dataclass(frozen=True)
+class PortRange:
+    """Outer ports, both ends included."""
+
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        return self.last - self.first + 1
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+ALL_PORTS = PortRange(1024, 65535)
+"""What Linux draws from where the inner port is above 1023."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """How addresses are translated.
+
+    `clash_free` says whether a host keeps its one mapping also when another host uses the same port;
+    stock Linux does not: on a clash, a destination gets a mapping of its own.
+    Timeouts are seconds: of UDP before an answer was seen, and once traffic went both ways (RFC 4787, 4.3); of TCP
+    while a connection is opened, and once it stands (RFC 5382, 5). Packets of either direction refresh a mapping.
+    `ports_per_host` None: every host draws from all of `ports`; else each has a block of that many of its own.
+    """
+
+    udp: Behaviour
+    tcp: Behaviour
     hairpinning: bool
     clash_free: bool
     udp_timeout_one_way: int
     udp_timeout: int
+    tcp_transitory_timeout: int = 240
+    tcp_timeout: int = 7440
+    ports: PortRange = ALL_PORTS
+    ports_per_host: int | None = None
+    pooling: Pooling = Pooling.PAIRED
 
 
 @dataclass(frozen=True)
 class NatProfile:
-    """What a router does to addresses; `translation` is None where it only forwards."""
+    """What a router does to addresses; `translation` is None where it only forwards IPv4.
+
+    `prefix_translation`: IPv6 prefixes are exchanged one for one (NPTv6), which concerns no port and no filter.
+    """
 
     translation: Translation | None
+    prefix_translation: bool = False
 
 
 @dataclass(frozen=True)
 class Permit:
-    """One kind of outgoing traffic that may pass: a protocol (None: all), and a destination port (None: all)."""
+    """One kind of outgoing traffic that may pass: a protocol (None: all), and a destination port (None: all).
+
+    `tls`: only connections that begin like TLS; others are cut at their first bytes.
+    `source`: who may send it, the site's hosts or its proxy alone.
+    """
 
     protocol: Literal["tcp", "udp", "icmp"] | None = None
     port: int | None = None
+    tls: bool = False
+    source: Literal["site", "proxy"] = "site"
 
 
 @dataclass(frozen=True)
 class FirewallPolicy:
     """What may be opened through a router; answers to what was opened always pass.
 
-    `inbound` lets others open towards the site, which needs addresses that are not translated.
+    `inbound` lets others open towards the site where addresses or mappings allow it; else the firewall is stateful.
+    `udp_rate`: UDP beyond so many bits a second is dropped, in each direction; None: as much as there is.
     """
 
     outbound: tuple[Permit, ...]
     inbound: bool
+    udp_rate: int | None = None

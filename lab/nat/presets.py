@@ -8,49 +8,88 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from lab.errors import ConfigError
-from lab.nat.axes import Allocation, Filtering, FirewallPolicy, Mapping, NatProfile, Permit, Translation
+from lab.nat.axes import (
+    Allocation,
+    Behaviour,
+    Filtering,
+    FirewallPolicy,
+    Mapping,
+    NatProfile,
+    Permit,
+    PortRange,
+    Translation,
+)
+from lab.nat.notation import overridden
+from lab.nat.sense import sensible
 
-PROFILES: Table[str, NatProfile] = MappingProxyType(
+_EI, _AD, _APD = Mapping.ENDPOINT_INDEPENDENT, Mapping.ADDRESS_DEPENDENT, Mapping.ADDRESS_AND_PORT_DEPENDENT
+_ANYONE, _ADDRESS, _ENDPOINT = (
+    Filtering.ENDPOINT_INDEPENDENT,
+    Filtering.ADDRESS_DEPENDENT,
+    Filtering.ADDRESS_AND_PORT_DEPENDENT,
+)
+
+
+def _translation(
+    mapping: Mapping, filtering: Filtering, allocation: Allocation, *, hairpinning: bool = False, timeout: int
+) -> Translation:
+    """UDP and TCP alike; one timeout whether an answer was seen or not."""
+    behaviour = Behaviour(mapping, filtering, allocation)
+    return Translation(behaviour, behaviour, hairpinning, True, timeout, timeout)
+
+
+_LINUX = Behaviour(_EI, _ENDPOINT, Allocation.PRESERVING)
+_CARRIER = Behaviour(_EI, _ADDRESS, Allocation.RANDOM)
+_SEQUENTIAL = Behaviour(_APD, _ENDPOINT, Allocation.SEQUENTIAL)
+
+TRANSLATIONS: Table[str, Translation | None] = MappingProxyType(
     {
-        "open": NatProfile(translation=None),
+        "open": None,
+        "full-cone": _translation(_EI, _ANYONE, Allocation.PRESERVING, hairpinning=True, timeout=120),
+        "restricted-cone": _translation(_EI, _ADDRESS, Allocation.PRESERVING, timeout=120),
+        "port-restricted-cone": _translation(_EI, _ENDPOINT, Allocation.PRESERVING, timeout=120),
+        "address-dependent": _translation(_AD, _ADDRESS, Allocation.RANDOM, timeout=120),
+        "symmetric": _translation(_APD, _ENDPOINT, Allocation.RANDOM, timeout=60),
+        # The range is what one table of ports in order can hold; it comes round after so many mappings.
+        "symmetric-sequential": Translation(
+            _SEQUENTIAL, _SEQUENTIAL, False, True, 60, 60, ports=PortRange(40000, 44095)
+        ),
         # What stock MASQUERADE does; the timeouts are the kernel's defaults (nf_conntrack-sysctl).
-        "linux": NatProfile(
-            Translation(
-                mapping=Mapping.ENDPOINT_INDEPENDENT,
-                filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
-                allocation=Allocation.PRESERVING,
-                hairpinning=False,
-                clash_free=False,
-                udp_timeout_one_way=30,
-                udp_timeout=120,
-            )
-        ),
-        "symmetric": NatProfile(
-            Translation(
-                mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT,
-                filtering=Filtering.ADDRESS_AND_PORT_DEPENDENT,
-                allocation=Allocation.RANDOM,
-                hairpinning=False,
-                clash_free=True,
-                udp_timeout_one_way=60,
-                udp_timeout=60,
-            )
-        ),
+        "linux": Translation(_LINUX, _LINUX, False, False, 30, 120, tcp_transitory_timeout=120, tcp_timeout=432_000),
+        "rfc4787": _translation(_EI, _ADDRESS, Allocation.PRESERVING, hairpinning=True, timeout=300),
+        "carrier-grade": Translation(_CARRIER, _CARRIER, True, True, 300, 300, ports_per_host=1024),
     }
 )
+
+PREFIX_TRANSLATIONS: Table[str, bool] = MappingProxyType({"open": False, "nptv6": True})
+
+_EVERYTHING = Permit()
+_PROXY = Permit("tcp", 443, source="proxy")
 
 FIREWALLS: Table[str, FirewallPolicy] = MappingProxyType(
     {
-        "none": FirewallPolicy(outbound=(Permit(),), inbound=True),
+        "none": FirewallPolicy(outbound=(_EVERYTHING,), inbound=True),
+        "inbound-blocked": FirewallPolicy(outbound=(_EVERYTHING,), inbound=False),
         "udp-blocked": FirewallPolicy(outbound=(Permit("tcp"),), inbound=False),
         "tcp-443": FirewallPolicy(outbound=(Permit("tcp", 443),), inbound=False),
+        "web-only": FirewallPolicy(outbound=(Permit("tcp", 443), Permit("tcp", 80)), inbound=False),
+        "tls-only": FirewallPolicy(outbound=(Permit("tcp", 443, tls=True),), inbound=False),
+        "proxy-only": FirewallPolicy(outbound=(_PROXY,), inbound=False),
+        "udp-throttled": FirewallPolicy(outbound=(_EVERYTHING,), inbound=False, udp_rate=16_000),
     }
 )
 
 
-def profile(name: str) -> NatProfile:
-    """The axes of a preset. Raises ConfigError naming the value and the ones allowed."""
-    return _named("profile", name, PROFILES)
+def profile(name: str, axes: str = "", profile6: str = "open") -> NatProfile:
+    """The axes of a preset, some of them replaced by `axes` ("udp-timeout=20 hairpinning=yes").
+
+    `profile6` names what is done to IPv6 prefixes. Raises ConfigError naming the value and the ones allowed, or why a
+    combination makes no sense.
+    """
+    translation = overridden(_named("profile", name, TRANSLATIONS), axes)
+    if translation is not None:
+        sensible(translation)
+    return NatProfile(translation, _named("IPv6 profile", profile6, PREFIX_TRANSLATIONS))
 
 
 def firewall(name: str) -> FirewallPolicy:

@@ -1,61 +1,59 @@
-"""Axes to the whole rule set of a router, as text for iptables-restore and nft.
+"""Axes to the whole rule set of a router, as text for nft, iptables-restore and ip6tables-restore.
 
-Belongs here: pure rendering; the same axes always give the same text. Never: names of presets, loading.
+Pure; the same axes always give the same text. Belongs here: which tool expresses what, and what the addresses allow.
+Never: names of presets, loading.
 """
 
-from dataclasses import dataclass
-from ipaddress import IPv4Interface
-
 from lab.errors import ConfigError
-from lab.nat.axes import Allocation, Filtering, FirewallPolicy, Mapping, NatProfile, Permit, Translation
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """Where a router's two sides are: interface names of its kernel, and its addresses with their prefixes."""
-
-    wan: str
-    lan: str
-    wan_address: IPv4Interface
-    lan_address: IPv4Interface
-
-
-@dataclass(frozen=True)
-class RuleSet:
-    """Each text replaces what its engine had, table by table: `iptables-restore` and `nft -f -` on stdin."""
-
-    iptables: str
-    nftables: str
-
-
-# mapping, filtering, allocation, hairpinning, clash_free -> the target that gives them on Linux.
-# MASQUERADE reuses a host's outer port for every destination while no other host's flow stands in the way, and
-# connection tracking admits only who was written to; --random-fully draws a port for each flow (seen: 1024-65535).
-_TARGETS = {
-    (Mapping.ENDPOINT_INDEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT, Allocation.PRESERVING, False, False): (
-        "MASQUERADE"
-    ),
-    (Mapping.ADDRESS_AND_PORT_DEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT, Allocation.RANDOM, False, True): (
-        "MASQUERADE --random-fully"
-    ),
-}
+from lab.internet import is_private
+from lab.nat import filters, maps
+from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, NatProfile, Translation
+from lab.nat.wiring import RuleSet, Wiring
 
 
 def render(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> RuleSet:
     """The rule set of a router with these axes between these two networks.
 
-    Raises ConfigError for a combination of axes that the rules cannot express.
+    Raises ConfigError where the router's addresses do not allow them.
     """
-    tables = [
-        _table("raw", ["PREROUTING ACCEPT"], _straight_at_the_lan(profile, wiring)),
-        _table("nat", ["POSTROUTING ACCEPT"], _translation(profile, wiring)),
-        _table(
-            "filter",
-            ["INPUT DROP", "FORWARD DROP", "OUTPUT ACCEPT"],
-            [*_input(wiring), *_forward(profile, firewall, wiring)],
-        ),
+    fits(profile, wiring)
+    target = _target(profile.translation, wiring) if wiring.inside else None
+    iptables = [
+        filters.table("raw", ["PREROUTING ACCEPT"], filters.raw(profile, wiring)),
+        filters.table("nat", ["POSTROUTING ACCEPT"], [f"POSTROUTING -o {wiring.wan} -j {target}"] if target else []),
     ]
-    return RuleSet(iptables="".join(tables), nftables=_timers(profile.translation))
+    if wiring.lan_address:
+        side = filters.Side(4, wiring.wan, wiring.lan, wiring.lan_address)
+        iptables.append(filters.filters(profile, firewall, wiring, side))
+    else:
+        iptables.append(filters.closed())
+    if wiring.lan6:
+        ip6tables = filters.filters(profile, firewall, wiring, filters.Side(6, wiring.wan, wiring.lan, wiring.lan6))
+    else:
+        ip6tables = filters.closed()
+    nftables = maps.REPLACE + "add table ip6 lab\ndelete table ip6 lab\n"
+    if profile.translation and wiring.inside and target is None:
+        nftables = maps.translation(profile.translation, firewall, wiring) + "add table ip6 lab\ndelete table ip6 lab\n"
+    if profile.prefix_translation:
+        nftables += maps.prefixes(wiring)
+    return RuleSet(nftables + _timers(profile.translation), "".join(iptables), ip6tables)
+
+
+def fits(profile: NatProfile, wiring: Wiring) -> None:
+    """Whether a router with these addresses can do it. Raises ConfigError."""
+    inside = wiring.inside
+    if inside is not None and profile.translation is None and is_private(inside):
+        raise ConfigError(
+            f"a router that translates nothing needs a public subnet inside, and {inside} is private: "
+            "nobody on the internet could answer; take a profile that translates"
+        )
+    if inside is not None and profile.translation is not None and not is_private(inside):
+        raise ConfigError(
+            f"a router that translates needs a private subnet inside, and {inside} is public: the internet routes it "
+            "to the router by itself; take a profile that translates nothing"
+        )
+    if profile.prefix_translation and (wiring.lan6 is None or wiring.outer6 is None):
+        raise ConfigError("nptv6 exchanges two IPv6 prefixes, one inside and one outside, and this router has not both")
 
 
 def untracked() -> RuleSet:
@@ -69,83 +67,50 @@ def untracked() -> RuleSet:
         f"  chain {hook} {{\n    type filter hook {hook} priority raw\n    notrack\n  }}\n"
         for hook in ("prerouting", "output")
     )
-    return RuleSet(iptables="", nftables=f"flush ruleset\ntable ip untracked {{\n{chains}}}\n")
+    return RuleSet(f"flush ruleset\ntable inet untracked {{\n{chains}}}\n", "")
 
 
-def _table(name: str, policies: list[str], rules: list[str]) -> str:
-    lines = [f"*{name}", *(f":{policy} [0:0]" for policy in policies), *(f"-A {rule}" for rule in rules), "COMMIT"]
-    return "\n".join(lines) + "\n"
+# What iptables has a target for, every one for UDP and TCP alike, on one outer address and all ports. MASQUERADE reuses
+# a host's outer port for every destination while no other host's flow stands in the way, and connection tracking admits
+# only who was written to; --random-fully draws a port for each flow (seen: 1024-65535).
+_TARGETS = {
+    (Behaviour(Mapping.ENDPOINT_INDEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT, Allocation.PRESERVING), False): (
+        "MASQUERADE"
+    ),
+    (Behaviour(Mapping.ADDRESS_AND_PORT_DEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT, Allocation.RANDOM), True): (
+        "MASQUERADE --random-fully"
+    ),
+}
 
 
-def _straight_at_the_lan(profile: NatProfile, wiring: Wiring) -> list[str]:
-    """A neighbour on the WAN may route packets at inner addresses; translated sites know no such address outside."""
-    if profile.translation is None:
-        return []
-    return [f"PREROUTING -i {wiring.wan} -d {wiring.lan_address.network} -j DROP"]
-
-
-def _translation(profile: NatProfile, wiring: Wiring) -> list[str]:
-    """Everything is translated, also what the firewall blocks later: no private source ever leaves."""
-    axes = profile.translation
-    if axes is None:
-        return []
-    key = (axes.mapping, axes.filtering, axes.allocation, axes.hairpinning, axes.clash_free)
-    if key not in _TARGETS:
-        raise ConfigError(
-            f"no rules give {axes.mapping} mapping with {axes.filtering} filtering, {axes.allocation} ports, "
-            f"{'hairpinning' if axes.hairpinning else 'no hairpinning'} and mappings that "
-            f"{'withstand' if axes.clash_free else 'split on'} port clashes"
-        )
-    return [f"POSTROUTING -o {wiring.wan} -j {_TARGETS[key]}"]
-
-
-def _input(wiring: Wiring) -> list[str]:
-    """Silence to the WAN: an answer, or an accepted packet's entry, would move a client's mapping to another port."""
-    return [
-        "INPUT -i lo -j ACCEPT",
-        "INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-        f"INPUT -i {wiring.lan} -d {wiring.lan_address.ip} -m conntrack --ctstate NEW -j ACCEPT",
-    ]
-
-
-def _forward(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> list[str]:
-    """Invalid packets go first: connection tracking would pass them on untranslated."""
-    lan = wiring.lan_address.network
-    rules = [
-        "FORWARD -m conntrack --ctstate INVALID -j DROP",
-        "FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-        *(
-            f"FORWARD -i {wiring.lan} -o {wiring.wan} -s {lan}{_match(permit)} -j ACCEPT"
-            for permit in firewall.outbound
-        ),
-    ]
-    if firewall.inbound and profile.translation is None:
-        rules.append(f"FORWARD -i {wiring.wan} -o {wiring.lan} -d {lan} -j ACCEPT")
-    return rules
-
-
-def _match(permit: Permit) -> str:
-    protocol = f" -p {permit.protocol}" if permit.protocol else ""
-    port = f" --dport {permit.port}" if permit.port else ""
-    return protocol + port
+def _target(axes: Translation | None, wiring: Wiring) -> str | None:
+    """The classic target that gives these axes, or None where it takes maps."""
+    if axes is None or axes.hairpinning or axes.ports != ALL_PORTS or axes.ports_per_host is not None:
+        return None
+    if not axes.clash_free and wiring.outer:
+        first, last = min(wiring.outer_addresses), max(wiring.outer_addresses)
+        if int(last) - int(first) + 1 != len(wiring.outer_addresses):
+            raise ConfigError("stock SNAT takes a range of outer addresses without gaps; take clash-free=yes")
+        return f"SNAT --to-source {first}-{last} --persistent"
+    if axes.udp != axes.tcp or wiring.outer:
+        return None
+    return _TARGETS.get((axes.udp, axes.clash_free))
 
 
 def _timers(translation: Translation | None) -> str:
-    """UDP timers as a conntrack timeout object: /proc/sys is read-only in an unprivileged container, nft is not."""
+    """Timers as conntrack timeout objects: /proc/sys is read-only in an unprivileged container, nft is not."""
     replace = "add table ip timers\ndelete table ip timers\n"
     if translation is None:
         return replace
-    one_way, two_way = translation.udp_timeout_one_way, translation.udp_timeout
-    return replace + (
-        "table ip timers {\n"
-        "  ct timeout udp-timers {\n"
-        "    protocol udp\n"
-        "    l3proto ip\n"
-        f"    policy = {{ unreplied : {one_way}, replied : {two_way} }}\n"
-        "  }\n"
-        "  chain forward {\n"
-        "    type filter hook forward priority filter\n"
-        '    meta l4proto udp ct timeout set "udp-timers"\n'
-        "  }\n"
-        "}\n"
+    udp = f"unreplied : {translation.udp_timeout_one_way}, replied : {translation.udp_timeout}"
+    opening = translation.tcp_transitory_timeout
+    tcp = f"syn_sent : {opening}, syn_recv : {opening}, established : {translation.tcp_timeout}"
+    policies = "".join(
+        f"  ct timeout {name}-timers {{\n    protocol {name}\n    l3proto ip\n    policy = {{ {policy} }}\n  }}\n"
+        for name, policy in (("udp", udp), ("tcp", tcp))
+    )
+    rules = "".join(f'    meta l4proto {name} ct timeout set "{name}-timers"\n' for name in ("udp", "tcp"))
+    return (
+        f"{replace}table ip timers {{\n{policies}"
+        f"  chain forward {{\n    type filter hook forward priority filter\n{rules}  }}\n}}\n"
     )

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lab.errors import ConfigError
+from lab.nat import FIREWALLS, TRANSLATIONS
 from lab.topology import Role, Topology, conflicts, parse
 
 COMPOSE = Path(__file__).parents[3] / "compose"
@@ -148,14 +149,14 @@ def profile(node: str, value: str) -> Callable[[Document], None]:
 BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
     "unknown profile": (
         profile("home-router", "cone"),
-        "node home-router: unknown profile 'cone'; allowed: open, linux, symmetric",
+        f"node home-router: unknown profile 'cone'; allowed: {', '.join(TRANSLATIONS)}",
     ),
     "unknown firewall": (
         lambda document: [
             document["services"]["home-router"][section].update({"lab.firewall": "wall"})
             for section in ("labels", "environment")
         ],
-        "node home-router: unknown firewall 'wall'; allowed: none, udp-blocked, tcp-443",
+        f"node home-router: unknown firewall 'wall'; allowed: {', '.join(FIREWALLS)}",
     ),
     "a program told another profile": (
         on("home-router", "environment", "lab.profile", value="symmetric"),

@@ -1,0 +1,245 @@
+"""Translations that iptables has no target for, as text for nft: mappings remembered in maps, filters in sets.
+
+Pure. The mapping behaviour is the key of a map, the allocation is one statement, the filtering is one set; connection
+tracking does the rest for each flow. Belongs here: the table `lab`. Never: firewalls.
+
+    out_udp    inner endpoint [, remote address [, remote port]] -> outer endpoint    (RFC 4787, 4.1)
+    in_udp     outer endpoint -> inner endpoint, for what comes from outside and for hairpinning
+    peers_udp  outer endpoint, remote address: who was written to                     (RFC 4787, 5)
+    taken_udp  outer ports in use, an address each: a second host on the same inner port gets another one
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from lab.nat.axes import Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, Pooling, Translation
+from lab.nat.wiring import Wiring
+
+REPLACE = "add table ip lab\ndelete table ip lab\n"
+_SIZE = 65536
+_TRANSPORTS = ("udp", "tcp")
+
+
+def translation(axes: Translation, firewall: FirewallPolicy, wiring: Wiring) -> str:
+    """The table, which replaces the former one and all that it remembered."""
+    behaviours = {"udp": axes.udp, "tcp": axes.tcp}
+    lines = ["table ip lab {"]
+    for name in _TRANSPORTS:
+        lines += _stores(name, behaviours[name], axes, wiring)
+    for number, address in enumerate(wiring.outer_addresses):
+        lines += _chain(f"address-{number}", _address(axes, behaviours, wiring, number, address))
+    lines += _chain("translate", _translate(axes, behaviours, wiring))
+    for name in _TRANSPORTS:
+        lines += _chain(f"remember-{name}", list(_remember(name, behaviours[name], axes, wiring)))
+    lines += _chain(
+        "prerouting", _prerouting(axes, behaviours, firewall, wiring), "nat hook prerouting priority dstnat"
+    )
+    lines += _chain("postrouting", _postrouting(axes, wiring), "nat hook postrouting priority srcnat")
+    jumps = [f"meta l4proto {name} jump remember-{name}" for name in _TRANSPORTS]
+    ways_out = [f'oifname "{wiring.wan}"', *([f'oifname "{wiring.lan}" ct status dnat'] if axes.hairpinning else [])]
+    after = [f"{way} {jump}" for way in ways_out for jump in jumps]
+    lines += _chain("outbound", after, "filter hook postrouting priority srcnat + 10")
+    after = [f'iifname "{wiring.wan}" {jump}' for jump in jumps]
+    lines += _chain("inbound", after, "filter hook forward priority filter + 10")
+    return REPLACE + "\n".join([*lines, "}"]) + "\n"
+
+
+# --- what is kept ------------------------------------------------------------
+
+
+def _keeps_out(behaviour: Behaviour) -> bool:
+    """A flow of its own for every destination needs no memory but the flow's."""
+    return behaviour.mapping is not Mapping.ADDRESS_AND_PORT_DEPENDENT
+
+
+def _keeps_in(behaviour: Behaviour, axes: Translation) -> bool:
+    return behaviour.filtering is not Filtering.ADDRESS_AND_PORT_DEPENDENT or axes.hairpinning
+
+
+def _keeps_peers(behaviour: Behaviour) -> bool:
+    return behaviour.filtering is Filtering.ADDRESS_DEPENDENT
+
+
+def _keeps_taken(behaviour: Behaviour) -> bool:
+    return behaviour.allocation is Allocation.PRESERVING
+
+
+def _stores(name: str, behaviour: Behaviour, axes: Translation, wiring: Wiring) -> Iterator[str]:
+    endpoint = "ipv4_addr . inet_service"
+    key = {
+        Mapping.ENDPOINT_INDEPENDENT: endpoint,
+        Mapping.ADDRESS_DEPENDENT: f"{endpoint} . ipv4_addr",
+        Mapping.ADDRESS_AND_PORT_DEPENDENT: f"{endpoint} . {endpoint}",
+    }[behaviour.mapping]
+    if _keeps_out(behaviour):
+        yield _store("map", f"out_{name}", f"{key} : {endpoint}")
+    if _keeps_in(behaviour, axes):
+        yield _store("map", f"in_{name}", f"{endpoint} : {endpoint}")
+    if _keeps_peers(behaviour):
+        yield _store("set", f"peers_{name}", f"{endpoint} . ipv4_addr")
+    if _keeps_taken(behaviour):
+        for number in range(len(wiring.outer_addresses)):
+            yield _store("set", f"taken_{name}_{number}", "inet_service")
+
+
+def _store(kind: str, name: str, of: str) -> str:
+    # a set that packets add to needs a timeout of its own; every element brings the one that counts
+    return f"  {kind} {name} {{\n    type {of}\n    flags dynamic,timeout\n    size {_SIZE}\n    timeout 1h\n  }}"
+
+
+def _remember(name: str, behaviour: Behaviour, axes: Translation, wiring: Wiring) -> Iterator[str]:
+    """Every packet that passes, in either direction, keeps what its flow stands on; see the timeouts of Translation."""
+    if name == "udp":
+        phases = [("ct status & seen-reply == 0", axes.udp_timeout_one_way), ("ct status seen-reply", axes.udp_timeout)]
+        if axes.udp_timeout_one_way == axes.udp_timeout:
+            phases = [("", axes.udp_timeout)]
+    else:
+        phases = [("ct status & assured == 0", axes.tcp_transitory_timeout), ("ct status assured", axes.tcp_timeout)]
+    inside = wiring.inside
+    for condition, seconds in phases:
+        # opened from inside; opened from outside (or by hairpinning), where the reply is the inner host's
+        mine = f"meta l4proto {name} {condition} ct original ip saddr {inside}"
+        theirs = f"meta l4proto {name} {condition} ct status dnat ct reply ip saddr {inside}"
+        yield from _updates(name, behaviour, axes, wiring, mine, seconds, "original", "reply")
+        yield from _updates(name, behaviour, axes, wiring, theirs, seconds, "reply", "original")
+
+
+def _updates(
+    name: str,
+    behaviour: Behaviour,
+    axes: Translation,
+    wiring: Wiring,
+    when: str,
+    seconds: int,
+    host: str,
+    world: str,
+) -> Iterator[str]:
+    """`host`: the direction that the inner host sends in; what it looks like outside is the other one's destination."""
+    inner = f"ct {host} ip saddr . ct {host} proto-src"
+    outer = f"ct {world} ip daddr . ct {world} proto-dst"
+    remote = f"ct {world} ip saddr"
+    key = {
+        Mapping.ENDPOINT_INDEPENDENT: inner,
+        Mapping.ADDRESS_DEPENDENT: f"{inner} . {remote}",
+        Mapping.ADDRESS_AND_PORT_DEPENDENT: f"{inner} . {remote} . ct {world} proto-src",
+    }[behaviour.mapping]
+    kept = f"timeout {seconds}s"
+    if _keeps_out(behaviour):
+        yield f"{when} update @out_{name} {{ {key} {kept} : {outer} }}"
+    if _keeps_in(behaviour, axes):
+        yield f"{when} update @in_{name} {{ {outer} {kept} : {inner} }}"
+    if _keeps_peers(behaviour):
+        yield f"{when} update @peers_{name} {{ {outer} . {remote} {kept} }}"
+    if _keeps_taken(behaviour):
+        for number, address in enumerate(wiring.outer_addresses):
+            yield (
+                f"{when} ct {world} ip daddr {address} update @taken_{name}_{number} {{ ct {world} proto-dst {kept} }}"
+            )
+
+
+# --- from inside ------------------------------------------------------------
+
+
+def _postrouting(axes: Translation, wiring: Wiring) -> list[str]:
+    rules = [f'oifname "{wiring.wan}" jump translate']
+    if axes.hairpinning:  # RFC 4787, REQ-9: with the outer address as its source
+        rules.append(f'oifname "{wiring.lan}" ct status dnat ip saddr {wiring.inside} jump translate')
+    return rules
+
+
+def _translate(axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiring) -> list[str]:
+    """A mapping that is known, else a new one."""
+    rules = []
+    for name, behaviour in behaviours.items():
+        if _keeps_out(behaviour):
+            to = " . ip daddr" if behaviour.mapping is Mapping.ADDRESS_DEPENDENT else ""
+            rules.append(f"meta l4proto {name} snat ip to ip saddr . {name} sport{to} map @out_{name}")
+    count = len(wiring.outer_addresses)
+    if count == 1:
+        return [*rules, "goto address-0"]
+    choice = "jhash ip saddr" if axes.pooling is Pooling.PAIRED else "numgen random"
+    ways = ", ".join(f"{number} : goto address-{number}" for number in range(count))
+    return [*rules, f"{choice} mod {count} vmap {{ {ways} }}"]
+
+
+def _address(
+    axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiring, number: int, address: IPv4Address
+) -> list[str]:
+    """A new mapping on one outer address; what has no ports keeps what it has in their place."""
+    ports, rules = axes.ports, []
+    for name, behaviour in behaviours.items():
+        match behaviour.allocation:
+            case Allocation.SEQUENTIAL:
+                rules.append(f"meta l4proto {name} snat ip to {_in_order(axes, address)}")
+            case Allocation.RANDOM if axes.ports_per_host is not None:
+                rules.append(f"meta l4proto {name} snat ip to {_blocks(axes, wiring, address)} fully-random")
+            case Allocation.RANDOM:
+                rules.append(f"meta l4proto {name} snat to {address}:{ports} fully-random")
+            case Allocation.PRESERVING:
+                rules.append(f"{name} sport {ports} {name} sport != @taken_{name}_{number} snat to {address}")
+                rules.append(f"meta l4proto {name} snat to {address}:{ports} fully-random")
+    return [*rules, f"snat to {address}"]
+
+
+def _in_order(axes: Translation, address: IPv4Address) -> str:
+    """The next port for every mapping; a table, because a number straight behind the colon counts in bytes' order."""
+    ports = ", ".join(f"{index} : {address} . {axes.ports.first + index}" for index in range(axes.ports.size))
+    return f"numgen inc mod {axes.ports.size} map {{ {ports} }}"
+
+
+def _blocks(axes: Translation, wiring: Wiring, address: IPv4Address) -> str:
+    """Each host's own ports, by its number in the network; with more hosts than blocks, some share one."""
+    assert axes.ports_per_host is not None and wiring.inside is not None
+    blocks = axes.ports.size // axes.ports_per_host
+    elements = []
+    for number, host in enumerate(wiring.inside.hosts()):
+        first = axes.ports.first + (number % blocks) * axes.ports_per_host
+        elements.append(f"{host} : {address} . {first}-{first + axes.ports_per_host - 1}")
+    return f"ip saddr map {{ {', '.join(elements)} }}"
+
+
+# --- from outside ------------------------------------------------------------
+
+
+def _prerouting(
+    axes: Translation, behaviours: dict[str, Behaviour], firewall: FirewallPolicy, wiring: Wiring
+) -> list[str]:
+    """Who was written to in that very flow comes in by connection tracking; here is who else may."""
+    rules = []
+    for name, behaviour in behaviours.items():
+        inner = f"dnat ip to ip daddr . {name} dport map @in_{name}"
+        if firewall.inbound and behaviour.filtering is Filtering.ENDPOINT_INDEPENDENT:
+            rules.append(f'iifname "{wiring.wan}" meta l4proto {name} {inner}')
+        if firewall.inbound and behaviour.filtering is Filtering.ADDRESS_DEPENDENT:
+            known = f"ip daddr . {name} dport . ip saddr @peers_{name}"
+            rules.append(f'iifname "{wiring.wan}" meta l4proto {name} {known} {inner}')
+        if axes.hairpinning:  # unfiltered: the neighbour behind the same router is written to as anybody outside
+            outer = ", ".join(map(str, wiring.outer_addresses))
+            rules.append(f'iifname "{wiring.lan}" ip daddr {{ {outer} }} meta l4proto {name} {inner}')
+    return rules
+
+
+def _chain(name: str, rules: list[str], hook: str | None = None) -> list[str]:
+    head = [f"    type {hook}; policy accept"] if hook else []
+    return [f"  chain {name} {{", *head, *(f"    {rule}" for rule in rules), "  }"]
+
+
+def prefixes(wiring: Wiring) -> str:
+    """NPTv6 (RFC 6296 in what it does to addresses; tracked by the kernel): prefixes are exchanged, no port changes."""
+    if wiring.lan6 is None or wiring.outer6 is None:
+        return ""
+    inner, outer, wan = wiring.lan6.network, wiring.outer6, wiring.wan
+    rules = (
+        (
+            "postrouting priority srcnat",
+            f'oifname "{wan}" ip6 saddr {inner} snat ip6 prefix to ip6 saddr map {{ {inner} : {outer} }}',
+        ),
+        (
+            "prerouting priority dstnat",
+            f'iifname "{wan}" ip6 daddr {outer} dnat ip6 prefix to ip6 daddr map {{ {outer} : {inner} }}',
+        ),
+    )
+    lines = ["table ip6 lab {"]
+    for hook, rule in rules:
+        lines += _chain(hook.partition(" ")[0], [rule], f"nat hook {hook}")
+    return "\n".join([*lines, "}"]) + "\n"

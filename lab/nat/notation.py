@@ -1,0 +1,109 @@
+"""Axes as text: "udp-timeout=20 tcp-filtering=address-dependent", laid over those of a preset.
+
+Pure. Belongs here: names and values of axes as a compose file and a command line write them. Never: which go together.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from lab.errors import ConfigError
+from lab.nat.axes import Allocation, Filtering, Mapping, Pooling, PortRange, Translation
+
+LONGEST_TIMEOUT = 10 * 24 * 3600
+"""Seconds; more than the kernel's own longest timer (5 days of an established TCP connection)."""
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def overridden(translation: Translation | None, text: str) -> Translation | None:
+    """The axes with those that `text` names replaced. Raises ConfigError naming the axis or value and those allowed."""
+    for word in text.replace(",", " ").split():
+        name, equals, value = word.partition("=")
+        if name not in _AXES or not equals:
+            raise ConfigError(f"unknown axis {word!r}; allowed, each with =VALUE: {', '.join(_AXES)}")
+        if translation is None:
+            raise ConfigError(f"axis {name}: a router that translates nothing has none; leave the axes away")
+        translation = _AXES[name](translation, name, value)
+    return translation
+
+
+def _word(kind: type[Word], name: str, value: str) -> Word:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigError(f"axis {name}: unknown value {value!r}; allowed: {', '.join(kind)}") from None
+
+
+def _of_transport(field: str, kind: type[StrEnum], *transports: str) -> Callable[[Translation, str, str], Translation]:
+    def put(translation: Translation, name: str, value: str) -> Translation:
+        word: Any = _word(kind, name, value)
+        changes: Any = {one: replace(getattr(translation, one), **{field: word}) for one in transports}
+        return replace(translation, **changes)
+
+    return put
+
+
+def _of_all(field: str, read: Callable[[str, str], object]) -> Callable[[Translation, str, str], Translation]:
+    def put(translation: Translation, name: str, value: str) -> Translation:
+        changes: Any = {field: read(name, value)}
+        if field == "udp_timeout":  # the one before an answer is never the longer one
+            changes["udp_timeout_one_way"] = min(translation.udp_timeout_one_way, changes[field])
+        return replace(translation, **changes)
+
+    return put
+
+
+def _seconds(name: str, value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= LONGEST_TIMEOUT:
+        raise ConfigError(f"axis {name}: expected whole seconds from 1 to {LONGEST_TIMEOUT}, got {value!r}")
+    return int(value)
+
+
+def _yes_or_no(name: str, value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise ConfigError(f"axis {name}: unknown value {value!r}; allowed: yes, no")
+    return value == "yes"
+
+
+def _range(name: str, value: str) -> PortRange:
+    first, _, last = value.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535):
+        raise ConfigError(f"axis {name}: expected a range of ports within 1024-65535, as 40000-49999, got {value!r}")
+    return PortRange(int(first), int(last))
+
+
+def _block(name: str, value: str) -> int | None:
+    if value == "all":
+        return None
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise ConfigError(f"axis {name}: expected a number of ports or all, got {value!r}")
+    return int(value)
+
+
+def _pooling(name: str, value: str) -> Pooling:
+    return _word(Pooling, name, value)
+
+
+_BOTH = ("udp", "tcp")
+_AXES: dict[str, Callable[[Translation, str, str], Translation]] = {
+    "mapping": _of_transport("mapping", Mapping, *_BOTH),
+    "filtering": _of_transport("filtering", Filtering, *_BOTH),
+    "allocation": _of_transport("allocation", Allocation, *_BOTH),
+    "udp-mapping": _of_transport("mapping", Mapping, "udp"),
+    "udp-filtering": _of_transport("filtering", Filtering, "udp"),
+    "udp-allocation": _of_transport("allocation", Allocation, "udp"),
+    "tcp-mapping": _of_transport("mapping", Mapping, "tcp"),
+    "tcp-filtering": _of_transport("filtering", Filtering, "tcp"),
+    "tcp-allocation": _of_transport("allocation", Allocation, "tcp"),
+    "hairpinning": _of_all("hairpinning", _yes_or_no),
+    "clash-free": _of_all("clash_free", _yes_or_no),
+    "udp-timeout": _of_all("udp_timeout", _seconds),
+    "udp-timeout-one-way": _of_all("udp_timeout_one_way", _seconds),
+    "tcp-timeout": _of_all("tcp_timeout", _seconds),
+    "tcp-transitory-timeout": _of_all("tcp_transitory_timeout", _seconds),
+    "ports": _of_all("ports", _range),
+    "ports-per-host": _of_all("ports_per_host", _block),
+    "pooling": _of_all("pooling", _pooling),
+}

@@ -1,0 +1,80 @@
+"""Axes as text over a preset's, and combinations that make no sense."""
+
+import pytest
+
+from lab.errors import ConfigError
+from lab.nat import Allocation, Filtering, Mapping, Pooling, PortRange, Translation, profile
+
+
+def axes(nat: str, text: str = "") -> Translation:
+    translation = profile(nat, text).translation
+    assert translation is not None
+    return translation
+
+
+# design: preset -> mapping, filtering, allocation, hairpinning, UDP timeout in seconds
+PRESETS = {
+    "full-cone": ("endpoint-independent", "endpoint-independent", "preserving", True, 120),
+    "restricted-cone": ("endpoint-independent", "address-dependent", "preserving", False, 120),
+    "port-restricted-cone": ("endpoint-independent", "address-and-port-dependent", "preserving", False, 120),
+    "address-dependent": ("address-dependent", "address-dependent", "random", False, 120),
+    "symmetric": ("address-and-port-dependent", "address-and-port-dependent", "random", False, 60),
+    "symmetric-sequential": ("address-and-port-dependent", "address-and-port-dependent", "sequential", False, 60),
+    "linux": ("endpoint-independent", "address-and-port-dependent", "preserving", False, 120),
+    "rfc4787": ("endpoint-independent", "address-dependent", "preserving", True, 300),
+    "carrier-grade": ("endpoint-independent", "address-dependent", "random", True, 300),
+}
+
+
+@pytest.mark.parametrize("nat", PRESETS)
+def test_presets_expand_to_their_axes(nat: str) -> None:
+    found = axes(nat)
+    udp = found.udp
+    assert (udp.mapping, udp.filtering, udp.allocation, found.hairpinning, found.udp_timeout) == PRESETS[nat]
+    assert found.tcp == found.udp
+    assert (found.ports_per_host, found.pooling) == (1024 if nat == "carrier-grade" else None, Pooling.PAIRED)
+
+
+def test_an_axis_replaces_the_preset_s() -> None:
+    found = axes(
+        "full-cone",
+        "udp-timeout=20 tcp-filtering=address-dependent hairpinning=no ports=40000-49999 pooling=arbitrary",
+    )
+    assert (found.udp_timeout, found.udp_timeout_one_way, found.hairpinning) == (20, 20, False)
+    assert (found.udp.filtering, found.tcp.filtering) == (Filtering.ENDPOINT_INDEPENDENT, Filtering.ADDRESS_DEPENDENT)
+    assert (found.ports, found.pooling) == (PortRange(40000, 49999), Pooling.ARBITRARY)
+
+
+def test_an_axis_without_a_transport_is_of_both() -> None:
+    found = axes("symmetric", "mapping=endpoint-independent,allocation=preserving")
+    assert found.udp == found.tcp
+    assert (found.udp.mapping, found.udp.allocation) == (Mapping.ENDPOINT_INDEPENDENT, Allocation.PRESERVING)
+
+
+@pytest.mark.parametrize(
+    ("nat", "text", "words"),
+    [
+        ("linux", "colour=red", "unknown axis 'colour=red'; allowed, each with =VALUE: mapping, "),
+        ("linux", "mapping", "unknown axis 'mapping'"),
+        ("linux", "mapping=cone", "axis mapping: unknown value 'cone'; allowed: endpoint-independent, address-dep"),
+        ("linux", "hairpinning=maybe", "axis hairpinning: unknown value 'maybe'; allowed: yes, no"),
+        ("linux", "udp-timeout=0", "axis udp-timeout: expected whole seconds from 1 to 864000, got '0'"),
+        ("linux", "udp-timeout=2m", "axis udp-timeout: expected whole seconds"),
+        ("full-cone", "ports=80-443", "axis ports: expected a range of ports within 1024-65535"),
+        ("full-cone", "ports=5000-4000", "axis ports: expected a range"),
+        ("full-cone", "ports-per-host=0", "axis ports-per-host: expected a number of ports or all, got '0'"),
+        ("open", "udp-timeout=20", "axis udp-timeout: a router that translates nothing has none"),
+        ("symmetric", "allocation=preserving", "address-and-port-dependent mapping cannot preserve ports"),
+        ("full-cone", "ports-per-host=1024", "a block of 1024 ports a host cannot preserve ports"),
+        ("symmetric-sequential", "ports-per-host=64", "ports go up in one order for all hosts"),
+        ("symmetric", "allocation=sequential", "at most 4096 ports are given out in order, got 64512"),
+        ("carrier-grade", "ports=2000-2999", "ports-per-host=1024 is more than the 1000 ports"),
+        ("linux", "udp-timeout=40 udp-timeout-one-way=50", "udp-timeout-one-way=50 outlasts udp-timeout=40"),
+        ("linux", "hairpinning=yes", "clash-free=no is stock MASQUERADE"),
+        ("linux", "filtering=endpoint-independent", "clash-free=no is stock MASQUERADE"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(nat: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        profile(nat, text)
+    assert words in str(refusal.value)
