@@ -5,6 +5,7 @@ Settings come from the environment (LAB_AUTHORITY, LAB_SUPERNODES: addresses); t
 
 import asyncio
 import signal
+import socket
 import sys
 
 import uvloop
@@ -17,13 +18,13 @@ from lab.node.roles import ROLES, Settings
 def main(arguments: list[str]) -> int:
     """Runs one role; 0 after SIGTERM, 2 if it cannot start, which one JSON line tells."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a container's first process inherits orphans: the kernel reaps them
-    settings = Settings.from_environment()
-    journal = Journal(settings.name)
+    journal = Journal(socket.gethostname())
     role = ROLES.get(arguments[0]) if len(arguments) == 1 else None
     if role is None:
         journal.write("failed", error=f"expected one role of {', '.join(ROLES)}, got {' '.join(arguments) or 'none'}")
         return 2
     try:
+        settings = Settings.from_environment()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(role(settings, journal))
     except LabError as error:

@@ -111,6 +111,7 @@ class Phone:
             "state": "ready" if hub else "away",
             "supernode": hub,
             "promoted": None,
+            "addresses": list(self.client.membership.own.addresses),
             "calls": [call.label for call in self.calls.values()],
         }
 

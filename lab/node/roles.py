@@ -13,14 +13,16 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from lab.errors import ConfigError
 from lab.node import store
 from lab.node.control import ControlServer, Conversation, Order
 from lab.node.journal import Journal
+from lab.node.netlink import Watch, standing
 from lab.node.phone import Phone
-from lab.node.shell import Shell, own_address
+from lab.node.shell import Shell
 from lab.node.tls import client_context, server_context
 from lab.overlay.actions import Event
 from lab.overlay.authority import Authority, NameBound
@@ -37,6 +39,7 @@ from lab.overlay.member import (
 )
 from lab.overlay.relay import RELAY_SOCKET, Relay
 from lab.overlay.supernode import STUN_SOCKET, Supernode
+from lab.overlay.whereabouts import Whereabouts
 
 NARROW_PORT = 443
 """What clients listen on for media beside a port of their own: some firewalls let nothing else out."""
@@ -44,17 +47,33 @@ NARROW_PORT = 443
 
 @dataclass(frozen=True)
 class Settings:
-    """What a program is started with."""
+    """What a program is started with: each machine that it is told of, with its addresses in text."""
 
     name: str
-    authority: str
-    supernodes: tuple[str, ...]
+    authority: tuple[str, ...]
+    supernodes: tuple[tuple[str, ...], ...]
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        supernodes = os.environ.get("LAB_SUPERNODES", "")
-        hosts = tuple(host.strip() for host in supernodes.split(",") if host.strip())
-        return cls(socket.gethostname(), os.environ.get("LAB_AUTHORITY", ""), hosts)
+        """LAB_AUTHORITY is one machine, LAB_SUPERNODES several: `,` between machines, `|` between one's addresses.
+
+        Raises ConfigError for what is no address.
+        """
+        authority = _machines("LAB_AUTHORITY")
+        return cls(socket.gethostname(), authority[0] if authority else (), _machines("LAB_SUPERNODES"))
+
+
+def _machines(variable: str) -> tuple[tuple[str, ...], ...]:
+    machines = (machine.split("|") for machine in os.environ.get(variable, "").split(","))
+    found = (tuple(_host(variable, text.strip()) for text in machine if text.strip()) for machine in machines)
+    return tuple(machine for machine in found if machine)
+
+
+def _host(variable: str, text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ConfigError(f"{variable} holds {text!r}, expected an IPv4 or IPv6 address") from None
 
 
 def _wall_offset() -> float:
@@ -64,13 +83,15 @@ def _wall_offset() -> float:
 async def _membership(settings: Settings) -> Membership:
     if not settings.authority or not settings.supernodes:
         raise ConfigError("LAB_AUTHORITY or LAB_SUPERNODES is not set; give both as addresses")
+    if not (addresses := standing().addresses):
+        raise ConfigError(f"{settings.name} has no address that others can reach; attach it to a network")
     anchor = await store.await_anchor()
     return Membership(
         identity=store.load_identity(settings.name),
         authority=anchor,
-        authority_host=settings.authority,
+        authority_hosts=settings.authority,
         supernodes=settings.supernodes,
-        own_hosts=(own_address(settings.authority),),
+        own=Whereabouts(addresses),
         rng=random.SystemRandom(),
         wall_offset=_wall_offset(),
     )
@@ -114,7 +135,9 @@ async def _serve(
         loop.add_signal_handler(number, stopped.set)
     await ControlServer(phone.order if phone else answer).start()
     shell.start()
+    watch = Watch(shell.relocated)
     await stopped.wait()
+    watch.close()
 
 
 async def client(settings: Settings, journal: Journal) -> None:

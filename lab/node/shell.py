@@ -4,13 +4,12 @@ The same shell runs every role. It decides nothing about calls and looks into no
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import assert_never, cast
+from typing import Any, assert_never, cast
 
 from lab.errors import ConfigError
 from lab.node.tls import peer_key
@@ -32,6 +31,7 @@ class Shell:
         self.connecting: dict[int, asyncio.Task[None]] = {}
         self.opening: set[asyncio.Task[None]] = set()
         self.sockets: dict[int, asyncio.DatagramTransport] = {}
+        self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
         self.due = 0.0
         self.draining = False
@@ -40,21 +40,24 @@ class Shell:
         self.machine.start(time.monotonic())
         self.settle()
 
+    def relocated(self, addresses: tuple[str, ...]) -> None:
+        """The host's addresses or routes have changed."""
+        self.machine.relocated(addresses, time.monotonic())
+        self.settle()
+
     async def listen(self, name: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Accepts TCP connections, inside TLS where `tls` is given; port 0 takes any. Returns the port."""
-        try:
-            server = await self.loop.create_server(lambda: _Link(self, None, name), "0.0.0.0", port, ssl=tls)
-        except OSError as error:
-            raise ConfigError(f"TCP port {port} cannot be opened: {_plainly(error)}; stop what uses it") from None
+        listener = bound(socket.SOCK_STREAM, port)
+        server = await self.loop.create_server(lambda: _Link(self, None, name), sock=listener, ssl=tls)
         return int(server.sockets[0].getsockname()[1])
 
     async def bind_udp(self, number: int, port: int) -> None:
         """Opens a UDP socket that the machine expects to be there under `number`."""
-        try:
-            transport, _ = await self.loop.create_datagram_endpoint(lambda: _Udp(self, number), ("0.0.0.0", port))
-        except OSError as error:
-            raise ConfigError(f"UDP port {port} cannot be opened: {_plainly(error)}; stop what uses it") from None
+        udp = bound(socket.SOCK_DGRAM, port)
+        transport, _ = await self.loop.create_datagram_endpoint(lambda: _Udp(self, number), sock=udp)
         self.sockets[number] = transport
+        if udp.family == socket.AF_INET6:
+            self.dual.add(number)
 
     def settle(self) -> None:
         """Carries out what the machine asks for, and sets the alarm for its deadline. After every input."""
@@ -86,7 +89,7 @@ class Shell:
         match action:
             case SendTo(number, address, data):
                 if (udp := self.sockets.get(number)) is not None:
-                    udp.sendto(data, address)
+                    udp.sendto(data, _mapped(address) if number in self.dual else address)
             case Write(link, data):
                 self._write(link, data)
             case Connect(link, address, secure):
@@ -96,6 +99,7 @@ class Shell:
             case OpenUdp(number):
                 self._keep(self.loop.create_task(self._open_udp(number)))
             case CloseUdp(number):
+                self.dual.discard(number)
                 if (udp := self.sockets.pop(number, None)) is not None:
                     udp.close()
             case Event():
@@ -135,7 +139,8 @@ class Shell:
 
     async def _open_udp(self, number: int) -> None:
         await self.bind_udp(number, 0)
-        self.machine.udp_up(number, self.sockets[number].get_extra_info("sockname")[:2], time.monotonic())
+        local = plain(self.sockets[number].get_extra_info("sockname"))
+        self.machine.udp_up(number, local, time.monotonic())
         self.settle()
 
 
@@ -153,7 +158,7 @@ class _Link(asyncio.Protocol):
             transport.abort()
             return
         machine, now = self.shell.machine, time.monotonic()
-        info = LinkInfo(tuple(local[:2]), tuple(peer[:2]), peer_key(tls) if tls is not None else None)
+        info = LinkInfo(plain(local), plain(peer), peer_key(tls) if tls is not None else None)
         if self.link is None:
             self.link = machine.accepted(self.listener, info, now)
             self._keep(transport, tls is not None)
@@ -190,8 +195,8 @@ class _Udp(asyncio.DatagramProtocol):
     def __init__(self, shell: Shell, number: int) -> None:
         self.shell, self.number = shell, number
 
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        self.shell.machine.datagram(self.number, bytes(data), addr[:2], time.monotonic())
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        self.shell.machine.datagram(self.number, bytes(data), plain(addr), time.monotonic())
         self.shell.settle()
 
     def error_received(self, exc: Exception) -> None:
@@ -203,11 +208,44 @@ def _plainly(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
-def own_address(toward: str) -> str:
-    """The address that packets toward a host leave from; no packet is sent."""
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-        try:
-            probe.connect((toward, 9))
-        except OSError as error:
-            raise ConfigError(f"there is no route to {toward} ({_plainly(error)}); attach the node to it") from None
-        return str(probe.getsockname()[0])
+_MAPPED = "::ffff:"
+"""What IPv4 addresses begin with on a socket of both families (RFC 4291, 2.5.5.2); no machine ever sees it."""
+
+
+def bound(kind: int, port: int) -> socket.socket:
+    """A TCP or UDP socket on a port of every own address, of both families where the kernel has both.
+
+    Raises ConfigError where the port is taken; port 0 takes any.
+    """
+    families = (socket.AF_INET6, socket.AF_INET) if _kernel_has_ipv6() else (socket.AF_INET,)
+    made = socket.socket(families[0], kind)
+    try:
+        made.setblocking(False)
+        if kind == socket.SOCK_STREAM:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if families[0] == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.bind(("::" if families[0] == socket.AF_INET6 else "0.0.0.0", port))
+    except OSError as error:
+        made.close()
+        name = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+        raise ConfigError(f"{name} port {port} cannot be opened: {_plainly(error)}; stop what uses it") from None
+    return made
+
+
+def _kernel_has_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    except OSError:
+        return False
+    return True
+
+
+def plain(address: tuple[Any, ...]) -> Address:
+    """A socket's address as machines know it: IPv4 as IPv4, and no flow or zone."""
+    host = str(address[0])
+    return (host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host), int(address[1])
+
+
+def _mapped(address: Address) -> Address:
+    return address if ":" in address[0] else (_MAPPED + address[0], address[1])

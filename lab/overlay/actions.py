@@ -37,7 +37,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class OpenUdp:
-    """Open a UDP socket on any free port; report it with udp_up."""
+    """Open a UDP socket for both families on any free port; report it with udp_up."""
 
     socket: int
 
@@ -172,6 +172,9 @@ class Machine:
     def link_down(self, link: int, reason: str, now: float) -> None:
         if (owner := self.actions.links.pop(link, None)) is not None:
             owner.link_down(link, reason, now)
+
+    def relocated(self, addresses: tuple[str, ...], now: float) -> None:
+        """The host's own addresses or routes have changed; `addresses` are all that it has now, perhaps none."""
 
     def udp_up(self, socket: int, local: Address, now: float) -> None:
         if (owner := self.actions.sockets.get(socket)) is not None:

@@ -19,6 +19,7 @@ from lab.overlay.identity import CallKeys, Identity, check_credential, derive_ke
 from lab.overlay.leg import RelayLeg
 from lab.overlay.paths import PathName
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.messages import (
     Answer,
@@ -88,7 +89,7 @@ class Surroundings:
     authority: bytes
     rng: random.Random
     wall_offset: float
-    own_hosts: tuple[str, ...]
+    own: Whereabouts
     tcp_ports: tuple[int, ...]
     narrow: bool
     post: Callable[[Envelope, bool], None]
@@ -117,9 +118,7 @@ class Call:
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
         reports = Reports(self._data, self._note_path, self._verdict)
-        self.checklist = Checklist(
-            around.actions, id, caller, media, around.own_hosts, around.rng, reports, around.narrow
-        )
+        self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.narrow)
         self.told: set[Candidate] = set()
         media.deliver, media.learnt = self._datagram, self._learnt
 
@@ -253,8 +252,8 @@ class Call:
 
     def _datagram(self, data: bytes, source: Address, now: float) -> None:
         for leg in self.legs:
-            if source == leg.udp_address:
-                leg.datagram(data, now)
+            if source in leg.udp_addresses:
+                leg.datagram(data, source, now)
                 return
         self.checklist.datagram(data, source, now)
 
@@ -331,18 +330,26 @@ class Call:
     def _candidates(self) -> tuple[Candidate, ...]:
         """Host and server-reflexive for UDP, host for TCP (passive), each told once."""
         found: list[Candidate] = []
-        port = self.media.local[1] if self.media.local else 0
-        for host in self.around.own_hosts:
-            if port:
-                found.append(Candidate("host", "udp", (host, port)))
+        found += [Candidate("host", "udp", address) for address in self.media.own_addresses]
+        for host in self.around.own.addresses:
             found += [Candidate("host", "tcp", (host, tcp_port)) for tcp_port in self.around.tcp_ports]
         found += [Candidate("server-reflexive", "udp", address) for address in self.media.reflexive]
         fresh = tuple(candidate for candidate in found if candidate not in self.told)
         self.told.update(fresh)
         return fresh
 
+    def relocated(self, now: float) -> None:
+        """This end stands elsewhere: learns its addresses anew, tells them, and tries every path again."""
+        if self.state in (State.CLOSING, State.ENDED):
+            return
+        self.media.relocated(now)
+        for leg in self.legs:
+            leg.relocated(now)
+        self.checklist.restart(now)
+        self._learnt(now)
+
     def _learnt(self, now: float) -> None:
-        """A server-reflexive address became known after the first words."""
+        """Addresses became known after the first words."""
         if self.told and self.state in (State.INVITING, State.RINGING, State.TALKING):
             fresh = self._candidates()
             if fresh:

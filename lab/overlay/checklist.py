@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.leg import MEDIA_FRAME_LIMIT, RelayLeg
-from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, usable
+from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, on_one_network, usable
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
 from lab.wire.messages import Candidate
@@ -78,17 +79,18 @@ class Checklist:
         call: str,
         controlling: bool,
         media: MediaSocket,
-        own_hosts: Sequence[str],
+        own: Whereabouts,
         rng: random.Random,
         reports: Reports,
         narrow: bool,
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
-        self.own_hosts, self.rng, self.reports, self.narrow = tuple(own_hosts), rng, reports, narrow
+        self.own, self.rng, self.reports, self.narrow = own, rng, reports, narrow
         self.tie_breaker = rng.getrandbits(64)
         self.key: bytes | None = None
         self.paths: dict[Key, Path] = {}
         self.selected: Path | None = None
+        self.remote: dict[Candidate, None] = {}
         self.remote_hosts: set[str] = set()
         self.remote_reflexive: set[str] = set()
         self.tcp_targets: list[Address] = []
@@ -107,9 +109,10 @@ class Checklist:
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""
+        self.remote |= dict.fromkeys(candidates)
         self.remote_hosts |= {c.address[0] for c in candidates if c.kind == "host"}
         self.remote_reflexive |= {c.address[0] for c in candidates if c.kind == "server-reflexive"}
-        for candidate in usable(candidates, self.own_hosts):
+        for candidate in usable(candidates, self.own):
             if candidate.transport == "udp":
                 self._add_udp(candidate.address, now)
             elif self._tcp_may_reach(candidate.address[0]):
@@ -132,7 +135,27 @@ class Checklist:
 
     def _tcp_may_reach(self, host: str) -> bool:
         mine = {address[0] for address in self.media.reflexive}
-        return not is_local(host) or bool(mine & self.remote_reflexive)
+        same_site = mine & self.remote_reflexive or any(on_one_network(host, own) for own in self.own.addresses)
+        return not is_local(host) or bool(same_site)
+
+    def restart(self, now: float) -> None:
+        """This end stands elsewhere (RFC 8445, 2.4, within the same keys): what worked may work no more, and what did
+        not may work now. Connections from addresses that are gone are closed; voice waits for the first path to answer.
+        """
+        for link, connecting in list(self.links.items()):
+            if connecting.info is None or connecting.info.local[0] not in self.own.addresses:
+                self.actions.close(link)
+                self.link_down(link, "its address is gone", now)
+        for path in self.paths.values():
+            if path.key[0] != "tcp":
+                path.state, path.first_check, path.tries, path.next_check = State.IN_PROGRESS, None, 0, now
+                path.rtt, path.nominating = None, False
+        if self.selected is not None and self.selected.state is not State.VALID:
+            self.selected = None
+            self.reports.moved(now)
+        self.tcp_targets, self.next_tcp = [], None
+        self.add_remote(tuple(self.remote), now)
+        self.poll(now)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -275,6 +298,7 @@ class Checklist:
     def from_relay(self, leg: RelayLeg, data: bytes, now: float) -> None:
         """What the peer sent through a relay."""
         if (path := self.paths.get(("relay", leg.offer.relay))) is not None:
+            path.remote = leg.udp_address
             self._received(path, data, now)
 
     def _received(self, path: Path, data: bytes, now: float) -> None:
@@ -331,7 +355,7 @@ class Checklist:
             path.state = State.VALID
             if path.via is None:
                 mapped = answer.xor_mapped
-                path.local_translated = mapped is not None and mapped[0] not in self.own_hosts
+                path.local_translated = mapped is not None and mapped[0] not in self.own.addresses
                 path.remote_translated = path.remote[0] not in self.remote_hosts
             path.next_check = now + self._interval(path)
             self._tell(path, now)
@@ -345,7 +369,7 @@ class Checklist:
     def valid(self) -> list[Path]:
         """The paths that work, best first."""
         working = [path for path in self.paths.values() if path.state is State.VALID and path.carrier.ready]
-        return sorted(working, key=lambda path: (path.name.rank, path.rtt or 0.0))
+        return sorted(working, key=lambda path: (path.name.rank, path.distance))
 
     def _choose(self, now: float) -> None:
         """RFC 8445, 8.1.1: the controlling end nominates the best that works, the controlled one follows."""
@@ -362,8 +386,8 @@ class Checklist:
             self._select(best, now)
         if best is self.selected or best.nominating:
             return
-        if self.selected in working and best.name.rank >= self.selected.name.rank:
-            return  # as good: moving gains nothing
+        if self.selected in working and not _gains(self.selected, best):
+            return
         best.nominating, best.next_check = True, now
         self.poll(now)
 
@@ -398,3 +422,10 @@ class Checklist:
         for link in self.links:
             self.actions.close(link)
         self.links.clear()
+
+
+def _gains(selected: Path, best: Path) -> bool:
+    """Whether moving from one path that works to a better one is worth it: for a better kind, or to IPv6 (RFC 8421)."""
+    if best.name.rank == selected.name.rank:
+        return best.over_ipv6 and not selected.over_ipv6 and selected.via == best.via is None
+    return best.name.rank < selected.name.rank

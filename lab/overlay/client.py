@@ -5,6 +5,7 @@ Signalling goes over the one link to the hub; calls are kept in `calls` and do t
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ConfigError, ProtocolError
@@ -127,16 +128,21 @@ class Client(Member):
             membership.authority,
             Greeting("client"),
             self._by_preference(),
+            membership.own,
             SIGNALLING_PORTS,
             membership.rng,
             membership.wall_offset,
         )
 
-    def _by_preference(self) -> list[str]:
-        """The hosts in this client's own order: rendezvous hashing spreads clients evenly and keeps their choice."""
+    def _by_preference(self) -> list[tuple[str, ...]]:
+        """The supernodes in this client's own order: rendezvous hashing spreads clients and keeps their choice."""
         return sorted(
-            self.membership.supernodes, key=lambda host: hashlib.sha256(f"{self.name} {host}".encode()).digest()
+            self.membership.supernodes,
+            key=lambda hosts: hashlib.sha256(f"{self.name} {'|'.join(hosts)}".encode()).digest(),
         )
+
+    def hub_links(self) -> Sequence[HubLink]:
+        return (self.hub,)
 
     def join(self, now: float) -> None:
         self._prepare(now)
@@ -190,6 +196,14 @@ class Client(Member):
             call.poll(now)
         self._clean()
 
+    def relocated(self, addresses: tuple[str, ...], now: float) -> None:
+        """Signs in from where the client stands now, learns its outer addresses there, and moves its calls along."""
+        super().relocated(addresses, now)
+        if self.spare is not None:
+            self.spare.relocated(now)
+        for call in list(self.calls.values()):
+            call.relocated(now)
+
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         return self.strangers.accept(info, now)
 
@@ -204,6 +218,7 @@ class Client(Member):
     def signed_in(self, hub: HubLink, now: float) -> None:
         self.actions.emit(SignedIn(hub.hub or "", hub.port or 0))
         self.settle(True, now)
+        self._ask(now)
         for envelope in self.outbox:
             hub.send(Carry(envelope))
         self.outbox.clear()
@@ -212,6 +227,12 @@ class Client(Member):
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self.actions.emit(SignedOut(hub.last_hub, reason))
+        self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        """What breaks a link to a hub, such as a router's new outer address, changes what the socket is seen as too."""
+        if self.spare is not None and self.spare.port:
+            self.spare.ask(now)
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
         if isinstance(message, Carry):
@@ -279,7 +300,7 @@ class Client(Member):
             self.membership.authority,
             self.membership.rng,
             self.membership.wall_offset,
-            self.membership.own_hosts,
+            self.membership.own,
             self.tcp_ports,
             narrow=self.hub.port == 443,
             post=self.post,
@@ -291,8 +312,8 @@ class Client(Member):
     def _prepare(self, now: float) -> None:
         """A socket for the next call, whose outer address is known by the time it is wanted."""
         membership = self.membership
-        servers = [(host, STUN_PORT) for host in membership.supernodes]
-        self.spare = MediaSocket(self.actions, servers, membership.rng, membership.own_hosts[0])
+        servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
+        self.spare = MediaSocket(self.actions, servers, membership.rng, membership.own)
         self.spare.open(now)
 
     def _clean(self) -> None:

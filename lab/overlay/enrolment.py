@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.identity import Identity, check_credential
+from lab.overlay.whereabouts import Whereabouts
+from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import FRAME_LIMIT, Credential, Enrol, Enrolled, Refused, decode_authority, encode
 
@@ -29,29 +31,36 @@ class StrangeAuthority(Event):
 
 
 class Enrolment:
-    """Asks the authority at `host` to bind the identity's name to its key; `done` gets the credential."""
+    """Asks the authority, at any of its `hosts`, to bind the identity's name to its key; `done` gets the credential."""
 
     def __init__(
         self,
         actions: Actions,
         identity: Identity,
         authority: bytes,
-        host: str,
+        hosts: Sequence[str],
+        own: Whereabouts,
         ports: Sequence[int],
         wall_offset: float,
         done: Callable[[Credential, float], None],
         refused: Callable[[str], None],
     ) -> None:
         self.actions, self.identity, self.authority = actions, identity, authority
-        self.host, self.ports, self.wall_offset = host, tuple(ports), wall_offset
+        self.hosts, self.own, self.ports, self.wall_offset = tuple(hosts), own, tuple(ports), wall_offset
         self.done, self.refused = done, refused
         self.links: dict[int, tuple[LengthPrefixed, float]] = {}
-        self.next_port = 0
+        self.rungs: list[Address] = []
         self.next_try: float | None = None
 
     def start(self, now: float) -> None:
-        self.next_port, self.next_try = 0, now
+        self._again(now)
         self.poll(now)
+
+    def relocated(self, now: float) -> None:
+        """The node stands elsewhere: what was on its way is lost, and so is the reason to wait."""
+        if self.links or self.next_try is not None:
+            self._close_all()
+            self.start(now)
 
     def deadline(self) -> float | None:
         return earliest(self.next_try, *(expires for _, expires in self.links.values()))
@@ -63,13 +72,14 @@ class Enrolment:
                 self.link_down(link, "no answer", now)
         if self.next_try is None or now < self.next_try:
             return
-        if self.next_port >= len(self.ports):
-            self.next_port = 0
-        address = (self.host, self.ports[self.next_port])
-        self.next_port += 1
-        link = self.actions.connect(self, address, secure=True)
+        if not self.rungs:
+            self.rungs = [(host, port) for port in self.ports for host in self.own.reachable(self.hosts)]
+        if not self.rungs:
+            self.next_try = now + RETRY  # unplugged, or of another family than the authority
+            return
+        link = self.actions.connect(self, self.rungs.pop(0), secure=True)
         self.links[link] = (LengthPrefixed(4, FRAME_LIMIT), now + ATTEMPT_LIMIT)
-        self.next_try = now + STAGGER if self.next_port < len(self.ports) else None
+        self.next_try = now + STAGGER if self.rungs else None
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         if info.peer_key != self.authority:
@@ -93,7 +103,7 @@ class Enrolment:
                 reason = message.reason if isinstance(message, Refused) else "an answer that makes no sense"
                 self.refused(f"the authority refuses the name {self.identity.name}: {reason}")
                 self._close_all()
-                self.next_port, self.next_try = 0, now + REFUSED_RETRY
+                self._again(now + REFUSED_RETRY)
                 return
         except ProtocolError as error:
             self.actions.close(link)
@@ -101,7 +111,10 @@ class Enrolment:
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         if self.links.pop(link, None) is not None and not self.links and self.next_try is None:
-            self.next_port, self.next_try = 0, now + RETRY
+            self._again(now + RETRY)
+
+    def _again(self, at: float) -> None:
+        self.rungs, self.next_try = [], at
 
     def _enrolled(self, credential: Credential, now: float) -> None:
         check_credential(credential, self.authority, now + self.wall_offset)

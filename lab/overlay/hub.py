@@ -12,6 +12,7 @@ from typing import Protocol
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.identity import Identity, check_credential
+from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
@@ -36,6 +37,8 @@ HEARTBEAT = 1.0
 """Seconds between pings."""
 SILENCE = 2.5
 """Seconds without a word after which the hub counts as dead; with HEARTBEAT, a silent death is noticed within 3 s."""
+PROBE_LIMIT = 0.5
+"""Seconds that a hub has to answer after the network has changed, or two round trips where that is longer."""
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 """Seconds between two climbs of the whole ladder; doubled each time, jittered so that nobody returns in step."""
 
@@ -54,6 +57,7 @@ class Attempt:
 
     address: Address
     expires: float
+    local: str = ""
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(4, FRAME_LIMIT))
     peer_key: bytes = b""
     hub_name: str = ""
@@ -70,7 +74,7 @@ class Greeting:
 
 
 class HubLink:
-    """Keeps one signed-in link to one of `hosts`, each tried on each of `ports`.
+    """Keeps one signed-in link to one of `hubs`, each tried on each of `ports` at each of its addresses.
 
     `wall_offset` is epoch seconds minus monotonic seconds, for the expiry of credentials.
     """
@@ -82,13 +86,14 @@ class HubLink:
         identity: Identity,
         authority: bytes,
         greeting: Greeting,
-        hosts: Sequence[str],
+        hubs: Sequence[tuple[str, ...]],
+        own: Whereabouts,
         ports: Sequence[int],
         rng: random.Random,
         wall_offset: float,
     ) -> None:
         self.actions, self.listener, self.identity, self.authority = actions, listener, identity, authority
-        self.greeting, self.hosts, self.ports, self.rng = greeting, list(hosts), tuple(ports), rng
+        self.greeting, self.hubs, self.own, self.ports, self.rng = greeting, list(hubs), own, tuple(ports), rng
         self.wall_offset = wall_offset
         self.attempts: dict[int, Attempt] = {}
         self.rungs: list[Address] = []
@@ -101,6 +106,9 @@ class HubLink:
         self.last_hub = ""
         self.load = 0
         self.last_heard = self.next_ping = 0.0
+        self.pinged_at: float | None = None
+        self.probe_by: float | None = None
+        self.rtt: float | None = None
         self.last_refusal = ""
 
     @property
@@ -120,9 +128,26 @@ class HubLink:
 
     def start(self, now: float) -> None:
         """Begins to climb the ladder from its first rung."""
-        self.rungs = [(host, port) for host in self.hosts for port in self.ports]
+        self.rungs = [(host, port) for hosts in self.hubs for port in self.ports for host in self.own.reachable(hosts)]
         self.next_rung, self.retry_at = now, None
+        if not self.rungs:
+            self._come_back(now)
         self.poll(now)
+
+    def relocated(self, now: float) -> None:
+        """The node's addresses or routes have changed: signs in anew at once, or makes sure that the link holds."""
+        self.backoff = BACKOFF_FIRST
+        if self.at is None:
+            for link in self.attempts:
+                self.actions.close(link)
+            self.attempts.clear()
+            self.start(now)
+        elif self.at.local not in self.own.addresses:
+            self._lost(f"this node's address {self.at.local} is gone", now, at_fault=False)
+            self.start(now)
+        else:
+            self.probe_by = now + max(PROBE_LIMIT, 2 * (self.rtt or 0.0))
+            self._ping(now)
 
     def send(self, message: Message) -> bool:
         """Says something to the hub; False while the node is away."""
@@ -142,7 +167,7 @@ class HubLink:
 
     def deadline(self) -> float | None:
         if self.link is not None:
-            return min(self.next_ping, self.last_heard + SILENCE)
+            return earliest(self.next_ping, self.last_heard + SILENCE, self.probe_by)
         expiries = (attempt.expires for attempt in self.attempts.values())
         return earliest(self.next_rung if self.rungs else None, self.retry_at, *expiries)
 
@@ -150,9 +175,11 @@ class HubLink:
         if self.link is not None:
             if now >= self.last_heard + SILENCE:
                 self._lost(f"nothing heard for {SILENCE} s", now)
+            elif self.probe_by is not None and now >= self.probe_by:
+                self._lost("no answer after the network changed", now, at_fault=False)
+                self.start(now)
             elif now >= self.next_ping:
-                self.next_ping = now + HEARTBEAT
-                self.send(Ping(self.load))
+                self._ping(now)
             return
         for link, attempt in list(self.attempts.items()):
             if now >= attempt.expires:
@@ -169,7 +196,7 @@ class HubLink:
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         if (attempt := self.attempts.get(link)) is not None:
-            attempt.peer_key = info.peer_key or b""
+            attempt.peer_key, attempt.local = info.peer_key or b"", info.local[0]
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         if link == self.link:
@@ -204,7 +231,14 @@ class HubLink:
             assert credential is not None, "a node enrols before it signs in"
             signature = self.identity.sign("lab hello", message.nonce, attempt.hub_key)
             greeting = self.greeting
-            hello = Hello(greeting.role, credential, signature, greeting.udp_port, greeting.tcp_ports)  # type: ignore[arg-type]
+            hello = Hello(
+                greeting.role,  # type: ignore[arg-type]
+                credential,
+                signature,
+                greeting.udp_port,
+                greeting.tcp_ports,
+                self.own.addresses if greeting.role == "relay" else (),
+            )
             self.actions.write(link, frame(encode(hello), 4))
         elif isinstance(message, Welcome) and attempt.hub_name and self.link is None:
             self._let_in(link, attempt, message, now)
@@ -223,12 +257,15 @@ class HubLink:
         self.link, self.at, self.observed = link, attempt, message.observed
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
         self.last_heard, self.next_ping = now, now + HEARTBEAT
+        self.pinged_at = self.probe_by = self.rtt = None
         self.listener.signed_in(self, now)
 
     def _heard(self, message: HubMessage, now: float) -> None:
-        self.last_heard = now
+        self.last_heard, self.probe_by = now, None
         if isinstance(message, Refused):
             raise ProtocolError(f"the hub closed the door: {message.reason}")
+        if isinstance(message, Pong) and self.pinged_at is not None:
+            self.rtt, self.pinged_at = now - self.pinged_at, None
         if not isinstance(message, Pong):
             self.listener.hub_message(self, message, now)
 
@@ -239,14 +276,23 @@ class HubLink:
         if self.rungs:
             self.next_rung = now  # a clear no: the next rung need not wait its turn
         elif not self.attempts:
-            self.retry_at = now + self.backoff * self.rng.uniform(0.5, 1.0)
-            self.backoff = min(self.backoff * 2, BACKOFF_MOST)
+            self._come_back(now)
 
-    def _lost(self, reason: str, now: float) -> None:
+    def _come_back(self, now: float) -> None:
+        """No rung has let the node in: the whole ladder again, after a while."""
+        self.next_rung, self.retry_at = None, now + self.backoff * self.rng.uniform(0.5, 1.0)
+        self.backoff = min(self.backoff * 2, BACKOFF_MOST)
+
+    def _ping(self, now: float) -> None:
+        self.next_ping, self.pinged_at = now + HEARTBEAT, now
+        self.send(Ping(self.load))
+
+    def _lost(self, reason: str, now: float, at_fault: bool = True) -> None:
         assert self.link is not None and self.at is not None
         self.actions.close(self.link)
-        gone = self.at.address[0]
-        self.hosts.sort(key=lambda host: host == gone)  # stable: the one that failed goes last
+        if at_fault:
+            gone = self.at.address[0]
+            self.hubs.sort(key=lambda hosts: gone in hosts)  # stable: the one that failed goes last
         self.link = self.at = None
         self.retry_at = now + self.rng.uniform(0.0, 0.25)
         self.listener.signed_out(self, reason, now)

@@ -18,6 +18,8 @@ from lab.wire.stun import Kind, Method, StunMessage, is_stun, peek_method
 
 UDP_RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the tries of a UDP bind; after the last, this leg does without UDP until it is built again."""
+OTHER_FAMILY_FROM = 2
+"""Tries over the better family, 0.3 s, before the relay's other address is tried as well (RFC 8305, 5)."""
 TCP_HEADSTART = 0.25
 """Seconds that UDP is given before TCP is tried beside it, and between two TCP ports (RFC 8305, 5)."""
 REFRESH = 10.0
@@ -49,13 +51,15 @@ class RelayLeg:
         """`narrow`: the client already knows that its firewall lets out little but port 443."""
         self.actions, self.offer, self.media, self.rng = actions, offer, media, rng
         self.received = received
-        self.udp_address: Address = (offer.host, offer.udp_port)
+        self.udp_addresses: tuple[Address, ...] = tuple((host, offer.udp_port) for host in offer.hosts)
+        self.udp_address: Address = self.udp_addresses[0]
+        self.reachable: list[str] = []
         self.ports = sorted(offer.tcp_ports, key=lambda port: (port == 443) != narrow)
+        self.tcp_targets: list[Address] = []
         self.udp_bound = False
         self.udp_tries = 0
         self.next_udp: float | None = None
         self.unanswered = 0
-        self.next_port = 0
         self.next_tcp: float | None = None
         self.links: dict[int, _Tcp] = {}
         self.tcp_bound: int | None = None
@@ -81,11 +85,22 @@ class RelayLeg:
 
     def start(self, now: float) -> None:
         lets_out = self.media.udp_lets_out(now)
+        hosts = self.media.own.reachable(self.offer.hosts)
+        self.reachable = sorted(hosts, key=lambda host: not self.media.answered_over(host))  # stable: IPv6 first
         self.udp_tries = 0
-        self.next_udp = now
-        self.next_port = 0
+        self.next_udp = now if self.reachable else None
+        self._list_tcp()
         self.next_tcp = now if lets_out is False else now + TCP_HEADSTART
         self.poll(now)
+
+    def relocated(self, now: float) -> None:
+        """This end stands elsewhere: the relay has to hear it from there."""
+        self._close_tcp(keep=None)
+        self.udp_bound, self.unanswered = False, 0
+        self.start(now)
+
+    def _list_tcp(self) -> None:
+        self.tcp_targets = [(host, port) for port in self.ports for host in self.reachable]
 
     def stop(self) -> None:
         for link in self.links:
@@ -113,11 +128,15 @@ class RelayLeg:
             self.udp_bound, self.unanswered = False, 0
             self.start(now)
             return
-        self.actions.send_to(self.media.socket, self.udp_address, self._bind())
         if self.udp_bound:
+            self.actions.send_to(self.media.socket, self.udp_address, self._bind())
             self.unanswered += 1
             self.next_udp = now + REFRESH / 10 if self.unanswered > 1 else now + REFRESH
-        elif self.udp_tries < len(UDP_RETRIES):
+            return
+        # RFC 8305: the better family alone at first, then the other beside it; the first to answer is kept
+        for host in self.reachable[: 1 if self.udp_tries < OTHER_FAMILY_FROM else None]:
+            self.actions.send_to(self.media.socket, (host, self.offer.udp_port), self._bind())
+        if self.udp_tries < len(UDP_RETRIES):
             self.next_udp = now + UDP_RETRIES[self.udp_tries]
             self.udp_tries += 1
         else:
@@ -127,22 +146,26 @@ class RelayLeg:
         if self.tcp_bound is not None:
             self.actions.write(self.tcp_bound, frame(self._bind(), 2))
             self.next_tcp = now + REFRESH
-        elif self.udp_bound or self.next_port >= len(self.ports):
+        elif self.udp_bound or not self.tcp_targets:
             self.next_tcp = None
         else:
-            link = self.actions.connect(self, (self.offer.host, self.ports[self.next_port]), secure=False)
+            link = self.actions.connect(self, self.tcp_targets.pop(0), secure=False)
             self.links[link] = _Tcp()
-            self.next_port += 1
             self.next_tcp = now + TCP_HEADSTART
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    def datagram(self, data: bytes, now: float) -> None:
-        """What came from the relay's UDP address."""
+    def datagram(self, data: bytes, source: Address, now: float) -> None:
+        """What came from one of the relay's UDP addresses."""
         if not _is_bind(data):
             self.received(self, data, now)
             return
-        if self._accepted(data):
+        if not self._accepted(data):
+            return
+        if self.udp_bound and source != self.udp_address:  # a late answer: the relay now sends there, call it back
+            self.actions.send_to(self.media.socket, self.udp_address, self._bind())
+        else:
+            self.udp_address = source
             self.udp_bound, self.unanswered = True, 0
             self.next_udp = now + REFRESH
             self._close_tcp(keep=None)
@@ -168,7 +191,8 @@ class RelayLeg:
     def link_down(self, link: int, reason: str, now: float) -> None:
         self.links.pop(link, None)
         if link == self.tcp_bound:
-            self.tcp_bound, self.next_port, self.next_tcp = None, 0, now + REBUILD
+            self._list_tcp()
+            self.tcp_bound, self.next_tcp = None, now + REBUILD
         elif self.next_tcp is not None and self.tcp_bound is None:
             self.next_tcp = now
 

@@ -4,11 +4,14 @@ Each of them is a member of the overlay; what it does there stands in its own fi
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.overlay.actions import Event, Machine
 from lab.overlay.enrolment import Enrolment
+from lab.overlay.hub import HubLink
 from lab.overlay.identity import Identity
+from lab.overlay.whereabouts import Whereabouts
 from lab.wire.messages import Credential
 
 AUTHORITY_PORTS = (33032, 443)
@@ -48,6 +51,13 @@ class SignedOut(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Relocated(Event):
+    """The host's addresses or routes have changed; it has these addresses now."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble(Event):
     """Something a person should know of that the node goes on without: a refusal, a broken rule of a peer."""
 
@@ -58,15 +68,16 @@ class Trouble(Event):
 class Membership:
     """What every member is started with.
 
-    `authority` is the authority's Ed25519 public key, known beforehand; `supernodes` are the built-in hosts;
+    `authority` is the authority's Ed25519 public key, known beforehand; `authority_hosts` are its addresses;
+    `supernodes` are the built-in ones, each with all its addresses; `own` is where this node stands;
     `wall_offset` is epoch seconds minus monotonic seconds.
     """
 
     identity: Identity
     authority: bytes
-    authority_host: str
-    supernodes: tuple[str, ...]
-    own_hosts: tuple[str, ...]
+    authority_hosts: tuple[str, ...]
+    supernodes: tuple[tuple[str, ...], ...]
+    own: Whereabouts
     rng: random.Random
     wall_offset: float
 
@@ -85,7 +96,8 @@ class Member(Machine):
             self.actions,
             membership.identity,
             membership.authority,
-            membership.authority_host,
+            membership.authority_hosts,
+            membership.own,
             AUTHORITY_PORTS,
             membership.wall_offset,
             self._enrolled,
@@ -107,6 +119,18 @@ class Member(Machine):
     def join(self, now: float) -> None:
         """The name is this node's: it may sign in."""
         raise NotImplementedError
+
+    def hub_links(self) -> Sequence[HubLink]:
+        """The links that this node keeps to hubs."""
+        raise NotImplementedError
+
+    def relocated(self, addresses: tuple[str, ...], now: float) -> None:
+        self.membership.own.move(addresses)
+        self.actions.emit(Relocated(self.membership.own.addresses))
+        self.enrolment.relocated(now)
+        if self.membership.identity.credential is not None:
+            for hub in self.hub_links():
+                hub.relocated(now)
 
     def settle(self, complete: bool, now: float) -> None:
         """Tells once that the node is ready: when `complete`, or READY_LIMIT after the first time of asking."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
-from lab.wire.addresses import Address
+from lab.overlay.whereabouts import Whereabouts
+from lab.wire.addresses import Address, family
 from lab.wire.stun import Kind, Method, StunMessage, is_stun
 
 FIRST_RETRY, LONGEST_RETRY = 0.25, 2.0
@@ -35,11 +36,11 @@ class MediaSocket:
     actions: Actions
     servers: Sequence[Address]
     rng: random.Random
-    host: str
+    own: Whereabouts
     deliver: Callable[[bytes, Address, float], None] | None = None
     learnt: Callable[[float], None] | None = None
     socket: int = 0
-    local: Address | None = None
+    port: int = 0
     opened_at: float = 0.0
     mapped: dict[Address, Address] = field(default_factory=dict)
     questions: dict[Address, _Question] = field(default_factory=dict)
@@ -58,16 +59,36 @@ class MediaSocket:
             return True
         return False if now - self.opened_at > SILENT else None
 
+    def answered_over(self, host: str) -> bool:
+        """Whether a server has answered over the family of `host`."""
+        return any(family(server[0]) == family(host) for server in self.mapped)
+
+    @property
+    def own_addresses(self) -> list[Address]:
+        """Where the socket can be reached if nothing translates; none before it is open."""
+        return [(host, self.port) for host in self.own.addresses] if self.port else []
+
     @property
     def reflexive(self) -> list[Address]:
         """The distinct outer addresses that differ from the socket's own."""
-        return [address for address in dict.fromkeys(self.mapped.values()) if address != self.local]
+        return [address for address in dict.fromkeys(self.mapped.values()) if address not in self.own_addresses]
 
     def udp_up(self, socket: int, local: Address, now: float) -> None:
-        self.local = (self.host, local[1])
-        for server in self.servers:
-            self.questions[server] = _Question(server, due=now)
+        self.port = local[1]
+        self.ask(now)
+
+    def ask(self, now: float) -> None:
+        """Asks every server at once under which address this socket is seen now."""
+        reachable = self.own.reachable(host for host, _ in self.servers)
+        self.questions = {server: _Question(server, due=now) for server in self.servers if server[0] in reachable}
         self.poll(now)
+
+    def relocated(self, now: float) -> None:
+        """The host stands elsewhere: what was known of the socket's outer addresses is worth nothing."""
+        self.mapped.clear()
+        self.opened_at = now
+        if self.port:
+            self.ask(now)
 
     def deadline(self) -> float | None:
         return earliest(*(question.due for question in self.questions.values()))

@@ -3,6 +3,7 @@
 It reads no media and holds no key of it; it answers binds and amplifies nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
@@ -119,10 +120,22 @@ class Relay(Member):
         m = membership
         self.hubs = [
             HubLink(
-                self.actions, self, m.identity, m.authority, greeting, [host], SIGNALLING_PORTS, m.rng, m.wall_offset
+                self.actions,
+                self,
+                m.identity,
+                m.authority,
+                greeting,
+                [hosts],
+                m.own,
+                SIGNALLING_PORTS,
+                m.rng,
+                m.wall_offset,
             )
-            for host in m.supernodes
+            for hosts in m.supernodes
         ]
+
+    def hub_links(self) -> Sequence[HubLink]:
+        return self.hubs
 
     def join(self, now: float) -> None:
         for hub in self.hubs:

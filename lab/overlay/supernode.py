@@ -2,7 +2,7 @@
 look from outside (STUN). It carries no media and can read, answer or change nothing that two clients say to each other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
@@ -11,7 +11,7 @@ from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_credential, check_signature, issue_token
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership
 from lab.overlay.stunserver import StunConnections, answer_binding
-from lab.wire.addresses import Address
+from lab.wire.addresses import Address, family
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
     FRAME_LIMIT,
@@ -107,7 +107,7 @@ class RelayEntry:
     """A relay that is signed in here, and how many sessions it says that it carries."""
 
     name: str
-    host: str
+    hosts: tuple[str, ...]
     udp_port: int
     tcp_ports: tuple[int, ...]
     load: int = 0
@@ -126,18 +126,32 @@ class Supernode(Member):
         self.joined = False
         self.stun = StunConnections(self.actions)
         self.actions.sockets[STUN_SOCKET] = self
-        self.mesh = [self._toward(host) for host in membership.supernodes if self._dials(host)]
+        self.mesh = [self._toward(hosts) for hosts in self._later()]
 
-    def _dials(self, host: str) -> bool:
-        """Of two supernodes the one with the lower address opens the link, so that there is one."""
-        return tuple(map(int, self.membership.own_hosts[0].split("."))) < tuple(map(int, host.split(".")))
+    def _later(self) -> Sequence[tuple[str, ...]]:
+        """The supernodes that this one dials: those after it in the list that all share, so that two have one link."""
+        own, supernodes = set(self.membership.own.addresses), sorted(self.membership.supernodes)
+        place = next((at for at, hosts in enumerate(supernodes) if own & set(hosts)), len(supernodes))
+        return supernodes[place + 1 :]
 
-    def _toward(self, host: str) -> HubLink:
+    def _toward(self, hosts: tuple[str, ...]) -> HubLink:
         m = self.membership
         greeting = Greeting("supernode")
         return HubLink(
-            self.actions, self, m.identity, m.authority, greeting, [host], SIGNALLING_PORTS, m.rng, m.wall_offset
+            self.actions,
+            self,
+            m.identity,
+            m.authority,
+            greeting,
+            [hosts],
+            m.own,
+            SIGNALLING_PORTS,
+            m.rng,
+            m.wall_offset,
         )
+
+    def hub_links(self) -> Sequence[HubLink]:
+        return self.mesh
 
     def join(self, now: float) -> None:
         self.joined = True
@@ -219,7 +233,7 @@ class Supernode(Member):
         check_credential(credential, self.membership.authority, now + self.membership.wall_offset)
         check_signature(credential.key, message.signature, "lab hello", session.nonce, identity.public)
         host = session.info.peer[0]
-        if message.role == "supernode" and host not in self.membership.supernodes:
+        if message.role == "supernode" and not any(host in hosts for hosts in self.membership.supernodes):
             raise ProtocolError(f"{credential.name} at {host} is no supernode that this one knows")
         if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
@@ -232,7 +246,8 @@ class Supernode(Member):
             self._peer_in(session.name, lambda m: self._send(link, m))
             self._settle(now)
         else:
-            self.relays[session.name] = RelayEntry(session.name, host, message.udp_port or 0, message.tcp_ports)
+            hosts = _one_a_family((host, *message.hosts))
+            self.relays[session.name] = RelayEntry(session.name, hosts, message.udp_port or 0, message.tcp_ports)
 
     def _client_in(self, link: int, name: str, now: float) -> None:
         before = self.clients.get(name)
@@ -255,7 +270,7 @@ class Supernode(Member):
     def signed_in(self, hub: HubLink, now: float) -> None:
         self._peer_in(hub.hub or "", hub.send)
         self._settle(now)
-        self.actions.emit(Joined("supernode", hub.hub or "", hub.hosts[0]))
+        self.actions.emit(Joined("supernode", hub.hub or "", hub.at.address[0] if hub.at else ""))
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self._peer_out(hub.last_hub)
@@ -339,7 +354,7 @@ class Supernode(Member):
             for leg in (0, 1):
                 grant = RelayGrant(call, relay.name, leg, expires)
                 token = issue_token(self.membership.identity, grant)
-                legs[leg].append(RelayOffer(relay.name, relay.host, relay.udp_port, relay.tcp_ports, token))
+                legs[leg].append(RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, token))
         if chosen:
             self.actions.emit(Offered(call, tuple(relay.name for relay in chosen)))
         return tuple(legs[0]), tuple(legs[1])
@@ -372,3 +387,8 @@ class Supernode(Member):
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]
             self._tell_peers(Absent((session.name,)))
+
+
+def _one_a_family(hosts: Sequence[str]) -> tuple[str, ...]:
+    """The first address of each family."""
+    return tuple({family(host): host for host in reversed(hosts)}.values())

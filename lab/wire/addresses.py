@@ -3,7 +3,7 @@
 No name is ever resolved here: an address is an IP in text and a port, or it is refused.
 """
 
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 
 from lab.errors import ProtocolError
 
@@ -20,6 +20,20 @@ _NAMES = {_IPV4: "IPv4", _IPV6: "IPv6"}
 _SIZES = {_IPV4: 4, _IPV6: 16}
 
 _COOKIE_BYTES = MAGIC_COOKIE.to_bytes(4, "big")
+
+
+def family(host: str) -> int:
+    """4 or 6, of a host in text."""
+    return 6 if ":" in host else 4
+
+
+def is_address(host: str) -> bool:
+    """Whether text is an IPv4 or IPv6 address: what is not must never reach a resolver."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def pack_address(address: Address) -> bytes:

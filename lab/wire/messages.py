@@ -21,6 +21,8 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Host = Annotated[str, msgspec.Meta(min_length=2, max_length=45)]
 Reason = Annotated[str, msgspec.Meta(max_length=300)]
 Endpoint = tuple[Host, Port]
+Hosts = Annotated[tuple[Host, ...], msgspec.Meta(min_length=1, max_length=2)]
+"""One machine's addresses, one a family at the most."""
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -48,7 +50,7 @@ class RelayOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One leg of a relay session that a supernode has paid for with a token: where to bind, and with what."""
 
     relay: Name
-    host: Host
+    hosts: Hosts
     udp_port: Port
     tcp_ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=4)]
     token: Annotated[bytes, msgspec.Meta(max_length=512)]
@@ -125,13 +127,17 @@ class Challenge(Message, frozen=True):
 
 
 class Hello(Message, frozen=True):
-    """The answer to a challenge; `signature` covers the nonce and the hub's key. A relay says where it listens."""
+    """The answer to a challenge; `signature` covers the nonce and the hub's key. A relay says where it listens.
+
+    `hosts` are a relay's addresses beside the one that it signs in from.
+    """
 
     role: Literal["client", "supernode", "relay"]
     credential: Credential
     signature: Signature
     udp_port: Port | None = None
     tcp_ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=4)] = ()
+    hosts: Annotated[tuple[Host, ...], msgspec.Meta(max_length=8)] = ()
 
 
 class Welcome(Message, frozen=True):

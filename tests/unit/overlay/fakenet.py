@@ -18,8 +18,9 @@ from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, STUN_PORT, Membership
 from lab.overlay.relay import RELAY_SOCKET, Relay
 from lab.overlay.supernode import STUN_SOCKET, Supernode
+from lab.overlay.whereabouts import Whereabouts
+from lab.wire.addresses import Address, family
 
-Address = tuple[str, int]
 WALL = 1_800_000_000.0
 
 
@@ -27,20 +28,27 @@ WALL = 1_800_000_000.0
 class Router:
     """A site's router. `mapping`: None (nothing is translated), "endpoint-independent" or "address-and-port-dependent".
 
-    Filtering is by address and port; `udp` and `tcp_ports` (None: all) are what the firewall lets out.
+    Filtering is by address and port, where something is translated or the router is `stateful`; `udp` and `tcp_ports`
+    (None: all) are what the firewall lets out.
     """
 
     outer: str
     mapping: str | None = "endpoint-independent"
     udp: bool = True
     tcp_ports: set[int] | None = None
+    stateful: bool = False
     out: dict[tuple[Address, Address | None], Address] = field(default_factory=dict)
     back: dict[Address, Address] = field(default_factory=dict)
     contacted: set[tuple[Address, Address]] = field(default_factory=set)
     ports: "itertools.count[int]" = field(default_factory=lambda: itertools.count(50_000))
 
+    @property
+    def inbound_tcp(self) -> bool:
+        return self.mapping is None and not self.stateful
+
     def translate(self, source: Address, destination: Address) -> Address:
         if self.mapping is None:
+            self.contacted.add((source, destination))
             return source
         key = (source, destination if self.mapping == "address-and-port-dependent" else None)
         if key not in self.out:
@@ -51,7 +59,7 @@ class Router:
 
     def admit(self, source: Address, destination: Address) -> Address | None:
         if self.mapping is None:
-            return destination
+            return destination if not self.stateful or (destination, source) in self.contacted else None
         if (destination, source) not in self.contacted:
             return None
         return self.back.get(destination)
@@ -59,11 +67,13 @@ class Router:
 
 @dataclass
 class Host:
+    """One machine: at most one address a family, each behind a router of its own or on the open internet."""
+
     name: str
-    address: str
+    addresses: dict[int, str]
     machine: Machine
     key: bytes
-    router: Router | None = None
+    routers: dict[int, Router] = field(default_factory=dict)
     listeners: dict[int, str] = field(default_factory=dict)
     sockets: dict[int, int] = field(default_factory=dict)
     events: list[tuple[float, Event]] = field(default_factory=list)
@@ -73,17 +83,29 @@ class Host:
 
 @dataclass
 class Pipe:
-    """One end of a TCP connection."""
+    """One end of a TCP connection; nothing passes once its host has another address than `local`."""
 
     host: Host
     link: int
+    local: str
     other: "Pipe | None" = None
+
+
+def by_family(*addresses: str) -> dict[int, str]:
+    return {family(address): address for address in addresses}
+
+
+def _stands(pipe: Pipe) -> bool:
+    """Whether both ends of a connection still have the addresses that it joins."""
+    return all(end is None or end.local in end.host.addresses.values() for end in (pipe, pipe.other))
 
 
 class FakeNet:
     """All hosts and what is under way between them; one way takes `delay` seconds."""
 
-    def __init__(self, delay: float = 0.02, seed: int = 1) -> None:
+    def __init__(self, delay: float = 0.02, seed: int = 1, dual: bool = False) -> None:
+        """`dual`: authority, supernodes and relays have IPv6 as well."""
+        self.dual = dual
         self.delay, self.rng = delay, random.Random(seed)
         self.now = 100.0
         self.queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -96,35 +118,57 @@ class FakeNet:
 
     # -- building ------------------------------------------------------------------------------------------------
 
-    def membership(self, name: str, address: str) -> Membership:
+    def open_addresses(self, number: int) -> tuple[str, ...]:
+        """Those of a machine on the open internet."""
+        return (f"203.0.113.{number}", f"2001:db8:0:1::{number}") if self.dual else (f"203.0.113.{number}",)
+
+    def membership(self, name: str, *addresses: str) -> Membership:
         anchor = self.authority_key.public_key().public_bytes_raw()
-        supernodes = ("203.0.113.11", "203.0.113.12")
-        return Membership(Identity(name), anchor, "203.0.113.5", supernodes, (address,), self.rng, WALL - self.now)
+        supernodes = (self.open_addresses(11), self.open_addresses(12))
+        own = Whereabouts(addresses)
+        return Membership(Identity(name), anchor, self.open_addresses(5), supernodes, own, self.rng, WALL - self.now)
 
     def authority(self) -> Host:
         machine = Authority(self.authority_key, {}, WALL - self.now)
         key = self.authority_key.public_key().public_bytes_raw()
-        host = Host("authority", "203.0.113.5", machine, key, listeners={33032: "enrolment", 443: "enrolment"})
+        host = Host("authority", by_family(*self.open_addresses(5)), machine, key)
+        host.listeners = {33032: "enrolment", 443: "enrolment"}
         return self._add(host)
 
     def supernode(self, number: int) -> Host:
-        membership = self.membership(f"supernode-{number}", f"203.0.113.{10 + number}")
+        membership = self.membership(f"supernode-{number}", *self.open_addresses(10 + number))
         listeners = {33033: "signalling", 443: "signalling", 3478: "stun"}
-        host = Host(f"supernode-{number}", membership.own_hosts[0], Supernode(membership), membership.identity.public)
+        addresses = by_family(*membership.own.addresses)
+        host = Host(f"supernode-{number}", addresses, Supernode(membership), membership.identity.public)
         host.listeners, host.sockets = listeners, {STUN_PORT: STUN_SOCKET}
         return self._add(host)
 
     def relay(self, number: int = 1) -> Host:
-        membership = self.membership(f"relay-{number}", f"203.0.113.{20 + number}")
-        host = Host(f"relay-{number}", membership.own_hosts[0], Relay(membership), membership.identity.public)
+        membership = self.membership(f"relay-{number}", *self.open_addresses(20 + number))
+        addresses = by_family(*membership.own.addresses)
+        host = Host(f"relay-{number}", addresses, Relay(membership), membership.identity.public)
         host.listeners, host.sockets = {33034: "relay", 443: "relay"}, {RELAY_UDP_PORT: RELAY_SOCKET}
         return self._add(host)
 
-    def client(self, name: str, address: str, router: Router | None = None) -> Host:
-        membership = self.membership(name, address)
-        host = Host(name, address, Client(membership, (7000, 443)), membership.identity.public, router)
+    def client(self, name: str, address: str, router: Router | None = None, *more: tuple[str, Router | None]) -> Host:
+        """At `address` behind `router`; `more` are addresses of another family, each with its router."""
+        places = ((address, router), *more)
+        membership = self.membership(name, *(each for each, _ in places))
+        host = Host(name, {}, Client(membership, (7000, 443)), membership.identity.public)
+        self._place(host, *places)
         host.listeners = {7000: "media", 443: "media"}
         return self._add(host)
+
+    def move(self, name: str, *places: tuple[str, Router | None]) -> None:
+        """Plugs a host in elsewhere, or nowhere; its shell notices at once."""
+        host = self.hosts[name]
+        self._place(host, *places)
+        host.machine.relocated(tuple(host.addresses.values()), self.now)
+        self.settle(host)
+
+    def _place(self, host: Host, *places: tuple[str, Router | None]) -> None:
+        host.addresses = by_family(*(address for address, _ in places))
+        host.routers = {family(address): router for address, router in places if router is not None}
 
     def _add(self, host: Host) -> Host:
         self.hosts[host.name] = host
@@ -173,7 +217,8 @@ class FakeNet:
                 host.events.append((self.now, action))
             case SendTo(socket, address, data):
                 port = next(port for port, number in host.sockets.items() if number == socket)
-                self._datagram(host, (host.address, port), address, data)
+                if (own := host.addresses.get(family(address[0]))) is not None:
+                    self._datagram(host, (own, port), address, data)
             case OpenUdp(socket):
                 port = next(self.udp_ports)
                 host.sockets[port] = socket
@@ -183,7 +228,7 @@ class FakeNet:
             case Connect(link, address, secure):
                 self._connect(host, link, address, secure)
             case Write(link, data):
-                if (pipe := self.pipes.get((host.name, link))) and pipe.other:
+                if (pipe := self.pipes.get((host.name, link))) and pipe.other and _stands(pipe):
                     other = pipe.other
                     self.after(2 * self.delay, lambda: self._arrive(other, data))
             case Close(link):
@@ -192,14 +237,14 @@ class FakeNet:
                     self.after(2 * self.delay, lambda: self._hang_up(other))
 
     def _udp_up(self, host: Host, socket: int, port: int) -> None:
-        host.machine.udp_up(socket, (host.address, port), self.now)
+        host.machine.udp_up(socket, ("0.0.0.0", port), self.now)
         self.settle(host)
 
     def _datagram(self, host: Host, source: Address, destination: Address, data: bytes) -> None:
-        if host.router is not None:
-            if not host.router.udp:
+        if (router := host.routers.get(family(destination[0]))) is not None:
+            if not router.udp:
                 return
-            source = host.router.translate(source, destination)
+            source = router.translate(source, destination)
         if self.lose is not None and self.lose(source, destination):
             return
         self.after(2 * self.delay, lambda: self._datagram_in(source, destination, data))
@@ -207,24 +252,30 @@ class FakeNet:
     def _datagram_in(self, source: Address, destination: Address, data: bytes) -> None:
         for host in self.hosts.values():
             target: Address | None = destination
-            if host.router is not None:
-                if not host.router.udp or (host.router.mapping and destination[0] != host.router.outer):
+            if (router := host.routers.get(family(destination[0]))) is not None:
+                if not router.udp or (router.mapping and destination[0] != router.outer):
                     continue
-                target = host.router.admit(source, destination)
-            if target and host.alive and target[0] == host.address and target[1] in host.sockets:
+                target = router.admit(source, destination)
+            if target and host.alive and target[0] in host.addresses.values() and target[1] in host.sockets:
                 host.machine.datagram(host.sockets[target[1]], data, source, self.now)
                 self.settle(host)
                 return
 
     def _connect(self, host: Host, link: int, address: Address, secure: bool) -> None:
-        source: Address = (host.address, next(self.udp_ports))
-        if host.router is not None:
-            if host.router.tcp_ports is not None and address[1] not in host.router.tcp_ports:
+        kind = family(address[0])
+        if kind not in host.addresses:
+            self.after(0.0, lambda: self._down(host, link, "network is unreachable"))
+            return
+        source: Address = (host.addresses[kind], next(self.udp_ports))
+        if (router := host.routers.get(kind)) is not None:
+            if router.tcp_ports is not None and address[1] not in router.tcp_ports:
                 return  # dropped in silence
-            if host.router.mapping is not None:
-                source = (host.router.outer, source[1])
+            if router.mapping is not None:
+                source = (router.outer, source[1])
         reachable = [
-            h for h in self.hosts.values() if h.address == address[0] and (not h.router or not h.router.mapping)
+            h
+            for h in self.hosts.values()
+            if h.addresses.get(kind) == address[0] and (kind not in h.routers or h.routers[kind].inbound_tcp)
         ]
         if not reachable or not reachable[0].alive:
             return
@@ -236,24 +287,25 @@ class FakeNet:
         self.after(turns * self.delay, lambda: self._connected(host, link, source, target, address, secure))
 
     def _connected(self, host: Host, link: int, source: Address, target: Host, address: Address, secure: bool) -> None:
-        if link not in host.machine.actions.links or not host.alive or not target.alive:
+        kind = family(address[0])
+        if link not in host.machine.actions.links or not host.alive or not target.alive or kind not in host.addresses:
             return
-        local = (host.address, source[1])
+        local = (host.addresses[kind], source[1])
         host.machine.link_up(link, LinkInfo(local, address, target.key if secure else None), self.now)
-        near = self.pipes[host.name, link] = Pipe(host, link)
+        near = self.pipes[host.name, link] = Pipe(host, link, local[0])
         info = LinkInfo(address, source, host.key if secure else None)
         far_link = target.machine.accepted(target.listeners[address[1]], info, self.now)
-        near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, near)
+        near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, address[0], near)
         self.settle(host)
         self.settle(target)
 
     def _arrive(self, pipe: Pipe, data: bytes) -> None:
-        if pipe.host.alive and (pipe.host.name, pipe.link) in self.pipes:
+        if pipe.host.alive and (pipe.host.name, pipe.link) in self.pipes and _stands(pipe):
             pipe.host.machine.link_data(pipe.link, data, self.now)
             self.settle(pipe.host)
 
     def _hang_up(self, pipe: Pipe) -> None:
-        if self.pipes.pop((pipe.host.name, pipe.link), None) and pipe.host.alive:
+        if _stands(pipe) and self.pipes.pop((pipe.host.name, pipe.link), None) and pipe.host.alive:
             self._down(pipe.host, pipe.link, "closed by the other end")
 
     def _down(self, host: Host, link: int, reason: str) -> None:

@@ -36,7 +36,8 @@ def test_a_client_without_any_hub_keeps_trying_and_comes_back(net: FakeNet) -> N
     net.run(60)
     for name in ("supernode-1", "supernode-2"):
         net.hosts[name].alive = True
-        net.hosts[name].machine.sessions.clear()
+        for link in list(net.hosts[name].machine.actions.links):
+            net.hosts[name].machine.link_down(link, "broken while away", net.now)
         net.settle(net.hosts[name])
     assert net.run(BACKOFF_MOST + 10, until=lambda: hub_of(net, "bob") is not None)
 
@@ -53,7 +54,7 @@ def test_back_off_is_jittered_so_that_nobody_returns_in_step(net: FakeNet) -> No
 def test_a_name_that_signs_in_elsewhere_leaves_its_old_place(net: FakeNet) -> None:
     old = hub_of(net, "bob")
     bob = net.hosts["bob"].machine.hub
-    net.hosts["bob"].machine.hub.hosts.reverse()
+    net.hosts["bob"].machine.hub.hubs.reverse()
     bob._lost("told to by the test", net.now)
     net.settle(net.hosts["bob"])
     assert net.run(5, until=lambda: hub_of(net, "bob") not in (None, old))

@@ -34,7 +34,7 @@ from lab.wire.messages import (
 
 KEY, SIGNATURE = bytes(range(32)), bytes(64)
 CREDENTIAL = Credential("bob", KEY, 1_800_000_000.0, SIGNATURE)
-OFFER = RelayOffer("relay-1", "203.0.113.21", 33034, (33034, 443), b"token")
+OFFER = RelayOffer("relay-1", ("203.0.113.21", "2001:db8:0:1::21"), 33034, (33034, 443), b"token")
 ENVELOPE = Envelope("bob", "carol", "c7.5f3a9c21", b"body", SIGNATURE)
 CANDIDATE = Candidate("host", "udp", ("192.168.32.10", 40000))
 
