@@ -7,7 +7,7 @@ The socket is a file inside the container, reached through the engine: nothing o
 import itertools
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
@@ -36,8 +36,14 @@ class ControlChannel:
     """
 
     def __init__(
-        self, client: DockerClient, container: str, node: str, on_event: Callable[[Json | None], None] | None = None
+        self,
+        client: DockerClient,
+        container: str,
+        node: str,
+        on_event: Callable[[Json | None], None] | None = None,
+        argv: Sequence[str] = ("socat", "STDIO", f"UNIX-CONNECT:{SOCKET}"),
     ) -> None:
+        """`argv`: what carries the conversation; a program that listens to its stdin needs no socket."""
         self.node = node
         self._on_event = on_event
         self._ids = itertools.count(1)
@@ -45,7 +51,6 @@ class ControlChannel:
         self._lock = threading.Lock()
         self._ended = False
         self._complaint = ""
-        argv = ["socat", "STDIO", f"UNIX-CONNECT:{SOCKET}"]
         self._stream = ExecStream(client, container, argv, stdin=True)
         self._thread = threading.Thread(target=self._read, name=f"control {node}", daemon=True)
         self._thread.start()

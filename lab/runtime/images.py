@@ -1,4 +1,4 @@
-"""The three images, lab/base, lab/node and lab/router: built when missing or when what they are made from has changed.
+"""The four images, lab/base, lab/node, lab/router and lab/probe: built when missing or when what they are made from has changed.
 
 What an image is made from is a hash in its label lab.content. What is put into the images lies in images/, not here.
 """
@@ -16,20 +16,24 @@ from typing import IO, Any
 
 import docker
 import requests
+import scapy
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from lab.errors import RuntimeUnavailable
 from lab.runtime import machine, rootfs
 from lab.runtime.machine import Progress
 
-BASE, NODE, ROUTER = "lab/base", "lab/node", "lab/router"
+BASE, NODE, ROUTER, PROBE = "lab/base", "lab/node", "lab/router", "lab/probe"
 LABEL = "lab.content"
 PYTHON = "3.13"  # of Debian 13
 REGISTRY_PATIENCE_S = 15  # a registry that says nothing for so long is not there
 # What stays on the host: rooms that no container runs. Edits there rebuild nothing.
-HOST_ROOMS = {"cli.py", "evidence", "harness", "report", "runtime"}
-NOT_IN_ROUTER = HOST_ROOMS | {"media", "node", "overlay", "wire"}
+HOST_ROOMS = {"certify", "cli.py", "evidence", "harness", "report", "runtime"}
+NOT_IN_NODE = HOST_ROOMS | {"probe"}
+NOT_IN_PROBE = HOST_ROOMS | {"media", "node", "overlay", "wire"}
+NOT_IN_ROUTER = NOT_IN_PROBE | {"probe"}
 ROUTER_SITE = ("pyroute2",)  # of what images/node/requirements.lock unpacks
+NOT_OF_SCAPY = {"contrib", "modules", "tools", "__pycache__"}  # of no use to a probe, and a third of the start-up
 # Architecture as the engine calls it -> as wheels call it, and the oldest glibc that manylinux names for it (PEP 600).
 MACHINES = {"amd64": ("x86_64", 5), "arm64": ("aarch64", 17)}
 GLIBC_MINOR = 41  # glibc 2.41 of Debian 13
@@ -52,27 +56,31 @@ def ensure_images(client: docker.DockerClient, progress: Progress) -> bool:
     try:
         arch = str(client.version()["Arch"])
         platforms(arch)  # refuses an architecture before the time is spent
-        base, node, router = recipes(root, arch)
-        stale = [recipe for recipe in (base, node, router) if _content_of(client, recipe.image) != recipe.content]
+        base, node, router, probe = recipes(root, arch)
+        stale = [
+            recipe for recipe in (base, node, router, probe) if _content_of(client, recipe.image) != recipe.content
+        ]
         if base in stale:
             _build_base(client, root, base, arch, progress)
-        if node in stale or router in stale:
+        if {node, router, probe} & set(stale):
             site = _unpack_wheels(root, arch, progress)
             if node in stale:
                 _build_node(client, root, node, site, progress)
             if router in stale:
                 _build_router(client, root, router, site, progress)
+            if probe in stale:
+                _build_probe(client, root, probe, site, progress)
     except (DockerException, requests.RequestException) as error:
         raise RuntimeUnavailable(f"building the images failed: {_reason(error)}") from error
     return bool(stale)
 
 
-def recipes(root: Path, arch: str) -> tuple[Recipe, Recipe, Recipe]:
-    """What base, node and router should be made from now, for an engine on `arch` (amd64, arm64)."""
+def recipes(root: Path, arch: str) -> tuple[Recipe, Recipe, Recipe, Recipe]:
+    """What base, node, router and probe should be made from now, for an engine on `arch` (amd64, arm64)."""
     images = root / "images"
     lock = images / "node" / "requirements.lock"
     base = _digest([images / "base" / "Dockerfile", images / "base" / "packages.txt"], root, arch, rootfs.SUITE)
-    node = _digest([images / "node" / "Dockerfile", lock, *sources(root, HOST_ROOMS)], root, base, PYTHON)
+    node = _digest([images / "node" / "Dockerfile", lock, *sources(root, NOT_IN_NODE)], root, base, PYTHON)
     router = _digest(
         [images / "router" / "Dockerfile", lock, *sources(root, NOT_IN_ROUTER)],
         root,
@@ -80,7 +88,15 @@ def recipes(root: Path, arch: str) -> tuple[Recipe, Recipe, Recipe]:
         PYTHON,
         *ROUTER_SITE,
     )
-    return Recipe(BASE, base), Recipe(NODE, node), Recipe(ROUTER, router)
+    probe = _digest(
+        [images / "probe" / "Dockerfile", lock, *sources(root, NOT_IN_PROBE)],
+        root,
+        base,
+        PYTHON,
+        *ROUTER_SITE,
+        scapy.__version__,
+    )
+    return Recipe(BASE, base), Recipe(NODE, node), Recipe(ROUTER, router), Recipe(PROBE, probe)
 
 
 def sources(root: Path, without: Iterable[str]) -> list[Path]:
@@ -170,13 +186,13 @@ def pull(client: docker.DockerClient, source: str) -> None:
             raise RuntimeUnavailable(str(said["error"]))
 
 
-# node and router ----------------------------------------------------------------------------------------------------
+# node, router and probe ----------------------------------------------------------------------------------------------------
 
 
 def _build_node(client: docker.DockerClient, root: Path, recipe: Recipe, site: Path, progress: Progress) -> None:
     progress(f"{NODE}: building")
     context = [(root / "images" / "node" / "Dockerfile", "Dockerfile"), (site, "site")]
-    context += [(path, str(path.relative_to(root))) for path in sources(root, HOST_ROOMS)]
+    context += [(path, str(path.relative_to(root))) for path in sources(root, NOT_IN_NODE)]
     _build(client, recipe, context, network="none")
 
 
@@ -185,6 +201,19 @@ def _build_router(client: docker.DockerClient, root: Path, recipe: Recipe, site:
     context = [(root / "images" / "router" / "Dockerfile", "Dockerfile")]
     context += [(site / name, f"site/{name}") for name in ROUTER_SITE]
     context += [(path, str(path.relative_to(root))) for path in sources(root, NOT_IN_ROUTER)]
+    _build(client, recipe, context, network="none")
+
+
+def _build_probe(client: docker.DockerClient, root: Path, recipe: Recipe, site: Path, progress: Progress) -> None:
+    """scapy is nothing but Python, and the lab's own environment has it, as the lock says."""
+    progress(f"{PROBE}: building")
+    context = [(root / "images" / "probe" / "Dockerfile", "Dockerfile")]
+    context += [(site / name, f"site/{name}") for name in ROUTER_SITE]
+    package = Path(str(scapy.__file__)).parent
+    context += [
+        (path, f"site/scapy/{path.name}") for path in sorted(package.iterdir()) if path.name not in NOT_OF_SCAPY
+    ]
+    context += [(path, str(path.relative_to(root))) for path in sources(root, NOT_IN_PROBE)]
     _build(client, recipe, context, network="none")
 
 

@@ -28,8 +28,10 @@ def checkout(tmp_path: Path) -> Path:
         "images/node/Dockerfile": "FROM lab/base\n",
         "images/node/requirements.lock": "x==1\n",
         "images/router/Dockerfile": "FROM lab/base\n",
+        "images/probe/Dockerfile": "FROM lab/base\n",
         **{f"lab/{name}": "" for name in ("__init__.py", "cli.py", "boot/__init__.py", "nat/render.py", "media/a.wav")},
         **{f"lab/{name}": "" for name in ("overlay/client.py", "runtime/images.py", "harness/up.py", "nat/notes.txt")},
+        **{f"lab/{name}": "" for name in ("probe/reading.py", "certify/verdict.py")},
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -48,13 +50,16 @@ def changed_by(checkout: Path, name: str) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("images/base/packages.txt", {"lab/base", "lab/node", "lab/router"}),
-        ("images/base/Dockerfile", {"lab/base", "lab/node", "lab/router"}),
-        ("images/node/requirements.lock", {"lab/node", "lab/router"}),
+        ("images/base/packages.txt", {"lab/base", "lab/node", "lab/probe", "lab/router"}),
+        ("images/base/Dockerfile", {"lab/base", "lab/node", "lab/probe", "lab/router"}),
+        ("images/node/requirements.lock", {"lab/node", "lab/probe", "lab/router"}),
         ("images/node/Dockerfile", {"lab/node"}),
         ("images/router/Dockerfile", {"lab/router"}),
-        ("lab/boot/__init__.py", {"lab/node", "lab/router"}),
-        ("lab/nat/render.py", {"lab/node", "lab/router"}),
+        ("images/probe/Dockerfile", {"lab/probe"}),
+        ("lab/boot/__init__.py", {"lab/node", "lab/probe", "lab/router"}),
+        ("lab/nat/render.py", {"lab/node", "lab/probe", "lab/router"}),
+        ("lab/probe/reading.py", {"lab/probe"}),
+        ("lab/certify/verdict.py", set()),
         ("lab/overlay/client.py", {"lab/node"}),
         ("lab/media/a.wav", {"lab/node"}),
         ("lab/harness/up.py", set()),

@@ -1,0 +1,148 @@
+"""Asking a network again and again without letting it off: copies against loss, a control packet against haste.
+
+Belongs here: when a silence is one. Never: what the questions are.
+A packet that shows up once has passed, whatever became of its copies: asking again can find a leak, never hide one. That
+a packet does not pass is believed only when every copy of it failed, and a control packet that was sent after each copy
+on a way known to be open has come through: then it was the network's choice and neither its slowness nor its losses.
+"""
+
+import itertools
+import math
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from lab.certify import ends
+from lab.certify.ends import End, Sighting, Spec
+
+DOUBT = 1e-6
+"""Probability at which losses alone may make a silence."""
+SLACK_S = 0.25
+"""What a packet may take beyond its link's delay while the machine is busy."""
+LONGEST_S = 3.0
+"""A control packet that has not come by then was lost."""
+
+_names = itertools.count()
+_run = secrets.token_hex(3)
+
+
+def new_token() -> str:
+    """A text that no other packet has."""
+    return f"{_run}.{next(_names)}"
+
+
+def new_seq() -> int:
+    """A TCP sequence number that no other SYN of this run has, far from where it would wrap."""
+    return (next(_names) << 12 | secrets.randbelow(1 << 12)) & 0x7FFFFFFF
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A packet of one end, and the key by which the other one knows it."""
+
+    sender: End
+    packet: Spec
+    receiver: End
+    key: str
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What a link is said to do, and so how long and how often one asks. `delay_s`: one way, jitter included."""
+
+    delay_s: float = 0.0
+    loss: float = 0.0
+    pace_s: float = 0.0
+
+    @property
+    def tries(self) -> int:
+        """Copies of a packet until a silence is no accident; a link may be a little worse than it says."""
+        return max(4, min(24, math.ceil(math.log(DOUBT) / math.log(max(0.05, min(0.6, self.loss * 1.3))))))
+
+    @property
+    def wait_s(self) -> float:
+        """How long a packet may take."""
+        return self.delay_s + SLACK_S
+
+
+Control = Callable[[], Shot]
+
+
+def ask(
+    shots: Iterable[Shot], patience: Patience, control: Control | None = None, tries: int | None = None
+) -> dict[str, tuple[Sighting, ...]]:
+    """Send each packet until it was seen or there were copies enough; what was seen, by key (nothing: ()).
+
+    `control` makes a packet that is known to pass; without one a silence is timed.
+    """
+    pending = list(shots)
+    asked = list(pending)
+    left = tries or patience.tries
+    lost_controls = 0
+    while pending and left > 0:
+        guard = control() if control else None
+        _send(pending + ([guard] if guard else []), patience.pace_s)
+        if guard is None:
+            _await(pending, time.monotonic() + patience.wait_s)
+            left -= 1
+        elif _await_guarded(pending, guard, patience):
+            left -= 1
+        else:
+            lost_controls += 1
+            if lost_controls >= 4 * patience.tries:
+                break
+        pending = [shot for shot in pending if not shot.receiver.seen(shot.key)]
+    return {shot.key: shot.receiver.seen(shot.key) for shot in asked}
+
+
+def _send(shots: Sequence[Shot], pace_s: float) -> None:
+    for sender, group in _by(shots, lambda shot: shot.sender):
+        if not pace_s:
+            sender.send(shot.packet for shot in group)
+            continue
+        for shot in group:
+            sender.send([shot.packet])
+            time.sleep(pace_s)  # a network that throttles: what comes too fast is dropped, whatever it is
+
+
+def _await(shots: Sequence[Shot], deadline: float) -> None:
+    for receiver, group in _by(shots, lambda shot: shot.receiver):
+        receiver.wait([shot.key for shot in group], deadline)
+    for receiver, _ in _by(shots, lambda shot: shot.receiver):
+        receiver.barrier()
+
+
+def _await_guarded(shots: Sequence[Shot], guard: Shot, patience: Patience) -> bool:
+    """Whether the control packet came; what had been sent before it has had its time then."""
+    if not guard.receiver.wait([guard.key], time.monotonic() + patience.delay_s + LONGEST_S):
+        return False
+    _await(shots, time.monotonic() + 0.05 + patience.delay_s / 2)  # jitter may let the later packet pass the earlier
+    return True
+
+
+def _by(shots: Iterable[Shot], end: Callable[[Shot], End]) -> list[tuple[End, list[Shot]]]:
+    groups: dict[int, tuple[End, list[Shot]]] = defaultdict(lambda: (None, []))  # type: ignore[arg-type, return-value]
+    for shot in shots:
+        found = end(shot)
+        groups[id(found)] = (found, [*groups[id(found)][1], shot])
+    return list(groups.values())
+
+
+def udp(sender: End, source: ends.Endpoint, receiver: End, to: ends.Endpoint, **more: object) -> Shot:
+    """A UDP packet with a new token."""
+    text = new_token()
+    packet = {"proto": "udp", **between(source, to), "token": text, **more}
+    return Shot(sender, packet, receiver, ends.token(text))
+
+
+def syn(sender: End, source: ends.Endpoint, receiver: End, to: ends.Endpoint) -> Shot:
+    """A SYN with a new sequence number."""
+    seq = new_seq()
+    return Shot(sender, {"proto": "tcp", **between(source, to), "flags": "S", "seq": seq}, receiver, ends.syn(seq))
+
+
+def between(source: ends.Endpoint, to: ends.Endpoint) -> Spec:
+    """A packet's ends."""
+    return {"src": source.address, "sport": source.port, "dst": to.address, "dport": to.port}

@@ -1,0 +1,71 @@
+"""What a site's measurements stand on: its two ends, their addresses in one family, and ports that nobody has used.
+
+Belongs here: addresses and ports. Never: questions.
+"""
+
+import random
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+
+from lab.certify.asking import Patience
+from lab.certify.ends import End, Endpoint
+
+PRIMARY, ALTERNATE = 3478, 3479
+"""RFC 5780's two ports of the server; 3478 is STUN's own (RFC 8489, 18.6), the other is free to choose."""
+PORTS = range(20_000, 30_000)
+"""Inner ports: above the well-known ones, and below those that kernels pick by themselves (32768)."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """`inner`: the probe's addresses inside, each a host to the router; `remote`: its two on the internet.
+
+    `quiet` is held while delays are measured: not many at once, or they would measure each other.
+    """
+
+    inside: End
+    outside: End
+    inner: tuple[str, ...]
+    remote: tuple[str, str]
+    patience: Patience = Patience()
+    quiet: AbstractContextManager[object] = field(default_factory=nullcontext)
+    ports: "Ports" = field(default_factory=lambda: Ports())
+
+    def fresh(self, host: int = 0) -> Endpoint:
+        """An inner endpoint that nobody has used."""
+        return Endpoint(self.inner[host], self.ports.take())
+
+    def to(self, address: int, port: int) -> Endpoint:
+        """An endpoint on the internet."""
+        return Endpoint(self.remote[address], port)
+
+    def matrix(self, ports: Sequence[int] = (PRIMARY, ALTERNATE)) -> tuple[Endpoint, ...]:
+        """RFC 5780's four endpoints (fewer with one port): the first, another address, both other, another port."""
+        first, last = ports[0], ports[-1]
+        every = (self.to(0, first), self.to(1, first), self.to(1, last), self.to(0, last))
+        return tuple(dict.fromkeys(every))
+
+    @property
+    def family(self) -> int:
+        """4 or 6."""
+        return ip_address(self.remote[0]).version
+
+    def patient(self, patience: Patience) -> "Bench":
+        """The same with another patience."""
+        return replace(self, patience=patience)
+
+
+class Ports:
+    """Inner ports in random order, each given once."""
+
+    def __init__(self, among: Sequence[int] = PORTS) -> None:
+        self._left = random.sample(among, len(among))
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """One that was not given before."""
+        with self._lock:
+            return self._left.pop()

@@ -1,0 +1,99 @@
+"""What comes in that nobody has asked for, hairpinning, and TCP simultaneous open.
+
+Belongs here: packets that a router has to decide about by itself. Never: conclusions.
+"""
+
+import time
+
+from lab.certify import asking, ends
+from lab.certify.asking import Shot, ask
+from lab.certify.bench import ALTERNATE, Bench
+from lab.certify.conversation import Conversation
+from lab.certify.ends import Endpoint
+from lab.certify.findings import Fate, Hairpinned
+from lab.certify.measuring.mapping import open_one
+
+SILENCE_S = 6.0
+"""RFC 5382, REQ-4: so long a NAT must not answer an unsolicited SYN."""
+
+
+def unsolicited_udp(bench: Bench, outer: str, lifeline: Conversation) -> Fate:
+    """A datagram to an outer address, at ports that nobody inside has used."""
+    shots = [
+        asking.udp(bench.outside, bench.to(1, ALTERNATE), bench.inside, Endpoint(outer, bench.ports.take()))
+        for _ in range(2)
+    ]
+    seen = ask(shots, bench.patience, lifeline.down)
+    errors = [ends.report("udp", bench.to(1, ALTERNATE), _to(shot)) for shot in shots]
+    bench.outside.barrier()
+    if any(seen.values()):
+        return Fate.ADMITTED
+    return Fate.REJECTED if any(bench.outside.seen(key) for key in errors) else Fate.DROPPED
+
+
+def unsolicited_tcp(bench: Bench, outer: Endpoint, lifeline: Conversation) -> Fate:
+    """A SYN to a port that nobody has used, and one from a stranger to a port that is mapped; then six seconds."""
+    stranger = bench.to(1, ALTERNATE)
+    fresh = asking.syn(bench.outside, stranger, bench.inside, Endpoint(outer.address, bench.ports.take()))
+    mapped = asking.syn(bench.outside, bench.to(1, bench.ports.take()), bench.inside, outer)
+    seen = ask([fresh, mapped], bench.patience, lifeline.down)
+    answers = [
+        key
+        for shot in (fresh, mapped)
+        for key in (ends.reset(int(shot.packet["seq"])), ends.report("tcp", _from(shot), _to(shot)))
+    ]
+    time.sleep(SILENCE_S)  # what is measured: nothing may come for so long
+    bench.outside.barrier()
+    if seen[fresh.key]:
+        return Fate.ADMITTED
+    return Fate.REJECTED if any(bench.outside.seen(key) for key in answers) else Fate.DROPPED
+
+
+def hairpinned(bench: Bench, tcp: bool, port: int) -> Hairpinned | None:
+    """Two hosts inside, each with an outer endpoint, write to each other's: each has then asked for the other."""
+    one = open_one(bench, tcp, bench.fresh(0), bench.to(0, port))
+    other = open_one(bench, tcp, bench.fresh(1), bench.to(0, port))
+    if one is None or other is None:
+        return None
+    there, back = _inside(bench, tcp, other, one), _inside(bench, tcp, one, other)
+    guard = one.up
+    ask([back, there], bench.patience, guard)
+    seen = bench.inside.seen(there.key)
+    return Hairpinned(seen[0].source if seen else None, other.outer, other.inner)
+
+
+def _inside(bench: Bench, tcp: bool, source: Conversation, to: Conversation) -> Shot:
+    return (asking.syn if tcp else asking.udp)(bench.inside, source.inner, bench.inside, to.outer)
+
+
+def simultaneous_open(bench: Bench, port: int, lifeline: Conversation) -> bool | None:
+    """RFC 5382, REQ-2: two SYNs that cross, each answered by a SYN-ACK; then data. None where nothing gets out."""
+    inner, remote = bench.fresh(), bench.to(0, port)
+    out = asking.syn(bench.inside, inner, bench.outside, remote)
+    seen = ask([out], bench.patience)[out.key]
+    if not seen:
+        return None
+    outer, first = seen[0].source, int(out.packet["seq"])
+    crossing = asking.syn(bench.outside, remote, bench.inside, outer)
+    second = int(crossing.packet["seq"])
+    if not ask([crossing], bench.patience, lifeline.down)[crossing.key]:
+        return False
+    answer = {"proto": "tcp", **asking.between(inner, remote), "flags": "SA", "seq": first, "ack": second + 1}
+    agreed = Shot(bench.inside, answer, bench.outside, ends.syn_ack(first))
+    if not ask([agreed], bench.patience)[agreed.key]:
+        return False
+    text = asking.new_token()
+    data = {
+        "proto": "tcp", **asking.between(remote, outer), "flags": "PA", "seq": second + 1, "ack": first + 1,
+        "token": text,
+    }  # fmt: skip
+    shot = Shot(bench.outside, data, bench.inside, ends.token(text))
+    return bool(ask([shot], bench.patience, lifeline.down)[shot.key])
+
+
+def _from(shot: Shot) -> Endpoint:
+    return Endpoint(str(shot.packet["src"]), int(shot.packet["sport"]))
+
+
+def _to(shot: Shot) -> Endpoint:
+    return Endpoint(str(shot.packet["dst"]), int(shot.packet["dport"]))
