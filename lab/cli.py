@@ -130,6 +130,28 @@ def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None
         sys.exit(1)
 
 
+@commands.command(**example("lab certify", "lab certify office", "lab certify home office --json"))
+@click.argument("sites", metavar="[SITE]...", nargs=-1)
+@AS_JSON
+def certify(sites: tuple[str, ...], as_json: bool) -> None:
+    """Measure by crafted packets what each site's network does, and hold it against what it claims to be.
+
+    Exit status: 0 when every site is what it claims; 1 when one is not; 2 when the request or the lab was wrong.
+    """
+    from lab.report.certification import Certifying, certification
+    from lab.report.console import err, out
+
+    lab = _lab()
+    with Certifying(err()) as shown:
+        found = lab.certify(sites, shown.say, shown.follow)
+    if as_json:
+        _document(found.to_json())
+    else:
+        out().print(certification(found))
+    if not found.agrees:
+        sys.exit(1)
+
+
 @commands.command(**example("lab logs bob", "lab logs supernode-1 -f"))
 @click.argument("node")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on, until Ctrl-C.")

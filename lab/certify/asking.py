@@ -1,9 +1,9 @@
 """Asking a network again and again without letting it off: copies against loss, a control packet against haste.
 
 Belongs here: when a silence is one. Never: what the questions are.
-A packet that shows up once has passed, whatever became of its copies: asking again can find a leak, never hide one. That
-a packet does not pass is believed only when every copy of it failed, and a control packet that was sent after each copy
-on a way known to be open has come through: then it was the network's choice and neither its slowness nor its losses.
+A packet that shows up once has passed, whatever became of its copies: asking again can find a leak, never hide one. A
+packet that does not pass is believed only when every copy of it failed, and after each copy a control packet, on a way
+known to be open, came through: then it was the network's choice, and neither its slowness nor its losses.
 """
 
 import itertools

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 from lab.certify.asking import Patience
 from lab.certify.ends import End, Endpoint
+from lab.errors import RuntimeUnavailable
 
 PRIMARY, ALTERNATE = 3478, 3479
 """RFC 5780's two ports of the server; 3478 is STUN's own (RFC 8489, 18.6), the other is free to choose."""
@@ -23,16 +24,22 @@ PORTS = range(20_000, 30_000)
 class Bench:
     """`inner`: the probe's addresses inside, each a host to the router; `remote`: its two on the internet.
 
-    `quiet` is held while delays are measured: not many at once, or they would measure each other.
+    `quiet` is held while delays are measured: not many at once, or they would measure each other. `stop` breaks it off.
     """
 
     inside: End
     outside: End
     inner: tuple[str, ...]
     remote: tuple[str, str]
-    patience: Patience = Patience()
+    patience: Patience = field(default_factory=Patience)
+    stop: threading.Event = field(default_factory=threading.Event)
     quiet: AbstractContextManager[object] = field(default_factory=nullcontext)
     ports: "Ports" = field(default_factory=lambda: Ports())
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, for that is what is measured. Raises LabError where the certification is broken off."""
+        if self.stop.wait(seconds):
+            raise RuntimeUnavailable("the certification was broken off")
 
     def fresh(self, host: int = 0) -> Endpoint:
         """An inner endpoint that nobody has used."""

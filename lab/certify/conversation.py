@@ -4,6 +4,7 @@ Belongs here: opening them, and packets on them. Never: what is measured with th
 """
 
 from dataclasses import dataclass
+
 from lab.certify import asking, ends
 from lab.certify.asking import Patience, Shot
 from lab.certify.ends import End, Endpoint, Spec

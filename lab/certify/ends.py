@@ -38,7 +38,11 @@ class Quoted:
 
 @dataclass(frozen=True)
 class Sighting:
-    """One packet that came in. `at`: epoch seconds of the kernel; `fragments`: how many it came in; `seq`: also an echo's number."""
+    """One packet that came in.
+
+    `at`: epoch seconds of the kernel; `fragments`: how many it came in; `seq`: also an echo's number; `kind`: ICMP's
+    type and code.
+    """
 
     at: float
     protocol: str
@@ -54,7 +58,7 @@ class Sighting:
     mtu: int = 0
     quoted: Quoted | None = None
 
-    def keys(self) -> Iterator[str]:
+    def known_by(self) -> Iterator[str]:
         """By what it may be waited for."""
         if self.token is not None:
             yield token(self.token)
@@ -134,7 +138,7 @@ class End:
         """Take in one packet that the probe saw."""
         seen = sighting(said)
         with self._lock:
-            for key in seen.keys():
+            for key in seen.known_by():
                 self._seen[key].append(seen)
                 for missing, found in self._waiting.pop(key, ()):
                     missing.discard(key)

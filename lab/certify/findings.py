@@ -5,7 +5,7 @@ None stands for what was not asked, or could not be, because the firewall lets n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.certify.ends import Endpoint
@@ -146,10 +146,8 @@ class Findings:
     fragmented: Fragmented | None = None
     timed: Timed | None = None
     simultaneous_open: bool | None = None
-    silent_s: float | None = None
     up: Way | None = None
     down: Way | None = None
     mtu_up: PathMtu | None = None
     mtu_down: PathMtu | None = None
     ports_of_one_host: int | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)

@@ -4,12 +4,13 @@ Belongs here: finding what the steps need. Never: the steps themselves; each has
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from lab.certify.certificate import Certification
 from lab.errors import RuntimeUnavailable
-from lab.harness import bringing, calling, doctor, status
+from lab.harness import bringing, calling, certifying, doctor, status
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
@@ -82,6 +83,18 @@ class Lab:
         """
         request = calling.request(caller, callee, seconds, ring_ms)
         return calling.call(self.engine, self.checkout, self.running_world(), request, follow)
+
+    def certify(
+        self,
+        sites: Sequence[str] = (),
+        say: Say = _silent,
+        follow: Callable[[certifying.Progress], None] = lambda progress: None,
+    ) -> Certification:
+        """Measure what the networks of these sites (all, unless told) do, and hold it against what they claim.
+
+        `say` hears what has to be made first, `follow` each site as it begins and ends.
+        """
+        return certifying.certify(self.engine, self.checkout, self.running_world(), sites, say, follow)
 
     def kill(self, node: str) -> bool:
         """Stop a node at once, without a goodbye; False where it was stopped already."""

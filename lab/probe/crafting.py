@@ -35,8 +35,9 @@ def craft(spec: Spec) -> list[bytes]:
     """The datagrams of one description, in the order in which they are to leave. Raises ProtocolError.
 
     `proto`: udp, tcp, echo, echo-reply or error. `src`, `dst`: addresses of one family; `sport`, `dport`: ports.
-    `token`: text that comes back in what is heard; or `raw`: bytes. `size`: bytes of the whole IP packet, padded to that. `df`: don't
-    fragment. `fragments`: "in-order" or "reversed". tcp: `flags`, `seq`, `ack`, and `tls`: the payload is a record.
+    `token`: text that comes back in what is heard; or `raw`: bytes. `size`: bytes of the whole IP packet, padded to
+    that. `df`: don't fragment. `fragments`: "in-order" or "reversed". tcp: `flags`, `seq`, `ack`, and `tls`: the
+    payload is a record.
     error: `type`, `code`, `mtu`, and `about`: a udp or tcp description of the packet that is reported.
     """
     try:

@@ -62,6 +62,6 @@ class Arrivals:
         return True
 
     def result(self, train: int) -> dict[str, Any]:
-        """The train's `arrived`, [[number, microseconds], ...] in the order of arrival, and `copies`; then forget it."""
+        """The train's `arrived`, [[number, microseconds], ...] as they came, and `copies`; then forget it."""
         arrived = self._trains.pop(train, {})
         return {"arrived": [list(one) for one in arrived.items()], "copies": self._copies.pop(train, 0)}

@@ -1,4 +1,4 @@
-"""The four images, lab/base, lab/node, lab/router and lab/probe: built when missing or when what they are made from has changed.
+"""The images: lab/base, and on it lab/node, lab/router and lab/probe; built when missing or outdated.
 
 What an image is made from is a hash in its label lab.content. What is put into the images lies in images/, not here.
 """
@@ -47,8 +47,8 @@ class Recipe:
     content: str
 
 
-def ensure_images(client: docker.DockerClient, progress: Progress) -> bool:
-    """Build what is missing or outdated; True where anything was built.
+def ensure_images(client: docker.DockerClient, progress: Progress, only: str | None = None) -> bool:
+    """Build what is missing or outdated (of all, or of one image and its base); True where anything was built.
 
     Raises RuntimeUnavailable with the last words of what failed; a failed or interrupted build leaves the old image.
     """
@@ -186,7 +186,7 @@ def pull(client: docker.DockerClient, source: str) -> None:
             raise RuntimeUnavailable(str(said["error"]))
 
 
-# node, router and probe ----------------------------------------------------------------------------------------------------
+# node, router and probe ---------------------------------------------------------------------------------------------
 
 
 def _build_node(client: docker.DockerClient, root: Path, recipe: Recipe, site: Path, progress: Progress) -> None:

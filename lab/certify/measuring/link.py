@@ -6,11 +6,9 @@ One clock serves both ends: they are containers of one kernel.
 
 import itertools
 import statistics
-import threading
-import time
 
-from lab.certify import asking, ends
-from lab.certify.asking import Shot, ask
+from lab.certify import ends
+from lab.certify.asking import ask
 from lab.certify.bench import Bench
 from lab.certify.conversation import Conversation, Udp
 from lab.certify.ends import End
@@ -35,7 +33,7 @@ def ways(bench: Bench, talk: Conversation) -> tuple[Way, Way]:
         down = _Train(bench.outside, bench.inside, talk, False)
         up.start()
         down.start()
-        time.sleep(PROBES * GAP_S + bench.patience.wait_s)  # the trains' own length
+        bench.pause(PROBES * GAP_S + bench.patience.wait_s)  # the trains' own length
         return up.way(), down.way()
 
 
@@ -56,11 +54,11 @@ class _Train:
 
 
 def throttle(bench: Bench, talk: Udp) -> float | None:
-    """What passes of 64 kbit/s of outgoing UDP, kbit/s, once a burst is over; None where it all does, but for losses."""
+    """What passes of 64 kbit/s of outgoing UDP once a burst is over, kbit/s; None where it all does, but for losses."""
     train = next(_trains)
     packet = {**talk.packet(True), "size": THROTTLE_BYTES}
     bench.inside.order("train", train=train, packet=packet, count=THROTTLE_PROBES, gap_s=THROTTLE_GAP_S)
-    time.sleep(THROTTLE_PROBES * THROTTLE_GAP_S + bench.patience.wait_s)  # the train's own length
+    bench.pause(THROTTLE_PROBES * THROTTLE_GAP_S + bench.patience.wait_s)  # the train's own length
     first = BURST_S / THROTTLE_GAP_S
     arrived = [number for number, _ in bench.outside.order("arrivals", train=train)["arrived"] if number >= first]
     sent = THROTTLE_PROBES - first
@@ -102,16 +100,10 @@ def mtu(bench: Bench, talk: Conversation, upward: bool) -> PathMtu:
 
 
 def proxied(bench: Bench, proxy: tuple[str, int], listener: tuple[str, int]) -> tuple[bool, Way | None, Way | None]:
-    """CONNECT through the site's proxy, and the delay each way of records on that connection; losses are TCP's to hide."""
+    """CONNECT through the site's proxy, and the delay each way of records on that connection. TCP hides its losses."""
     with bench.quiet:
         said = bench.inside.order("connect", arguments=[*proxy, *listener, 50])
     if not said["up_us"]:
         return False, None, None
     up, down = (Way(statistics.median(said[key]) / 1000, None, None) for key in ("up_us", "down_us"))
     return True, up, down
-
-
-QUIET = threading.BoundedSemaphore(2)
-"""Sites whose links are measured at the same time: more of them would measure the processor."""
-
-__all__ = ["QUIET", "Shot", "asking", "mtu", "proxied", "throttle", "ways"]

@@ -3,8 +3,6 @@
 Belongs here: packets that a router has to decide about by itself. Never: conclusions.
 """
 
-import time
-
 from lab.certify import asking, ends
 from lab.certify.asking import Shot, ask
 from lab.certify.bench import ALTERNATE, Bench
@@ -42,7 +40,7 @@ def unsolicited_tcp(bench: Bench, outer: Endpoint, lifeline: Conversation) -> Fa
         for shot in (fresh, mapped)
         for key in (ends.reset(int(shot.packet["seq"])), ends.report("tcp", _from(shot), _to(shot)))
     ]
-    time.sleep(SILENCE_S)  # what is measured: nothing may come for so long
+    bench.pause(SILENCE_S)  # what is measured: nothing may come for so long
     bench.outside.barrier()
     if seen[fresh.key]:
         return Fate.ADMITTED

@@ -1,4 +1,4 @@
-"""One site in one family, from what gets out to what its link does: every question, in an order that lets none disturb another.
+"""One site in one family: every question, in an order that lets none disturb another.
 
 Belongs here: the order. Never: how a question is asked, or what follows from the answers.
 """
@@ -8,9 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from lab.certify.asking import Patience
 from lab.certify.bench import ALTERNATE, PRIMARY, Bench
-from lab.certify.conversation import Conversation, Tcp, Udp
+from lab.certify.conversation import Conversation, Udp
 from lab.certify.findings import Findings, Reach, Transport
 from lab.certify.measuring import errors, link, mapping, opening, timing
 from lab.certify.measuring.reach import HTTP, HTTPS, reach
@@ -103,6 +102,3 @@ def _transport(bench: Bench, tcp: bool, ports: tuple[int, ...], lifeline: Conver
 def _link(bench: Bench, way: Conversation) -> dict[str, object]:
     up, down = link.ways(bench, way)
     return {"up": up, "down": down, "mtu_up": link.mtu(bench, way, True), "mtu_down": link.mtu(bench, way, False)}
-
-
-__all__ = ["Asked", "Patience", "Tcp", "measure"]

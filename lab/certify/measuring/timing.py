@@ -37,7 +37,7 @@ def timed(bench: Bench, timeout_s: float) -> Timed | None:
     if len(talks) < len(opened):
         return None
     _both_ways(bench, talks)
-    time.sleep(TWO_WAY_S)  # the traffic's own length
+    bench.pause(TWO_WAY_S)  # the traffic's own length
     *idle, outbound, inbound = _both_ways(bench, talks)
     asked = {share: (idle[number], idle[number].talk.down()) for number, share in enumerate(SHARES)}
     refresh = {True: outbound.talk.up(), False: inbound.talk.down()}
@@ -50,9 +50,9 @@ def timed(bench: Bench, timeout_s: float) -> Timed | None:
         (inbound.since + TESTED * timeout_s, answer[False]),
     ]
     for at, shot in sorted(plan, key=lambda one: one[0]):
-        time.sleep(max(0.0, at - bench.patience.delay_s / 2 - time.time()))
+        bench.pause(max(0.0, at - bench.patience.delay_s / 2 - time.time()))
         _copies(bench, shot)
-    time.sleep(bench.patience.wait_s)
+    bench.pause(bench.patience.wait_s)
     bench.inside.barrier()
     return Timed(
         idle={share * timeout_s: bool(bench.inside.seen(shot.key)) for share, (_, shot) in asked.items()},
@@ -79,7 +79,7 @@ def _copies(bench: Bench, shot: Shot) -> None:
     gap = max(GAP_S if bench.patience.loss else 0.0, bench.patience.pace_s)
     for _ in range(bench.patience.tries):
         shot.sender.send([shot.packet])
-        time.sleep(gap)
+        bench.pause(gap)
 
 
 def copies_s(patience: asking.Patience) -> float:

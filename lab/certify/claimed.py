@@ -1,0 +1,177 @@
+"""What a site's network claims: the axes of its routers, one behind the other, its firewall and its link.
+
+Pure. Belongs here: composing what each router says of itself into what should be seen from inside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.certify import behaviour
+from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound, Tcp
+from lab.certify.deducing import strictest
+from lab.certify.findings import Fate
+from lab.nat import FirewallPolicy, NatProfile, Translation
+
+MTU = 1500
+"""Bytes of an IP packet on an Ethernet: a link that claims no MTU carries as much."""
+
+PLAIN = OneWay(0.0, 0.0, MTU, False)
+"""A direction that nothing was asked of."""
+
+
+@dataclass(frozen=True)
+class Router:
+    """One router on the way out, as it says itself; `outer`: how many outer addresses it has."""
+
+    name: str
+    profile: NatProfile
+    firewall: FirewallPolicy
+    outer: int = 1
+
+
+@dataclass(frozen=True)
+class LinkClaim:
+    """What is asked of each direction of the access link."""
+
+    up: OneWay = PLAIN
+    down: OneWay = PLAIN
+
+
+def claimed(routers: Sequence[Router], link: LinkClaim, proxy: bool = False, family: int = 4) -> Behaviour:
+    """What is to be seen from inside, the nearest router first. `proxy`: the site has one."""
+    out = _outbound(routers, proxy)
+    inbound = all(router.firewall.inbound for router in routers)
+    translations = _translations(routers, family)
+    udp = _transport([_of(one, "udp") for one in translations], translations, inbound)
+    tcp = _transport([_of(one, "tcp") for one in translations], translations, inbound)
+    prefix = family == 6 and any(_prefix(router) for router in routers)
+    translated = bool(translations)
+    ports = [one for one in (_ports(one) for one in translations[-1:]) if one]
+    any_tcp = out.tcp_443 is not None or out.tcp_80 or out.tcp_other
+    two_ports = out.tcp_other or (out.tcp_443 is not None and out.tcp_80)
+    return Behaviour(
+        mapping=(udp.mapping if translated else behaviour.ENDPOINT_INDEPENDENT if prefix else None)
+        if out.udp
+        else None,
+        filtering=udp.filtering if out.udp else None,
+        allocation=udp.allocation if out.udp and translated else None,
+        hairpinning=udp.hairpinning if out.udp and (translated or prefix) else None,
+        hairpinning_source=behaviour.EXTERNAL if out.udp and udp.hairpinning else None,
+        udp_timeout_s=udp.timeout_s if out.udp else None,
+        same_port=udp.same_port if out.udp and translated else None,
+        pooling=_pooling(routers, translations) if translated and (out.udp or any_tcp) else None,
+        ports=ports[0] if ports and (out.udp or any_tcp) else None,
+        unsolicited=udp.unsolicited if out.udp else None,
+        prefix_translation=prefix,
+        tcp=Tcp(
+            mapping=(tcp.mapping if translated else behaviour.ENDPOINT_INDEPENDENT if prefix else None)
+            if two_ports
+            else None,
+            filtering=tcp.filtering if any_tcp else None,
+            allocation=tcp.allocation if any_tcp and translated else None,
+            hairpinning=tcp.hairpinning if two_ports and (translated or prefix) else None,
+            same_port=tcp.same_port if two_ports and translated else None,
+            simultaneous_open=True if any_tcp else None,
+            unsolicited=tcp.unsolicited if any_tcp else None,
+        ),
+        outbound=out,
+        link=_link(link, out, any_tcp),
+    )
+
+
+@dataclass(frozen=True)
+class _Transport:
+    mapping: str | None
+    filtering: str | None
+    allocation: str | None
+    hairpinning: bool | None
+    same_port: str | None
+    timeout_s: float | None
+    unsolicited: str
+
+
+def _transport(axes: Sequence[Any], translations: Sequence[Translation], inbound: bool) -> _Transport:
+    """Axes of translations in a row: dependences add up, the outermost address is whose mapping one sees.
+
+    Connection tracking lets nothing new in through a translation that has not asked for it, nor through a firewall
+    that blocks it; what is open to everybody filters nothing.
+    """
+    if not axes:
+        filtering = None if inbound else behaviour.ADDRESS_AND_PORT_DEPENDENT
+        unsolicited = Fate.ADMITTED if inbound else Fate.DROPPED
+        return _Transport(None, filtering, None, None, None, None, unsolicited)
+    mapping = strictest(str(one.mapping) for one in axes)
+    independent = mapping == behaviour.ENDPOINT_INDEPENDENT
+    allocations = [str(one.allocation) for one in axes]
+    changed = [one for one in allocations if one != behaviour.PRESERVING]
+    return _Transport(
+        mapping=mapping,
+        filtering=strictest(str(one.filtering) for one in axes),
+        allocation=changed[-1] if changed else behaviour.PRESERVING,
+        hairpinning=translations[-1].hairpinning and (independent or len(axes) == 1),
+        same_port=behaviour.KEPT if all(one.clash_free for one in translations) else behaviour.SPLIT,
+        timeout_s=float(min(one.udp_timeout for one in translations)),
+        unsolicited=Fate.DROPPED,
+    )
+
+
+def _translations(routers: Sequence[Router], family: int) -> list[Translation]:
+    return [one.profile.translation for one in routers if one.profile.translation is not None] if family == 4 else []
+
+
+def _of(translation: Translation, transport: str) -> Any:
+    return getattr(translation, transport, translation)
+
+
+def _prefix(router: Router) -> bool:
+    return bool(getattr(router.profile, "prefix_translation", False))
+
+
+def _ports(translation: Translation) -> tuple[int, int] | None:
+    found = getattr(translation, "ports", None)
+    return (found.first, found.last) if found else None
+
+
+def _pooling(routers: Sequence[Router], translations: Sequence[Translation]) -> str | None:
+    last = [router for router in routers if router.profile.translation is not None][-1]
+    pooling = getattr(translations[-1], "pooling", None)
+    return str(pooling) if pooling is not None and last.outer > 1 else None
+
+
+def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:
+    policies = [router.firewall for router in routers]
+
+    def passes(protocol: str, port: int | None = None) -> bool:
+        return all(_permits(policy, protocol, port) for policy in policies)
+
+    tls = any(getattr(policy, "tls_only", False) for policy in policies)
+    rates = [rate for policy in policies if (rate := getattr(policy, "udp_rate", None))]
+    return Outbound(
+        udp=passes("udp"),
+        icmp=passes("icmp"),
+        tcp_443=(behaviour.TLS if tls else behaviour.ANYTHING) if passes("tcp", 443) else None,
+        tcp_80=passes("tcp", 80),
+        tcp_other=passes("tcp"),
+        proxy=True if proxy else None,
+        udp_kbit_s=min(rates, default=None),
+    )
+
+
+def _permits(policy: FirewallPolicy, protocol: str, port: int | None) -> bool:
+    return any(one.protocol in (None, protocol) and one.port in (None, port) for one in policy.outbound)
+
+
+def _link(link: LinkClaim, out: Outbound, any_tcp: bool) -> Link:
+    """Loss and MTU are seen on packets that get out as they were crafted; through a proxy there is but its delay."""
+    crafted = out.udp or any_tcp
+    if not crafted and not out.proxy:
+        return Link()
+    up, down = link.up, link.down
+    if not crafted:
+        up, down = OneWay(up.delay_ms), OneWay(down.delay_ms)
+    return Link(_mean(up.delay_ms, down.delay_ms), _mean(up.loss, down.loss), up, down)
+
+
+def _mean(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else round((one + other) / 2, 6)

@@ -1,0 +1,231 @@
+"""The RFCs' requirements that packets can show, each met or not, or not to be seen, and what was seen.
+
+Pure. Belongs here: the RFCs' numbers. Never: claims: a network may claim, and be, what an RFC forbids.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lab.certify import behaviour
+from lab.certify.behaviour import Behaviour
+from lab.certify.findings import Fate, Findings, Reported, Transport
+
+LEAST_TIMEOUT_S = 120.0  # RFC 4787, REQ-5; RFC 6092, REC-14
+SILENCE_S = 6.0  # RFC 5382, REQ-4
+RECOMMENDED = (behaviour.ENDPOINT_INDEPENDENT, behaviour.ADDRESS_DEPENDENT)  # RFC 4787, REQ-8
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """`met` None: not to be seen here; `seen` says why, or what was."""
+
+    id: str
+    met: bool | None
+    seen: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The document's keys."""
+        return asdict(self)
+
+
+def requirements(found: Findings, measured: Behaviour, family: int) -> tuple[Requirement, ...]:
+    """RFC 4787, 5382, 5508 and 6888 where addresses are translated; RFC 6092 on IPv6."""
+    return tuple(_ipv6(found, measured) if family == 6 else _ipv4(found, measured))
+
+
+def _ipv4(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
+    udp, tcp = found.udp, found.tcp
+    hidden = "the firewall lets no UDP out" if udp is None else "nothing is translated"
+    translated = measured.mapping is not None
+    yield _axis("RFC4787-REQ-1", measured.mapping == behaviour.ENDPOINT_INDEPENDENT and measured.same_port != "split",
+                _mapping_words(measured), translated, hidden)  # fmt: skip
+    yield _axis("RFC4787-REQ-2", measured.pooling == behaviour.PAIRED, f"{measured.pooling} pooling",
+                measured.pooling is not None, "there is one outer address")  # fmt: skip
+    yield _overloading("RFC4787-REQ-3", udp, hidden)
+    yield _timeout("RFC4787-REQ-5", measured, found, hidden)
+    timed = found.timed
+    yield _axis("RFC4787-REQ-6", bool(timed and timed.outbound), _refreshed(found), _refresh_known(found), hidden)
+    yield _axis("RFC4787-REQ-8", measured.filtering in RECOMMENDED, f"{measured.filtering} filtering",
+                measured.filtering is not None and translated, hidden)  # fmt: skip
+    yield _axis("RFC4787-REQ-9", bool(measured.hairpinning), _hairpinning(measured.hairpinning),
+                measured.hairpinning is not None, hidden)  # fmt: skip
+    yield _axis("RFC4787-REQ-9a", measured.hairpinning_source == behaviour.EXTERNAL,
+                f"a hairpinned packet bears an {measured.hairpinning_source} source",
+                measured.hairpinning_source is not None, "no packet is hairpinned")  # fmt: skip
+    yield _axis("RFC4787-REQ-11", behaviour.IRREGULAR not in (measured.mapping, measured.filtering),
+                "every socket met the same behaviour"
+                if behaviour.IRREGULAR not in (measured.mapping, measured.filtering)
+                else "sockets met different behaviours", translated, hidden)  # fmt: skip
+    yield _survival("RFC4787-REQ-12", udp.reported if udp else None, hidden)
+    yield _too_long(found)
+    yield _fragments(found)
+    yield from _tcp(found, measured)
+    yield _errors("RFC5508-REQ-4", udp.reported if udp else (tcp.reported if tcp else None))
+    yield _axis("RFC5508-REQ-1", measured.outbound.icmp, "an echo and its reply pass"
+                if measured.outbound.icmp else "no echo comes back", True, "")  # fmt: skip
+    yield _axis("RFC6888-REQ-2", measured.pooling == behaviour.PAIRED, f"{measured.pooling} pooling",
+                measured.pooling is not None, "there is one outer address")  # fmt: skip
+    limit = found.ports_of_one_host
+    yield _axis("RFC6888-REQ-4", limit is not None, f"one host got {limit} outer ports and no more",
+                limit is not None, "no limit of ports per host was asked for")  # fmt: skip
+
+
+def _tcp(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
+    tcp, axes = found.tcp, measured.tcp
+    hidden = "the firewall lets no TCP out, or to one port alone" if axes.mapping is None else ""
+    hidden = "nothing is translated" if tcp and not _translates(tcp) else hidden
+    yield _axis("RFC5382-REQ-1", axes.mapping == behaviour.ENDPOINT_INDEPENDENT and axes.same_port != behaviour.SPLIT,
+                f"{axes.mapping} mapping" + (_split(axes.same_port)), axes.mapping is not None, hidden)  # fmt: skip
+    yield _opening("RFC5382-REQ-2", measured)
+    yield _axis("RFC5382-REQ-3", axes.filtering in RECOMMENDED, f"{axes.filtering} filtering",
+                axes.filtering is not None and axes.mapping is not None, hidden)  # fmt: skip
+    yield _silence("RFC5382-REQ-4", tcp)
+    yield _overloading("RFC5382-REQ-7", tcp if axes.mapping else None, hidden)
+    yield _axis("RFC5382-REQ-8", bool(axes.hairpinning), _hairpinning(axes.hairpinning), axes.hairpinning is not None,
+                hidden)  # fmt: skip
+    yield _errors("RFC5382-REQ-9", tcp.reported if tcp else None)
+    yield _survival("RFC5382-REQ-10", tcp.reported if tcp else None, hidden or "the firewall lets no TCP out")
+
+
+def _ipv6(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
+    """RFC 6092's recommendations for a router that filters; without a filter there is nothing to recommend."""
+    udp, tcp = found.udp, found.tcp
+    stateful = measured.unsolicited != Fate.ADMITTED and udp is not None
+    hidden = "the firewall lets no UDP out" if udp is None else "nothing is filtered"
+    yield _timeout("RFC6092-REC-14", measured, found, hidden)
+    yield _axis(
+        "RFC6092-REC-17", measured.filtering in RECOMMENDED, f"{measured.filtering} filtering", stateful, hidden
+    )
+    yield _errors("RFC6092-REC-18", udp.reported if udp else None)
+    yield _survival("RFC6092-REC-19", udp.reported if udp else None, hidden)
+    yield _opening("RFC6092-REC-31", measured)
+    yield _axis("RFC6092-REC-33", measured.tcp.filtering in RECOMMENDED, f"{measured.tcp.filtering} filtering",
+                measured.tcp.filtering is not None, "nothing is filtered")  # fmt: skip
+    yield _silence("RFC6092-REC-34", tcp)
+    yield _errors("RFC6092-REC-36", tcp.reported if tcp else None)
+    yield _survival("RFC6092-REC-37", tcp.reported if tcp else None, "the firewall lets no TCP out")
+
+
+def _axis(number: str, met: bool, seen: str, known: bool, otherwise: str) -> Requirement:
+    return Requirement(number, met if known else None, seen if known else otherwise)
+
+
+def _mapping_words(measured: Behaviour) -> str:
+    return f"{measured.mapping} mapping" + _split(measured.same_port)
+
+
+def _split(same_port: str | None) -> str:
+    words = {
+        behaviour.SPLIT: ", but one a destination where another host uses the port",
+        behaviour.LOST: ", but out of reach where another host uses the port",
+    }
+    return words.get(same_port or "", "")
+
+
+def _translates(seen: Transport) -> bool:
+    return any(inner != outer for inner, outer in seen.allocated)
+
+
+def _overloading(number: str, seen: Transport | None, hidden: str) -> Requirement:
+    """RFC 4787, 4.2.1: one outer endpoint for two inner ones."""
+    if seen is None or not _translates(seen):
+        return Requirement(number, None, hidden)
+    both = seen.shared.mapped if seen.shared else ()
+    users: dict[object, set[object]] = {}
+    for row in (*seen.mapped, *both):
+        for outer in row.outer.values():
+            for one in outer:
+                users.setdefault(one, set()).add(row.inner)
+    crowded = [str(outer) for outer, inner in users.items() if len(inner) > 1]
+    words = f"{crowded[0]} serves two inner endpoints" if crowded else "every inner endpoint has outer ones of its own"
+    return Requirement(number, not crowded, words)
+
+
+def _timeout(number: str, measured: Behaviour, found: Findings, hidden: str) -> Requirement:
+    if found.timed is None:
+        return Requirement(number, None, hidden if found.udp is None else "no timeout is claimed")
+    seconds = measured.udp_timeout_s
+    if seconds is None:
+        return Requirement(number, False, "mappings of the same age died and lived")
+    return Requirement(number, seconds >= LEAST_TIMEOUT_S * 0.95, f"a mapping dies {seconds:g} s after its last packet")
+
+
+def _refresh_known(found: Findings) -> bool:
+    """Where an unrefreshed mapping lives as long, nothing can be said of refreshing."""
+    timed = found.timed
+    return timed is not None and any(not lives for idle, lives in timed.idle.items() if idle <= timed.tested_s)
+
+
+def _refreshed(found: Findings) -> str:
+    timed = found.timed
+    if timed is None:
+        return ""
+    words = {True: "outbound", False: ""}[timed.outbound], {True: "inbound", False: ""}[timed.inbound]
+    which = " and ".join(word for word in words if word)
+    return f"{which} packets keep a mapping alive" if which else "no packet keeps a mapping alive"
+
+
+def _hairpinning(seen: bool | None) -> str:
+    return (
+        "two hosts inside reach each other's outer endpoint"
+        if seen
+        else "an inner host's outer endpoint is out of reach"
+    )
+
+
+def _survival(number: str, seen: Reported | None, hidden: str) -> Requirement:
+    if seen is None:
+        return Requirement(number, None, hidden)
+    words = "a mapping outlives ICMP errors about it" if seen.survived else "an ICMP error ends a mapping"
+    return Requirement(number, seen.survived, words)
+
+
+def _errors(number: str, seen: Reported | None) -> Requirement:
+    if seen is None:
+        return Requirement(number, None, "nothing gets out that could be reported")
+    missing = sorted(seen.sent - seen.arrived)
+    if missing:
+        return Requirement(number, False, f"not delivered: {', '.join(missing)}")
+    words = "delivered, the packet quoted as its sender knows it" if seen.quoted_inner else "quotes an outer endpoint"
+    return Requirement(number, seen.quoted_inner, f"{', '.join(sorted(seen.arrived))}: {words}")
+
+
+def _too_long(found: Findings) -> Requirement:
+    seen = found.mtu_up
+    if seen is None or seen.told is None:
+        return Requirement("RFC4787-REQ-13", None, "what fits the LAN fits the way out")
+    words = f"a packet longer than {seen.mtu} bytes " + ("is reported to its sender" if seen.told else "vanishes")
+    return Requirement("RFC4787-REQ-13", seen.told, words)
+
+
+def _fragments(found: Findings) -> Requirement:
+    seen = found.fragmented
+    if seen is None:
+        return Requirement("RFC4787-REQ-14", None, "no long UDP datagram gets out")
+    ways = {
+        "out in order": seen.up_in_order, "out of order": seen.up_reversed,
+        "in in order": seen.down_in_order, "in out of order": seen.down_reversed,
+    }  # fmt: skip
+    failed = [name for name, passes in ways.items() if not passes]
+    return Requirement(
+        "RFC4787-REQ-14", not failed,
+        f"fragments fail {', '.join(failed)}" if failed else "fragments pass both ways, in order and out of order",
+    )  # fmt: skip
+
+
+def _opening(number: str, measured: Behaviour) -> Requirement:
+    opened = measured.tcp.simultaneous_open
+    if opened is None:
+        return Requirement(number, None, "the firewall lets no TCP out")
+    return Requirement(number, opened, "two SYNs that cross make a connection" if opened else "crossing SYNs fail")
+
+
+def _silence(number: str, seen: Transport | None) -> Requirement:
+    if seen is None or seen.unsolicited is None:
+        return Requirement(number, None, "the firewall lets no TCP out, so nothing is known of what would come in")
+    if seen.unsolicited is Fate.ADMITTED:
+        return Requirement(number, None, "an unsolicited SYN is let in")
+    dropped = seen.unsolicited is Fate.DROPPED
+    words = f"no answer to an unsolicited SYN for {SILENCE_S:g} s" if dropped else "an unsolicited SYN is answered"
+    return Requirement(number, dropped, words)

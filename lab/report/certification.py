@@ -1,0 +1,233 @@
+"""A certification for the eye: claimed against measured, and the RFCs' requirements.
+
+Belongs here: layout and wording. Never: verdicts; they come with the certificates.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.certify.behaviour import Behaviour
+from lab.certify.certificate import Certification, SiteCertificate, Verdict
+from lab.certify.comparing import shown
+from lab.certify.requirements import Requirement
+from lab.harness.certifying import Progress
+
+_NAMED = 6  # sites under way that are named on the line; more are counted
+
+
+class Certifying:
+    """A certification while it goes on: on a terminal one line that changes, elsewhere a line for each site that ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._line = console.status("asking what is claimed") if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._line:
+            self._line.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._line:
+            self._line.stop()
+
+    def say(self, text: str) -> None:
+        """What is made before it can begin."""
+        if self._line:
+            self._line.update(Text(text))
+        else:
+            self._console.print(text, markup=False)
+
+    def follow(self, progress: Progress) -> None:
+        """A site began, or ended."""
+        if self._line is None and progress.ended:
+            self._console.print(f"{progress.done} of {progress.total}: {progress.ended}", markup=False)
+        elif self._line and progress.under_way:
+            more = len(progress.under_way) - _NAMED
+            names = ", ".join(progress.under_way[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+            self._line.update(Text(f"{progress.done} of {progress.total} sites certified; measuring {names}"))
+
+
+_DEPENDS = {
+    "endpoint-independent": "independent",
+    "address-dependent": "address",
+    "address-and-port-dependent": "address, port",
+}
+_PADDING = (0, 2, 0, 0)
+
+
+def certification(found: Certification) -> RenderableType:
+    """One site in full, several as a table."""
+    if len(found.sites) == 1:
+        return Group(_in_full(found.sites[0]), Text(), _end(found))
+    return Group(_summary(found.sites), Text(), _required(found.sites), Text(), *_disagreements(found), _end(found))
+
+
+def _end(found: Certification) -> Text:
+    wrong = [site.site for site in found.sites if not site.agrees]
+    count = f"{len(found.sites)} site{'s' if len(found.sites) > 1 else ''}, {found.seconds:.0f} s: "
+    if not wrong:
+        return Text(f"{count}measured as claimed.", "good")
+    return Text(f"{count}not what is claimed: {', '.join(wrong)}.", "bad")
+
+
+def _disagreements(found: Certification) -> Iterable[RenderableType]:
+    for site in found.sites:
+        for words in site.disagreements():
+            yield Text.assemble((site.site, "name"), "  ", (words, "bad"))
+    if not found.agrees:
+        yield Text()
+
+
+# several sites ------------------------------------------------------------------------------------------------------
+
+
+def _summary(sites: Iterable[SiteCertificate]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    table.add_column("site", no_wrap=True, style="bold")
+    table.add_column("profile, firewall", overflow="fold")
+    for column in ("mapping", "filtering", "ports"):
+        table.add_column(column)
+    for column in ("hairpin", "idle", "delay", "loss"):
+        table.add_column(column, justify="right")
+    for site in sites:
+        for family, verdict in (("", site.ipv4), ("IPv6", site.ipv6)):
+            if verdict:
+                table.add_row(*_row(site, family if site.ipv4 else "IPv6 alone", verdict))
+    note = Text(
+        "Mapping and filtering: what they depend on (RFC 4787). Idle: seconds that a UDP mapping lives. "
+        "Delay: ms one way.\n"
+        "Every figure is measured; what is claimed stands below it where the two do not agree.",
+        "dim",
+    )
+    return Group(table, note)
+
+
+def _row(site: SiteCertificate, family: str, verdict: Verdict) -> Iterable[RenderableType]:
+    wrong = {difference.axis: difference for difference in verdict.differences}
+    hidden = not verdict.measured.outbound.udp
+    axes = verdict.measured
+    firewall = f", {site.firewall}" if site.firewall != "none" else ""
+    behind = f" behind {site.behind}" if site.behind else ""
+    name = Text(site.site if family in ("", "IPv6 alone") else f"  {family}")
+    kind = f"{site.profile}{firewall}{behind}" if family in ("", "IPv6 alone") else _ipv6_kind(axes)
+
+    def cell(axis: str, text: str) -> Text:
+        difference = wrong.get(axis)
+        if difference is None:
+            return Text(text)
+        return Text(f"{text}\nclaimed {_short(difference.claimed)}", "bad")
+
+    mark = Text("ok", "good") if not verdict.differences else Text("no", "bad")
+    blank = Text("hidden" if hidden else "-", "dim")
+    yield mark
+    yield name
+    yield Text(kind)
+    for axis, value in (("mapping", axes.mapping), ("filtering", axes.filtering), ("allocation", axes.allocation)):
+        yield cell(axis, _short(value)) if value is not None or axis in wrong else blank
+    yield (
+        cell("hairpinning", _short(axes.hairpinning))
+        if axes.hairpinning is not None or "hairpinning" in wrong
+        else Text("-", "dim")
+    )
+    yield cell("udp_timeout_s", _short(axes.udp_timeout_s))
+    yield _link(wrong, "delay_ms", axes.link.delay_ms, "{:.1f}")
+    yield _link(wrong, "loss", None if axes.link.loss is None else axes.link.loss * 100, "{:.1f} %")
+
+
+def _ipv6_kind(axes: Behaviour) -> str:
+    if axes.prefix_translation:
+        return "prefix translation"
+    return "forwarded" if axes.filtering is None else "stateful firewall"
+
+
+def _link(wrong: Mapping[str, Any], axis: str, value: float | None, form: str) -> Text:
+    differs = [one for name, one in wrong.items() if name.startswith("link.") and name.endswith(axis)]
+    text = "-" if value is None else form.format(value)
+    if differs:
+        return Text(f"{text}\nclaimed {shown(differs[0].claimed)}", "bad")
+    return Text(text, "dim" if value is None else "")
+
+
+def _short(value: object) -> str:
+    return "-" if value is None else _DEPENDS.get(str(value), shown(value))
+
+
+def _required(sites: Iterable[SiteCertificate]) -> RenderableType:
+    """One row a requirement: how many sites meet it, and which do not."""
+    by_id: dict[str, list[tuple[str, Requirement]]] = {}
+    for site in sites:
+        for verdict in (site.ipv4, site.ipv6):
+            for one in verdict.requirements if verdict else ():
+                by_id.setdefault(one.id, []).append((site.site, one))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=_PADDING)
+    table.add_column("requirement", no_wrap=True)
+    table.add_column("met", justify="right")
+    table.add_column("not met by", overflow="fold")
+    for number, found in by_id.items():
+        met = sum(one.met is True for _, one in found)
+        not_met = [name for name, one in found if one.met is False]
+        hidden = sum(one.met is None for _, one in found)
+        unseen = Text(f" ({hidden} not to be seen)", "dim") if hidden else Text()
+        table.add_row(number, str(met), Text.assemble(", ".join(not_met) or "none", unseen))
+    return table
+
+
+# one site -----------------------------------------------------------------------------------------------------------
+
+
+def _in_full(site: SiteCertificate) -> RenderableType:
+    behind = f", behind {site.behind}" if site.behind else ""
+    parts: list[RenderableType] = [
+        Text.assemble((site.site, "name"), f"  profile {site.profile}, firewall {site.firewall}{behind}"), Text(),
+    ]  # fmt: skip
+    for family, verdict in (("IPv4", site.ipv4), ("IPv6", site.ipv6)):
+        if verdict:
+            if site.ipv6:
+                parts.append(Text(family, "bold"))
+            parts += [_axes(verdict), Text(), _requirements(verdict.requirements), Text()]
+    return Group(*parts[:-1])
+
+
+def _axes(verdict: Verdict) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=_PADDING)
+    table.add_column("axis", no_wrap=True)
+    table.add_column("claimed", no_wrap=True)
+    table.add_column("measured", no_wrap=True)
+    wrong = {difference.axis: difference for difference in verdict.differences}
+    measured = dict(_flat(verdict.measured.to_json()))
+    for axis, claimed in _flat(verdict.claimed.to_json()):
+        if claimed is None and measured[axis] is None:
+            continue
+        style = "bad" if axis in wrong else ""
+        within = f"  (within {wrong[axis].within})" if axis in wrong and wrong[axis].within else ""
+        words = axis.replace("_", " ").replace(".", " ")
+        table.add_row(Text(words, "dim"), shown(claimed), Text(shown(measured[axis]) + within, style))
+    return table
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _requirements(found: Iterable[Requirement]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=_PADDING)
+    table.add_column("requirement", no_wrap=True)
+    table.add_column("met", no_wrap=True)
+    table.add_column("seen", overflow="fold")
+    marks = {True: Text("yes", "good"), False: Text("no", "yellow"), None: Text("-", "dim")}
+    for one in found:
+        table.add_row(one.id, marks[one.met], Text(one.seen, "dim" if one.met is None else ""))
+    return table

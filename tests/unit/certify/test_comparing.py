@@ -1,0 +1,73 @@
+"""What counts as the same: exactly, or within the tolerance that is stated."""
+
+from dataclasses import replace
+
+import pytest
+
+from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound
+from lab.certify.comparing import deviation, differences
+
+OUT = Outbound(True, True, "anything", True, True)
+LINK = Link(10.0, 0.0, OneWay(10.0, 0.0, 1500, False), OneWay(10.0, 0.0, 1500, False))
+CLAIMED = Behaviour("endpoint-independent", "address-dependent", "preserving", True, 15.0, LINK, OUT)
+
+
+def axes(measured: Behaviour, claimed: Behaviour = CLAIMED) -> set[str]:
+    return {one.axis for one in differences(claimed, measured, 1000)}
+
+
+def test_the_same_agrees() -> None:
+    assert axes(CLAIMED) == set()
+
+
+@pytest.mark.parametrize("axis", ["mapping", "filtering", "allocation", "hairpinning", "udp_timeout_s", "unsolicited"])
+def test_another_value_does_not(axis: str) -> None:
+    assert axes(replace(CLAIMED, **{axis: "another"})) == {axis}
+    assert axes(replace(CLAIMED, **{axis: None})) == ({axis} if getattr(CLAIMED, axis) is not None else set())
+
+
+@pytest.mark.parametrize(
+    ("delay", "agrees"), [(10.0, True), (11.49, True), (8.51, True), (11.51, False), (8.49, False)]
+)
+def test_a_delay_agrees_within_a_millisecond_and_five_percent(delay: float, agrees: bool) -> None:
+    measured = replace(CLAIMED, link=replace(LINK, up=replace(LINK.up, delay_ms=delay)))
+    assert (axes(measured) == set()) is agrees
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "agrees"),
+    [
+        (0.0, 0.0, True),
+        (0.0, 0.003, True),
+        (0.0, 0.01, False),
+        (0.1, 0.137, True),
+        (0.1, 0.139, False),
+        (0.1, 0.0, False),
+    ],
+)
+def test_a_loss_agrees_within_four_sigma_of_its_probes(asked: float, seen: float, agrees: bool) -> None:
+    claimed = replace(CLAIMED, link=replace(LINK, up=replace(LINK.up, loss=asked)))
+    measured = replace(CLAIMED, link=replace(LINK, up=replace(LINK.up, loss=seen)))
+    assert (axes(measured, claimed) == set()) is agrees
+
+
+def test_four_sigma_are_narrow_enough_to_tell_five_percent_from_ten() -> None:
+    assert 4 * deviation(0.1, 1000) < 0.04
+
+
+@pytest.mark.parametrize(
+    ("seconds", "agrees"), [(15.0, True), (16.2, True), (13.9, True), (18.8, False), (11.3, False)]
+)
+def test_a_timeout(seconds: float, agrees: bool) -> None:
+    assert (axes(replace(CLAIMED, udp_timeout_s=seconds)) == set()) is agrees
+
+
+def test_ports_seen_inside_the_claimed_range_are_the_range() -> None:
+    claimed = replace(CLAIMED, ports=(40000, 49999))
+    assert axes(replace(CLAIMED, ports=(40123, 48000)), claimed) == set()
+    assert axes(replace(CLAIMED, ports=(39999, 48000)), claimed) == {"ports"}
+
+
+def test_a_difference_says_what_was_claimed_measured_and_tolerated() -> None:
+    (one, *_) = differences(CLAIMED, replace(CLAIMED, udp_timeout_s=120.0), 1000)
+    assert str(one) == "udp_timeout_s: claimed 15 (within 0.5 s + 5%), measured 120"

@@ -1,0 +1,72 @@
+"""The procedure against a router in memory: every behaviour is told apart, through losses, no leak overlooked."""
+
+import itertools
+
+import pytest
+
+from lab.certify import deducing
+from lab.certify.findings import Fate, Transport
+from lab.certify.measuring import mapping, opening
+
+from .conftest import AD, APD, EI, Router, bench_of
+
+PORTS = (3478, 3479)
+BEHAVIOURS = list(itertools.product((EI, AD, APD), (EI, AD, APD)))
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("loss", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize(("maps", "filters"), BEHAVIOURS)
+def test_every_mapping_and_filtering_is_told_apart(maps: str, filters: str, loss: float, tcp: bool) -> None:
+    bench = bench_of(Router(maps, filters, "random", loss=loss))
+    mapped, _ = mapping.mapped(bench, tcp, PORTS)
+    assert deducing.mapping(mapped) == maps
+    assert deducing.filtering(mapping.filtered(bench, tcp, PORTS, PORTS)) == filters
+
+
+@pytest.mark.parametrize("allocates", ["preserving", "sequential", "random"])
+def test_every_allocation_is_told_apart(allocates: str) -> None:
+    _, made = mapping.mapped(bench_of(Router(APD, APD, allocates)), False, PORTS)
+    assert deducing.allocation(made) == allocates
+
+
+def test_a_filter_that_lets_one_packet_in_forty_through_is_found_out() -> None:
+    found = mapping.filtered(bench_of(Router(filtering=APD, leaks=40, loss=0.2)), False, PORTS, PORTS)
+    assert any(one.admitted for one in found) or deducing.filtering(found) == APD
+    found = mapping.filtered(bench_of(Router(filtering=APD, leaks=5, loss=0.2)), False, PORTS, PORTS)
+    assert deducing.filtering(found) != APD
+
+
+def test_a_mapping_that_changes_under_a_repeated_packet_is_irregular() -> None:
+    router = Router(loss=0.5)
+    bench = bench_of(router)
+    router.outer = lambda protocol, source, to: Router.outer(  # type: ignore[method-assign]
+        router, protocol, type(source)(source.address, source.port + router.chance.randrange(2)), to
+    )
+    mapped, _ = mapping.mapped(bench, False, PORTS)
+    assert deducing.mapping(mapped) != EI
+
+
+@pytest.mark.parametrize("hairpins", [False, True])
+def test_hairpinning_and_its_source(hairpins: bool) -> None:
+    found = opening.hairpinned(bench_of(Router(hairpins=hairpins)), False, 3478)
+    assert found is not None
+    assert (found.source is not None) is hairpins
+    assert deducing.hairpinning_source(found) == ("external" if hairpins else None)
+
+
+@pytest.mark.parametrize(("answers", "fate"), [(False, Fate.DROPPED), (True, Fate.REJECTED)])
+def test_a_router_that_answers_an_unsolicited_syn_is_found_out(answers: bool, fate: Fate) -> None:
+    bench = bench_of(Router(answers=answers, loss=0.1))
+    lifeline = mapping.lifeline(bench, True, PORTS)
+    assert lifeline is not None
+    assert opening.unsolicited_tcp(bench, lifeline.outer, lifeline) == fate
+
+
+def test_two_hosts_on_one_port_keep_their_mappings() -> None:
+    bench = bench_of(Router(loss=0.1))
+    mapped, _ = mapping.mapped(bench, False, PORTS)
+    seen = mapping.shared(bench, False, PORTS)
+    assert seen is not None
+    assert deducing.same_port(mapped, seen) == "kept"
+    assert not deducing.translated(Transport())
