@@ -21,7 +21,7 @@ _NAMED = 6  # sites under way that are named on the line; more are counted
 
 
 class Certifying:
-    """A certification while it goes on: on a terminal one line that changes, elsewhere a line for each site that ends."""
+    """A certification while it goes on: on a terminal one line that changes, elsewhere a line a site."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
