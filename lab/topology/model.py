@@ -6,7 +6,7 @@ Belongs here: types and look-ups on them. Never: parsing, Docker, rules.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
 from lab.errors import ConfigError
@@ -21,22 +21,28 @@ class Role(StrEnum):
     SUPERNODE = "supernode"
     RELAY = "relay"
     AUTHORITY = "authority"
+    PROXY = "proxy"
 
 
-NetworkKind = Literal["internet", "site"]
+NetworkKind = Literal["internet", "site", "carrier"]
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """One interface of a node: the network's name in the compose file, and the address with that network's prefix."""
+    """One interface of a node: the network's name in the compose file, and the addresses with that network's prefix."""
 
     network: str
     address: IPv4Interface
+    address6: IPv6Interface | None = None
 
 
 @dataclass(frozen=True)
 class Node:
-    """One container. `site`, `profile` and `firewall` are those of its site; None on the internet itself."""
+    """One container. `site`, `profile` and `firewall` are those of its site; None on the internet itself.
+
+    `axes`: what differs from the profile, as text. `profile6`: what is done to IPv6. `outer`: a router's further outer
+    addresses. The site of a carrier's router is the carrier.
+    """
 
     name: str
     role: Role
@@ -44,16 +50,26 @@ class Node:
     profile: str | None
     firewall: str | None
     attachments: tuple[Attachment, ...]
+    axes: str | None = None
+    profile6: str | None = None
+    outer: tuple[IPv4Address, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """Every address that it has, of both families."""
+        held = [a.address.ip for a in self.attachments], [a.address6.ip for a in self.attachments if a.address6]
+        return (*held[0], *self.outer, *held[1])
 
 
 @dataclass(frozen=True)
 class Network:
-    """One bridge network. `site` is None for the internet."""
+    """One bridge network. `site` is None for the internet; that of a carrier's network is the carrier."""
 
     name: str
     kind: NetworkKind
     site: str | None
     subnet: IPv4Network
+    subnet6: IPv6Network | None = None
 
 
 @dataclass(frozen=True)
@@ -86,12 +102,43 @@ class Topology:
         sites = _listed(str(node.site) for node in self.by_role(Role.ROUTER))
         raise ConfigError(f"no site is called {site!r}; the lab has {sites}")
 
-    def owner_of(self, address: IPv4Address) -> Node | None:
-        """The node that holds an address, or None."""
-        for node in self.nodes:
-            if any(attachment.address.ip == address for attachment in node.attachments):
-                return node
+    def sites(self) -> tuple[str, ...]:
+        """Every site and carrier, in the order of the file."""
+        return tuple(node.site for node in self.by_role(Role.ROUTER) if node.site)
+
+    def lan_of(self, site: str) -> Network:
+        """The network behind a site's router, or behind a carrier's."""
+        for network in self.networks:
+            if network.site == site:
+                return network
+        raise ConfigError(f"no site is called {site!r}; the lab has {_listed(self.sites())}")
+
+    def behind(self, site: str) -> str | None:
+        """The carrier that a site's router sits behind, or None."""
+        own = {attachment.network for attachment in self.router_of(site).attachments}
+        for network in self.networks:
+            if network.kind == "carrier" and network.name in own and network.site != site:
+                return network.site
         return None
+
+    def routers_outward(self, node: Node) -> tuple[Node, ...]:
+        """The routers between a node and the internet, nearest first: its site's, then the carrier's."""
+        found: list[Node] = []
+        site = node.site
+        while site is not None and len(found) < len(self.nodes):
+            router = self.router_of(site)
+            if router != node:
+                found.append(router)
+            site = self.behind(site)
+        return tuple(found)
+
+    def proxy_of(self, site: str) -> Node | None:
+        """The proxy of a site, or None."""
+        return next((node for node in self.by_role(Role.PROXY) if node.site == site), None)
+
+    def owner_of(self, address: IPv4Address | IPv6Address) -> Node | None:
+        """The node that holds an address, or None."""
+        return next((node for node in self.nodes if address in node.addresses), None)
 
 
 def _listed(names: Iterable[str]) -> str:

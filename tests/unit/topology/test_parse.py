@@ -272,7 +272,7 @@ BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
     ),
     "unknown role": (
         on("bob", "labels", "lab.role", value="king"),
-        "node bob: expected lab.role to be one of core, router, client, supernode, relay, authority, got king",
+        "node bob: expected lab.role to be one of core, router, client, supernode, relay, authority, proxy, got king",
     ),
     "two names": (
         on("bob", "hostname", value="robert"),
