@@ -51,6 +51,13 @@ def forward(plan: Wiring) -> None:
             _set_link(side.index, {_FORWARDING: 1})
 
 
+def hold(plan: Wiring) -> None:
+    """Let nothing through any more, until `forward`. Raises RuntimeUnavailable."""
+    for side in (plan.wan, plan.lan):
+        if side is not None:
+            _set_link(side.index, {_FORWARDING: 0})
+
+
 def _set_routes(kernel: IPRoute, plan: Wiring) -> None:
     for message in kernel.get_routes(family=socket.AF_INET, table=_MAIN_TABLE):
         prefix = IPv4Network(f"{message.get('dst') or '0.0.0.0'}/{message['dst_len']}")
