@@ -52,16 +52,22 @@ def _listen() -> socket.socket:
 
 
 async def _serve(listener: socket.socket, station: Station, ready: Callable[[], None]) -> None:
+    """Orders are carried out in a thread (netlink brings an event loop of its own), one after the other."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    at_work = asyncio.Lock()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGCHLD, _reap)
+    # while an order is carried out, children may be its own, and their exit codes mean something to it
+    loop.add_signal_handler(signal.SIGCHLD, lambda: None if at_work.locked() else _reap())
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async for line in reader:
-                writer.write(json.dumps(answer(line, station.orders)).encode() + b"\n")
+                async with at_work:
+                    said = await asyncio.to_thread(answer, line, station.orders)
+                    _reap()
+                writer.write(json.dumps(said).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):  # gone, or a line without end
             pass
@@ -74,7 +80,7 @@ async def _serve(listener: socket.socket, station: Station, ready: Callable[[], 
 
 
 def answer(line: bytes, orders: Mapping[str, Callable[[Order], Order]]) -> Order:
-    """The reply to one line of the control socket; never raises. Orders are carried out one after the other."""
+    """The reply to one line of the control socket; never raises."""
     try:
         order = json.loads(line)
     except ValueError:
