@@ -19,7 +19,7 @@ def load(rules: RuleSet) -> None:
         (["ip6tables-restore"], rules.ip6tables),
     ):
         if text:
-            _feed(command, text)
+            feed(command, text)
 
 
 def forget() -> None:
@@ -32,7 +32,8 @@ def forget() -> None:
         tracking.flush()
 
 
-def _feed(command: list[str], text: str) -> None:
+def feed(command: list[str], text: str) -> None:
+    """Have a tool read rules. Raises RuntimeUnavailable with its words."""
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         words = next(iter(done.stderr.splitlines()), f"exit {done.returncode}")

@@ -5,7 +5,7 @@ start-up's (lab.boot), never done here.
 """
 
 from lab.links.axes import Burst, Direction, Impairment, Link, Queue
-from lab.links.notation import AXES, DIRECTIONS, Entry, changed, describe, entries
+from lab.links.notation import AXES, DIRECTIONS, Entry, changed, describe, entries, write
 
 __all__ = [
     "AXES",
@@ -19,4 +19,5 @@ __all__ = [
     "changed",
     "describe",
     "entries",
+    "write",
 ]

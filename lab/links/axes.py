@@ -139,6 +139,11 @@ class Link:
     def __post_init__(self) -> None:
         self.check_mtu(SMALLEST_MTU)
 
+    @property
+    def refused_above(self) -> int:
+        """The size above which routers on either end refuse packets; 1500 in a black hole, where core drops them."""
+        return FULL_MTU if self.blackhole else self.mtu
+
     def check_mtu(self, smallest: int) -> None:
         """Raises ConfigError where the MTU is below `smallest` (SMALLEST_MTU_IPV6 where the site has IPv6)."""
         if not smallest <= self.mtu <= FULL_MTU:

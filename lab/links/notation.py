@@ -3,14 +3,14 @@
 Pure. Belongs here: names of axes and their values in writing. Never: what they do (line.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 from typing import Any
 
 from lab.errors import ConfigError
-from lab.links.axes import SMALLEST_MTU, SMALLEST_MTU_IPV6, Burst, Direction, Impairment, Link, Queue
+from lab.links.axes import FULL_MTU, SMALLEST_MTU, SMALLEST_MTU_IPV6, Burst, Direction, Impairment, Link, Queue
 from lab.links.units import parse_rate, parse_share, parse_size, parse_time, print_rate, print_share, print_time
 
 Address = IPv4Address | IPv6Address
@@ -142,6 +142,24 @@ def describe(impairment: Impairment) -> str:
     if queue := impairment.queue:
         words.append(f"queue={queue.bytes}" if queue.bytes is not None else f"queue={print_time(queue.seconds or 0)}")
     return " ".join(words)
+
+
+def write(links: Iterable[Entry]) -> str:
+    """The text that `entries` reads as these links."""
+    return "; ".join(" ".join(_words(entry)) for entry in links)
+
+
+def _words(entry: Entry) -> Iterator[str]:
+    link = entry.link
+    yield entry.site
+    yield ",".join(map(str, entry.addresses))
+    ways = {"up": link.up, "down": link.down, **{f"toward.{site}": there for site, there in link.toward.items()}}
+    for way, impairment in ways.items():
+        yield from (f"{way}.{word}" for word in describe(impairment).split())
+    if link.mtu != FULL_MTU:
+        yield f"mtu={link.mtu}"
+    if link.blackhole:
+        yield "blackhole=yes"
 
 
 def _burst(text: str) -> Burst | None:

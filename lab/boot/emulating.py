@@ -1,0 +1,112 @@
+"""Links without netem: core's packets wait in a netfilter queue that a process of its own reads.
+
+Belongs here: starting that process, handing it the links, noticing its end. Never: what a link does (lab.links).
+"""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from lab.boot import rules
+from lab.boot.reader import LONGEST_ORDER
+from lab.errors import RuntimeUnavailable
+from lab.links import Entry, write
+from lab.links.emulator import Network
+from lab.links.notation import Address
+from lab.links.queueing import queueing
+
+PATIENCE_S = 10.0  # the reader answers in milliseconds, and starts in 0.2 s; the rest is for a busy machine
+SHORTEST_LIFE_S = 5.0  # a reader that ends sooner would end again
+
+
+class Emulating:
+    """Every packet of a link goes through the reader; none of them passes while there is none."""
+
+    by = "nfqueue"
+
+    def __init__(self, seed: int, core: Iterable[Address], say: Callable[..., None]) -> None:
+        self._seed, self._core, self._say = seed, tuple(core), say
+        self._links: tuple[tuple[Entry, ...], Mapping[str, tuple[Network, ...]]] = ((), {})
+        self._started_at = 0.0
+        self.restarts = 0
+        self._stopped = False
+        self._one_at_a_time = threading.Lock()
+
+    def apply(self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]]) -> None:
+        """Have these links from now on; returns when they are in effect. Raises RuntimeUnavailable."""
+        with self._one_at_a_time:
+            before, self._links = self._links, (entries, networks)
+            try:
+                if self._started_at == 0.0:
+                    self._start()
+                else:
+                    self._ask(self._order())
+                # The reader first: it has let go what waited on a link that is clean now before others pass it by.
+                for version, text in queueing(entries, networks, self._core).items():
+                    rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore"], text)
+            except RuntimeUnavailable:
+                self._links = before
+                raise
+
+    def status(self) -> dict[str, Any]:
+        """What the reader says of itself. Raises RuntimeUnavailable."""
+        with self._one_at_a_time:
+            return {**self._ask({}), "restarts": self.restarts}
+
+    def stop(self) -> None:
+        """Let the reader end."""
+        with self._one_at_a_time:
+            self._stopped = True
+            if self._started_at:
+                self._orders.close()
+
+    def _watch(self, process: int) -> None:
+        """Wait for the reader's end; one that lived for a while gets a successor, else core ends."""
+        select.select([process], [], [])
+        os.close(process)
+        with self._one_at_a_time:
+            if self._stopped:
+                return
+            lived = time.monotonic() - self._started_at
+            try:
+                if lived < SHORTEST_LIFE_S:
+                    raise RuntimeUnavailable(f"the reader of core's links ended {lived:.1f} s after its start")
+                self._orders.close()
+                self._start()
+            except RuntimeUnavailable as error:
+                self._say("failed", error=f"{error}; without it no packet passes a link")
+                os._exit(2)  # from a thread: a core that loses packets in silence is worse than one that is gone
+            self.restarts += 1
+        self._say("links-interrupted", lived_s=round(lived, 1), restarts=self.restarts)
+
+    def _start(self) -> None:
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders.settimeout(PATIENCE_S)
+        with theirs:
+            command = [sys.executable, "-m", "lab.boot.reader", str(theirs.fileno()), str(self._seed)]
+            self._reader = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        process = os.pidfd_open(self._reader.pid)
+        self._started_at = time.monotonic()
+        threading.Thread(target=self._watch, args=(process,), name="reader's end", daemon=True).start()
+        self._ask(self._order())
+
+    def _order(self) -> dict[str, Any]:
+        entries, networks = self._links
+        return {"links": write(entries), "networks": {site: list(map(str, owned)) for site, owned in networks.items()}}
+
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._orders.send(json.dumps(order).encode())
+            answer = self._orders.recv(LONGEST_ORDER)
+        except OSError as error:
+            raise RuntimeUnavailable(f"the reader of core's links does not answer: {error}") from error
+        if not answer:
+            raise RuntimeUnavailable("the reader of core's links has ended; see `lab logs core`")
+        return dict(json.loads(answer))

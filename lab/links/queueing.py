@@ -1,0 +1,45 @@
+"""Which packets core hands to the emulator, as text for iptables-restore and ip6tables-restore.
+
+Pure. Belongs here: the rules of table raw in core. Never: what becomes of the packets (emulator.py).
+"""
+
+from collections.abc import Iterable, Mapping
+
+from lab.links.emulator import Network
+from lab.links.notation import Address, Entry
+
+QUEUE = 1
+"""The number of the netfilter queue; core has no other."""
+
+
+def queueing(
+    entries: Iterable[Entry], networks: Mapping[str, Iterable[Network]], core: Iterable[Address]
+) -> Mapping[int, str]:
+    """Per version of IP (4, 6) the whole table raw: nothing is queued that no link touches, nor what is for `core`.
+
+    No bypass: without a reader these packets are lost, and not let through as if the links were clean.
+    """
+    wanted: dict[int, list[str]] = {4: [], 6: []}
+    wanted[6] += ["-d ff00::/8 -j ACCEPT", "-d fe80::/10 -j ACCEPT"]  # neighbours find each other, on no link of these
+    for address in core:
+        wanted[address.version].append(f"-d {address} -j ACCEPT")
+    for entry in entries:
+        link = entry.link
+        for network in networks[entry.site]:
+            rules = wanted[network.version]
+            if link.blackhole or not link.up.clean:
+                rules.append(f"-s {network} {_TO_EMULATOR}")
+            elif link.toward:
+                others = [other for site in link.toward for other in networks.get(site, ())]
+                rules += [f"-s {network} -d {o} {_TO_EMULATOR}" for o in others if o.version == network.version]
+            if link.blackhole or not link.down.clean:
+                rules.append(f"-d {network} {_TO_EMULATOR}")
+    return {version: _table(rules) for version, rules in wanted.items()}
+
+
+_TO_EMULATOR = f"-j NFQUEUE --queue-num {QUEUE}"
+
+
+def _table(rules: list[str]) -> str:
+    lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *(f"-A PREROUTING {rule}" for rule in rules), "COMMIT"]
+    return "\n".join(lines) + "\n"
