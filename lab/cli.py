@@ -168,6 +168,109 @@ def shell(node: str) -> None:
     sys.exit(_lab().shell(node))
 
 
+@commands.command("set", **example("lab set home --profile symmetric", "lab set home --delay 50ms --loss 5% --up"))
+@click.argument("site")
+@click.option("--profile", help="What its router does to addresses: a preset's name.")
+@click.option("--axes", help='Axes that differ from the preset\'s, as "udp-timeout=20 hairpinning=yes".')
+@click.option("--profile6", help="What its router does to IPv6 addresses: open or nptv6.")
+@click.option("--firewall", help="What may be opened through its router.")
+@click.option("--delay", help="One-way delay of its link, as 50ms.")
+@click.option("--jitter", help="How far a packet's delay may be from that, as 5ms.")
+@click.option("--loss", help="Share of packets lost, each by itself, as 5%.")
+@click.option("--burst", help="Loss in bursts (Gilbert-Elliott), as 1%:30%: into a burst, and out of it, a packet.")
+@click.option("--rate", help="Most bits a second, as 1mbit.")
+@click.option("--queue", help="What may wait for that rate, as 200ms or 64kB; what is more is dropped.")
+@click.option("--mtu", help="Longest packet of its link in bytes, as 1492.")
+@click.option("--blackhole/--no-blackhole", default=None, help="Whether packets above the MTU vanish without a word.")
+@click.option("--up", "direction", flag_value="up", help="Only what its clients send.")
+@click.option("--down", "direction", flag_value="down", help="Only what they are sent.")
+@click.option("--toward", metavar="SITE", help="Only what they send to that other site.")
+@AS_JSON
+def set_(site: str, direction: Any, toward: str | None, as_json: bool, **figures: Any) -> None:
+    """Change a site while the lab runs: its NAT, its firewall, its link. Holds when the command returns.
+
+    Without --up or --down a figure of the link goes for each direction. `lab up` restores what the file says.
+    """
+    from lab.harness.changing import SiteChange
+
+    router = {name: figures.pop(name) for name in ("profile", "axes", "profile6", "firewall")}
+    if (blackhole := figures.pop("blackhole")) is not None:
+        figures["blackhole"] = "yes" if blackhole else "no"
+    link = {name: value for name, value in figures.items() if value is not None}
+    change = SiteChange(**router, link=link, direction=direction or "both", toward=toward)
+    now = _lab().set(site, change)
+    if as_json:
+        _document(now)
+        return
+    click.echo(f"{site} is {_standing(now)}")
+
+
+def _standing(now: dict[str, Any]) -> str:
+    """What a site's router and link are, in a few words."""
+    router, link = now.get("router"), now.get("link")
+    words = []
+    if router:
+        axes = f" ({router['axes']})" if router.get("axes") else ""
+        words.append(f"{router['profile']}{axes}, firewall {router['firewall']}")
+    if link:
+        words.append("; ".join(f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()))
+    return "; ".join(words)
+
+
+@commands.command(**example("lab renew home", "lab renew home 203.0.113.99"))
+@click.argument("site")
+@click.argument("address", required=False)
+def renew(site: str, address: str | None) -> None:
+    """Give a site a new outer address (the next free one, or ADDRESS), as a provider does overnight."""
+    before, after = _lab().renew(site, address)
+    click.echo(f"{site} was {before} and is {after}")
+
+
+@commands.command(**example("lab forget home"))
+@click.argument("site")
+def forget(site: str) -> None:
+    """Let a site's router lose all its mappings, as one that is overrun or reset does."""
+    _lab().forget(site)
+    click.echo(f"the router of {site} has forgotten its mappings")
+
+
+@commands.command(**example("lab unplug bob"))
+@click.argument("node")
+def unplug(node: str) -> None:
+    """Pull a node's network cables; its programs go on running."""
+    click.echo(f"{node} is unplugged" if _lab().unplug(node) else f"{node} was unplugged already")
+
+
+@commands.command(**example("lab plug bob"))
+@click.argument("node")
+def plug(node: str) -> None:
+    """Put a node's network cables back in."""
+    click.echo(f"{node} is plugged in" if _lab().plug(node) else f"{node} was plugged in already")
+
+
+@commands.command(**example("lab move bob office"))
+@click.argument("client")
+@click.argument("site")
+def move(client: str, site: str) -> None:
+    """Take a client to another site, as somebody who carries a laptop from home to the office."""
+    left, entered = _lab().move(client, site)
+    click.echo(f"{client} has gone from {left} to {entered}")
+
+
+@commands.command(**example("lab timeline", "lab timeline --json"))
+@AS_JSON
+def timeline(as_json: bool) -> None:
+    """What was done to the lab, and when."""
+    events = _lab().timeline.read()
+    if as_json:
+        _document({"events": events})
+        return
+    from lab.report import tables
+    from lab.report.console import out
+
+    out().print(tables.timeline(events))
+
+
 @commands.command(**example("lab kill supernode-1"))
 @click.argument("node")
 def kill(node: str) -> None:

@@ -13,7 +13,7 @@ from pyroute2 import IPRoute
 from lab.boot.wiring import EVERYWHERE, Interface, Wiring, wiring
 from lab.errors import RuntimeUnavailable
 
-_LINK_SCOPE, _MAIN_TABLE = 253, 254  # RT_SCOPE_LINK, RT_TABLE_MAIN of linux/rtnetlink.h
+_LINK_SCOPE, _MAIN_TABLE, _BLACKHOLE = 253, 254, 6  # RT_SCOPE_LINK, RT_TABLE_MAIN, RTN_BLACKHOLE of linux/rtnetlink.h
 # linux/ip.h: settings of an interface that /proc/sys would have, were it not read-only in here.
 _FORWARDING, _ACCEPT_REDIRECTS, _SEND_REDIRECTS, _REVERSE_PATH_FILTER = 1, 4, 6, 8
 _CLOSED = {_FORWARDING: 0, _ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0, _REVERSE_PATH_FILTER: 1}
@@ -51,10 +51,20 @@ def forward(plan: Wiring) -> None:
             _set_link(side.index, {_FORWARDING: 1})
 
 
+def hold(plan: Wiring) -> None:
+    """Let nothing through any more, until `forward`. Raises RuntimeUnavailable."""
+    for side in (plan.wan, plan.lan):
+        if side is not None:
+            _set_link(side.index, {_FORWARDING: 0})
+
+
 def _set_routes(kernel: IPRoute, plan: Wiring) -> None:
     for message in kernel.get_routes(family=socket.AF_INET, table=_MAIN_TABLE):
         prefix = IPv4Network(f"{message.get('dst') or '0.0.0.0'}/{message['dst_len']}")
-        if prefix in plan.remove:
+        if message["type"] == _BLACKHOLE:
+            if prefix not in {route.prefix for route in plan.routes}:  # of a network that the node has left
+                kernel.route("del", dst=str(prefix), type="blackhole")
+        elif prefix in plan.remove:
             where = {key: message[key] for key in ("proto", "scope")}
             kernel.route("del", dst=str(prefix), oif=message.get("oif"), **where)
     for route in plan.routes:

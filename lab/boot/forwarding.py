@@ -1,6 +1,6 @@
 """What core and the routers are after start-up: rules in the kernel, a first process, a control socket.
 
-Belongs here: the order of their start, and answering orders. Never: what the rules are (lab.nat).
+Belongs here: the order of their start, and handing orders on. Never: what an order does (router.py, core.py).
 """
 
 import asyncio
@@ -10,43 +10,35 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from lab import nat
-from lab.boot import attach, rules
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lab.boot.core import Core
+from lab.boot.router import Router
 from lab.boot.wiring import Wiring
-from lab.errors import ConfigError
+from lab.errors import LabError
 
 SOCKET = Path("/run/lab/control.sock")
-_LABELS = ("lab.site", "lab.profile", "lab.firewall")
+
+Order = dict[str, Any]
+
+
+class Station(Protocol):
+    """What stands behind the control socket. An order's fields come in, the answer's go out; LabError is a no."""
+
+    @property
+    def orders(self) -> Mapping[str, Callable[[Order], Order]]: ...
+    def stop(self) -> None: ...
 
 
 def run(role: str, wiring: Wiring, environ: Mapping[str, str], ready: Callable[[], None]) -> None:
-    """Load a router's rules, forward, say ready, serve orders until SIGTERM."""
-    state = {"state": "ready"}
-    if role == "router":
-        site, profile, firewall = (told(environ, label) for label in _LABELS)
-        rules.load(_rules(profile, firewall, wiring))
-        rules.forget()
-        state |= {"site": site, "profile": profile, "firewall": firewall}
-    else:
-        rules.load(nat.untracked())
-    attach.forward(wiring)
-    asyncio.run(_serve(_listen(), state, ready))
-
-
-def told(environ: Mapping[str, str], label: str) -> str:
-    """What the compose file tells this router of itself. Raises ConfigError."""
-    if label not in environ:
-        raise ConfigError(f"expected {label} in the environment, got none")
-    return environ[label]
-
-
-def _rules(profile: str, firewall: str, wiring: Wiring) -> nat.RuleSet:
-    wan, lan = wiring.wan, wiring.lan
-    assert lan is not None, "a router's wiring has a LAN side"
-    sides = nat.Wiring(wan=wan.name, lan=lan.name, wan_address=wan.address, lan_address=lan.address)
-    return nat.render(nat.profile(profile), nat.firewall(firewall), sides)
+    """Load a router's rules or core's links, forward, say ready, serve orders until SIGTERM."""
+    station: Station = Router.begin(wiring, environ) if role == "router" else Core.begin(wiring, environ)
+    try:
+        asyncio.run(_serve(_listen(), station, ready))
+    finally:
+        station.stop()
 
 
 def _listen() -> socket.socket:
@@ -59,17 +51,23 @@ def _listen() -> socket.socket:
     return listener
 
 
-async def _serve(listener: socket.socket, state: dict[str, Any], ready: Callable[[], None]) -> None:
+async def _serve(listener: socket.socket, station: Station, ready: Callable[[], None]) -> None:
+    """Orders are carried out in a thread (netlink brings an event loop of its own), one after the other."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    at_work = asyncio.Lock()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGCHLD, _reap)
+    # while an order is carried out, children may be its own, and their exit codes mean something to it
+    loop.add_signal_handler(signal.SIGCHLD, lambda: None if at_work.locked() else _reap())
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async for line in reader:
-                writer.write(json.dumps(answer(line, state)).encode() + b"\n")
+                async with at_work:
+                    said = await asyncio.to_thread(answer, line, station.orders)
+                    _reap()
+                writer.write(json.dumps(said).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):  # gone, or a line without end
             pass
@@ -81,7 +79,7 @@ async def _serve(listener: socket.socket, state: dict[str, Any], ready: Callable
     await stop.wait()
 
 
-def answer(line: bytes, state: dict[str, Any]) -> dict[str, Any]:
+def answer(line: bytes, orders: Mapping[str, Callable[[Order], Order]]) -> Order:
     """The reply to one line of the control socket; never raises."""
     try:
         order = json.loads(line)
@@ -90,9 +88,17 @@ def answer(line: bytes, state: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(order, dict):
         return {"ok": False, "error": "expected one JSON object a line"}
     reference = {"id": order["id"]} if "id" in order else {}
-    if order.get("order") != "status":
-        return {**reference, "ok": False, "error": f"unknown order {order.get('order')!r}; known: status"}
-    return {**reference, "ok": True, **state}
+    act = orders.get(str(order.get("order")))
+    if act is None:
+        return {
+            **reference,
+            "ok": False,
+            "error": f"unknown order {order.get('order')!r}; known: {', '.join(orders)}",
+        }
+    try:
+        return {**reference, "ok": True, **act(order)}
+    except (LabError, OSError, NetlinkError) as error:
+        return {**reference, "ok": False, "error": str(error)}
 
 
 def _reap() -> None:

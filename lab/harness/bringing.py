@@ -9,8 +9,10 @@ from pathlib import Path
 
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
+from lab.harness.restoring import restore
 from lab.harness.settling import settle
 from lab.harness.status import ask
+from lab.harness.timeline import Timeline
 from lab.runtime import lifecycle
 from lab.runtime.connection import Engine
 from lab.runtime.engine import compose_command, ensure_engine
@@ -35,7 +37,7 @@ class Up:
     file: Path
 
 
-def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
+def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say: Say) -> Up:
     """Start the topology of `file` and return when every node of it is ready.
 
     Raises ConfigError where the file is wrong or its subnets are taken, before anything is changed;
@@ -58,6 +60,8 @@ def bring_up(checkout: Checkout, name: str, file: Path, say: Say) -> Up:
         if world is None:
             raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
         wait_until_ready(engine, _awaited(engine, world, running), say)
+        if running and not reason:
+            restore(engine, world, topology, timeline.unplugged(), say)
         settle(engine, world)  # clients that ran before this may have lost their supernode
     return Up(world, file)
 

@@ -4,9 +4,10 @@ Belongs here: the order of these. Never: how each is done.
 """
 
 import time
+from dataclasses import replace
 
 from lab.errors import ConfigError
-from lab.harness import record, verdict
+from lab.harness import record, standing, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
@@ -35,6 +36,8 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
         if name not in clients:
             raise ConfigError(f"no client is called {name!r}; the clients are {', '.join(sorted(clients))}")
         world.running(name)
+    ends = standing.concerned(world.topology, (wanted.caller, wanted.callee))
+    world = replace(world, topology=standing.live(world.topology, standing.routers(engine, world, ends)))
     number, folder = checkout.new_call()
     placed = Placed(number, wanted, started=time.time())
     try:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import RuntimeUnavailable
-from lab.harness import bringing, calling, certifying, doctor, status
+from lab.harness import bringing, calling, certifying, changing, doctor, roaming, status
 from lab.harness.call_report import CallReport
+from lab.harness.changing import SiteChange
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
 from lab.harness.settling import SETTLE_SECONDS, settle
+from lab.harness.timeline import Json, Timeline
 from lab.runtime import lifecycle, terminal
 from lab.runtime.connection import Engine, connect
 from lab.runtime.lifecycle import Removed
@@ -38,6 +40,7 @@ class Lab:
     def __init__(self, root: Path | None = None, name: str | None = None) -> None:
         self.checkout = Checkout(root) if root else Checkout.find()
         self.name = name or os.environ.get("LAB_NAME") or "lab"
+        self.timeline = Timeline(self.checkout.state, self.name)
 
     @cached_property
     def engine(self) -> Engine:
@@ -46,11 +49,12 @@ class Lab:
 
     def up(self, topology: Path | None = None, say: Say = _silent) -> bringing.Up:
         """Bring the topology up (compose/reference.yml unless told) and return when every node is ready."""
-        return bringing.bring_up(self.checkout, self.name, self.checkout.topology(topology), say)
+        with self.timeline.event("up"):
+            return bringing.bring_up(self.checkout, self.name, self.checkout.topology(topology), self.timeline, say)
 
     def down(self) -> Removed:
         """Take the lab down and leave nothing behind; a lab that is not up is no error."""
-        with self.checkout.alone():
+        with self.checkout.alone(), self.timeline.event("down"):
             return lifecycle.take_down(self.engine, self.name)
 
     def world(self) -> World | None:
@@ -96,27 +100,67 @@ class Lab:
         """
         return certifying.certify(self.engine, self.checkout, self.running_world(), sites, say, follow)
 
+    # -- events at run time: each returns when it has taken effect, and is stamped on the timeline ------------------
+
+    def set(self, site: str, change: SiteChange) -> Json:
+        """Change a site's profile, firewall or link; returns what its router and core say stands now."""
+        with self.timeline.event("set", site=site, **change.told()):
+            return changing.set_site(self.engine, self.running_world(), site, change)
+
+    def forget(self, site: str) -> None:
+        """Let a site's router lose all its mappings."""
+        with self.timeline.event("forget", site=site):
+            changing.forget(self.engine, self.running_world(), site)
+
+    def renew(self, site: str, address: str | None = None) -> tuple[str, str]:
+        """Give a site another outer address (None: the next that is free); returns the former and the new one."""
+        with self.timeline.event("renew", site=site) as stamp:
+            before, after = changing.renew(self.engine, self.running_world(), site, address)
+            stamp |= {"before": before, "after": after}
+            return before, after
+
+    def unplug(self, node: str) -> bool:
+        """Pull a node's cables; False where they were out already."""
+        with self.timeline.event("unplug", node=node):
+            return roaming.unplug(self.engine, self.running_world(), node)
+
+    def plug(self, node: str) -> bool:
+        """Put a node's cables back; False where they were in."""
+        with self.timeline.event("plug", node=node):
+            return roaming.plug(self.engine, self.running_world(), node)
+
+    def move(self, client: str, site: str) -> tuple[str, str]:
+        """Take a client to the LAN of another site; returns the sites left and entered."""
+        with self.timeline.event("move", node=client, site=site) as stamp:
+            left, entered = roaming.move(self.engine, self.running_world(), client, site)
+            stamp |= {"left": left}
+            return left, entered
+
     def kill(self, node: str) -> bool:
         """Stop a node at once, without a goodbye; False where it was stopped already."""
-        container = self._container(node)
-        if not container.running:
-            return False
-        lifecycle.kill(self.engine, container)
-        return True
+        with self.timeline.event("kill", node=node):
+            container = self._container(node)
+            if container.running:
+                lifecycle.kill(self.engine, container)
+            return container.running
 
     def start(self, node: str, say: Say = _silent) -> bool:
         """Start a stopped node and return when it is ready; False where it runs already."""
-        container = self._container(node)
-        if container.running:
-            return False
-        lifecycle.start(self.engine, container)
-        wait_until_ready(self.engine, [container], say)
-        return True
+        with self.timeline.event("start", node=node):
+            container = self._container(node)
+            if not container.running:
+                lifecycle.start(self.engine, container)
+                wait_until_ready(self.engine, [container], say)
+            return not container.running
 
     def restart(self, node: str, say: Say = _silent) -> None:
-        """Kill a node if it runs, start it, and return when it is ready."""
-        self.kill(node)
-        self.start(node, say)
+        """Kill a node if it runs, start it, and return when it is ready; a router keeps its settings and addresses."""
+        with self.timeline.event("restart", node=node):
+            container = self._container(node)
+            if container.running:
+                lifecycle.kill(self.engine, container)
+            lifecycle.start(self.engine, container)
+            wait_until_ready(self.engine, [container], say)
 
     def settle(self, seconds: float = SETTLE_SECONDS) -> None:
         """Return when every client that runs sits at a supernode that runs."""

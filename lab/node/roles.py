@@ -153,7 +153,7 @@ async def client(settings: Settings, journal: Journal) -> None:
 
 
 async def supernode(settings: Settings, journal: Journal) -> None:
-    """A hub: TLS signalling on its own port and 443, STUN on UDP and TCP."""
+    """A hub: TLS signalling on its own port, 443 and 80, STUN on UDP and TCP."""
     membership = await _membership(settings)
     machine = Supernode(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))
@@ -175,7 +175,7 @@ async def supernode(settings: Settings, journal: Journal) -> None:
 
 
 async def relay(settings: Settings, journal: Journal) -> None:
-    """A relay: binds and media on UDP, and on TCP at its own port and 443."""
+    """A relay: binds and media on UDP, and on TCP at its own port, 443 and 80."""
     membership = await _membership(settings)
     machine = Relay(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))

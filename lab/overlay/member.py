@@ -14,12 +14,12 @@ from lab.overlay.identity import Identity
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.messages import Credential
 
-AUTHORITY_PORTS = (33032, 443)
-SIGNALLING_PORTS = (33033, 443)
+AUTHORITY_PORTS = (33032, 443, 80)
+SIGNALLING_PORTS = (33033, 443, 80)
 RELAY_UDP_PORT = 33034
-RELAY_TCP_PORTS = (33034, 443)
+RELAY_TCP_PORTS = (33034, 443, 80)
 STUN_PORT = 3478
-"""RFC 8489, 18.6; the other ports are this system's own, and 443 because some firewalls let nothing else out."""
+"""RFC 8489, 18.6; the other ports are this system's own, and 443 and 80 because some firewalls let nothing else out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,14 +107,23 @@ def _node(found: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
         if name in networks and address:
             network = networks[name]
             attachments.append(Attachment(network.name, IPv4Interface(f"{address}/{network.subnet.prefixlen}")))
+    role = Role(labels["lab.role"])
     return Node(
         name=labels["lab.node"],
-        role=Role(labels["lab.role"]),
-        site=labels.get("lab.site"),
+        role=role,
+        site=_site(role, labels.get("lab.site"), attachments, networks),
         profile=labels.get("lab.profile"),
         firewall=labels.get("lab.firewall"),
         attachments=tuple(sorted(attachments, key=lambda attachment: attachment.network)),
     )
+
+
+def _site(role: Role, label: str | None, attachments: list[Attachment], networks: Mapping[str, Network]) -> str | None:
+    """A client is where it hangs now; the label tells where it began."""
+    if role is not Role.CLIENT:
+        return label
+    by_name = {network.name: network for network in networks.values()}
+    return next((by_name[one.network].site for one in attachments), label)
 
 
 def _file(labels: Mapping[str, str]) -> Path | None:

@@ -6,9 +6,14 @@ import pytest
 
 from lab.boot import __main__ as boot
 from lab.boot import forwarding
+from lab.boot.router import Settings
 from lab.errors import ConfigError
 
-STATE = {"state": "ready", "site": "home", "profile": "linux", "firewall": "none"}
+ORDERS = {"status": lambda order: {"state": "ready"}, "fail": lambda order: _refuse()}
+
+
+def _refuse() -> dict[str, object]:
+    raise ConfigError("unknown profile 'cone'; allowed: linux")
 
 
 @pytest.mark.parametrize("arguments", [[], ["king"], ["core", "router"]])
@@ -21,19 +26,25 @@ def test_an_unknown_role_is_one_line_and_exit_code_2(arguments: list[str], capsy
 
 
 def test_status_says_what_the_router_is() -> None:
-    assert forwarding.answer(b'{"id": 4, "order": "status"}\n', STATE) == {"id": 4, "ok": True, **STATE}
+    said = forwarding.answer(b'{"id": 4, "order": "status"}\n', ORDERS)
+    assert said == {"id": 4, "ok": True, "state": "ready"}
+
+
+def test_an_order_that_is_refused_is_a_no_with_its_sentence() -> None:
+    said = forwarding.answer(b'{"id": 4, "order": "fail"}\n', ORDERS)
+    assert said == {"id": 4, "ok": False, "error": "unknown profile 'cone'; allowed: linux"}
 
 
 @pytest.mark.parametrize("line", [b"status\n", b"[]\n", b"3\n", b"\xff\n", b"\n"])
 def test_what_is_no_order_is_refused(line: bytes) -> None:
-    assert forwarding.answer(line, STATE) == {"ok": False, "error": "expected one JSON object a line"}
+    assert forwarding.answer(line, ORDERS) == {"ok": False, "error": "expected one JSON object a line"}
 
 
 def test_unknown_orders_are_refused_with_the_known_ones() -> None:
-    said = forwarding.answer(b'{"id": 4, "order": "dial"}\n', STATE)
-    assert said == {"id": 4, "ok": False, "error": "unknown order 'dial'; known: status"}
+    said = forwarding.answer(b'{"id": 4, "order": "dial"}\n', ORDERS)
+    assert said == {"id": 4, "ok": False, "error": "unknown order 'dial'; known: status, fail"}
 
 
 def test_a_router_must_be_told_its_profile() -> None:
     with pytest.raises(ConfigError, match=r"expected lab\.profile in the environment, got none"):
-        forwarding.told({"lab.site": "home"}, "lab.profile")
+        Settings.told({"lab.site": "home"})

@@ -11,6 +11,7 @@ from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import bringing
 from lab.harness.checkout import Checkout
 from lab.harness.status import LabStatus, NodeStatus
+from lab.harness.timeline import Timeline
 from lab.runtime.world import Container, World
 from lab.topology.model import Attachment, Network, Node, Role, Topology
 
@@ -47,6 +48,7 @@ class Engine:
         patch.setattr(bringing.lifecycle, "compose_up", lambda *words: self.done.append("up"))
         patch.setattr(bringing, "wait_until_ready", self._wait)
         patch.setattr(bringing, "ask", self._ask)
+        patch.setattr(bringing, "restore", lambda *words: self.done.append("restored"))
 
     def _discover(self, engine: Any, name: str) -> World | None:
         return world(self._file) if "up" in self.done else self.running
@@ -72,7 +74,8 @@ def engine(monkeypatch: pytest.MonkeyPatch, file: Path) -> Engine:
 
 
 def bring_up(engine: Engine, file: Path) -> list[str]:
-    bringing.bring_up(Checkout(file.parent), "lab", file, engine.said.append)
+    timeline = Timeline(file.parent, "lab")
+    bringing.bring_up(Checkout(file.parent), "lab", file, timeline, engine.said.append)
     return engine.done
 
 
@@ -82,7 +85,7 @@ def test_where_nothing_runs_leftovers_are_cleared_and_all_is_started(engine: Eng
 
 def test_what_fits_stays(engine: Engine, file: Path) -> None:
     engine.running = world(file)
-    assert bring_up(engine, file) == ["images", "up", "ready", "settled"]
+    assert bring_up(engine, file) == ["images", "up", "ready", "restored", "settled"]
 
 
 def test_only_those_are_awaited_that_are_new_or_not_ready(engine: Engine, file: Path) -> None:

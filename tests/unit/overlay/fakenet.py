@@ -132,12 +132,12 @@ class FakeNet:
         machine = Authority(self.authority_key, {}, WALL - self.now)
         key = self.authority_key.public_key().public_bytes_raw()
         host = Host("authority", by_family(*self.open_addresses(5)), machine, key)
-        host.listeners = {33032: "enrolment", 443: "enrolment"}
+        host.listeners = dict.fromkeys((33032, 443, 80), "enrolment")
         return self._add(host)
 
     def supernode(self, number: int) -> Host:
         membership = self.membership(f"supernode-{number}", *self.open_addresses(10 + number))
-        listeners = {33033: "signalling", 443: "signalling", 3478: "stun"}
+        listeners = {33033: "signalling", 443: "signalling", 80: "signalling", 3478: "stun"}
         addresses = by_family(*membership.own.addresses)
         host = Host(f"supernode-{number}", addresses, Supernode(membership), membership.identity.public)
         host.listeners, host.sockets = listeners, {STUN_PORT: STUN_SOCKET}
@@ -147,7 +147,7 @@ class FakeNet:
         membership = self.membership(f"relay-{number}", *self.open_addresses(20 + number))
         addresses = by_family(*membership.own.addresses)
         host = Host(f"relay-{number}", addresses, Relay(membership), membership.identity.public)
-        host.listeners, host.sockets = {33034: "relay", 443: "relay"}, {RELAY_UDP_PORT: RELAY_SOCKET}
+        host.listeners, host.sockets = {33034: "relay", 443: "relay", 80: "relay"}, {RELAY_UDP_PORT: RELAY_SOCKET}
         return self._add(host)
 
     def client(self, name: str, address: str, router: Router | None = None, *more: tuple[str, Router | None]) -> Host:

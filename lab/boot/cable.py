@@ -1,0 +1,92 @@
+"""`python3 -m lab.boot.cable unplug|plug|attach`, run inside a node: its cables pulled, put back, or newly wired.
+
+Belongs here: interfaces down and up, and what the kernel forgets meanwhile. Never: which routes a role has (wiring.py).
+"""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lab.boot import attach
+from lab.errors import ConfigError, LabError
+
+FORWARDING = ("router",)
+UNPLUGGED = Path("/run/unplugged.json")
+_UP, _LOOPBACK = 1, 8  # IFF_UP, IFF_LOOPBACK of linux/if.h
+_PERMANENT, _LINK = 0x80, 253  # IFA_F_PERMANENT of linux/if_addr.h; RT_SCOPE_LINK
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out one order; one JSON line tells whether anything has changed. 2 where it could not."""
+    try:
+        print(json.dumps({"ok": True, "changed": _do(arguments)}))
+    except (LabError, OSError, NetlinkError) as error:
+        print(json.dumps({"ok": False, "error": str(error)}))
+        return 2
+    return 0
+
+
+def _do(arguments: list[str]) -> bool:
+    orders = {"unplug": _unplug, "plug": _plug, "attach": _attach}
+    if len(arguments) != 1 or arguments[0] not in orders:
+        raise ConfigError(f"expected one order of {', '.join(orders)}, got {' '.join(arguments) or 'none'}")
+    return orders[arguments[0]]()
+
+
+def _unplug() -> bool:
+    with IPRoute() as kernel:
+        up = [link for link in kernel.get_links() if link["flags"] & _UP and not link["flags"] & _LOOPBACK]
+        if not up:
+            return False
+        kept = [_address(one) for link in up for one in kernel.get_addr(family=socket.AF_INET6, index=link["index"])]
+        UNPLUGGED.write_text(json.dumps([one for one in kept if one]))
+        for link in up:
+            kernel.link("set", index=link["index"], state="down")
+    return True
+
+
+def _plug() -> bool:
+    with IPRoute() as kernel:
+        down = [link for link in kernel.get_links() if not link["flags"] & (_UP | _LOOPBACK) and _is_cable(link)]
+        if not down:
+            return False
+        for link in down:
+            kernel.link("set", index=link["index"], state="up")
+        for address in json.loads(UNPLUGGED.read_text()) if UNPLUGGED.exists() else ():
+            kernel.addr("replace", family=socket.AF_INET6, **address)  # IPv4's stay, IPv6's go with the link
+    UNPLUGGED.unlink(missing_ok=True)
+    return _attach()
+
+
+def _attach() -> bool:
+    role = _role()
+    plan = attach.attach(role, os.environ)
+    if role in FORWARDING:
+        attach.forward(plan)
+    return True
+
+
+def _is_cable(link: Any) -> bool:
+    """Whether it is an end of a cable of the engine's, and no tunnel that every network namespace is born with."""
+    return any(kind.get_attr("IFLA_INFO_KIND") == "veth" for kind in [link.get_attr("IFLA_LINKINFO")] if kind)
+
+
+def _address(found: Any) -> dict[str, Any] | None:
+    if found["scope"] == _LINK or not found["flags"] & _PERMANENT:
+        return None
+    return {"index": found["index"], "address": found.get_attr("IFA_ADDRESS"), "prefixlen": found["prefixlen"]}
+
+
+def _role() -> str:
+    """What the first process of this container was started as."""
+    return Path("/proc/1/cmdline").read_bytes().rstrip(b"\0").split(b"\0")[-1].decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""A router while it runs: the settings that are in force, and the orders that change them.
+
+Belongs here: which settings there are, and putting them into the kernel in an order that lets nothing out untranslated.
+Never: what the rules are (lab.nat).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface
+from typing import Any
+
+from lab import nat
+from lab.boot import attach, memory, rules
+from lab.boot.readdress import readdress
+from lab.boot.wiring import Interface, Wiring
+from lab.errors import ConfigError
+
+Order = dict[str, Any]
+CHANGEABLE = ("profile", "firewall", "axes", "profile6")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a router is told of itself, by the compose file and by later orders. `outer` None: the file's address."""
+
+    site: str
+    profile: str
+    firewall: str
+    axes: str = ""
+    profile6: str = "open"
+    outer: str | None = None
+
+    @classmethod
+    def told(cls, environ: Mapping[str, str]) -> "Settings":
+        """Those of the compose file. Raises ConfigError."""
+        site, profile, firewall = (_told(environ, label) for label in ("lab.site", "lab.profile", "lab.firewall"))
+        return cls(site, profile, firewall, environ.get("lab.axes", ""), environ.get("lab.profile6", cls.profile6))
+
+
+def _told(environ: Mapping[str, str], label: str) -> str:
+    if label not in environ:
+        raise ConfigError(f"expected {label} in the environment, got none")
+    return environ[label]
+
+
+class Router:
+    """One router: `settings` are in force from when `begin` or an order has returned."""
+
+    def __init__(self, wiring: Wiring, environ: Mapping[str, str]) -> None:
+        self.wiring, self.environ = wiring, environ
+        self.file = self.settings = Settings.told(environ)
+        self.file_address = wiring.wan.address.ip
+
+    @classmethod
+    def begin(cls, wiring: Wiring, environ: Mapping[str, str]) -> "Router":
+        """Load the rules of what was told last, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
+        router = cls(wiring, environ)
+        known = {key: value for key, value in memory.recall().items() if hasattr(router.file, key)}
+        router._apply(replace(router.file, **known))
+        return router
+
+    @property
+    def orders(self) -> Mapping[str, Callable[[Order], Order]]:
+        return {
+            "status": lambda order: self.status(),
+            "set": self._set,
+            "forget": self._forget,
+            "renew": self._renew,
+            "restore": self._restore,
+        }
+
+    def stop(self) -> None:
+        """Nothing is left to do: the rules end with the container's network."""
+
+    def status(self) -> Order:
+        """What is in force now."""
+        now, sides = self.settings, _sides(self.wiring, self.environ)
+        return {
+            "state": "ready",
+            "site": now.site,
+            "profile": now.profile,
+            "axes": now.axes,
+            "profile6": now.profile6 if sides.lan6 else None,
+            "firewall": now.firewall,
+            "outer": [str(address) for address in sides.outer_addresses],
+            "outer6": str(sides.outer6) if sides.outer6 else None,
+            "lan": str(sides.inside) if sides.inside else None,
+            "lan6": str(sides.lan6.network) if sides.lan6 else None,
+            "changed": now != self.file,
+        }
+
+    # -- orders ----------------------------------------------------------------------------------------------------
+
+    def _set(self, order: Order) -> Order:
+        changes: Any = {key: str(order[key]) for key in CHANGEABLE if order.get(key) is not None}
+        self._become(replace(self.settings, **changes))
+        return self.status()
+
+    def _forget(self, order: Order) -> Order:
+        self._apply(self.settings)
+        return {}
+
+    def _renew(self, order: Order) -> Order:
+        try:
+            outer = IPv4Address(str(order.get("outer")))
+        except AddressValueError:
+            raise ConfigError(f"expected an IPv4 address to renew to, got {order.get('outer')!r}") from None
+        self._become(replace(self.settings, outer=None if outer == self.file_address else str(outer)))
+        return self.status()
+
+    def _restore(self, order: Order) -> Order:
+        self._become(self.file)
+        return self.status()
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _become(self, wanted: Settings) -> None:
+        if wanted != self.settings:
+            self._apply(wanted)
+            memory.remember(asdict(wanted))
+
+    def _apply(self, wanted: Settings) -> None:
+        """Rules are rendered, and so refused, before anything changes. No packet passes while the kernel is between
+        two states, and nothing that it remembers survives: a flow of before would go on as it was translated then."""
+        address = IPv4Address(wanted.outer) if wanted.outer else self.file_address
+        plan = replace(self.wiring, wan=_at(self.wiring.wan, address))
+        profile = nat.profile(wanted.profile, wanted.axes, wanted.profile6)
+        rendered = nat.render(profile, nat.firewall(wanted.firewall), _sides(plan, self.environ))
+        attach.hold(self.wiring)
+        if address != self.wiring.wan.address.ip:
+            readdress(self.wiring.wan, address)
+            plan = attach.attach("router", self.environ)
+        rules.load(rendered)
+        rules.forget()
+        self.wiring, self.settings = plan, wanted
+        attach.forward(plan)
+
+
+def _at(wan: Interface, address: IPv4Address) -> Interface:
+    return replace(wan, address=IPv4Interface(f"{address}/{wan.address.network.prefixlen}"))
+
+
+def _sides(plan: Wiring, environ: Mapping[str, str]) -> nat.Wiring:
+    wan, lan = plan.wan, plan.lan
+    assert lan is not None, "a router's wiring has a LAN side"
+    return nat.Wiring(wan=wan.name, lan=lan.name, wan_address=wan.address, lan_address=lan.address)

@@ -1,0 +1,51 @@
+"""Back to what the file says: what events at run time have changed in a lab that `lab up` found running.
+
+Belongs here: finding what differs, and undoing it. Never: starting containers.
+"""
+
+from collections.abc import Callable, Iterable
+
+from lab.harness import standing
+from lab.runtime import cables
+from lab.runtime.connection import Engine
+from lab.runtime.world import World
+from lab.topology.model import Node, Role, Topology
+
+Say = Callable[[str], None]
+
+
+def restore(engine: Engine, world: World, file: Topology, unplugged: Iterable[str], say: Say) -> list[str]:
+    """Undo every event; returns a word about each thing that was not as the file says.
+
+    `unplugged` are the nodes whose cables were pulled since the lab was started, by its timeline.
+    """
+    undone = [f"{name} is plugged in" for name in unplugged if _plugged(engine, world, name)]
+    undone += [word for node in file.clients() if (word := _at_home(engine, world, node))]
+    for site, said in standing.routers(engine, world).items():
+        if said.get("changed"):
+            standing.order(engine, world, world.topology.router_of(site).name, "restore")
+            undone.append(f"{site} is {file.router_of(site).profile} as in the file")
+    (core,) = world.topology.by_role(Role.CORE)
+    if standing.order(engine, world, core.name, "restore").get("changed"):
+        undone.append("links are as in the file")
+    for word in undone:
+        say(word)
+    return undone
+
+
+def _plugged(engine: Engine, world: World, name: str) -> bool:
+    container = world.containers.get(name)
+    return container is not None and container.running and cables.plug(engine, container)
+
+
+def _at_home(engine: Engine, world: World, wanted: Node) -> str | None:
+    """A client back on the LAN that the file gives it, under its own address."""
+    found = world.topology.node(wanted.name)
+    (home,) = wanted.attachments
+    if [one.network for one in found.attachments] == [home.network]:
+        return None
+    container = world.running(wanted.name)
+    (away,) = found.attachments
+    address6 = home.address6.ip if home.address6 else None
+    cables.reattach(engine, container, world.name, away.network, home.network, home.address.ip, address6)
+    return f"{wanted.name} is back at {wanted.site}"

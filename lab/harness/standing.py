@@ -1,0 +1,81 @@
+"""How things stand now: what routers and core say of themselves, put over what the engine's labels say was started.
+
+Belongs here: asking, and the topology as it is at this moment. Never: changing anything.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+from lab.runtime.connection import Engine
+from lab.runtime.control import ControlChannel
+from lab.runtime.world import World
+from lab.topology.model import Node, Role, Topology
+
+Json = dict[str, Any]
+
+
+def order(engine: Engine, world: World, node: str, order: str, **fields: Any) -> Json:
+    """Give one order to one node and return its answer, when it has taken effect.
+
+    Raises RuntimeUnavailable where the node is stopped or does not answer, LabError where it says no.
+    """
+    with ControlChannel(engine, world.running(node).id, node) as channel:
+        return channel.order(order, **fields)
+
+
+def core(engine: Engine, world: World) -> Json:
+    """What core says: how links are shaped, and each site's link."""
+    (node,) = world.topology.by_role(Role.CORE)
+    return order(engine, world, node.name, "status")
+
+
+def routers(engine: Engine, world: World, sites: Iterable[str] | None = None) -> dict[str, Json]:
+    """Site -> what its router says, for those sites (None: all) whose routers run."""
+    wanted = None if sites is None else set(sites)
+    nodes = [
+        node
+        for node in world.topology.by_role(Role.ROUTER)
+        if (wanted is None or node.site in wanted) and world.containers[node.name].running
+    ]
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="routers") as pool:
+        said = pool.map(lambda node: order(engine, world, node.name, "status"), nodes)
+        return {str(node.site): answer for node, answer in zip(nodes, said, strict=True)}
+
+
+def concerned(topology: Topology, names: Iterable[str]) -> set[str]:
+    """The sites through whose routers these nodes' packets pass: their own, and the carriers that those sit behind."""
+    return {
+        str(router.site) for name in names for router in topology.routers_outward(topology.node(name)) if router.site
+    }
+
+
+def live(topology: Topology, said: dict[str, Json]) -> Topology:
+    """The topology with the addresses, profiles and firewalls that are true now, by what the routers say."""
+    return replace(topology, nodes=tuple(_live(topology, node, said) for node in topology.nodes))
+
+
+def _live(topology: Topology, node: Node, said: dict[str, Json]) -> Node:
+    answer = said.get(node.site or "")
+    if answer is None or node.role not in (Role.ROUTER, Role.CLIENT):
+        return node
+    changed = replace(
+        node,
+        profile=answer["profile"],
+        firewall=answer["firewall"],
+        axes=answer.get("axes") or None,
+        profile6=answer.get("profile6"),
+    )
+    outer = [IPv4Address(address) for address in answer.get("outer") or ()]
+    if node.role is not Role.ROUTER or not outer:
+        return changed
+    lan = topology.lan_of(str(node.site)).name
+    attachments = tuple(
+        attachment
+        if attachment.network == lan
+        else replace(attachment, address=IPv4Interface(f"{outer[0]}/{attachment.address.network.prefixlen}"))
+        for attachment in node.attachments
+    )
+    return replace(changed, attachments=attachments, outer=tuple(outer[1:]))

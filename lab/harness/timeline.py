@@ -1,0 +1,84 @@
+"""The lab's timeline: what was done to it, on the clock that its nodes and packets share.
+
+Belongs here: one line an event, appended and read back. Never: doing anything.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lab.errors import ConfigError, LabError
+
+Json = dict[str, Any]
+LONGEST = 1 << 20
+"""Bytes; a timeline beyond that begins anew and keeps the former one beside it."""
+
+
+class Timeline:
+    """One lab's events: epoch seconds `at`, `lab`, `event`, who or what it was done to, `took_ms` until it held."""
+
+    def __init__(self, state: Path, lab: str) -> None:
+        self.file = state / f"timeline-{lab}.jsonl"
+        self._lab = lab
+
+    def stamp(self, event: str, began: float, **about: Any) -> Json:
+        """Write down what is in effect now and was asked for at `began`, epoch seconds."""
+        now = time.time()
+        line = {"at": round(now, 6), "lab": self._lab, "event": event, **about, "took_ms": round((now - began) * 1000)}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        if self.file.exists() and self.file.stat().st_size > LONGEST:
+            self.file.replace(self.file.with_suffix(".old.jsonl"))
+        with self.file.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        return line
+
+    @contextmanager
+    def event(self, event: str, **about: Any) -> Iterator[Json]:
+        """Stamp what the block does, once it has taken effect; what fails half-way is stamped with its error.
+
+        What is refused (ConfigError) has changed nothing and leaves no stamp. The block may add to the dict it gets.
+        """
+        began, more = time.time(), dict(about)
+        try:
+            yield more
+        except ConfigError:
+            raise
+        except LabError as error:
+            self.stamp(event, began, **more, error=str(error))
+            raise
+        self.stamp(event, began, **more)
+
+    def read(self, since: float | None = None, until: float | None = None) -> list[Json]:
+        """The events between two times (epoch seconds; None: without bound), in order; a torn line is left out."""
+        try:
+            text = self.file.read_text()
+        except OSError:
+            return []
+        return [line for line in _lines(text) if (since or 0.0) <= line["at"] <= (until or float("inf"))]
+
+    def unplugged(self) -> list[str]:
+        """The nodes whose cables were pulled since the lab was last brought up or taken down."""
+        out: dict[str, None] = {}
+        for line in self.read():
+            if "error" in line:
+                continue
+            if line["event"] in ("up", "down"):
+                out.clear()
+            elif line["event"] == "unplug":
+                out[str(line["node"])] = None
+            elif line["event"] in ("plug", "restart", "kill", "move"):
+                out.pop(str(line["node"]), None)
+        return list(out)
+
+
+def _lines(text: str) -> Iterator[Json]:
+    for one in text.splitlines():
+        try:
+            line = json.loads(one)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("at"), int | float):
+            yield line

@@ -1,0 +1,53 @@
+"""The lab's timeline: stamped when it holds, read back in order, torn lines left out."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import ConfigError, RuntimeUnavailable
+from lab.harness.timeline import Timeline
+
+
+def test_an_event_is_stamped_with_what_it_was_and_how_long_it_took(tmp_path: Path) -> None:
+    timeline = Timeline(tmp_path, "lab")
+    with timeline.event("renew", site="home") as stamp:
+        stamp["after"] = "203.0.113.99"
+    (line,) = timeline.read()
+    assert (line["event"], line["site"], line["after"], line["lab"]) == ("renew", "home", "203.0.113.99", "lab")
+    assert line["took_ms"] >= 0
+    assert timeline.read(since=line["at"] + 1) == timeline.read(until=line["at"] - 1) == []
+
+
+def test_what_was_refused_leaves_no_stamp_and_what_failed_says_why(tmp_path: Path) -> None:
+    timeline = Timeline(tmp_path, "lab")
+    with pytest.raises(ConfigError), timeline.event("set", site="nowhere"):
+        raise ConfigError("no such site")
+    with pytest.raises(RuntimeUnavailable), timeline.event("set", site="home"):
+        raise RuntimeUnavailable("home-router does not answer")
+    assert [line["error"] for line in timeline.read()] == ["home-router does not answer"]
+
+
+def test_labs_have_timelines_of_their_own_and_torn_lines_are_left_out(tmp_path: Path) -> None:
+    one, two = Timeline(tmp_path, "lab"), Timeline(tmp_path, "two")
+    one.stamp("up", 0.0)
+    with one.file.open("a") as file:
+        file.write('{"at": 17, "eve\n[]\n{"event": "no time"}\n')
+    two.stamp("down", 0.0)
+    assert [line["event"] for line in one.read()] == ["up"]
+    assert [line["event"] for line in two.read()] == ["down"]
+
+
+@pytest.mark.parametrize(
+    ("events", "out"),
+    [
+        ([("unplug", "bob")], ["bob"]),
+        ([("unplug", "bob"), ("unplug", "carol"), ("plug", "bob")], ["carol"]),
+        ([("unplug", "bob"), ("restart", "bob")], []),
+        ([("unplug", "bob"), ("up", None)], []),
+    ],
+)
+def test_it_knows_whose_cables_are_out(tmp_path: Path, events: list[tuple[str, str | None]], out: list[str]) -> None:
+    timeline = Timeline(tmp_path, "lab")
+    for event, node in events:
+        timeline.stamp(event, 0.0, node=node)
+    assert timeline.unplugged() == out
