@@ -36,11 +36,12 @@ class ControlServer:
 
     def __init__(self, handler: Handler, path: Path = SOCKET) -> None:
         self.handler, self.path = handler, path
+        self.server: asyncio.Server | None = None  # kept: uvloop closes a server that nobody refers to
 
     async def start(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.unlink(missing_ok=True)
-        await asyncio.start_unix_server(self._converse, self.path, limit=LONGEST_LINE)
+        self.server = await asyncio.start_unix_server(self._converse, self.path, limit=LONGEST_LINE)
         self.path.chmod(0o666)  # the harness comes as a root without capabilities, which modes bind
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -133,7 +133,8 @@ async def _serve(
     loop.set_exception_handler(lambda _, context: _defect(journal, context))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await ControlServer(phone.order if phone else answer).start()
+    control = ControlServer(phone.order if phone else answer)
+    await control.start()
     shell.start()
     watch = Watch(shell.relocated)
     await stopped.wait()

@@ -31,6 +31,7 @@ class Shell:
         self.connecting: dict[int, asyncio.Task[None]] = {}
         self.opening: set[asyncio.Task[None]] = set()
         self.sockets: dict[int, asyncio.DatagramTransport] = {}
+        self.listeners: list[asyncio.Server] = []  # kept: uvloop closes a server that nobody refers to
         self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
         self.due = 0.0
@@ -49,6 +50,7 @@ class Shell:
         """Accepts TCP connections, inside TLS where `tls` is given; port 0 takes any. Returns the port."""
         listener = bound(socket.SOCK_STREAM, port)
         server = await self.loop.create_server(lambda: _Link(self, None, name), sock=listener, ssl=tls)
+        self.listeners.append(server)
         return int(server.sockets[0].getsockname()[1])
 
     async def bind_udp(self, number: int, port: int) -> None:
