@@ -64,9 +64,7 @@ class Watch:
     def __init__(self, changed: Callable[[tuple[str, ...]], None]) -> None:
         self.changed = changed
         self.loop = asyncio.get_running_loop()
-        self.kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self.kernel.setblocking(False)
-        self.kernel.bind((0, _GROUPS))
+        self.kernel = _subscribed()
         self.known = standing()
         self.timer: asyncio.TimerHandle | None = None
         self.loop.add_reader(self.kernel.fileno(), self._stirred)
@@ -92,6 +90,14 @@ class Watch:
         before, self.known = self.known, standing()
         if self.known != before:
             self.changed(self.known.addresses)
+
+
+def _subscribed() -> socket.socket:
+    """A socket that becomes readable when addresses, links or routes change."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    kernel.setblocking(False)
+    kernel.bind((0, _GROUPS))
+    return kernel
 
 
 def _running(kernel: socket.socket) -> Iterator[int]:

@@ -147,7 +147,9 @@ class Checklist:
                 self.actions.close(link)
                 self.link_down(link, "its address is gone", now)
         for path in self.paths.values():
-            if path.key[0] != "tcp":
+            if path.key[0] == "udp" and not self.own.reachable([path.remote[0]]):
+                path.state = State.FAILED
+            elif path.key[0] != "tcp":
                 path.state, path.first_check, path.tries, path.next_check = State.IN_PROGRESS, None, 0, now
                 path.rtt, path.nominating = None, False
         if self.selected is not None and self.selected.state is not State.VALID:

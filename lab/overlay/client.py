@@ -293,6 +293,7 @@ class Client(Member):
     def _new_call(self, id: str, peer: str, caller: bool, now: float) -> Call:
         media = self.spare
         assert media is not None, "a socket is prepared before the client joins"
+        self._ask(now)  # a mapping that nothing has used since the last keepalive may be another by now
         self._prepare(now)
         around = Surroundings(
             self.actions,

@@ -167,7 +167,8 @@ class RelayLeg:
         else:
             self.udp_address = source
             self.udp_bound, self.unanswered = True, 0
-            self.next_udp = now + REFRESH
+            # a bind over TCP may have overtaken this answer, and would leave the relay without a leg when it closes
+            self.next_udp = now if self.links else now + REFRESH
             self._close_tcp(keep=None)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:

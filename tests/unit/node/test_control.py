@@ -1,8 +1,11 @@
 """The control socket: lines in, lines out; a bad line is answered, not fatal; the end of a conversation is noticed."""
 
 import asyncio
+import gc
 import json
 from pathlib import Path
+
+import uvloop
 
 from lab.errors import ConfigError
 from lab.node.control import ControlServer, Conversation, Order
@@ -47,3 +50,16 @@ def test_bad_lines_are_answered_and_the_conversation_goes_on(tmp_path: Path) -> 
     answers, _ = serve(tmp_path, b"nonsense", b"[1]", b'{"id": 3, "order": "fly"}', b'{"id": 4, "order": "status"}')
     assert [answer["ok"] for answer in answers] == [False, False, False, True]
     assert answers[2] == {"id": 3, "ok": False, "error": "unknown order 'fly'"}
+
+
+def test_the_socket_outlives_a_collection_of_garbage(tmp_path: Path) -> None:
+    """uvloop closes a server that nobody refers to, and the programs run on uvloop."""
+
+    async def story() -> list[dict[str, object]]:
+        server = ControlServer(lambda order, conversation: {"state": "ready"}, tmp_path / "sock")
+        await server.start()
+        gc.collect()
+        return await asyncio.wait_for(converse(tmp_path / "sock", b'{"id": 1}'), 5)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(story()) == [{"id": 1, "ok": True, "state": "ready"}]

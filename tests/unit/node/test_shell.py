@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lab.errors import ConfigError
-from lab.node.shell import Shell
+from lab.node.shell import Shell, plain
 from lab.node.tls import client_context, server_context
 from lab.overlay.actions import LinkInfo, Machine
 from lab.overlay.identity import Identity
@@ -24,6 +24,8 @@ class Echo(Machine):
         self.wake: float | None = None
         self.dialled: set[int] = set()
         self.udp_port = 0
+        self.accepts: list[LinkInfo] = []
+        self.sources: list[tuple[str, int]] = []
 
     def start(self, now: float) -> None:
         self.actions.open_udp(self)
@@ -37,12 +39,13 @@ class Echo(Machine):
             self.woken.append(now)
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
+        self.accepts.append(info)
         link = next(self.actions.numbers)
         self.actions.links[link] = self
         return link
 
-    def dial(self, port: int, secure: bool) -> int:
-        link = self.actions.connect(self, ("127.0.0.1", port), secure)
+    def dial(self, port: int, secure: bool, host: str = "127.0.0.1") -> int:
+        link = self.actions.connect(self, (host, port), secure)
         self.dialled.add(link)
         return link
 
@@ -64,6 +67,7 @@ class Echo(Machine):
 
     def datagram(self, socket: int, data: bytes, source: tuple[str, int], now: float) -> None:
         self.heard.append(data)
+        self.sources.append(source)
 
 
 async def until(holds: object) -> None:
@@ -138,3 +142,32 @@ def test_a_port_in_use_is_one_sentence() -> None:
             await shell.listen("echo", port, None)
 
     run(story)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_one_listener_and_one_socket_serve_both_families_in_plain_addresses(host: str) -> None:
+    async def story(machine: Echo, shell: Shell) -> None:
+        port = await shell.listen("echo", 0, None)
+        machine.dial(port, False, host)
+        await until(lambda: machine.udp_port)
+        machine.actions.send_to(machine.socket, (host, machine.udp_port), b"ping")
+        shell.settle()
+        await until(lambda: len(machine.heard) == 3)
+        assert {source[0] for source in machine.sources} == {host}
+        assert {info.peer[0] for info in machine.ups} == {host}
+        assert {info.peer[0] for info in machine.accepts} == {host}
+        assert {info.local[0] for info in machine.accepts} == {host}
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("told", "plainly"),
+    [
+        (("::ffff:192.0.2.1", 5, 0, 0), ("192.0.2.1", 5)),
+        (("2001:db8::1", 5, 0, 0), ("2001:db8::1", 5)),
+        (("192.0.2.1", 5), ("192.0.2.1", 5)),
+    ],
+)
+def test_machines_never_see_a_mapped_address(told: tuple[object, ...], plainly: tuple[str, int]) -> None:
+    assert plain(told) == plainly

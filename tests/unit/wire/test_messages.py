@@ -43,7 +43,7 @@ CANDIDATE = Candidate("host", "udp", ("192.168.32.10", 40000))
     "message",
     [
         Ping(3),
-        Hello("relay", CREDENTIAL, SIGNATURE, 33034, (33034, 443)),
+        Hello("relay", CREDENTIAL, SIGNATURE, 33034, (33034, 443), ("2001:db8:0:1::21", "203.0.113.21")),
         Carry(ENVELOPE, True, (OFFER,)),
         Offers("c7", (OFFER,)),
         Present(("alice", "bob")),
@@ -69,6 +69,8 @@ def test_an_invite_with_all_its_candidates_fits_a_frame() -> None:
         (Carry(msgspec.structs.replace(ENVELOPE, signature=b"short")), "length >= 64"),
         (Carry(ENVELOPE, True, (OFFER,) * 5), "length <= 4"),
         (Offers("c7", (msgspec.structs.replace(OFFER, udp_port=0),)), ">= 1"),
+        (Offers("c7", (msgspec.structs.replace(OFFER, hosts=()),)), "length >= 1"),
+        (Offers("c7", (msgspec.structs.replace(OFFER, hosts=("203.0.113.21",) * 3),)), "length <= 2"),
         (Present(("a" * 10_000,)), "length <= 64"),
     ],
 )
