@@ -26,6 +26,14 @@ class Route:
     via: IPv4Address
 
 
+def addresses(text: str) -> tuple[IPv4Address, ...]:
+    """A router's further outer addresses, from "203.0.113.64,203.0.113.65"; none from "". Raises ConfigError."""
+    try:
+        return tuple(IPv4Address(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"expected IPv4 addresses in lab.outer, like 203.0.113.64, got {text!r}") from error
+
+
 def routes(text: str) -> tuple[Route, ...]:
     """Routes from "198.51.100.16/28 via 203.0.113.31, ..."; nothing from "". Raises ConfigError."""
     return tuple(_route(part.strip()) for part in text.split(",") if part.strip())

@@ -17,6 +17,8 @@ from lab.errors import ConfigError, LabError
 
 FORWARDING = ("core", "router")
 PROGRAMS = ("client", "supernode", "relay", "authority")
+PROXY = "proxy"
+_ROLES = (*FORWARDING, *PROGRAMS, PROXY)
 
 
 def main(arguments: list[str]) -> int:
@@ -30,8 +32,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _start(arguments: list[str]) -> None:
-    if len(arguments) != 1 or arguments[0] not in (*FORWARDING, *PROGRAMS):
-        allowed = ", ".join((*FORWARDING, *PROGRAMS))
+    if len(arguments) != 1 or arguments[0] not in _ROLES:
+        allowed = ", ".join(_ROLES)
         raise ConfigError(f"expected one role of {allowed}, got {' '.join(arguments) or 'none'}")
     role = arguments[0]
     wiring = attach.attach(role, os.environ)
@@ -39,6 +41,13 @@ def _start(arguments: list[str]) -> None:
         rules.load(nat.untracked())
         privileges.become_user()
         os.execv(sys.executable, [sys.executable, "-m", "lab.node", role])
+    if role == PROXY:
+        from lab.boot import proxying
+
+        rules.load(nat.untracked())
+        privileges.become_user()
+        proxying.run(ready=lambda: _say("ready"))
+        return
     from lab.boot import forwarding  # not for programs: they hand over at once
 
     forwarding.run(role, wiring, os.environ, ready=lambda: _say("ready"))

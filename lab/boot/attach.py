@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface, IPv4Network
 
 from pyroute2 import IPRoute
 
-from lab.boot.wiring import EVERYWHERE, Interface, Wiring, wiring
+from lab.boot.wiring import EVERYWHERE, Interface, Wiring, outer, wiring
 from lab.errors import RuntimeUnavailable
 
 _LINK_SCOPE, _MAIN_TABLE, _BLACKHOLE = 253, 254, 6  # RT_SCOPE_LINK, RT_TABLE_MAIN, RTN_BLACKHOLE of linux/rtnetlink.h
@@ -35,6 +35,10 @@ def attach(role: str, environ: Mapping[str, str]) -> Wiring:
             if message.get("label") != "lo"
         ]
         plan = wiring(role, found, environ)
+        for address in outer(environ) if role == "router" else ():
+            kernel.addr(
+                "replace", index=plan.wan.index, address=str(address), prefixlen=plan.wan.address.network.prefixlen
+            )
         _set_routes(kernel, plan)
     for interface in found:
         _set_link(interface.index, _CLOSED)

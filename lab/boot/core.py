@@ -31,6 +31,9 @@ class Core:
     def orders(self) -> Mapping[str, Callable[[Order], Order]]:
         return {"status": lambda order: self.status(), "restore": self._restore}
 
+    def ended(self, child: int) -> None:
+        """Children are those of orders."""
+
     def stop(self) -> None:
         """Nothing is left to do: the routes end with the container's network."""
 

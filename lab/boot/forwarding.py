@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,12 +29,17 @@ class Station(Protocol):
 
     @property
     def orders(self) -> Mapping[str, Callable[[Order], Order]]: ...
+    def ended(self, child: int) -> None: ...
     def stop(self) -> None: ...
 
 
 def run(role: str, wiring: Wiring, environ: Mapping[str, str], ready: Callable[[], None]) -> None:
     """Load a router's rules or core's links, forward, say ready, serve orders until SIGTERM."""
-    station: Station = Router.begin(wiring, environ) if role == "router" else Core.begin(wiring, environ)
+    serve(Router.begin(wiring, environ) if role == "router" else Core.begin(wiring, environ), ready)
+
+
+def serve(station: Station, ready: Callable[[], None]) -> None:
+    """Take orders for a station until SIGTERM; what it raises about a child that has ended ends it too."""
     try:
         asyncio.run(_serve(_listen(), station, ready))
     finally:
@@ -59,14 +64,23 @@ async def _serve(listener: socket.socket, station: Station, ready: Callable[[], 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     # while an order is carried out, children may be its own, and their exit codes mean something to it
-    loop.add_signal_handler(signal.SIGCHLD, lambda: None if at_work.locked() else _reap())
+    loop.add_signal_handler(signal.SIGCHLD, lambda: None if at_work.locked() else reap())
+    trouble: list[LabError] = []
+
+    def reap() -> None:
+        try:
+            for child in _reaped():
+                station.ended(child)
+        except LabError as error:
+            trouble.append(error)
+            stop.set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async for line in reader:
                 async with at_work:
                     said = await asyncio.to_thread(answer, line, station.orders)
-                    _reap()
+                    reap()
                 writer.write(json.dumps(said).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):  # gone, or a line without end
@@ -77,6 +91,8 @@ async def _serve(listener: socket.socket, station: Station, ready: Callable[[], 
     await asyncio.start_unix_server(talk, sock=listener)
     ready()
     await stop.wait()
+    if trouble:
+        raise trouble[0]
 
 
 def answer(line: bytes, orders: Mapping[str, Callable[[Order], Order]]) -> Order:
@@ -101,8 +117,8 @@ def answer(line: bytes, orders: Mapping[str, Callable[[Order], Order]]) -> Order
         return {**reference, "ok": False, "error": str(error)}
 
 
-def _reap() -> None:
-    """The first process of a container inherits what a broken `docker exec` leaves behind."""
+def _reaped() -> Iterator[int]:
+    """The children that have ended: the first process of a container inherits what a broken `docker exec` leaves."""
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
@@ -110,3 +126,4 @@ def _reap() -> None:
             return
         if pid == 0:
             return
+        yield pid

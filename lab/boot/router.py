@@ -12,7 +12,7 @@ from typing import Any
 from lab import nat
 from lab.boot import attach, memory, rules
 from lab.boot.readdress import readdress
-from lab.boot.wiring import Interface, Wiring
+from lab.boot.wiring import Interface, Wiring, outer
 from lab.errors import ConfigError
 
 Order = dict[str, Any]
@@ -68,6 +68,9 @@ class Router:
             "renew": self._renew,
             "restore": self._restore,
         }
+
+    def ended(self, child: int) -> None:
+        """Children are those of orders."""
 
     def stop(self) -> None:
         """Nothing is left to do: the rules end with the container's network."""
@@ -143,4 +146,12 @@ def _at(wan: Interface, address: IPv4Address) -> Interface:
 def _sides(plan: Wiring, environ: Mapping[str, str]) -> nat.Wiring:
     wan, lan = plan.wan, plan.lan
     assert lan is not None, "a router's wiring has a LAN side"
-    return nat.Wiring(wan=wan.name, lan=lan.name, wan_address=wan.address, lan_address=lan.address)
+    proxy = environ.get("LAB_PROXY")
+    return nat.Wiring(
+        wan=wan.name,
+        lan=lan.name,
+        wan_address=wan.address,
+        lan_address=lan.address,
+        outer=outer(environ),
+        proxy=IPv4Address(proxy) if proxy else None,
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 
 from lab.errors import ConfigError
-from lab.internet import PRIVATE, routes
+from lab.internet import PRIVATE, addresses, routes
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 
@@ -46,21 +46,35 @@ def wiring(role: str, interfaces: Sequence[Interface], environ: Mapping[str, str
 
     A network's last address is the machine's that the lab runs on: what listens there is none of a node's business.
     """
-    plan = _ways_out(role, interfaces, environ)
+    plan = _ways_out(role, _first_addresses(interfaces), environ)
     host = tuple(RoutePlan(IPv4Network(interface.address.network[-2])) for interface in interfaces)
     return replace(plan, routes=(*plan.routes, *host))
 
 
+def _first_addresses(interfaces: Sequence[Interface]) -> list[Interface]:
+    """Each interface once, by the address that it had first; further ones are a router's other outer addresses."""
+    found: dict[int, Interface] = {}
+    for interface in interfaces:
+        found.setdefault(interface.index, interface)
+    return list(found.values())
+
+
+def outer(environ: Mapping[str, str]) -> tuple[IPv4Address, ...]:
+    """A router's further outer addresses, of lab.outer. Raises ConfigError."""
+    return addresses(environ.get("lab.outer", ""))
+
+
 def _ways_out(role: str, interfaces: Sequence[Interface], environ: Mapping[str, str]) -> Wiring:
-    if role == "client":
+    if role in ("client", "proxy"):
         wan = _only(role, interfaces)
         return Wiring(wan, None, (), (RoutePlan(EVERYWHERE, via=wan.address.network[1]),))
-    core = _core(environ)
+    upstream = environ.get("LAB_UPSTREAM") if role == "router" else None
+    core = _address("LAB_UPSTREAM" if upstream else "LAB_CORE", environ)
     wan = _facing(role, core, interfaces)
     if role == "core":
         public = tuple(RoutePlan(route.prefix, via=route.via) for route in routes(environ.get("LAB_ROUTES", "")))
         return Wiring(wan, None, (EVERYWHERE,), (*public, *(RoutePlan(prefix) for prefix in PRIVATE)))
-    # Neighbours on the internet are reached through core as well, so that it sees every packet.
+    # Neighbours are reached through core as well (or through the carrier's router), so that it sees every packet.
     through_core = (RoutePlan(IPv4Network(core), interface=wan.index), RoutePlan(EVERYWHERE, via=core))
     others = [interface for interface in interfaces if interface is not wan]
     lan = _only("router's LAN side", others) if role == "router" else None
@@ -69,19 +83,19 @@ def _ways_out(role: str, interfaces: Sequence[Interface], environ: Mapping[str, 
     return Wiring(wan, lan, (wan.address.network,), through_core)
 
 
-def _core(environ: Mapping[str, str]) -> IPv4Address:
+def _address(name: str, environ: Mapping[str, str]) -> IPv4Address:
     try:
-        return IPv4Address(environ.get("LAB_CORE", ""))
+        return IPv4Address(environ.get(name, ""))
     except AddressValueError as error:
-        got = environ.get("LAB_CORE", "none")
-        raise ConfigError(f"expected core's address in LAB_CORE, got {got}") from error
+        whose = "the carrier's router" if name == "LAB_UPSTREAM" else "core"
+        raise ConfigError(f"expected {whose}'s address in {name}, got {environ.get(name, 'none')}") from error
 
 
 def _facing(role: str, core: IPv4Address, interfaces: Sequence[Interface]) -> Interface:
     for interface in interfaces:
         if core in interface.address.network:
             return interface
-    raise ConfigError(f"expected {role} to have an address beside core's {core}, got {_listed(interfaces)}")
+    raise ConfigError(f"expected {role} to have an address beside {core}, its way out, got {_listed(interfaces)}")
 
 
 def _only(what: str, interfaces: Sequence[Interface]) -> Interface:

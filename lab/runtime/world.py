@@ -12,6 +12,7 @@ from typing import Any, cast
 from docker import DockerClient
 
 from lab.errors import RuntimeUnavailable
+from lab.internet import addresses
 from lab.runtime.mishaps import engine_errors
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
 
@@ -115,6 +116,9 @@ def _node(found: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
         profile=labels.get("lab.profile"),
         firewall=labels.get("lab.firewall"),
         attachments=tuple(sorted(attachments, key=lambda attachment: attachment.network)),
+        axes=labels.get("lab.axes"),
+        profile6=labels.get("lab.profile6"),
+        outer=addresses(labels.get("lab.outer", "")),
     )
 
 

@@ -4,17 +4,17 @@ Belongs here: reading each node and network by itself. Never: whether they fit t
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lab.errors import ConfigError
-from lab.internet import Route, routes
+from lab.internet import Route, addresses, routes
 from lab.topology import compose
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
 from lab.topology.validate import Declared, check_networks, validate
 
-_KINDS: dict[str, NetworkKind] = {"internet": "internet", "site": "site"}
+_KINDS: dict[str, NetworkKind] = {"internet": "internet", "site": "site", "carrier": "carrier"}
 _BRIDGE = {  # without these the engine, not the lab's routers, decides what crosses a network
     "com.docker.network.bridge.enable_ip_masquerade": "false",
     "com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected",
@@ -45,8 +45,8 @@ def _network(name: str, value: Any) -> Network:
     labels = _labels(settings.get("labels"))
     kind = _KINDS.get(_label(labels, "lab.network", who))
     if kind is None:
-        _refuse(who, f"lab.network to be {' or '.join(_KINDS)}", labels["lab.network"])
-    site = _label(labels, "lab.site", who) if kind == "site" else None
+        _refuse(who, f"lab.network to be one of {', '.join(_KINDS)}", labels["lab.network"])
+    site = None if kind == "internet" else _label(labels, "lab.site", who)
     subnet, gateway = _ipam(settings, who)
     if gateway != str(subnet[-2]):
         _refuse(who, f"gateway {subnet[-2]}, the last address of {subnet}, for the engine", gateway)
@@ -92,6 +92,9 @@ def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) 
         attachments=tuple(
             _attachment(who, network, value, networks) for network, value in (settings.get("networks") or {}).items()
         ),
+        axes=labels.get("lab.axes"),
+        profile6=labels.get("lab.profile6"),
+        outer=_outer(who, labels.get("lab.outer", "")),
     )
     return Declared(node, {str(key): str(value) for key, value in environment.items()}, _routes(who, environment))
 
@@ -99,6 +102,13 @@ def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) 
 def _routes(who: str, environment: dict[str, Any]) -> tuple[Route, ...]:
     try:
         return routes(str(environment.get("LAB_ROUTES", "")))
+    except ConfigError as error:
+        raise ConfigError(f"{who}: {error}") from error
+
+
+def _outer(who: str, text: str) -> tuple[IPv4Address, ...]:
+    try:
+        return addresses(text)
     except ConfigError as error:
         raise ConfigError(f"{who}: {error}") from error
 

@@ -10,8 +10,12 @@ from itertools import combinations
 
 from lab.errors import ConfigError
 from lab.internet import PRIVATE, Route
+from lab.links import entries
 from lab.nat import firewall, profile
 from lab.topology.model import Network, Node, Role, Topology
+
+PROXY_PORT = 3128
+"""Where a site's proxy listens."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,14 @@ def validate(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> T
         rule(declared, networks)
     routers = {one.node.site: one.node for one in declared if one.node.role is Role.ROUTER}
     nodes = (
-        replace(node, profile=routers[node.site].profile, firewall=routers[node.site].firewall)
-        if node.role is Role.CLIENT
-        else node
+        _as_its_site(node, routers[node.site]) if node.role is Role.CLIENT else node
         for node in (one.node for one in declared)
     )
     return Topology(tuple(nodes), networks)
+
+
+def _as_its_site(client: Node, router: Node) -> Node:
+    return replace(client, profile=router.profile, firewall=router.firewall, axes=router.axes, profile6=router.profile6)
 
 
 def conflicts(topology: Topology, used: Iterable[IPv4Network]) -> list[str]:
@@ -96,6 +102,17 @@ def _unique_addresses(declared: tuple[Declared, ...], networks: tuple[Network, .
                     f"got {address}, which is {owner[address]}"
                 )
             owner[address] = f"{one.node.name}'s"
+        for address in one.node.outer:
+            network = _upstream(one.node, networks)
+            if network is None or address not in network.subnet:
+                where = network.subnet if network else "its outer network"
+                raise ConfigError(f"node {one.node.name}: expected an address of {where} in lab.outer, got {address}")
+            if address in owner:
+                raise ConfigError(
+                    f"node {one.node.name}: expected a free address in lab.outer, got {address}, which is "
+                    f"{owner[address]}"
+                )
+            owner[address] = f"{one.node.name}'s"
 
 
 def _one_core(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
@@ -109,9 +126,12 @@ def _one_core(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> 
         raise ConfigError(f"node {cores[0].name}: expected {first}, the first address of the internet, got {got}")
 
 
+_ELSEWHERE = (Role.CORE, Role.CLIENT, Role.ROUTER, Role.PROXY)
+
+
 def _on_the_internet(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
     internet = _internet(networks).name
-    for node in (one.node for one in declared if one.node.role not in (Role.CORE, Role.CLIENT, Role.ROUTER)):
+    for node in (one.node for one in declared if one.node.role not in _ELSEWHERE):
         names = [attachment.network for attachment in node.attachments]
         if names != [internet]:
             raise ConfigError(f"node {node.name}: expected network {internet} alone, got {_list(names)}")
@@ -134,22 +154,41 @@ def _one_router_a_site(declared: tuple[Declared, ...], networks: tuple[Network, 
 
 def _routers_wired(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
     internet = _internet(networks)
+    carriers = [network.name for network in networks if network.kind == "carrier"]
     for one in (one for one in declared if one.node.role is Role.ROUTER):
         node = one.node
         lan = _lan(node.site, networks)
         by_network = {attachment.network: attachment.address.ip for attachment in node.attachments}
-        if by_network.keys() != {internet.name, lan.name}:
-            raise ConfigError(
-                f"node {node.name}: expected networks {internet.name} and {lan.name}, got {_list(by_network)}"
-            )
+        upstream = _upstream(node, networks)
+        if upstream is None or by_network.keys() != {upstream.name, lan.name}:
+            ways_out = " or ".join([internet.name, *(carrier for carrier in carriers if carrier != lan.name)])
+            raise ConfigError(f"node {node.name}: expected networks {ways_out} and {lan.name}, got {_list(by_network)}")
         if by_network[lan.name] != lan.subnet[1]:
             raise ConfigError(
                 f"node {node.name}: expected {lan.subnet[1]}, the first address of network {lan.name}, "
                 f"got {by_network[lan.name]}"
             )
-        core = one.environment.get("LAB_CORE", "none")
-        if core != str(internet.subnet[1]):
-            raise ConfigError(f"node {node.name}: expected LAB_CORE {internet.subnet[1]}, got {core}")
+        key = "LAB_CORE" if upstream is internet else "LAB_UPSTREAM"
+        way_out = one.environment.get(key, "none")
+        if way_out != str(upstream.subnet[1]):
+            raise ConfigError(f"node {node.name}: expected {key} {upstream.subnet[1]}, got {way_out}")
+
+
+def _upstream(router: Node, networks: tuple[Network, ...]) -> Network | None:
+    """The network that a router's way out goes through: the internet, or a carrier's that is not its own."""
+    own = {attachment.network for attachment in router.attachments}
+    outside = [n for n in networks if n.name in own and n.site != router.site and n.kind != "site"]
+    return outside[0] if len(outside) == 1 else None
+
+
+_OF_A_ROUTER: tuple[tuple[str, Callable[[Node], str | None]], ...] = (
+    ("lab.site", lambda node: node.site),
+    ("lab.profile", lambda node: node.profile),
+    ("lab.firewall", lambda node: node.firewall),
+    ("lab.axes", lambda node: node.axes),
+    ("lab.profile6", lambda node: node.profile6),
+)
+"""What a router is told twice, in its labels for whoever looks and in its environment for itself."""
 
 
 def _routers_described(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
@@ -158,13 +197,15 @@ def _routers_described(declared: tuple[Declared, ...], networks: tuple[Network, 
         for key, value in (("lab.site", node.site), ("lab.profile", node.profile), ("lab.firewall", node.firewall)):
             if not value:
                 raise ConfigError(f"node {node.name}: expected the label {key}, got none")
-            if one.environment.get(key) != value:
+        for key, told in _OF_A_ROUTER:
+            wanted = told(node)
+            if one.environment.get(key) != wanted:
                 raise ConfigError(
-                    f"node {node.name}: expected {key} {value} in its environment as in its labels, "
+                    f"node {node.name}: expected {key} {wanted or 'none'} in its environment as in its labels, "
                     f"got {one.environment.get(key, 'none')}"
                 )
         try:
-            profile(str(node.profile))
+            profile(str(node.profile), node.axes or "", node.profile6 or "open")
             firewall(str(node.firewall))
         except ConfigError as error:
             raise ConfigError(f"node {node.name}: {error}") from error
@@ -179,9 +220,13 @@ def _clients_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ..
                 f"got {node.site or 'none'}"
             )
         names = [attachment.network for attachment in node.attachments]
-        lan = _lan(node.site, networks).name
-        if names != [lan]:
-            raise ConfigError(f"node {node.name}: expected network {lan} of its site alone, got {_list(names)}")
+        lan = _lan(node.site, networks)
+        if lan.kind == "carrier":
+            raise ConfigError(
+                f"node {node.name}: expected a site, got the carrier {lan.site}, whose network is for routers"
+            )
+        if names != [lan.name]:
+            raise ConfigError(f"node {node.name}: expected network {lan.name} of its site alone, got {_list(names)}")
         router = routers[node.site]
         for key, own, wanted in (
             ("lab.profile", node.profile, router.profile),
@@ -191,12 +236,45 @@ def _clients_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ..
                 raise ConfigError(f"node {node.name}: expected {key} {wanted} as {router.name} has, got {own}")
 
 
+def _proxies_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+    """A proxy is known to its site's router, which lets it out, and to its clients, as programs find one."""
+    proxies: dict[str | None, Node] = {}
+    for node in (one.node for one in declared if one.node.role is Role.PROXY):
+        names = [attachment.network for attachment in node.attachments]
+        if node.site not in {network.site for network in networks if network.kind == "site"}:
+            raise ConfigError(
+                f"node {node.name}: expected the label lab.site to name a site, got {node.site or 'none'}"
+            )
+        if names != [_lan(node.site, networks).name]:
+            raise ConfigError(f"node {node.name}: expected network {_lan(node.site, networks).name} alone, got {names}")
+        if node.site in proxies:
+            raise ConfigError(f"site {node.site}: expected one proxy, got {proxies[node.site].name} and {node.name}")
+        proxies[node.site] = node
+    for one in (one for one in declared if one.node.role in (Role.ROUTER, Role.CLIENT)):
+        proxy = proxies.get(one.node.site)
+        address = str(proxy.attachments[0].address.ip) if proxy else None
+        router = one.node.role is Role.ROUTER
+        key, wanted = (
+            ("LAB_PROXY", address) if router else ("https_proxy", address and f"http://{address}:{PROXY_PORT}")
+        )
+        if one.environment.get(key) != wanted:
+            raise ConfigError(
+                f"node {one.node.name}: expected {key} {wanted or 'none'} in its environment, "
+                f"got {one.environment.get(key, 'none')}"
+            )
+        if router and proxy is None and any(p.source == "proxy" for p in firewall(str(one.node.firewall)).outbound):
+            raise ConfigError(
+                f"site {one.node.site}: firewall {one.node.firewall} needs a node of role proxy, got none"
+            )
+
+
 def _addresses_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
     """Addresses that are not translated must be known to core, and those that are must not."""
     routed = {route.prefix: route.via for one in declared if one.node.role is Role.CORE for route in one.routes}
     for node in (one.node for one in declared if one.node.role is Role.ROUTER):
         lan = _lan(node.site, networks).subnet
-        wan = next(a.address.ip for a in node.attachments if a.network == _internet(networks).name)
+        upstream = _upstream(node, networks)
+        wan = next(a.address.ip for a in node.attachments if upstream and a.network == upstream.name)
         private = any(lan.subnet_of(prefix) for prefix in PRIVATE)
         who = f"site {node.site}"
         if profile(str(node.profile)).translation is None:
@@ -215,6 +293,30 @@ def _addresses_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Netw
             )
 
 
+def _links_fit_sites(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+    """Core knows a site's packets by the outer addresses of its router."""
+    for core in (one for one in declared if one.node.role is Role.CORE):
+        try:
+            links = entries(core.environment.get("LAB_LINKS", ""))
+        except ConfigError as error:
+            raise ConfigError(f"node {core.node.name}: {error}") from error
+        routers = {one.node.site: one.node for one in declared if one.node.role is Role.ROUTER}
+        for entry in links:
+            router = routers.get(entry.site)
+            if router is None or _upstream(router, networks) is not _internet(networks):
+                on_it = _list(str(s) for s, r in routers.items() if _upstream(r, networks) is _internet(networks))
+                raise ConfigError(
+                    f"node {core.node.name}: LAB_LINKS names {entry.site}; sites on the internet are {on_it}"
+                )
+            held = {a.address.ip for a in router.attachments if a.network == _internet(networks).name} | {*router.outer}
+            held6 = {a.address6.ip for a in router.attachments if a.network == _internet(networks).name and a.address6}
+            if set(entry.addresses) != held | held6:
+                raise ConfigError(
+                    f"node {core.node.name}: expected {_list(map(str, held | held6))} for {entry.site} in LAB_LINKS, "
+                    f"as {router.name} has, got {_list(map(str, entry.addresses))}"
+                )
+
+
 _RULES: tuple[Callable[[tuple[Declared, ...], tuple[Network, ...]], None], ...] = (
     _unique_names,
     _one_core,
@@ -223,8 +325,10 @@ _RULES: tuple[Callable[[tuple[Declared, ...], tuple[Network, ...]], None], ...] 
     _routers_described,
     _routers_wired,
     _clients_at_home,
+    _proxies_at_home,
     _unique_addresses,
     _addresses_fit_profiles,
+    _links_fit_sites,
 )
 
 
@@ -233,7 +337,7 @@ def _internet(networks: tuple[Network, ...]) -> Network:
 
 
 def _lan(site: str | None, networks: tuple[Network, ...]) -> Network:
-    return next(network for network in networks if network.site == site and network.kind == "site")
+    return next(network for network in networks if network.site == site)
 
 
 def _list(names: Iterable[str]) -> str:

@@ -22,7 +22,9 @@ def test_an_unknown_role_is_one_line_and_exit_code_2(arguments: list[str], capsy
     (line,) = capsys.readouterr().out.splitlines()
     said = json.loads(line)
     assert said["event"] == "failed"
-    assert said["error"].startswith("expected one role of core, router, client, supernode, relay, authority, got ")
+    assert said["error"].startswith(
+        "expected one role of core, router, client, supernode, relay, authority, proxy, got "
+    )
 
 
 def test_status_says_what_the_router_is() -> None:

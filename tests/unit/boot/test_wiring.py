@@ -60,7 +60,12 @@ def test_core_knows_public_sites_and_nothing_private_and_no_way_out() -> None:
         ("client", [], {}, "expected one address for the client, got none"),
         ("relay", [WAN], {}, "expected core's address in LAB_CORE, got none"),
         ("relay", [WAN], {"LAB_CORE": "core"}, "expected core's address in LAB_CORE, got core"),
-        ("relay", [LAN], INTERNET, "expected relay to have an address beside core's 203.0.113.1, got 192.168.32.1/24"),
+        (
+            "relay",
+            [LAN],
+            INTERNET,
+            "expected relay to have an address beside 203.0.113.1, its way out, got 192.168.32.1/24",
+        ),
         ("relay", [WAN, LAN], INTERNET, "expected relay on the internet alone, got 203.0.113.32/24, 192.168.32.1/24"),
         ("router", [WAN], INTERNET, "expected one address for the router's LAN side, got none"),
     ],

@@ -297,7 +297,7 @@ BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
     ),
     "unknown kind": (
         put("networks", "home", "labels", "lab.network", value="moon"),
-        "network home: expected lab.network to be internet or site, got moon",
+        "network home: expected lab.network to be one of internet, site, carrier, got moon",
     ),
     "LAN without a site": (
         put("networks", "home", "labels", "lab.site", value=None),
