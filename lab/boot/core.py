@@ -8,7 +8,9 @@ from typing import Any
 
 from lab import nat
 from lab.boot import attach, rules
+from lab.boot.shaping import Shaping
 from lab.boot.wiring import Wiring
+from lab.errors import ConfigError
 
 Order = dict[str, Any]
 
@@ -16,29 +18,63 @@ Order = dict[str, Any]
 class Core:
     """Core, forwarding from when `begin` has returned."""
 
-    def __init__(self, wiring: Wiring, environ: Mapping[str, str]) -> None:
-        self.wiring, self.environ = wiring, environ
+    def __init__(self, shaping: Shaping) -> None:
+        self.shaping = shaping
 
     @classmethod
     def begin(cls, wiring: Wiring, environ: Mapping[str, str]) -> "Core":
-        """Track nothing, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
+        """Track nothing, have the links, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
+        core = cls(Shaping.told(environ, wiring.wan.index))
         rules.load(nat.untracked())
-        core = cls(wiring, environ)
+        core.shaping.start()
         attach.forward(wiring)
         return core
 
     @property
     def orders(self) -> Mapping[str, Callable[[Order], Order]]:
-        return {"status": lambda order: self.status(), "restore": self._restore}
+        return {
+            "status": lambda order: self.status(),
+            "link": self._link,
+            "address": self._address,
+            "restore": self._restore,
+        }
 
     def ended(self, child: int) -> None:
         """Children are those of orders."""
 
     def stop(self) -> None:
-        """Nothing is left to do: the routes end with the container's network."""
+        """Let the links go; routes and rules end with the container's network."""
+        self.shaping.stop()
 
     def status(self) -> Order:
-        return {"state": "ready"}
+        """What is true now."""
+        return {"state": "ready", "shaping": self.shaping.status()}
+
+    def _link(self, order: Order) -> Order:
+        """{"site", "direction", "toward", "changes": {axis: value}, "dry"}: a link's figures, or if they would do."""
+        changes = order.get("changes")
+        if not isinstance(changes, dict) or not changes:
+            raise ConfigError(f"expected changes of a link by the names of their axes, got {changes!r}")
+        site, direction, toward = str(order.get("site")), str(order.get("direction", "both")), order.get("toward")
+        told = {str(name): str(value) for name, value in changes.items()}
+        self.shaping.set_link(site, direction, told, toward, dry=bool(order.get("dry")))
+        link = self.shaping.link(site)
+        ways = {way: link[way] for way in ("up", "down")}
+        ways |= {f"toward {other}": text for other, text in link["toward"].items()}
+        return {"ways": ways, "mtu": link["mtu"], "blackhole": link["blackhole"]}
+
+    def _address(self, order: Order) -> Order:
+        """{"site", "old", "new"}: the site's router has another address on the internet."""
+        site, old, new = (str(order.get(key)) for key in ("site", "old", "new"))
+        if site not in self.shaping.sites:
+            return {}  # what has no link has no address that would be looked for
+        held = self.shaping.addresses(site)
+        if old not in held:
+            raise ConfigError(f"{site}'s router does not have {old}, but {', '.join(held)}")
+        self.shaping.set_address(site, [new if address == old else address for address in held])
+        return {}
 
     def _restore(self, order: Order) -> Order:
-        return {"changed": False}
+        changed = self.shaping.changed
+        self.shaping.restore()
+        return {"changed": changed}

@@ -54,17 +54,21 @@ class Shaping:
             if entry.link.refused_above != FULL_MTU:
                 self._set_mtu(entry)
 
-    def set_link(self, site: str, direction: str, changes: Mapping[str, str], toward: str | None = None) -> None:
+    def set_link(
+        self, site: str, direction: str, changes: Mapping[str, str], toward: str | None = None, *, dry: bool = False
+    ) -> None:
         """Change figures of one site's link: `direction` is up, down, both, or toward with the other site's name.
 
-        `changes` are axes and values as LAB_LINKS writes them. Raises ConfigError.
+        `changes` are axes and values as LAB_LINKS writes them; `dry` only says whether they make sense. Raises
+        ConfigError.
         """
         entry = self._entry(site)
         if toward is not None and (toward == site or toward not in self._entries):
             others = ", ".join(other for other in self._entries if other != site)
             raise ConfigError(f"unknown site {toward!r} to impair {site} toward; allowed: {others}")
         link = changed(entry.link, direction, changes, toward, ipv6=has_ipv6(entry.addresses))
-        self._become(replace(entry, link=link))
+        if not dry:
+            self._become(replace(entry, link=link))
 
     def set_address(self, site: str, addresses: Iterable[str]) -> None:
         """The site's router has these addresses on the internet now. Raises ConfigError."""
@@ -82,17 +86,28 @@ class Shaping:
 
     def status(self) -> dict[str, Any]:
         """What is true now: {"by", "seed", "links": {site: {"up", "down", "toward", "mtu", "blackhole"}}, ...}."""
-        links = {
-            site: {
-                "up": describe(entry.link.up),
-                "down": describe(entry.link.down),
-                "toward": {other: describe(there) for other, there in entry.link.toward.items()},
-                "mtu": entry.link.mtu,
-                "blackhole": entry.link.blackhole,
-            }
-            for site, entry in self._entries.items()
-        }
+        links = {site: self.link(site) for site in self._entries}
         return {"by": self._by.by, "seed": self._seed, "links": links, **self._by.status()}
+
+    def link(self, site: str) -> dict[str, Any]:
+        """One site's link now: {"up", "down", "toward": {other site: ...}, "mtu", "blackhole"}. Raises ConfigError."""
+        link = self._entry(site).link
+        return {
+            "up": describe(link.up),
+            "down": describe(link.down),
+            "toward": {other: describe(there) for other, there in link.toward.items()},
+            "mtu": link.mtu,
+            "blackhole": link.blackhole,
+        }
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Those that have a link."""
+        return tuple(self._entries)
+
+    def addresses(self, site: str) -> list[str]:
+        """The addresses that the site's router has on the internet. Raises ConfigError."""
+        return [str(address) for address in self._entry(site).addresses]
 
     @property
     def changed(self) -> bool:
@@ -111,7 +126,8 @@ class Shaping:
 
     def _entry(self, site: str) -> Entry:
         if site not in self._entries:
-            raise ConfigError(f"no link of a site {site!r}; allowed: {', '.join(self._entries) or 'none'}")
+            known = ", ".join(self._entries) or "none"
+            raise ConfigError(f"{site!r} has no link in LAB_LINKS of core's environment; those that have one: {known}")
         return self._entries[site]
 
     def _become(self, entry: Entry) -> None:
