@@ -5,8 +5,8 @@ Pure. Belongs here: composing what each router says of itself into what should b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from lab import nat
 from lab.certify import behaviour
 from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound, Tcp
 from lab.certify.deducing import strictest
@@ -43,11 +43,10 @@ def claimed(routers: Sequence[Router], link: LinkClaim, proxy: bool = False, fam
     out = _outbound(routers, proxy)
     inbound = all(router.firewall.inbound for router in routers)
     translations = _translations(routers, family)
-    udp = _transport([_of(one, "udp") for one in translations], translations, inbound)
-    tcp = _transport([_of(one, "tcp") for one in translations], translations, inbound)
-    prefix = family == 6 and any(_prefix(router) for router in routers)
+    udp = _transport([one.udp for one in translations], translations, inbound)
+    tcp = _transport([one.tcp for one in translations], translations, inbound)
+    prefix = family == 6 and any(router.profile.prefix_translation for router in routers)
     translated = bool(translations)
-    ports = [one for one in (_ports(one) for one in translations[-1:]) if one]
     any_tcp = out.tcp_443 is not None or out.tcp_80 or out.tcp_other
     two_ports = out.tcp_other or (out.tcp_443 is not None and out.tcp_80)
     return Behaviour(
@@ -61,7 +60,7 @@ def claimed(routers: Sequence[Router], link: LinkClaim, proxy: bool = False, fam
         udp_timeout_s=udp.timeout_s if out.udp else None,
         same_port=udp.same_port if out.udp and translated else None,
         pooling=_pooling(routers, translations) if translated and (out.udp or any_tcp) else None,
-        ports=ports[0] if ports and (out.udp or any_tcp) else None,
+        ports=_ports(translations) if translated and (out.udp or any_tcp) else None,
         unsolicited=udp.unsolicited if out.udp else None,
         prefix_translation=prefix,
         tcp=Tcp(
@@ -91,7 +90,7 @@ class _Transport:
     unsolicited: str
 
 
-def _transport(axes: Sequence[Any], translations: Sequence[Translation], inbound: bool) -> _Transport:
+def _transport(axes: Sequence[nat.Behaviour], translations: Sequence[Translation], inbound: bool) -> _Transport:
     """Axes of translations in a row: dependences add up, the outermost address is whose mapping one sees.
 
     Connection tracking lets nothing new in through a translation that has not asked for it, nor through a firewall
@@ -107,7 +106,7 @@ def _transport(axes: Sequence[Any], translations: Sequence[Translation], inbound
     changed = [one for one in allocations if one != behaviour.PRESERVING]
     return _Transport(
         mapping=mapping,
-        filtering=strictest(str(one.filtering) for one in axes),
+        filtering=strictest(str(one.filtering) for one in axes) if inbound else behaviour.ADDRESS_AND_PORT_DEPENDENT,
         allocation=changed[-1] if changed else behaviour.PRESERVING,
         hairpinning=translations[-1].hairpinning and (independent or len(axes) == 1),
         same_port=behaviour.KEPT if all(one.clash_free for one in translations) else behaviour.SPLIT,
@@ -120,23 +119,15 @@ def _translations(routers: Sequence[Router], family: int) -> list[Translation]:
     return [one.profile.translation for one in routers if one.profile.translation is not None] if family == 4 else []
 
 
-def _of(translation: Translation, transport: str) -> Any:
-    return getattr(translation, transport, translation)
-
-
-def _prefix(router: Router) -> bool:
-    return bool(getattr(router.profile, "prefix_translation", False))
-
-
-def _ports(translation: Translation) -> tuple[int, int] | None:
-    found = getattr(translation, "ports", None)
-    return (found.first, found.last) if found else None
+def _ports(translations: Sequence[Translation]) -> tuple[int, int]:
+    """Those of the outermost, whose ports are what one sees."""
+    return translations[-1].ports.first, translations[-1].ports.last
 
 
 def _pooling(routers: Sequence[Router], translations: Sequence[Translation]) -> str | None:
+    """The outermost one's, where it has several addresses to choose from."""
     last = [router for router in routers if router.profile.translation is not None][-1]
-    pooling = getattr(translations[-1], "pooling", None)
-    return str(pooling) if pooling is not None and last.outer > 1 else None
+    return str(translations[-1].pooling) if last.outer > 1 else None
 
 
 def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:
@@ -145,8 +136,8 @@ def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:
     def passes(protocol: str, port: int | None = None) -> bool:
         return all(_permits(policy, protocol, port) for policy in policies)
 
-    tls = any(getattr(policy, "tls_only", False) for policy in policies)
-    rates = [rate for policy in policies if (rate := getattr(policy, "udp_rate", None))]
+    tls = any(_begins_like_tls(policy) for policy in policies)
+    rates = [policy.udp_rate / 1000 for policy in policies if policy.udp_rate is not None]
     return Outbound(
         udp=passes("udp"),
         icmp=passes("icmp"),
@@ -159,7 +150,17 @@ def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:
 
 
 def _permits(policy: FirewallPolicy, protocol: str, port: int | None) -> bool:
-    return any(one.protocol in (None, protocol) and one.port in (None, port) for one in policy.outbound)
+    """Whether the site's own hosts may open that; what its proxy may is another matter."""
+    return any(
+        one.protocol in (None, protocol) and one.port in (None, port) and one.source == "site"
+        for one in policy.outbound
+    )
+
+
+def _begins_like_tls(policy: FirewallPolicy) -> bool:
+    """Whether whatever passes to 443 has to begin like TLS."""
+    permits = [one for one in policy.outbound if one.protocol in (None, "tcp") and one.port in (None, 443)]
+    return bool(permits) and all(one.tls for one in permits if one.source == "site")
 
 
 def _link(link: LinkClaim, out: Outbound, any_tcp: bool) -> Link:

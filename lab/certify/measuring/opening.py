@@ -6,7 +6,7 @@ Belongs here: packets that a router has to decide about by itself. Never: conclu
 from lab.certify import asking, ends
 from lab.certify.asking import Shot, ask
 from lab.certify.bench import ALTERNATE, Bench
-from lab.certify.conversation import Conversation
+from lab.certify.conversation import Conversation, Tcp
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Hairpinned
 from lab.certify.measuring.mapping import open_one
@@ -80,13 +80,9 @@ def simultaneous_open(bench: Bench, port: int, lifeline: Conversation) -> bool |
     agreed = Shot(bench.inside, answer, bench.outside, ends.syn_ack(first))
     if not ask([agreed], bench.patience)[agreed.key]:
         return False
-    text = asking.new_token()
-    data = {
-        "proto": "tcp", **asking.between(remote, outer), "flags": "PA", "seq": second + 1, "ack": first + 1,
-        "token": text,
-    }  # fmt: skip
-    shot = Shot(bench.outside, data, bench.inside, ends.token(text))
-    return bool(ask([shot], bench.patience, lifeline.down)[shot.key])
+    talk = Tcp(bench.inside, bench.outside, inner, remote, outer, first, second)
+    up, down = talk.up(), talk.down()
+    return bool(ask([up], bench.patience)[up.key] and ask([down], bench.patience, lifeline.down)[down.key])
 
 
 def _from(shot: Shot) -> Endpoint:
