@@ -83,6 +83,7 @@ class Behaviour:
     same_port: str | None = None
     pooling: str | None = None
     ports: tuple[int, int] | None = None
+    ports_per_host: int | None = None
     unsolicited: str | None = None
     prefix_translation: bool = False
     tcp: Tcp = field(default_factory=Tcp)

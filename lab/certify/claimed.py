@@ -4,13 +4,14 @@ Pure. Belongs here: composing what each router says of itself into what should b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab import nat
 from lab.certify import behaviour
-from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound, Tcp
+from lab.certify.behaviour import Behaviour, OneWay, Outbound, Tcp
 from lab.certify.deducing import strictest
 from lab.certify.findings import Fate
+from lab.links import Impairment, Link
 from lab.nat import FirewallPolicy, NatProfile, Translation
 
 MTU = 1500
@@ -32,14 +33,50 @@ class Router:
 
 @dataclass(frozen=True)
 class LinkClaim:
-    """What is asked of each direction of the access link."""
+    """What is asked of each direction of the access link, and the rates, in bit/s, at which a packet leaves.
+
+    `clumping`: by how much losses in bursts widen the variance of their number.
+    """
 
     up: OneWay = PLAIN
     down: OneWay = PLAIN
+    up_rate: int | None = None
+    down_rate: int | None = None
+    jitter_s: float = 0.0
+    clumping: float = 1.0
 
 
-def claimed(routers: Sequence[Router], link: LinkClaim, proxy: bool = False, family: int = 4) -> Behaviour:
-    """What is to be seen from inside, the nearest router first. `proxy`: the site has one."""
+def link_claim(link: Link) -> LinkClaim:
+    """A link's figures, as they should be seen."""
+    up, down = link.up, link.down
+    return LinkClaim(
+        up=_claimed_way(up, link),
+        down=_claimed_way(down, link),
+        up_rate=up.rate,
+        down_rate=down.rate,
+        jitter_s=max(up.jitter, down.jitter),
+        clumping=max(_clumping(up), _clumping(down)),
+    )
+
+
+def _claimed_way(way: Impairment, link: Link) -> OneWay:
+    loss = way.burst.loss if way.burst else way.loss
+    return OneWay(way.delay * 1000, loss, link.mtu, link.blackhole if link.mtu < MTU else False)
+
+
+def _clumping(way: Impairment) -> float:
+    """A packet's fate says something of the next one's: (1 + c) / (1 - c) with their correlation c = 1 - p - r."""
+    correlation = max(0.0, 1 - way.burst.p - way.burst.r) if way.burst else 0.0
+    return (1 + correlation) / (1 - correlation) if correlation < 1 else 1.0
+
+
+def claimed(
+    routers: Sequence[Router], link: LinkClaim, *, proxy: bool = False, family: int = 4, probe_bytes: int = 0
+) -> Behaviour:
+    """What is to be seen from inside, the nearest router first.
+
+    `proxy`: the site has one. `probe_bytes`: what its delay is measured with takes its time at the link's rate.
+    """
     out = _outbound(routers, proxy)
     inbound = all(router.firewall.inbound for router in routers)
     translations = _translations(routers, family)
@@ -55,10 +92,11 @@ def claimed(routers: Sequence[Router], link: LinkClaim, proxy: bool = False, fam
         else None,
         filtering=udp.filtering if out.udp else None,
         allocation=udp.allocation if out.udp and translated else None,
-        hairpinning=udp.hairpinning if out.udp and (translated or prefix) else None,
+        hairpinning=udp.hairpinning if out.udp and translated else None,
         hairpinning_source=behaviour.EXTERNAL if out.udp and udp.hairpinning else None,
         udp_timeout_s=udp.timeout_s if out.udp else None,
         same_port=udp.same_port if out.udp and translated else None,
+        ports_per_host=_ports_per_host(routers) if out.udp else None,
         pooling=_pooling(routers, translations) if translated and (out.udp or any_tcp) else None,
         ports=_ports(translations) if translated and (out.udp or any_tcp) else None,
         unsolicited=udp.unsolicited if out.udp else None,
@@ -69,13 +107,13 @@ def claimed(routers: Sequence[Router], link: LinkClaim, proxy: bool = False, fam
             else None,
             filtering=tcp.filtering if any_tcp else None,
             allocation=tcp.allocation if any_tcp and translated else None,
-            hairpinning=tcp.hairpinning if two_ports and (translated or prefix) else None,
+            hairpinning=tcp.hairpinning if two_ports and translated else None,
             same_port=tcp.same_port if two_ports and translated else None,
             simultaneous_open=True if any_tcp else None,
             unsolicited=tcp.unsolicited if any_tcp else None,
         ),
         outbound=out,
-        link=_link(link, out, any_tcp),
+        link=_link(link, out, any_tcp, probe_bytes),
     )
 
 
@@ -124,6 +162,12 @@ def _ports(translations: Sequence[Translation]) -> tuple[int, int]:
     return translations[-1].ports.first, translations[-1].ports.last
 
 
+def _ports_per_host(routers: Sequence[Router]) -> int | None:
+    """A limit is looked for where the hosts are its subscribers: behind another router they would use up its share."""
+    translation = routers[0].profile.translation
+    return translation.ports_per_host if translation and len(routers) == 1 else None
+
+
 def _pooling(routers: Sequence[Router], translations: Sequence[Translation]) -> str | None:
     """The outermost one's, where it has several addresses to choose from."""
     last = [router for router in routers if router.profile.translation is not None][-1]
@@ -163,15 +207,19 @@ def _begins_like_tls(policy: FirewallPolicy) -> bool:
     return bool(permits) and all(one.tls for one in permits if one.source == "site")
 
 
-def _link(link: LinkClaim, out: Outbound, any_tcp: bool) -> Link:
+def _link(link: LinkClaim, out: Outbound, any_tcp: bool, probe_bytes: int) -> behaviour.Link:
     """Loss and MTU are seen on packets that get out as they were crafted; through a proxy there is but its delay."""
     crafted = out.udp or any_tcp
     if not crafted and not out.proxy:
-        return Link()
-    up, down = link.up, link.down
+        return behaviour.Link()
+    up, down = _later(link.up, link.up_rate, probe_bytes), _later(link.down, link.down_rate, probe_bytes)
     if not crafted:
         up, down = OneWay(up.delay_ms), OneWay(down.delay_ms)
-    return Link(_mean(up.delay_ms, down.delay_ms), _mean(up.loss, down.loss), up, down)
+    return behaviour.Link(_mean(up.delay_ms, down.delay_ms), _mean(up.loss, down.loss), up, down)
+
+
+def _later(way: OneWay, rate: int | None, size: int) -> OneWay:
+    return replace(way, delay_ms=round((way.delay_ms or 0.0) + size * 8000 / rate, 3)) if rate else way
 
 
 def _mean(one: float | None, other: float | None) -> float | None:

@@ -16,6 +16,8 @@ SIGMAS = 4.0
 """A loss agrees within so many standard deviations of the binomial distribution: one in 16,000 strays."""
 TIMEOUT_S, TIMEOUT_SHARE = 0.5, 0.05
 """A timeout is looked for 4 % around what is claimed; packets that ask for it are not all of one instant."""
+FULL_SHARE = 0.9
+"""A host's block of ports is full when so much of it is used."""
 RATE_SHARE = 0.3
 """A throttle is measured by some fifteen packets of three seconds."""
 
@@ -54,6 +56,8 @@ def _paired(claimed: Mapping[str, Any], measured: Mapping[str, Any], above: str 
             yield from _paired(one, other, f"{above}{key}.")
         elif key == "ports":
             yield f"{above}{key}", one, _widened(one, other)
+        elif key == "ports_per_host":
+            yield f"{above}{key}", one, _rounded(one, other)
         else:
             yield f"{above}{key}", one, other
 
@@ -63,6 +67,11 @@ def _widened(claimed: tuple[int, int] | None, seen: tuple[int, int] | None) -> t
     if claimed and seen and claimed[0] <= seen[0] and seen[1] <= claimed[1]:
         return claimed
     return seen if claimed else None
+
+
+def _rounded(claimed: int | None, seen: int | None) -> int | None:
+    """A block drawn from at random is never used to its last port; more than the block is more."""
+    return claimed if claimed and seen and FULL_SHARE * claimed <= seen <= claimed else seen
 
 
 Tolerance = tuple[float, str]

@@ -37,14 +37,15 @@ def deduce(found: Findings, pool: int) -> Behaviour:
     prefix = bool(changed) and all(":" in inner for inner, _ in addresses)
     return Behaviour(
         mapping=mapping(udp.mapped) if translated(udp) else None,
-        filtering=_filtering(udp),
+        filtering=_filtering(udp, prefix),
         allocation=allocation(udp.allocated) if translated(udp) and not prefix else None,
-        hairpinning=_hairpinning(udp),
-        hairpinning_source=hairpinning_source(udp.hairpinned),
+        hairpinning=None if prefix else _hairpinning(udp),
+        hairpinning_source=None if prefix else hairpinning_source(udp.hairpinned),
         udp_timeout_s=timeout(found.timed) if found.timed else None,
         same_port=same_port(udp.mapped, udp.shared) if translated(udp) and udp.shared and not prefix else None,
         pooling=pooling(addresses, pool) if changed and not prefix else None,
         ports=port_range([*udp.allocated, *tcp.allocated]) if changed and not prefix else None,
+        ports_per_host=found.ports_of_one_host,
         unsolicited=udp.unsolicited,
         prefix_translation=prefix,
         tcp=_tcp(found, tcp, prefix),
@@ -57,9 +58,9 @@ def _tcp(found: Findings, tcp: Transport, prefix: bool) -> Tcp:
     whole = len(found.tcp_ports) > 1  # with one port let out, what depends on ports cannot be told
     return Tcp(
         mapping=mapping(tcp.mapped) if translated(tcp) and whole else None,
-        filtering=_filtering(tcp),
+        filtering=_filtering(tcp, prefix),
         allocation=allocation(tcp.allocated) if translated(tcp) and not prefix else None,
-        hairpinning=_hairpinning(tcp) if whole else None,
+        hairpinning=_hairpinning(tcp) if whole and not prefix else None,
         same_port=same_port(tcp.mapped, tcp.shared)
         if translated(tcp) and tcp.shared and whole and not prefix
         else None,
@@ -109,9 +110,9 @@ def _filtering_of(one: Filtered) -> str:
     return IRREGULAR if one.admitted else behaviour.ADDRESS_AND_PORT_DEPENDENT
 
 
-def _filtering(seen: Transport) -> str | None:
-    """Nothing is filtered where nothing is translated and everybody gets in unasked."""
-    if not translated(seen) and seen.unsolicited is Fate.ADMITTED:
+def _filtering(seen: Transport, prefix: bool) -> str | None:
+    """Nothing is filtered where no port is translated and everybody gets in unasked."""
+    if (prefix or not translated(seen)) and seen.unsolicited is Fate.ADMITTED:
         return None
     return filtering(seen.filtered)
 

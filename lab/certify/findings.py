@@ -107,11 +107,12 @@ class Timed:
 
 @dataclass(frozen=True)
 class Way:
-    """One direction of the link. `sent` probes (None where their loss cannot be seen), `lost` of them."""
+    """One direction of the link: `sent` probes of `size` bytes (None: their loss cannot be seen), `lost` of them."""
 
     delay_ms: float
     sent: int | None
     lost: int | None
+    size: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab.certify.asking import Patience
-from lab.certify.bench import ALTERNATE, PRIMARY, Bench
+from lab.certify.behaviour import Behaviour
+from lab.certify.bench import PORTS, Bench, Ports
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
 from lab.certify.claimed import claimed
 from lab.certify.comparing import differences
@@ -24,11 +25,12 @@ from lab.certify.requirements import requirements
 from lab.errors import RuntimeUnavailable
 from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
+from lab.harness.probing import OpenSide, stand
 from lab.runtime import images, probes
 from lab.runtime.connection import Engine
-from lab.runtime.probes import Place, Probe
+from lab.runtime.probes import Probe
 from lab.runtime.world import World
-from lab.topology.model import Network, Role
+from lab.topology.model import Role
 
 Say = Callable[[str], None]
 
@@ -49,8 +51,11 @@ AT_ONCE = 16
 """Sites under way at the same time: most of them wait for a timer; each has a probe of 25 MB."""
 QUIET_AT_ONCE = 4
 """Sites whose links are measured at the same time: 800 packets a second in all, a tenth of what core can delay."""
-INNER = 2
-"""Hosts inside, all in one probe: two of them use one port, and write to each other."""
+INNER = 3
+"""Hosts inside, all in one probe: two of them use one port, and write to each other; one asks for too many ports."""
+PROXY_PORT = 3128
+LEAST_PORTS = 2000
+"""Inner ports that the questions to one site may need, and to spare."""
 
 
 def certify(
@@ -68,7 +73,7 @@ def certify(
         probes.remove_all(engine, world.name)
         asked = claims(engine, world, names)
         try:
-            with _Open(engine, world) as outside:
+            with OpenSide(engine, world) as outside:
                 certificates = _all(engine, world, outside, asked, follow)
         finally:
             probes.remove_all(engine, world.name)
@@ -95,40 +100,8 @@ def _alone(checkout: Checkout) -> Iterator[None]:
         yield
 
 
-class _Open:
-    """The probe on the internet: RFC 5780's two addresses and two ports, and a third where its kernel's TCP listens."""
-
-    LISTENER = 443
-
-    def __init__(self, engine: Engine, world: World) -> None:
-        network = next(one for one in world.topology.networks if one.kind == "internet")
-        (core,) = world.topology.by_role(Role.CORE)
-        addresses = _free(engine, world, network, 3)
-        self.addresses, self.listener = addresses[:2], (addresses[2], self.LISTENER)
-        settings = {
-            "role": "supernode",
-            "own": addresses[0],
-            "hold": [f"{one}/{network.subnet.prefixlen}" for one in addresses[1:]],
-            "stun": {"addresses": list(self.addresses), "ports": [PRIMARY, ALTERNATE]},
-            "listen": list(self.listener),
-        }
-        place = Place(network.name, addresses[0])
-        self.end = End(self._order)
-        environment = probes.environment([str(one.address.ip) for one in core.attachments])
-        self._probe = Probe(engine, world.name, "probe", place, environment, settings, self.end.hear)
-
-    def _order(self, order: str, **fields: object) -> dict[str, object]:
-        return self._probe.order(order, **fields)
-
-    def __enter__(self) -> "_Open":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._probe.__exit__(None, None, None)
-
-
 def _all(
-    engine: Engine, world: World, outside: _Open, asked: Sequence[SiteClaim], follow: Follow
+    engine: Engine, world: World, outside: OpenSide, asked: Sequence[SiteClaim], follow: Follow
 ) -> Sequence[SiteCertificate]:
     """All sites, those first whose timers take longest."""
     stop, quiet, board = threading.Event(), threading.BoundedSemaphore(QUIET_AT_ONCE), _Board(len(asked), follow)
@@ -169,56 +142,73 @@ class _Board:
 def _site(
     engine: Engine,
     world: World,
-    outside: _Open,
+    outside: OpenSide,
     claim: SiteClaim,
     stop: threading.Event,
     quiet: threading.BoundedSemaphore,
 ) -> SiteCertificate:
     began = time.monotonic()
-    network = next(one for one in world.topology.networks if one.site == claim.site)
-    inner = _free(engine, world, network, INNER)
-    settings = {
-        "role": "client",
-        "own": inner[0],
-        "hold": [f"{one}/{network.subnet.prefixlen}" for one in inner[1:]],
-    }
+    place = stand(engine, world, world.topology.lan_of(claim.site), INNER)
+    proxy = world.topology.proxy_of(claim.site)
+    at = (str(proxy.attachments[0].address.ip), PROXY_PORT) if proxy else None
+    settings = {**place.settings("client"), "kernel_ports": [PROXY_PORT] if proxy else []}
 
     def order(order: str, **fields: object) -> dict[str, object]:
         return probe.order(order, **fields)
 
     end = End(order)
-    with Probe(
-        engine, world.name, f"probe-{claim.site}", Place(network.name, inner[0]), {}, settings, end.hear
-    ) as probe:
-        patience = _patience(claim)
-        bench = Bench(end, outside.end, inner, (outside.addresses[0], outside.addresses[1]), patience, stop, quiet)
-        verdict = _verdict(bench, outside, claim)
+    environment = probes.environment(world.topology.router_of(claim.site))
+    with (
+        Probe(engine, world.name, f"probe-{claim.site}", place.place, environment, settings, end.hear) as probe,
+        ThreadPoolExecutor(max_workers=2, thread_name_prefix=claim.site) as pool,
+    ):
+        jobs = {
+            family: pool.submit(
+                _verdict,
+                Bench(
+                    end, outside.end, place.addresses if family == 4 else place.addresses6, outside.of(family),
+                    _patience(claim), stop, quiet, _ports(claim),
+                ),
+                claim,
+                at if family == 4 else None,
+                outside.listener,
+            )
+            for family in claim.families
+        }  # fmt: skip
+        verdicts = {family: job.result() for family, job in jobs.items()}
     return SiteCertificate(
-        claim.site, claim.profile, claim.firewall, claim.behind, verdict, None, time.monotonic() - began
-    )
+        claim.site, claim.profile, claim.firewall, claim.behind, verdicts.get(4), verdicts.get(6),
+        time.monotonic() - began,
+    )  # fmt: skip
 
 
-def _verdict(bench: Bench, outside: _Open, claim: SiteClaim) -> Verdict:
-    says = claimed(claim.routers, claim.link, family=bench.family)
-    found = measure(bench, Asked(says.udp_timeout_s, None, outside.listener), lambda text: None)
-    does = deduce(found, claim.routers[-1].outer)
-    return Verdict(says, does, differences(says, does, link.PROBES), requirements(found, does, bench.family))
+def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, listener: tuple[str, int]) -> Verdict:
+    says = _says(claim, bench.family, proxy is not None)
+    found = measure(bench, Asked(says.udp_timeout_s, says.ports_per_host, proxy, listener), lambda text: None)
+    does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
+    says = _says(claim, bench.family, proxy is not None, found.up.size if found.up else 0)
+    wrong = differences(says, does, link.PROBES, claim.link.clumping)
+    return Verdict(says, does, wrong, requirements(found, does, bench.family))
+
+
+def _says(claim: SiteClaim, family: int, proxy: bool, probe_bytes: int = 0) -> Behaviour:
+    return claimed(claim.routers, claim.link, proxy=proxy, family=family, probe_bytes=probe_bytes)
 
 
 def _patience(claim: SiteClaim) -> Patience:
     up, down = claim.link.up, claim.link.down
-    return Patience(max(up.delay_ms or 0, down.delay_ms or 0) / 1000, max(up.loss or 0, down.loss or 0))
+    delay = max(up.delay_ms or 0, down.delay_ms or 0) / 1000 + claim.link.jitter_s
+    return Patience(delay, max(up.loss or 0, down.loss or 0))
+
+
+def _ports(claim: SiteClaim) -> Ports:
+    """Inner ports that a router which preserves them can preserve."""
+    ranges = [one.profile.translation.ports for one in claim.routers if one.profile.translation]
+    within = [port for port in PORTS if all(one.first <= port <= one.last for one in ranges)]
+    if len(within) >= LEAST_PORTS or not ranges:
+        return Ports(within or PORTS)
+    return Ports(range(max(one.first for one in ranges), min(one.last for one in ranges) + 1))
 
 
 def _timeout(claim: SiteClaim) -> float | None:
     return claimed(claim.routers, claim.link).udp_timeout_s
-
-
-def _free(engine: Engine, world: World, network: Network, count: int) -> tuple[str, ...]:
-    taken = probes.addresses_in_use(engine, world.name, network.name) | {
-        attachment.address.ip
-        for node in world.topology.nodes
-        for attachment in node.attachments
-        if attachment.network == network.name
-    }
-    return probes.free_addresses(network.subnet, taken, count)

@@ -1,14 +1,16 @@
 """What the live lab claims: each router is asked what it does now, core what the links do.
 
-Belongs here: asking, and the shape of the claim. Never: what follows from it (lab.certify).
+Belongs here: asking, and the shape of the answers. Never: what follows from them (lab.certify).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lab import nat
-from lab.certify.claimed import LinkClaim, Router
+from lab.certify.claimed import LinkClaim, Router, link_claim
+from lab.errors import ConfigError
+from lab.links import Direction, Link, changed
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
@@ -17,7 +19,7 @@ from lab.topology.model import Node, Role
 
 @dataclass(frozen=True)
 class SiteClaim:
-    """One site: its names, its routers outward (the nearest first), and the link of the outermost."""
+    """One site: its names, its routers outward (the nearest first), the link of the outermost, its families inside."""
 
     site: str
     profile: str
@@ -25,32 +27,33 @@ class SiteClaim:
     behind: str | None
     routers: tuple[Router, ...]
     link: LinkClaim
+    families: tuple[int, ...]
 
 
-def claims(engine: Engine, world: World, sites: tuple[str, ...]) -> tuple[SiteClaim, ...]:
-    """What each site says of itself now. Raises RuntimeUnavailable where a router of it does not answer."""
+def claims(engine: Engine, world: World, sites: Sequence[str]) -> tuple[SiteClaim, ...]:
+    """What each site says of itself now. Raises RuntimeUnavailable where a router of it, or core, does not answer."""
     links = _links(engine, world)
     return tuple(_claim(engine, world, site, links) for site in sites)
 
 
 def _claim(engine: Engine, world: World, site: str, links: Mapping[str, LinkClaim]) -> SiteClaim:
-    nodes = (world.topology.router_of(site),)
+    own = world.topology.router_of(site)
+    nodes = (own, *world.topology.routers_outward(own))
     said = [_ask(engine, world, node) for node in nodes]
-    routers = tuple(_router(node, answer) for node, answer in zip(nodes, said, strict=True))
     return SiteClaim(
         site=site,
-        profile=str(said[0].get("profile", nodes[0].profile)),
-        firewall=str(said[0].get("firewall", nodes[0].firewall)),
-        behind=nodes[1].site if len(nodes) > 1 else None,
-        routers=routers,
+        profile=str(said[0]["profile"]),
+        firewall=str(said[0]["firewall"]),
+        behind=world.topology.behind(site),
+        routers=tuple(_router(node, answer) for node, answer in zip(nodes, said, strict=True)),
         link=links.get(str(nodes[-1].site), LinkClaim()),
+        families=tuple(family for family, name in ((4, "lan"), (6, "lan6")) if said[0].get(name, name == "lan")),
     )
 
 
 def _router(node: Node, said: Mapping[str, Any]) -> Router:
-    profile = nat.profile(str(said.get("profile", node.profile)))
-    firewall = nat.firewall(str(said.get("firewall", node.firewall)))
-    return Router(node.name, profile, firewall, max(1, len(said.get("outer") or ())))
+    profile = nat.profile(str(said["profile"]), str(said.get("axes") or ""), str(said.get("profile6") or "open"))
+    return Router(node.name, profile, nat.firewall(str(said["firewall"])), max(1, len(said.get("outer") or ())))
 
 
 def _ask(engine: Engine, world: World, node: Node) -> Mapping[str, Any]:
@@ -60,5 +63,17 @@ def _ask(engine: Engine, world: World, node: Node) -> Mapping[str, Any]:
 
 def _links(engine: Engine, world: World) -> Mapping[str, LinkClaim]:
     (core,) = world.topology.by_role(Role.CORE)
-    _ask(engine, world, core)
-    return {}
+    links = _ask(engine, world, core).get("shaping", {}).get("links", {})
+    return {site: link_claim(_link(site, said)) for site, said in links.items()}
+
+
+def _link(site: str, said: Mapping[str, Any]) -> Link:
+    """A link as core describes it, read as `lab set` would read it. Raises ConfigError."""
+    link = Link()
+    try:
+        for way in (Direction.UP, Direction.DOWN):
+            link = changed(link, way, dict(word.split("=", 1) for word in str(said[way]).split()))
+        whole = {"mtu": str(said.get("mtu", link.mtu)), "blackhole": "yes" if said.get("blackhole") else "no"}
+        return changed(link, Direction.BOTH, whole)
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"what core says of the link of {site} is not understood ({error!r}): {dict(said)}") from None

@@ -31,8 +31,8 @@ class Probe:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """`role` (as lab.boot knows it), `own` (the address that the engine gave), `hold`: more of them with their
-        prefixes; `stun`: {"addresses", "ports"} of an RFC 5780 server; `listen`: [address, port] of the kernel's TCP;
-        `kernel_ports`: TCP ports of others that the kernel talks with."""
+        prefixes; `stun`: {"addresses", "ports", "fixed"} of an RFC 5780 server; `listen`: [address, port] of the
+        kernel's TCP; `kernel_ports`: TCP ports of others that the kernel talks with."""
         attach.attach(settings["role"], os.environ)
         host.hold(settings.get("hold", ()), settings["own"])
         listen = settings.get("listen")
@@ -89,10 +89,11 @@ class Probe:
         return {"at": time.time()}
 
     def _order_train(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Start a train: `count` packets like `packet`, `gap_s` apart; `until`: the epoch second at which it ends."""
+        """Start a train: `count` packets like `packet`, `gap_s` apart; `size`: the bytes of each."""
         count, gap = int(order["count"]), float(order["gap_s"])
-        self._plan(time.monotonic(), _Train(Template(order["packet"], order["train"]), order["packet"], count, gap))
-        return {"until": time.time() + count * gap}
+        template = Template(order["packet"], order["train"])
+        self._plan(time.monotonic(), _Train(template, order["packet"], count, gap))
+        return {"size": template.size}
 
     def _order_arrivals(self, order: dict[str, Any]) -> dict[str, Any]:
         """What came of a train, after all that waits to be read has been read."""
@@ -143,7 +144,7 @@ class Probe:
     def _serve_stun(self, data: bytes, said: Mapping[str, Any], server: Mapping[str, Any]) -> None:
         head = 48 if data[0] >> 4 == 6 else 28
         source, at = (said["src"], said["sport"]), (said["dst"], said["dport"])
-        answer = stun.answer(data[head:], source, at, server["addresses"], server["ports"])
+        answer = stun.answer(data[head:], source, at, server["addresses"], server["ports"], server["fixed"])
         if answer is not None:
             ends = {"src": answer.source[0], "sport": answer.source[1], "dst": answer.to[0], "dport": answer.to[1]}
             self._send({"proto": "udp", **ends, "raw": answer.data})

@@ -31,12 +31,13 @@ class Answer:
 
 
 def answer(
-    data: bytes, source: Endpoint, at: Endpoint, addresses: Sequence[str], ports: Sequence[int]
+    data: bytes, source: Endpoint, at: Endpoint, addresses: Sequence[str], ports: Sequence[int], fixed: bool = False
 ) -> Answer | None:
     """The answer to a Binding request of `source` that came in `at`; None for anything else.
 
     `addresses` and `ports`: the server's two of each. RFC 5780, 6.1: the answer leaves from where CHANGE-REQUEST says,
-    says where that is, and names the endpoint that differs in both.
+    says where that is, and names the endpoint that differs in both. With `fixed` it names the second of each, wherever
+    it was asked: coturn's client compares with what it was told last, not first.
     """
     if len(data) < _HEADER.size or at[0] not in addresses or at[1] not in ports:
         return None
@@ -52,7 +53,7 @@ def answer(
         (_XOR_MAPPED, _address(source, transaction)),
         (_MAPPED, _address(source)),
         (_ORIGIN, _address(leaves)),
-        (_OTHER, _address((str(other[0]), int(other[1])))),
+        (_OTHER, _address((addresses[1], ports[1]) if fixed else (str(other[0]), int(other[1])))),
     ]
     if _PADDING in asked:
         said.append((_PADDING, asked[_PADDING]))

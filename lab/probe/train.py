@@ -32,6 +32,11 @@ class Template:
         ends = data[8:40] if self._head == 40 else data[12:20]
         self._pseudo = ends + struct.pack("!II", len(data) - self._head, _NUMBER[spec["proto"]])
 
+    @property
+    def size(self) -> int:
+        """Bytes of each IP packet."""
+        return len(self._data)
+
     def stamped(self, number: int, now_ns: int) -> bytes:
         """A packet that says when it left."""
         data = self._data

@@ -7,7 +7,7 @@ They carry the lab's name, so `lab down` removes them, and none of the labels by
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from types import TracebackType
@@ -21,6 +21,7 @@ from lab.runtime.control import ControlChannel, Json
 from lab.runtime.images import PROBE
 from lab.runtime.mishaps import engine_errors
 from lab.runtime.world import NETWORK, PROJECT
+from lab.topology.model import Node, Role
 
 LABEL = "lab.probe"
 READY_SECONDS = 60.0
@@ -169,6 +170,8 @@ def _remove(client: DockerClient, container: str) -> None:
         client.api.remove_container(container, force=True, v=True)
 
 
-def environment(core: Sequence[str]) -> dict[str, str]:
-    """What start-up is told: core's address of each family."""
-    return {"LAB_CORE": next(address for address in core if ":" not in address)}
+def environment(node: Node) -> dict[str, str]:
+    """What start-up is told on the internet: the addresses of core, where the node is it."""
+    if node.role is not Role.CORE:
+        return {}
+    return {"LAB_CORE": str(node.attachments[0].address.ip)}

@@ -17,8 +17,8 @@ from lab.certify.measuring.errors import KINDS, TOO_BIG
 
 PROBES, GAP_S = 1000, 0.01
 """A train: a thousand probes one way, 100 a second: 40 kbit/s, which no link here is too narrow for."""
-LEAST, MOST = 576, 1500
-"""Bytes of an IP packet: what every host takes (RFC 791), and what an Ethernet carries."""
+LEAST, MOST = {4: 576, 6: 1280}, 1500
+"""Bytes of an IP packet: what every host or link takes (RFC 791, RFC 8200), and what an Ethernet carries."""
 THROTTLE_PROBES, THROTTLE_GAP_S, THROTTLE_BYTES = 80, 0.05, 400
 """64 kbit/s for four seconds; the first one is a throttle's burst and does not count."""
 BURST_S = 1.0
@@ -44,13 +44,14 @@ class _Train:
 
     def start(self, count: int = PROBES, gap_s: float = GAP_S) -> None:
         self._count = count
-        self._sender.order("train", train=self._number, packet=self._packet, count=count, gap_s=gap_s)
+        started = self._sender.order("train", train=self._number, packet=self._packet, count=count, gap_s=gap_s)
+        self._size = int(started["size"])
 
     def way(self) -> Way:
         arrived = self._receiver.order("arrivals", train=self._number)["arrived"]
         delays = [microseconds for _, microseconds in arrived]
         delay_ms = statistics.median(delays) / 1000 if delays else 0.0
-        return Way(delay_ms, self._count, self._count - len(delays))
+        return Way(delay_ms, self._count, self._count - len(delays), self._size)
 
 
 def throttle(bench: Bench, talk: Udp) -> float | None:
@@ -87,10 +88,10 @@ def mtu(bench: Bench, talk: Conversation, upward: bool) -> PathMtu:
 
     if passes(MOST):
         return PathMtu(MOST, None)
-    low, high = LEAST, MOST
+    low, high = LEAST[bench.family], MOST
     named = {one.mtu for one in sender.seen(told_key)}
     for guess in sorted(named):  # a router that names the MTU saves most of the halving
-        if LEAST < guess < MOST and passes(guess):
+        if low < guess < MOST and passes(guess):
             low = guess
             high = guess + 1 if not passes(guess + 1) else high
     while high - low > 1:

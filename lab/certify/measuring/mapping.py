@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lab.certify import asking, conversation
 from lab.certify.asking import Control, Shot, ask
-from lab.certify.bench import Bench
+from lab.certify.bench import PRIMARY, Bench
 from lab.certify.conversation import Conversation
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Filtered, Mapped, Shared
@@ -15,6 +15,8 @@ from lab.certify.findings import Filtered, Mapped, Shared
 SOCKETS = 8
 """Inner endpoints whose mappings are compared; eight random ports look sequential once in 10^20."""
 FILTER_SOCKETS = 2
+SPARE_PORTS, BEYOND, AT_ONCE = 30_000, 64, 128
+"""Inner ports of the host that asks for more than its share, how many more, and how many packets at once."""
 
 
 def mapped(
@@ -94,6 +96,18 @@ def shared(bench: Bench, tcp: bool, ports: Sequence[int]) -> Shared | None:
         Mapped(inner, {talk.remote: frozenset({talk.outer}) for talk in talks[inner]}) for inner in (first, second)
     )
     return Shared((both[0], both[1]), reachable)
+
+
+def exhausted(bench: Bench, limit: int) -> int:
+    """How many outer ports one host gets that asks for more than `limit`; a host that does nothing else."""
+    host, ports = bench.inner[-1], range(SPARE_PORTS, SPARE_PORTS + limit + BEYOND)
+    shots = [asking.udp(bench.inside, Endpoint(host, port), bench.outside, bench.to(0, PRIMARY)) for port in ports]
+    for start in range(0, len(shots), AT_ONCE):
+        ask(shots[start : start + AT_ONCE], bench.patience, tries=1)
+    unseen = [shot for shot in shots if not bench.outside.seen(shot.key)]
+    for start in range(0, len(unseen), AT_ONCE):
+        ask(unseen[start : start + AT_ONCE], bench.patience)
+    return len({one.source for shot in shots for one in bench.outside.seen(shot.key)})
 
 
 def lifeline(bench: Bench, tcp: bool, ports: Sequence[int]) -> Conversation | None:

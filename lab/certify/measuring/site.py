@@ -24,6 +24,7 @@ class Asked:
     """What the procedure has to know beforehand. `timeout_s`: around it the timeout is looked for, None: nowhere."""
 
     timeout_s: float | None
+    ports_per_host: int | None
     proxy: tuple[str, int] | None
     listener: tuple[str, int]
 
@@ -64,6 +65,9 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
         found = replace(found, udp=done["udp"])  # type: ignore[arg-type]
         if not throttled:
             found = replace(found, fragmented=errors.fragmented(bench, udp))
+        if asked.ports_per_host:
+            say("ports per host")
+            found = replace(found, ports_of_one_host=mapping.exhausted(bench, asked.ports_per_host))
     if "tcp" in done and tcp is not None:
         found = replace(found, tcp=done["tcp"])  # type: ignore[arg-type]
         say("simultaneous open")

@@ -1,0 +1,124 @@
+"""What should be seen from inside: one router, two in a row, what a firewall hides, what a link does."""
+
+import pytest
+
+from lab import nat
+from lab.certify.behaviour import OneWay
+from lab.certify.claimed import LinkClaim, Router, claimed, link_claim
+from lab.links import Burst, Impairment, Link
+
+EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dependent"
+
+
+def router(profile: str, firewall: str = "none", axes: str = "", profile6: str = "open", outer: int = 1) -> Router:
+    return Router(profile, nat.profile(profile, axes, profile6), nat.firewall(firewall), outer)
+
+
+@pytest.mark.parametrize(
+    ("profile", "mapping", "filtering", "allocation", "hairpinning", "same_port"),
+    [
+        ("open", None, None, None, None, None),
+        ("full-cone", EI, EI, "preserving", True, "kept"),
+        ("linux", EI, APD, "preserving", False, "split"),
+        ("address-dependent", AD, AD, "random", False, "kept"),
+        ("symmetric", APD, APD, "random", False, "kept"),
+        ("symmetric-sequential", APD, APD, "sequential", False, "kept"),
+    ],
+)
+def test_a_router_claims_its_axes_of_udp_and_of_tcp(
+    profile: str, mapping: str, filtering: str, allocation: str, hairpinning: bool, same_port: str
+) -> None:
+    found = claimed([router(profile)], LinkClaim())
+    expected = (mapping, filtering, allocation, hairpinning, same_port)
+    assert (found.mapping, found.filtering, found.allocation, found.hairpinning, found.same_port) == expected
+    tcp = found.tcp
+    assert (tcp.mapping, tcp.filtering, tcp.allocation, tcp.hairpinning, tcp.same_port) == expected
+
+
+def test_two_translations_in_a_row_depend_on_what_either_depends_on() -> None:
+    carrier = router("carrier-grade", outer=2)
+    found = claimed([router("linux"), carrier], LinkClaim())
+    assert (found.mapping, found.filtering, found.allocation) == (EI, APD, "random")
+    assert (found.hairpinning, found.same_port, found.pooling) == (True, "split", "paired")
+    assert found.udp_timeout_s == 120  # the shorter of 120 and 300
+    found = claimed([router("symmetric"), carrier], LinkClaim())
+    assert (found.mapping, found.filtering, found.allocation, found.hairpinning) == (APD, APD, "random", False)
+
+
+def test_a_limit_of_ports_is_looked_for_by_its_own_subscribers_alone() -> None:
+    carrier = router("carrier-grade", outer=2)
+    assert claimed([carrier], LinkClaim()).ports_per_host == 1024
+    assert claimed([router("linux"), carrier], LinkClaim()).ports_per_host is None
+
+
+@pytest.mark.parametrize("firewall", ["udp-blocked", "tcp-443", "web-only", "tls-only", "proxy-only"])
+def test_what_a_firewall_hides_is_not_claimed(firewall: str) -> None:
+    found = claimed([router("symmetric", firewall)], LinkClaim(), proxy=firewall == "proxy-only")
+    hidden = (found.mapping, found.filtering, found.allocation, found.hairpinning, found.udp_timeout_s)
+    assert hidden == (None,) * 5
+    assert found.outbound.udp is False
+    assert (found.tcp.mapping is None) == (firewall in ("tcp-443", "tls-only", "proxy-only"))
+    assert (found.tcp.filtering is None) == (firewall == "proxy-only")
+
+
+def test_firewalls_claim_what_they_let_out() -> None:
+    def out(firewall: str) -> tuple[object, ...]:
+        found = claimed([router("linux", firewall)], LinkClaim(), proxy=firewall == "proxy-only").outbound
+        return found.tcp_443, found.tcp_80, found.tcp_other, found.icmp, found.proxy, found.udp_kbit_s
+
+    assert out("none") == ("anything", True, True, True, None, None)
+    assert out("tcp-443") == ("anything", False, False, False, None, None)
+    assert out("web-only") == ("anything", True, False, False, None, None)
+    assert out("tls-only") == ("tls", False, False, False, None, None)
+    assert out("proxy-only") == (None, False, False, False, True, None)
+    assert out("udp-throttled") == ("anything", True, True, True, None, 16.0)
+
+
+def test_a_stateful_firewall_admits_whom_one_wrote_to_whatever_the_translation_would() -> None:
+    assert claimed([router("full-cone", "inbound-blocked")], LinkClaim()).filtering == APD
+    found = claimed([router("open", "inbound-blocked")], LinkClaim())
+    assert (found.mapping, found.filtering, found.unsolicited, found.tcp.unsolicited) == (
+        None,
+        APD,
+        "dropped",
+        "dropped",
+    )
+    assert claimed([router("open")], LinkClaim()).unsolicited == "admitted"
+
+
+def test_ipv6_is_not_translated_but_for_its_prefix() -> None:
+    found = claimed([router("symmetric", "inbound-blocked")], LinkClaim(), family=6)
+    assert (found.mapping, found.filtering, found.prefix_translation) == (None, APD, False)
+    found = claimed([router("linux", profile6="nptv6")], LinkClaim(), family=6)
+    assert (found.mapping, found.filtering, found.prefix_translation) == (EI, None, True)
+
+
+def test_axes_that_were_set_are_what_is_claimed() -> None:
+    found = claimed([router("port-restricted-cone", axes="udp-timeout=15 ports=40000-49999")], LinkClaim())
+    assert (found.udp_timeout_s, found.ports) == (15, (40000, 49999))
+
+
+def test_a_link_claims_each_direction_and_their_mean() -> None:
+    link = link_claim(Link(Impairment(delay=0.05, loss=0.1), Impairment(delay=0.01), mtu=1492, blackhole=True))
+    found = claimed([router("linux")], link).link
+    assert (found.delay_ms, found.loss) == (30.0, 0.05)
+    assert found.up == OneWay(50.0, 0.1, 1492, True)
+    assert found.down == OneWay(10.0, 0.0, 1492, True)
+
+
+def test_a_packet_takes_its_time_at_the_link_s_rate() -> None:
+    link = link_claim(Link(Impairment(delay=0.01, rate=64_000)))
+    assert claimed([router("linux")], link, probe_bytes=80).link.up.delay_ms == 20.0
+
+
+def test_bursts_claim_their_share_in_the_long_run_and_widen_its_variance() -> None:
+    link = link_claim(Link(Impairment(burst=Burst(p=0.05, r=0.45))))
+    assert link.up.loss == pytest.approx(0.1)
+    assert link.clumping == pytest.approx(3.0)
+
+
+def test_through_a_proxy_there_is_nothing_but_the_delay() -> None:
+    link = link_claim(Link(Impairment(delay=0.01, loss=0.1)))
+    found = claimed([router("linux", "proxy-only")], link, proxy=True).link
+    assert (found.up.delay_ms, found.up.loss, found.up.mtu) == (10.0, None, None)
+    assert claimed([router("linux", "proxy-only")], link).link.delay_ms is None

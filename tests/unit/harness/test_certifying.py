@@ -1,0 +1,65 @@
+"""Which sites are certified, in which order, and how what the live lab says is read."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.certify.claimed import LinkClaim, Router
+from lab.errors import ConfigError, RuntimeUnavailable
+from lab.harness import certifying, claiming
+from lab.harness.claiming import SiteClaim
+from lab.nat import firewall, profile
+from lab.runtime import probes
+from lab.runtime.world import World
+from lab.topology import parse
+
+REFERENCE = Path(__file__).parents[3] / "compose" / "reference.yml"
+
+
+@pytest.fixture
+def world() -> World:
+    return World("lab", parse(REFERENCE), {}, REFERENCE)
+
+
+def test_all_sites_or_those_that_are_named_in_the_order_of_the_topology(world: World) -> None:
+    assert certifying._in_order(world, ()) == world.topology.sites()
+    assert certifying._in_order(world, ("office", "home")) == ("home", "office")
+
+
+def test_an_unknown_site_is_refused_with_the_names_of_those_there_are(world: World) -> None:
+    with pytest.raises(ConfigError, match=r"no site is called 'home-router'; the lab has bank, flat, home"):
+        certifying._in_order(world, ("home-router",))
+
+
+def test_core_s_words_of_a_link_are_read_as_lab_set_would_read_them() -> None:
+    said = {"up": "delay=50ms loss=10%", "down": "delay=10ms jitter=5ms", "toward": {}, "mtu": 1492, "blackhole": True}
+    link = claiming._link("home", said)
+    assert (link.up.delay, link.up.loss, link.down.jitter) == (0.05, 0.1, 0.005)
+    assert (link.mtu, link.blackhole) == (1492, True)
+
+
+def test_what_core_says_and_nobody_understands_is_refused_by_the_site_s_name() -> None:
+    with pytest.raises(ConfigError, match="the link of home"):
+        claiming._link("home", {"up": "slow", "down": ""})
+
+
+def test_inner_ports_are_those_that_the_router_can_preserve() -> None:
+    def claim(axes: str) -> SiteClaim:
+        router = Router("r", profile("port-restricted-cone", axes), firewall("none"))
+        return SiteClaim("s", "port-restricted-cone", "none", None, (router,), LinkClaim(), (4,))
+
+    assert 20_000 <= certifying._ports(claim("")).take() < 30_000
+    assert 40_000 <= certifying._ports(claim("ports=40000-49999")).take() <= 49_999
+
+
+def test_addresses_for_probes_are_taken_from_the_end_and_never_twice(world: World) -> None:
+    (home,) = [one for one in world.topology.networks if one.name == "home"]
+    assert probes.free_addresses(home.subnet, set(), 2) == ("192.168.32.253", "192.168.32.252")
+    taken = {home.subnet[253], home.subnet[251]}
+    assert probes.free_addresses(home.subnet, taken, 2) == ("192.168.32.252", "192.168.32.250")
+
+
+def test_a_network_without_room_for_a_probe_is_refused_by_its_size(world: World) -> None:
+    (home,) = [one for one in world.topology.networks if one.name == "home"]
+    with pytest.raises(RuntimeUnavailable, match=r"192.168.32.0/24 has 0 free addresses, and a certification needs 1"):
+        probes.free_addresses(home.subnet, set(home.subnet), 1)

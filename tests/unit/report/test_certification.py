@@ -1,0 +1,81 @@
+"""How a certification reads: claimed beside measured, what differs, and the requirements, within 100 columns."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound
+from lab.certify.certificate import Certification, SiteCertificate, Verdict
+from lab.certify.comparing import differences
+from lab.certify.requirements import Requirement
+from lab.harness.certifying import Progress
+from lab.report.certification import Certifying, certification
+from lab.report.console import _THEME
+
+WAY = OneWay(10.0, 0.0, 1500, False)
+OUT = Outbound(True, True, "anything", True, True)
+CLAIMED = Behaviour(
+    "endpoint-independent", "endpoint-independent", "preserving", True, 15.0, Link(10.0, 0.0, WAY, WAY), OUT,
+)  # fmt: skip
+LIAR = replace(CLAIMED, filtering="address-and-port-dependent", hairpinning=False)
+REQUIRED = (Requirement("RFC4787-REQ-1", True, "it is"), Requirement("RFC4787-REQ-9", False, "it does not"))
+
+
+def site(name: str, measured: Behaviour) -> SiteCertificate:
+    verdict = Verdict(CLAIMED, measured, differences(CLAIMED, measured, 1000), REQUIRED)
+    return SiteCertificate(name, "full-cone", "none", None, verdict, None, 20.0)
+
+
+def printed(*sites: SiteCertificate, width: int = 100) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, theme=_THEME, highlight=False).print(certification(Certification(sites, 42.0)))
+    return out.getvalue()
+
+
+def test_several_sites_are_a_table_that_names_what_differs() -> None:
+    text = printed(site("true-1", CLAIMED), site("liar-1", LIAR))
+    assert "liar-1  filtering: claimed endpoint-independent, measured address-and-port-dependent" in text
+    assert "not what is claimed: liar-1." in text
+    assert "true-1, liar-1" in text.split("RFC4787-REQ-9")[1]
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
+
+
+def test_one_site_is_shown_in_full() -> None:
+    text = printed(site("liar-1", LIAR))
+    (row,) = [line for line in text.splitlines() if line.startswith("filtering")]
+    assert row.split() == ["filtering", "endpoint-independent", "address-and-port-dependent"]
+    assert "RFC4787-REQ-9  no   it does not" in text
+
+
+def test_the_document_has_the_keys_that_it_promises() -> None:
+    found = Certification((site("liar-1", LIAR),), 42.0).to_json()["sites"][0]
+    assert (found["site"], found["profile"], found["firewall"], found["agrees"]) == (
+        "liar-1",
+        "full-cone",
+        "none",
+        False,
+    )
+    for side in ("claimed", "measured"):
+        assert {"mapping", "filtering", "allocation", "hairpinning", "udp_timeout_s", "link"} <= set(found[side])
+        assert found[side]["link"]["delay_ms"] == 10.0
+    assert found["requirements"][0] == {"id": "RFC4787-REQ-1", "met": True, "seen": "it is"}
+
+
+def test_a_site_with_both_families_has_ipv6_beside_ipv4_and_one_without_ipv4_has_it_above() -> None:
+    both = replace(site("dual", CLAIMED), ipv6=site("dual", LIAR).ipv4)
+    assert both.to_json()["measured"]["ipv6"]["hairpinning"] is False
+    assert both.disagreements()[0].startswith("IPv6 filtering")
+    alone = replace(both, ipv4=None)
+    assert alone.to_json()["measured"]["hairpinning"] is False
+    assert "ipv6" not in alone.to_json()["measured"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_a_line_a_site_where_nobody_watches(terminal: bool) -> None:
+    out = io.StringIO()
+    with Certifying(Console(file=out, force_terminal=terminal, theme=_THEME)) as shown:
+        shown.follow(Progress(0, 2, ("home",), None))
+        shown.follow(Progress(1, 2, ("office",), "home"))
+    assert ("1 of 2: home\n" in out.getvalue()) is not terminal
