@@ -108,7 +108,7 @@ def _ipv6(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
 
 
 def _axis(number: str, met: bool, seen: str, known: bool, otherwise: str) -> Requirement:
-    return Requirement(number, met if known else None, seen if known else otherwise)
+    return Requirement(number, met if known else None, seen if known else otherwise or "nothing was seen of it")
 
 
 def _mapping_words(measured: Behaviour) -> str:
