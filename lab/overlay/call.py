@@ -348,6 +348,14 @@ class Call:
         self.checklist.restart(now)
         self._learnt(now)
 
+    def rerouted(self, now: float) -> None:
+        """The addresses are the same and the way out is perhaps another: voice goes on while all is asked again."""
+        if self.state not in (State.CLOSING, State.ENDED):
+            self.media.relocated(now)
+            for leg in self.legs:
+                leg.rerouted(now)
+            self.checklist.recheck(now)
+
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""
         if self.told and self.state in (State.INVITING, State.RINGING, State.TALKING):

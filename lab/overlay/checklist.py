@@ -159,6 +159,14 @@ class Checklist:
         self.add_remote(tuple(self.remote), now)
         self.poll(now)
 
+    def recheck(self, now: float) -> None:
+        """Every way out may be another: all are checked at once, those that had failed from the start."""
+        for path in self.paths.values():
+            path.next_check = now
+            if path.key[0] != "tcp" and path.state is State.FAILED and self.own.reachable([path.remote[0]]):
+                path.state, path.first_check, path.tries = State.IN_PROGRESS, None, 0
+        self.poll(now)
+
     # -- time ----------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:

@@ -198,11 +198,15 @@ class Client(Member):
 
     def relocated(self, addresses: tuple[str, ...], now: float) -> None:
         """Signs in from where the client stands now, learns its outer addresses there, and moves its calls along."""
+        before = self.membership.own.addresses
         super().relocated(addresses, now)
         if self.spare is not None:
             self.spare.relocated(now)
         for call in list(self.calls.values()):
-            call.relocated(now)
+            if self.membership.own.addresses == before:
+                call.rerouted(now)
+            else:
+                call.relocated(now)
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         return self.strangers.accept(info, now)

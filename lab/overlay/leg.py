@@ -99,6 +99,14 @@ class RelayLeg:
         self.udp_bound, self.unanswered = False, 0
         self.start(now)
 
+    def rerouted(self, now: float) -> None:
+        """The way to the relay may be another: makes sure that it still hears this end."""
+        if self.ready:
+            self.next_udp, self.next_tcp = (now, None) if self.udp_bound else (None, now)
+            self.poll(now)
+        else:
+            self.start(now)
+
     def _list_tcp(self) -> None:
         self.tcp_targets = [(host, port) for port in self.ports for host in self.reachable]
 

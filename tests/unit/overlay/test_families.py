@@ -198,6 +198,25 @@ def test_a_call_goes_on_when_one_end_moves(net: FakeNet, mover: str) -> None:
     assert net.run(1, until=lambda: len(net.told(other, Heard)) == heard + 1)
 
 
+def test_a_change_of_routes_alone_does_not_interrupt_a_call(net: FakeNet) -> None:
+    place(net, "dora", "dirk")
+    net.run(1)
+    moves, dora = len(net.told("dora", Moved)), net.hosts["dora"]
+    net.move("dora", *((address, dora.routers[kind]) for kind, address in dora.addresses.items()))
+    assert dora.machine.send("c1.x", b"\x80still here")
+    net.run(5)
+    assert len(net.told("dora", Moved)) == moves
+
+
+def test_an_unplugged_relay_signs_in_again_at_once(net: FakeNet) -> None:
+    places = [(address, None) for address in net.hosts["relay-1"].addresses.values()]
+    net.move("relay-1")
+    net.run(8)
+    assert not net.hosts["supernode-1"].machine.relays
+    net.move("relay-1", *places)
+    assert net.run(1, until=lambda: all(net.hosts[f"supernode-{n}"].machine.relays for n in (1, 2)))
+
+
 # -- where a node stands ---------------------------------------------------------------------------------------------
 
 
