@@ -4,7 +4,7 @@ Belongs here: finding and describing paths in a window. Never: deciding which on
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lab.errors import EvidenceError
@@ -12,7 +12,18 @@ from lab.evidence.content import ENOUGH, carried
 from lab.evidence.flows import Captures, Flow, Stream, Table
 from lab.evidence.media import Bout, bouts, voice
 from lab.evidence.pcap import Direction, Endpoint
-from lab.evidence.translation import Hop, addresses_of, core_of, hops, inward, owner_of, routers_outward, translated
+from lab.evidence.translation import (
+    Trail,
+    addresses_of,
+    core_of,
+    network_of,
+    owner_of,
+    routers_before,
+    stations,
+    trails,
+    translated,
+    views,
+)
 from lab.topology.model import Node, Role, Topology
 
 Kind = Literal["direct", "punched", "relayed"]
@@ -132,8 +143,8 @@ class _Survey:
         self.start, self.end, self.trace = start, end, trace
         self.enough = 1 if trace else ENOUGH
         self._spans: dict[int, tuple[Bout, ...]] = {}
-        self._trails: dict[int, tuple[Hop, ...]] = {}
-        self._neighbours = nodes[0].site is not None and nodes[0].site == nodes[1].site
+        self._trails: dict[int, tuple[Trail, ...]] = {}
+        self._neighbours = bool(_sites(topology, nodes[0]) & _sites(topology, nodes[1]))
         for place in (node.name for node in nodes) if self._neighbours else (core_of(topology).name,):
             captures.need(place)  # frames between neighbours never reach their router
 
@@ -143,25 +154,24 @@ class _Survey:
         joined: set[int] = set()
         torn: str | None = None
         for one, two, to_callee, to_caller in self._joined(*flows):
-            path = self._path((one, two), to_callee, to_caller)
-            if path is None:
+            found = self._path((one, two), to_callee, to_caller)
+            if found is None:
                 torn = torn or self._torn((one, two))
                 continue
-            paths.append(path)
+            paths.append(found)
             joined |= {id(one), id(two)}
         if torn and not paths:
             raise EvidenceError(torn)
         strays: list[Stray] = []
-        for node, own in zip(self.nodes, flows, strict=True):
-            strays += [stray for flow in own if id(flow) not in joined and (stray := self._stray(node, flow))]
-        return Scene(tuple(sorted(paths, key=lambda path: path.first)), tuple(strays))
+        for side, own in enumerate(flows):
+            strays += [stray for flow in own if id(flow) not in joined and (stray := self._stray(side, flow))]
+        return Scene(tuple(sorted(_merged(paths), key=lambda path: path.first)), tuple(strays))
 
     # --- flows of one end, and what joins two of them
 
     def _flows(self, node: Node) -> list[Flow]:
         """Flows of a node with enough packets of a voice's size in the window to be looked at."""
-        table, forward, backward = inward(self.topology, self.captures, node)
-        flows = [flow for address in addresses_of(node) for flow in table.flows(address, forward, backward)]
+        flows = _flows_of(self.topology, self.captures, node)
         return [flow for flow in flows if max(self._count(flow.forward), self._count(flow.backward)) >= self.enough]
 
     def _count(self, stream: Stream | None) -> int:
@@ -205,15 +215,16 @@ class _Survey:
         if self.trace:
             return
         for one in ones:
-            relay = self._relay_of(one.remote)
+            relay = self._between(0, one)
             for two in twos:
-                if relay is None or relay.role is not Role.RELAY or self._relay_of(two.remote) != relay:
+                if relay is None or relay.role is not Role.RELAY or self._between(1, two) != relay:
                     continue
                 if not all(self.spans(s) for s in (one.forward, one.backward, two.forward, two.backward)):
                     continue
-                trails = self._trail(0, one), self._trail(1, two)
                 if self._legs(relay) == {
-                    (flow.protocol, trail[-1].local) for flow, trail in zip((one, two), trails, strict=True)
+                    (flow.protocol, trail[-1].local)
+                    for side, flow in enumerate((one, two))
+                    for trail in self._trail(side, flow)
                 }:
                     to_callee = self._measured(self.spans(one.forward), two.backward)
                     yield one, two, to_callee, self._measured(self.spans(two.forward), one.backward)
@@ -232,79 +243,98 @@ class _Survey:
             return self.captures.need(relay.name), Direction.IN, Direction.OUT
         return self.captures.need(core_of(self.topology).name), Direction.IN, Direction.IN
 
+    def _between(self, side: int, flow: Flow) -> Node | None:
+        """The node that a flow leads to beyond all routers and proxies: neither of the two ends, nor one of those."""
+        return self._relay_of(self._trail(side, flow)[0][-1].remote)
+
     def _relay_of(self, remote: Endpoint) -> Node | None:
-        """The node in between that holds an address: neither of the two ends, nor a router."""
         owner = owner_of(self.topology, remote.address)
-        return None if owner is None or owner.role is Role.ROUTER or owner in self.nodes else owner
+        return None if owner is None or owner.role in (Role.ROUTER, Role.PROXY) or owner in self.nodes else owner
 
     # --- paths
 
-    def _trail(self, side: int, flow: Flow) -> tuple[Hop, ...]:
+    def _trail(self, side: int, flow: Flow) -> tuple[Trail, ...]:
         if id(flow) not in self._trails:
-            self._trails[id(flow)] = hops(
+            self._trails[id(flow)] = trails(
                 self.topology, self.captures, self.nodes[side], flow, self.start, self.end, self.enough
             )
         return self._trails[id(flow)]
 
     def _path(self, flows: tuple[Flow, Flow], to_callee: Way | None, to_caller: Way | None) -> MediaPath | None:
-        trails = self._trail(0, flows[0]), self._trail(1, flows[1])
-        relays = [self._relay_of(trail[-1].remote) for trail in trails]
+        found = self._trail(0, flows[0]), self._trail(1, flows[1])
+        relays = [self._relay_of(ways[0][-1].remote) for ways in found]
         via: str | None = None
         kind: Kind
         if relays[0] is not None or relays[1] is not None:
-            if relays[0] != relays[1] or relays[0] is None or self._cut_off(trails):
+            if relays[0] != relays[1] or relays[0] is None or self._cut_off(flows, found):
                 return None
-            via, kind = relays[0].name, "relayed"
-        elif not _meet(*trails):
-            return None
+            via, kind, meeting = relays[0].name, "relayed", (found[0][0], found[1][0])
         else:
-            kind = "punched" if all(translated(trail) for trail in trails) else "direct"
+            met = [(one, two) for one in found[0] for two in found[1] if _meet(one, two)]
+            if not met:
+                return None
+            meeting = met[0]
+            found = tuple(one for one, _ in met), tuple(two for _, two in met)
+            kind = "punched" if all(translated(trail) for trail in meeting) else "direct"
         ends = [
             End(node.name, flow.protocol, trail[0].local, trail[-1].local, trail[0].remote, translated(trail))
-            for node, flow, trail in zip(self.nodes, flows, trails, strict=True)
+            for node, flow, trail in zip(self.nodes, flows, meeting, strict=True)
         ]
         transport: Transport = flows[0].protocol if flows[0].protocol == flows[1].protocol else "mixed"
-        packets = self._crossing(flows, trails, relays[0])
+        packets = self._crossing(flows, found, relays[0])
         return MediaPath(kind, transport, via, ends[0], ends[1], to_callee, to_caller, packets)
 
-    def _cut_off(self, trails: tuple[tuple[Hop, ...], ...]) -> bool:
+    def _cut_off(self, flows: tuple[Flow, Flow], found: tuple[tuple[Trail, ...], tuple[Trail, ...]]) -> bool:
         return any(
-            len(trail) != 1 + len(routers_outward(self.topology, node))
-            for node, trail in zip(self.nodes, trails, strict=True)
+            len(ways[0]) != 1 + len(stations(self.topology, node, flow))
+            for node, flow, ways in zip(self.nodes, flows, found, strict=True)
         )
 
     def _torn(self, flows: tuple[Flow, Flow]) -> str | None:
         """Why flows that carried the same are no path: a witness is missing, or None: they are halves of two."""
         for side, (node, flow) in enumerate(zip(self.nodes, flows, strict=True)):
-            trail = self._trail(side, flow)
-            routers = routers_outward(self.topology, node)
-            if len(trail) <= len(routers) and not any(trail[0].remote == hop.local for hop in trail):
-                router = routers[len(trail) - 1].name
+            trail = self._trail(side, flow)[0]
+            passed = stations(self.topology, node, flow)
+            if len(trail) <= len(passed) and not any(trail[0].remote == hop.local for hop in trail):
+                place = passed[len(trail) - 1].name
                 return (
-                    f"{router} shows {flow.protocol.upper()} media between {flow.local} of {node.name} and "
+                    f"{place} shows {flow.protocol.upper()} media between {flow.local} of {node.name} and "
                     f"{flow.remote} on one side only: the other side of its capture is missing"
                 )
         return None
 
-    def _crossing(self, flows: tuple[Flow, Flow], trails: tuple[tuple[Hop, ...], ...], relay: Node | None) -> int:
+    def _crossing(
+        self, flows: tuple[Flow, Flow], found: tuple[tuple[Trail, ...], tuple[Trail, ...]], relay: Node | None
+    ) -> int:
         """Media packets of a path at core. Raises EvidenceError where core must have seen it and did not."""
-        if relay is None and self._neighbours:
+        if relay is None and (self._neighbours or self._turned_back(flows)):
             return self._count(flows[0].forward) + self._count(flows[1].forward)
-        legs = list(zip(flows, trails, strict=True))
+        legs = list(zip(flows, found, strict=True))
         if relay is not None and relay.name in self.captures:
-            for flow, trail in legs:
-                self._seen(self._at_relay(relay), flow, trail[-1])
+            for flow, ways in legs:
+                self._seen(self._at_relay(relay), flow, ways)
         core = self.captures.need(core_of(self.topology).name), Direction.IN, Direction.IN
         if relay is None:  # both ends are of one flow
-            return self._seen(core, flows[0], trails[0][-1])
-        return sum(self._seen(core, flow, trail[-1]) for flow, trail in legs)
+            return self._seen(core, flows[0], found[0])
+        return sum(self._seen(core, flow, ways) for flow, ways in legs)
 
-    def _seen(self, at: tuple[Table, Direction, Direction], flow: Flow, hop: Hop) -> int:
+    def _turned_back(self, flows: tuple[Flow, Flow]) -> bool:
+        """Whether both ends are behind one outermost router, a carrier's: media between them never crosses core."""
+        outermost = [
+            routers_before(self.topology, node, flow.local.address)[-1:]
+            for node, flow in zip(self.nodes, flows, strict=True)
+        ]
+        return outermost[0] != () and outermost[0] == outermost[1]
+
+    def _seen(self, at: tuple[Table, Direction, Direction], flow: Flow, ways: tuple[Trail, ...]) -> int:
         """Media packets of a flow at a place that must have seen it. Raises EvidenceError where it saw none."""
         table, towards, back = at
-        packets = self._count(table.stream(flow.protocol, hop.local, hop.remote, towards))
-        packets += self._count(table.stream(flow.protocol, hop.remote, hop.local, back))
+        packets = 0
+        for hop in dict.fromkeys(trail[-1] for trail in ways):
+            packets += self._count(table.stream(flow.protocol, hop.local, hop.remote, towards))
+            packets += self._count(table.stream(flow.protocol, hop.remote, hop.local, back))
         if not packets:
+            hop = ways[0][-1]
             raise EvidenceError(
                 f"{table.capture.place} saw none of the {flow.protocol.upper()} media between {hop.local} and "
                 f"{hop.remote}, and {hop.place} did"
@@ -313,28 +343,32 @@ class _Survey:
 
     # --- media that is no path
 
-    def _stray(self, node: Node, flow: Flow) -> Stray | None:
+    def _stray(self, side: int, flow: Flow) -> Stray | None:
         """Media of one end that never reached the other, unless somebody else had it: then it is another call."""
         if self.trace:
             return None
         spans = tuple(sorted((*self.spans(flow.forward), *self.spans(flow.backward)), key=lambda span: span.start))
         if not spans or self._had_by_another(flow):
             return None
-        relay = self._relay_of(flow.remote)
+        remote = self._trail(side, flow)[0][-1].remote
+        relay = self._relay_of(remote)
         if relay is not None and relay.role is not Role.RELAY:
             return None
         packets = sum(span.packets for span in spans)
-        return Stray(node.name, flow.protocol, flow.remote, relay.name if relay else None, spans, packets)
+        name = relay.name if relay else None
+        return Stray(self.nodes[side].name, flow.protocol, remote, name, spans, packets)
 
     def _had_by_another(self, flow: Flow) -> bool:
         for node in self.topology.clients():
             if node in self.nodes:
                 continue
-            places = (node.name, *(router.name for router in routers_outward(self.topology, node)[:1]))
+            places = (
+                node.name,
+                *(r.name for a in addresses_of(node) for r in routers_before(self.topology, node, a)[:1]),
+            )
             if not self.captures.saw_anything(next((place for place in places if place in self.captures), "")):
                 continue
-            table, forward, backward = inward(self.topology, self.captures, node)
-            for other in (o for address in addresses_of(node) for o in table.flows(address, forward, backward)):
+            for other in _flows_of(self.topology, self.captures, node):
                 if carried(flow.forward, other.backward, self.start, self.end) or carried(
                     other.forward, flow.backward, self.start, self.end
                 ):
@@ -342,6 +376,53 @@ class _Survey:
         return False
 
 
-def _meet(one: tuple[Hop, ...], two: tuple[Hop, ...]) -> bool:
+def _flows_of(topology: Topology, captures: Captures, node: Node) -> list[Flow]:
+    """Every flow of a node's addresses, as they are seen where it sends them."""
+    return [
+        flow
+        for address in addresses_of(node)
+        for view in views(topology, captures, node, address)
+        for flow in view.table.flows(address, view.forward, view.backward)
+    ]
+
+
+def _sites(topology: Topology, node: Node) -> set[str]:
+    """The names of the site networks in which a node has an address."""
+    networks = (network_of(topology, node, address) for address in addresses_of(node))
+    return {network.name for network in networks if network is not None and network.site is not None}
+
+
+def _merged(paths: list[MediaPath]) -> list[MediaPath]:
+    """Paths that differ only in what one router made of the far end: a router forgot its mappings, or was renewed."""
+    merged: list[MediaPath] = []
+    for path in paths:
+        for index, other in enumerate(merged):
+            same = (path.kind, path.transport, path.via) == (other.kind, other.transport, other.via)
+            if same and (_same_flow(path.caller, other.caller) or _same_flow(path.callee, other.callee)):
+                merged[index] = replace(
+                    max(other, path, key=lambda one: one.last),
+                    to_callee=_both(other.to_callee, path.to_callee),
+                    to_caller=_both(other.to_caller, path.to_caller),
+                    packets=other.packets + path.packets,
+                )
+                break
+        else:
+            merged.append(path)
+    return merged
+
+
+def _same_flow(one: End, two: End) -> bool:
+    return (one.inside, one.remote) == (two.inside, two.remote)
+
+
+def _both(one: Way | None, two: Way | None) -> Way | None:
+    """Two ways of one direction as one; the same stream, sent once, counts once."""
+    if one is None or two is None or one.spans == two.spans:
+        return one or two
+    spans = tuple(sorted((*one.spans, *two.spans), key=lambda span: span.start))
+    return Way(spans, one.sent + two.sent, one.arrived + two.arrived)
+
+
+def _meet(one: Trail, two: Trail) -> bool:
     """Whether two flows are the two ends of one: somewhere on their ways both are written with the same endpoints."""
     return any(a.local == b.remote and a.remote == b.local for a in one for b in two)

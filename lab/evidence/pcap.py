@@ -26,6 +26,7 @@ _FILE_HEADER, _RECORD_HEADER, _SLL2_HEADER = 24, 16, 20
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _TCP, _UDP = 6, 17
 _IPV6_OPTIONS = {0, 43, 60}  # hop-by-hop, routing, destination options: RFC 8200, 4.1
+_IPV6_FRAGMENT = 44  # RFC 8200, 4.5: eight bytes, the offset in the upper 13 bits of the third and fourth
 
 SYN = 0x02
 """The TCP flag that opens a connection, in `Packet.flags`."""
@@ -245,8 +246,13 @@ def _locate(frame: bytes, ether: int) -> tuple[int, int, int, bytes] | None:
         return None
     number, transport = frame[at + 6], at + 40
     total = int.from_bytes(frame[at + 4 : at + 6])
-    while number in _IPV6_OPTIONS and len(frame) >= transport + 8:
-        number, transport = frame[transport], transport + (frame[transport + 1] + 1) * 8
+    while (number in _IPV6_OPTIONS or number == _IPV6_FRAGMENT) and len(frame) >= transport + 8:
+        size = 8
+        if number in _IPV6_OPTIONS:
+            size = (frame[transport + 1] + 1) * 8
+        elif int.from_bytes(frame[transport + 2 : transport + 4]) >> 3:
+            return None  # a later fragment
+        number, transport = frame[transport], transport + size
     if number not in (_TCP, _UDP):
         return None
     return number, transport, at + 40 + total if total else len(frame), frame[at + 8 : at + 40]

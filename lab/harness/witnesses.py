@@ -41,10 +41,13 @@ def open_all(openers: Iterable[Callable[[], T]]) -> list[T]:
 
 
 def places(topology: Topology, ends: Iterable[Node]) -> list[Node]:
-    """Where the media between these clients can pass: core, their routers, the relays; on one LAN, they themselves."""
+    """Where the media between these clients can pass: core, the routers before them, their carriers' too, the proxies
+    of their sites, the relays; on one LAN, they themselves."""
     clients = list(ends)
     sites = list(dict.fromkeys(client.site for client in clients if client.site))
-    watched = [*topology.by_role(Role.CORE), *(topology.router_of(site) for site in sites)]
+    routers = [router for client in clients for router in topology.routers_outward(client)]
+    proxies = [proxy for site in sites if (proxy := topology.proxy_of(site))]
+    watched = [*topology.by_role(Role.CORE), *dict.fromkeys(routers), *proxies]
     if len(sites) < len(clients):
         watched += clients
     return [*watched, *topology.by_role(Role.RELAY)]
@@ -54,14 +57,15 @@ class Witnesses:
     """Captures at several nodes, one file each in a folder. They serve one call, or a session of many."""
 
     def __init__(self, engine: Engine, world: World, nodes: Iterable[Node], folder: Path) -> None:
-        """Raises RuntimeUnavailable where a capture does not start. A stopped relay sees nothing and is left out."""
+        """Raises RuntimeUnavailable where a capture does not start. Stopped relays and proxies are left out."""
 
         def opener(node: Node) -> Callable[[], Capture]:
             container = world.running(node.name).id
             incoming = node.role is Role.CORE
             return lambda: Capture(engine, container, node.name, folder / f"{node.name}.pcap", incoming=incoming)
 
-        seeing = [node for node in nodes if node.role is not Role.RELAY or world.containers[node.name].running]
+        between = (Role.RELAY, Role.PROXY)
+        seeing = [node for node in nodes if node.role not in between or world.containers[node.name].running]
         self._captures = open_all([opener(node) for node in seeing])
         self._closed: list[Captured] | None = None
 

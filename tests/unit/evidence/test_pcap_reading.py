@@ -171,3 +171,24 @@ def test_reading_prints_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture
     with caplog.at_level(logging.WARNING):
         read(path, "core")
     assert not caplog.records
+
+
+def test_only_the_first_fragment_names_the_ends_in_either_family(tmp_path: Path) -> None:
+    from scapy.layers.inet import IP, UDP, fragment
+    from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, fragment6
+    from scapy.packet import Raw
+
+    body = UDP(sport=1, dport=2, len=3008, chksum=1) / Raw(bytes(3000))
+    four = fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=7) / body, fragsize=1200)
+    ends = IPv6(src="2001:db8::1", dst="2001:db8::2")
+    six = fragment6(ends / IPv6ExtHdrFragment(id=7) / body, 1280)
+    whole = ends / IPv6ExtHdrDestOpt() / IPv6ExtHdrFragment(id=8) / UDP(sport=1, dport=2) / Raw(b"voice")  # RFC 6946
+    frames = [(START + number, _by_scapy(layers)) for number, layers in enumerate([*four, *six, whole])]
+    capture = read(write_pcap(tmp_path / "a.pcap", frames), "core")
+    assert (len(four), len(six), capture.frames) == (3, 3, 7)
+    assert [packet.source for packet in capture.packets] == [
+        Endpoint("10.0.0.1", 1),
+        Endpoint("2001:db8::1", 1),
+        Endpoint("2001:db8::1", 1),
+    ]
+    assert capture.packets[2].payload == b"voice"

@@ -10,14 +10,15 @@ from packet_world import IN, OUT, RELAY, START, TOPOLOGY, World, address, frame,
 from lab.evidence import Captures, Endpoint
 from lab.evidence.flows import Flow
 from lab.evidence.pcap import Direction
-from lab.evidence.translation import hops, inward, on_own_lan, routers_outward, translated
+from lab.evidence.translation import on_own_lan, routers_before, trails, translated, views
 from lab.topology.model import Attachment, Network, Node, Role, Topology
 
 
 def flow_of(topology: Topology, captures: Captures, name: str) -> Flow:
     node = topology.node(name)
-    table, forward, backward = inward(topology, captures, node)
-    (flow,) = table.flows(str(node.attachments[0].address.ip), forward, backward)
+    own = str(node.attachments[0].address.ip)
+    (view,) = views(topology, captures, node, own)
+    (flow,) = view.table.flows(own, view.forward, view.backward)
     return flow
 
 
@@ -30,7 +31,7 @@ def test_a_router_translated_an_end_or_did_not(tmp_path: Path, client: str, expe
     for number in range(20):
         world.send(START + number * 0.02, protocol, client, 4000, RELAY, world.voice(number))
     captures = world.captures(tmp_path)
-    trail = hops(TOPOLOGY, captures, TOPOLOGY.node(client), flow_of(TOPOLOGY, captures, client), START, START + 1)
+    (trail,) = trails(TOPOLOGY, captures, TOPOLOGY.node(client), flow_of(TOPOLOGY, captures, client), START, START + 1)
     assert [hop.local for hop in trail] == [Endpoint(address(client), 4000), world.outer(client, protocol, 4000, RELAY)]
     assert [hop.remote for hop in trail] == [RELAY, RELAY]
     assert translated(trail) is expected
@@ -45,7 +46,8 @@ def test_a_change_of_the_port_alone_is_a_translation(tmp_path: Path) -> None:
         frames.append((START + number + 0.001, frame("udp", (address("alice"), 4001), RELAY, payload, OUT)))
     captures = Captures.read({"park-router": write_pcap(tmp_path / "p.pcap", frames)})
     flow = flow_of(TOPOLOGY, captures, "alice")
-    assert translated(hops(TOPOLOGY, captures, TOPOLOGY.node("alice"), flow, START, START + 30))
+    (trail,) = trails(TOPOLOGY, captures, TOPOLOGY.node("alice"), flow, START, START + 30)
+    assert translated(trail)
 
 
 def test_an_end_that_only_receives_is_followed_by_what_it_receives(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_an_end_that_only_receives_is_followed_by_what_it_receives(tmp_path: Pat
     captures = world.captures(tmp_path)
     flow = flow_of(TOPOLOGY, captures, "bob")
     assert flow.forward is None
-    trail = hops(TOPOLOGY, captures, TOPOLOGY.node("bob"), flow, START, START + 1)
+    (trail,) = trails(TOPOLOGY, captures, TOPOLOGY.node("bob"), flow, START, START + 1)
     assert trail[-1].local == ("203.0.113.32", 4000)
 
 
@@ -64,7 +66,8 @@ def test_what_a_router_dropped_has_no_other_side(tmp_path: Path) -> None:
         world.send(START + number * 0.02, "udp", "dave", 4000, RELAY, world.voice(number), lost="hotel-router")
     captures = world.captures(tmp_path)
     flow = flow_of(TOPOLOGY, captures, "dave")
-    assert len(hops(TOPOLOGY, captures, TOPOLOGY.node("dave"), flow, START, START + 1)) == 1
+    (trail,) = trails(TOPOLOGY, captures, TOPOLOGY.node("dave"), flow, START, START + 1)
+    assert len(trail) == 1
 
 
 def test_neighbours_are_told_from_the_router_and_the_rest() -> None:
@@ -76,7 +79,7 @@ def test_neighbours_are_told_from_the_router_and_the_rest() -> None:
 
 
 def test_behind_a_carrier_both_routers_are_followed(tmp_path: Path) -> None:
-    shared = Network("carrier", "site", "carrier", IPv4Network("100.64.0.0/10"))
+    shared = Network("carrier", "carrier", "carrier", IPv4Network("100.64.0.0/10"))
     sides = (("carrier", "100.64.0.1/10"), ("internet", "203.0.113.60/24"))
     attachments = tuple(Attachment(network, IPv4Interface(own)) for network, own in sides)
     carrier = Node("carrier-router", Role.ROUTER, "carrier", "carrier-grade", "none", attachments)
@@ -89,7 +92,7 @@ def test_behind_a_carrier_both_routers_are_followed(tmp_path: Path) -> None:
     )
     nodes = tuple(home if node.name == "home-router" else node for node in TOPOLOGY.nodes)
     topology = Topology((*nodes, carrier), (*TOPOLOGY.networks, shared))
-    assert [router.name for router in routers_outward(topology, topology.node("bob"))] == [
+    assert [router.name for router in routers_before(topology, topology.node("bob"), address("bob"))] == [
         "home-router",
         "carrier-router",
     ]
@@ -101,6 +104,6 @@ def test_behind_a_carrier_both_routers_are_followed(tmp_path: Path) -> None:
             world.see(place, START + number, frame("udp", inner, RELAY, payload, IN))
             world.see(place, START + number + 0.001, frame("udp", outer, RELAY, payload, OUT))
     captures = world.captures(tmp_path, extra=("carrier-router",))
-    trail = hops(topology, captures, topology.node("bob"), flow_of(topology, captures, "bob"), START, START + 30)
+    (trail,) = trails(topology, captures, topology.node("bob"), flow_of(topology, captures, "bob"), START, START + 30)
     assert [hop.local for hop in trail] == ends
-    assert inward(topology, captures, topology.node("bob"))[1] is Direction.IN
+    assert views(topology, captures, topology.node("bob"), address("bob"))[0].forward is Direction.IN
