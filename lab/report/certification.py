@@ -163,22 +163,32 @@ def _short(value: object) -> str:
 
 def _required(sites: Iterable[SiteCertificate]) -> RenderableType:
     """One row a requirement: how many sites meet it, and which do not."""
-    by_id: dict[str, list[tuple[str, Requirement]]] = {}
+    by_id: dict[str, list[tuple[SiteCertificate, Requirement]]] = {}
     for site in sites:
         for verdict in (site.ipv4, site.ipv6):
             for one in verdict.requirements if verdict else ():
-                by_id.setdefault(one.id, []).append((site.site, one))
+                by_id.setdefault(one.id, []).append((site, one))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=_PADDING)
     table.add_column("requirement", no_wrap=True)
-    table.add_column("met", justify="right")
+    for column in ("met", "not met", "not seen"):
+        table.add_column(column, justify="right")
     table.add_column("not met by", overflow="fold")
     for number, found in by_id.items():
-        met = sum(one.met is True for _, one in found)
-        not_met = [name for name, one in found if one.met is False]
-        hidden = sum(one.met is None for _, one in found)
-        unseen = Text(f" ({hidden} not to be seen)", "dim") if hidden else Text()
-        table.add_row(number, str(met), Text.assemble(", ".join(not_met) or "none", unseen))
+        counts = [sum(one.met is met for _, one in found) for met in (True, False, None)]
+        table.add_row(number, *(str(count) if count else Text("-", "dim") for count in counts), _who(found))
     return table
+
+
+def _who(found: Iterable[tuple[SiteCertificate, Requirement]]) -> str:
+    """Sites that do not meet a requirement; a profile's name where all of its sites that were seen do not."""
+    failed: dict[str, list[str]] = {}
+    met = set()
+    for site, one in found:
+        if one.met is False:
+            failed.setdefault(site.profile, []).append(site.site)
+        elif one.met:
+            met.add(site.profile)
+    return ", ".join(name for profile, names in failed.items() for name in (names if profile in met else [profile]))
 
 
 # one site -----------------------------------------------------------------------------------------------------------

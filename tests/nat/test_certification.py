@@ -1,0 +1,148 @@
+"""Certified: the reference lab's networks as they are, under loss and delay, and routers that are not what they claim.
+
+Every test of a lie puts wrong rules into a router's own kernel; the router is told to load its own again afterwards.
+The zoo as a whole is certified in tests/zoo.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from reach import Node, Nodes
+
+from lab.certify.certificate import Certification, SiteCertificate
+from lab.harness import Lab
+from lab.harness.changing import SiteChange
+from lab.harness.probing import stand
+
+ROOT = Path(__file__).parents[2]
+SHORT = {  # a site's settings, but for a timer that is quickly waited for
+    "home": "udp-timeout-one-way=10 udp-timeout=10",
+    "office": "udp-timeout=10",
+    "hotel": "udp-timeout=10",
+    "bank": "udp-timeout=10",
+}
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """The lab that runs, its timers shortened until these tests are over."""
+    lab = Lab(ROOT)
+    for site, axes in SHORT.items():
+        lab.set(site, SiteChange(axes=axes))
+    yield lab
+    for site in SHORT:
+        lab.set(site, SiteChange(axes=""))
+
+
+@pytest.fixture(scope="module")
+def sample(lab: Lab) -> Certification:
+    """One site of each profile and firewall of the reference lab."""
+    return lab.certify(["park", *SHORT])
+
+
+@pytest.mark.parametrize("name", ["park", *SHORT])
+def test_a_site_of_the_reference_lab_is_what_it_claims(sample: Certification, name: str) -> None:
+    (found,) = [site for site in sample.sites if site.site == name]
+    assert found.disagreements() == ()
+    assert found.ipv4 and any(one.met for one in found.ipv4.requirements)
+
+
+def test_a_certification_leaves_nothing_behind(sample: Certification, lab: Lab) -> None:
+    world = lab.running_world()
+    left = lab.engine.containers.list(all=True, filters={"label": "lab.probe"})
+    assert (left, {node.name for node in world.topology.nodes}) == ([], set(world.containers))
+
+
+@contextmanager
+def set_to(lab: Lab, site: str, change: SiteChange, back: SiteChange) -> Iterator[None]:
+    lab.set(site, change)
+    try:
+        yield
+    finally:
+        lab.set(site, back)
+
+
+def test_losses_and_delay_hide_nothing_and_feign_nothing(lab: Lab) -> None:
+    change = SiteChange(link={"delay": "50ms", "loss": "10%"})
+    with set_to(lab, "office", change, SiteChange(link={"delay": "10ms", "loss": "0%"})):
+        site = only(lab.certify(["office"]))
+    assert site.disagreements() == ()
+    assert site.ipv4 and site.ipv4.measured.link.delay_ms == pytest.approx(50, abs=3.5)
+    assert site.ipv4.measured.link.loss == pytest.approx(0.1, abs=0.04)
+
+
+def only(found: Certification) -> SiteCertificate:
+    (site,) = found.sites
+    return site
+
+
+def differing(site: SiteCertificate) -> set[str]:
+    assert site.ipv4
+    return {difference.axis for difference in site.ipv4.differences}
+
+
+@contextmanager
+def broken(router: Node, lab: Lab, *rules: str) -> Iterator[None]:
+    """Wrong rules in a router's kernel; loading its own puts every table back."""
+    for rule in rules:
+        assert router.run(*rule.split()) == "", rule
+    try:
+        yield
+    finally:
+        lab.forget("home")
+
+
+def wan(router: Node) -> str:
+    """The name of its interface on the internet."""
+    for line in router.run("ip", "-4", "-o", "addr").splitlines():
+        if " 203.0.113." in line:
+            return line.split()[1]
+    raise AssertionError(f"{router.name} has no address on the internet")
+
+
+FULL_CONE = SiteChange(profile="full-cone")
+LINUX = SiteChange(profile="linux")
+NO_TRANSLATION = "nft flush table ip lab"
+
+
+def test_a_router_whose_input_accepts_is_found_out(lab: Lab, nodes: Nodes) -> None:
+    """It answers what nobody inside has asked for: RFC 5382, REQ-4."""
+    with broken(nodes["home-router"], lab, "iptables -P INPUT ACCEPT"):
+        site = only(lab.certify(["home"]))
+    assert {"unsolicited", "tcp.unsolicited"} <= differing(site)
+    assert site.ipv4
+    (silence,) = [one for one in site.ipv4.requirements if one.id == "RFC5382-REQ-4"]
+    assert silence.met is False
+    assert only(lab.certify(["home"])).agrees, "its own rules were not put back"
+
+
+def test_masquerade_that_is_called_a_full_cone_is_found_out(lab: Lab, nodes: Nodes) -> None:
+    router = nodes["home-router"]
+    masquerade = f"iptables -t nat -A POSTROUTING -o {wan(router)} -j MASQUERADE"
+    with set_to(lab, "home", FULL_CONE, LINUX), broken(router, lab, NO_TRANSLATION, masquerade):
+        site = only(lab.certify(["home"]))
+    assert {"filtering", "hairpinning", "tcp.filtering"} <= differing(site)
+    assert site.ipv4 and site.ipv4.measured.filtering == "address-and-port-dependent"
+
+
+@pytest.mark.parametrize("to", ["the client", "the probe"])
+def test_a_dmz_that_is_called_a_full_cone_is_found_out(lab: Lab, nodes: Nodes, to: str) -> None:
+    """It accepts before anything went out; who it is for makes no difference to that."""
+    router, world = nodes["home-router"], lab.running_world()
+    target = nodes["bob"].address
+    if to == "the probe":
+        target = stand(lab.engine, world, world.topology.lan_of("home"), 1).addresses[0]
+    outside = wan(router)
+    rules = (
+        NO_TRANSLATION,
+        f"iptables -t nat -A POSTROUTING -o {outside} -j MASQUERADE",
+        f"iptables -t nat -A PREROUTING -i {outside} -p udp -j DNAT --to-destination {target}",
+        f"iptables -A FORWARD -i {outside} -d {target} -j ACCEPT",
+    )
+    with set_to(lab, "home", FULL_CONE, LINUX), broken(router, lab, *rules):
+        site = only(lab.certify(["home"]))
+    assert "unsolicited" in differing(site)
+    assert site.ipv4 and site.ipv4.measured.unsolicited == ("admitted" if to == "the probe" else "rejected")
