@@ -4,13 +4,17 @@ Pure. Belongs here: prefixes and the notation of routes. Never: files, kernels.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from lab.errors import ConfigError
 
 # RFC 1918 and RFC 6598: nobody on the internet routes these. (What ipaddress calls private has the documentation
 # prefixes as well, and those are the lab's public addresses.)
 PRIVATE = tuple(IPv4Network(prefix) for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
+
+
+PRIVATE6 = (IPv6Network("fc00::/7"),)
+"""RFC 4193."""
 
 
 def is_private(network: IPv4Network) -> bool:
@@ -35,15 +39,26 @@ def addresses(text: str) -> tuple[IPv4Address, ...]:
 
 
 def routes(text: str) -> tuple[Route, ...]:
-    """Routes from "198.51.100.16/28 via 203.0.113.31, ..."; nothing from "". Raises ConfigError."""
-    return tuple(_route(part.strip()) for part in text.split(",") if part.strip())
+    """Those of IPv4 in "198.51.100.16/28 via 203.0.113.31, ..."; nothing from "". Raises ConfigError."""
+    return tuple(route for route in _routes(text) if isinstance(route, Route))
 
 
-def _route(text: str) -> Route:
+def routes6(text: str) -> tuple[tuple[IPv6Network, IPv6Address], ...]:
+    """Those of IPv6 in the same text, prefix and next hop. Raises ConfigError."""
+    return tuple(route for route in _routes(text) if not isinstance(route, Route))
+
+
+def _routes(text: str) -> list[Route | tuple[IPv6Network, IPv6Address]]:
+    return [_route(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _route(text: str) -> Route | tuple[IPv6Network, IPv6Address]:
     words = text.split()
     try:
         if len(words) != 3 or words[1] != "via":
             raise ValueError(text)
-        return Route(IPv4Network(words[0]), IPv4Address(words[2]))
+        if isinstance(prefix := ip_network(words[0]), IPv6Network):
+            return prefix, IPv6Address(words[2])
+        return Route(prefix, IPv4Address(words[2]))
     except ValueError as error:
         raise ConfigError(f"expected LAB_ROUTES like '198.51.100.16/28 via 203.0.113.31', got {text!r}") from error

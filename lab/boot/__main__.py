@@ -13,6 +13,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from lab import nat
 from lab.boot import attach, privileges, rules
+from lab.boot.wiring6 import alone
 from lab.errors import ConfigError, LabError
 
 FORWARDING = ("core", "router")
@@ -36,7 +37,10 @@ def _start(arguments: list[str]) -> None:
         allowed = ", ".join(_ROLES)
         raise ConfigError(f"expected one role of {allowed}, got {' '.join(arguments) or 'none'}")
     role = arguments[0]
-    wiring = attach.attach(role, os.environ)
+    if role in (*PROGRAMS, PROXY) and alone(os.environ):
+        attach.attach_alone(role, os.environ)
+    else:
+        wiring = attach.attach(role, os.environ)
     if role in PROGRAMS:
         rules.load(nat.untracked())
         privileges.become_user()

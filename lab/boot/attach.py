@@ -6,14 +6,17 @@ Belongs here: netlink. Never: which routes (wiring.py).
 import socket
 import struct
 from collections.abc import Mapping
-from ipaddress import IPv4Interface, IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
 from pyroute2 import IPRoute
 
 from lab.boot.wiring import EVERYWHERE, Interface, Wiring, outer, wiring
-from lab.errors import RuntimeUnavailable
+from lab.boot.wiring6 import EVERYWHERE6, Interface6, Wiring6, wiring6
+from lab.errors import ConfigError, RuntimeUnavailable
 
 _LINK_SCOPE, _MAIN_TABLE, _BLACKHOLE = 253, 254, 6  # RT_SCOPE_LINK, RT_TABLE_MAIN, RTN_BLACKHOLE of linux/rtnetlink.h
+_UNIVERSE = 0  # RT_SCOPE_UNIVERSE
 # linux/ip.h: settings of an interface that /proc/sys would have, were it not read-only in here.
 _FORWARDING, _ACCEPT_REDIRECTS, _SEND_REDIRECTS, _REVERSE_PATH_FILTER = 1, 4, 6, 8
 _CLOSED = {_FORWARDING: 0, _ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0, _REVERSE_PATH_FILTER: 1}
@@ -39,10 +42,29 @@ def attach(role: str, environ: Mapping[str, str]) -> Wiring:
             kernel.addr(
                 "replace", index=plan.wan.index, address=str(address), prefixlen=plan.wan.address.network.prefixlen
             )
-        _set_routes(kernel, plan)
+        _set_routes(kernel, socket.AF_INET, plan)
+        plan6 = wiring6(role, plan.wan.index, plan.lan.index if plan.lan else None, _found6(kernel), environ)
+        _set_routes(kernel, socket.AF_INET6, plan6)
+        plan = replace(plan, wan6=plan6.wan, lan6=plan6.lan)
     for interface in found:
         _set_link(interface.index, _CLOSED)
     return plan
+
+
+def attach_alone(role: str, environ: Mapping[str, str]) -> None:
+    """The same for a client or proxy whose site has no IPv4 inside: what the engine gave it of that is taken away.
+
+    Raises ConfigError, RuntimeUnavailable.
+    """
+    with IPRoute() as kernel:
+        for message in kernel.get_addr(family=socket.AF_INET):
+            if message.get("label") != "lo":
+                where = {"index": message["index"], "prefixlen": message["prefixlen"]}
+                kernel.addr("del", address=message.get("local"), **where)
+        found = _found6(kernel)
+        if not found:
+            raise ConfigError(f"expected an address of IPv6 for the {role} of a site without IPv4, got none")
+        _set_routes(kernel, socket.AF_INET6, wiring6(role, found[0].index, None, found, environ))
 
 
 def forward(plan: Wiring) -> None:
@@ -62,23 +84,32 @@ def hold(plan: Wiring) -> None:
             _set_link(side.index, {_FORWARDING: 0})
 
 
-def _set_routes(kernel: IPRoute, plan: Wiring) -> None:
-    for message in kernel.get_routes(family=socket.AF_INET, table=_MAIN_TABLE):
-        prefix = IPv4Network(f"{message.get('dst') or '0.0.0.0'}/{message['dst_len']}")
+def _found6(kernel: IPRoute) -> list[Interface6]:
+    return [
+        Interface6(message["index"], IPv6Interface(f"{message.get('address')}/{message['prefixlen']}"))
+        for message in kernel.get_addr(family=socket.AF_INET6)
+        if message["scope"] == _UNIVERSE
+    ]
+
+
+def _set_routes(kernel: IPRoute, family: int, plan: Wiring | Wiring6) -> None:
+    anywhere = EVERYWHERE if family == socket.AF_INET else EVERYWHERE6
+    for message in kernel.get_routes(family=family, table=_MAIN_TABLE):
+        prefix = ip_network(f"{message.get('dst') or anywhere.network_address}/{message['dst_len']}")
         if message["type"] == _BLACKHOLE:
             if prefix not in {route.prefix for route in plan.routes}:  # of a network that the node has left
-                kernel.route("del", dst=str(prefix), type="blackhole")
+                kernel.route("del", family=family, dst=str(prefix), type="blackhole")
         elif prefix in plan.remove:
             where = {key: message[key] for key in ("proto", "scope")}
-            kernel.route("del", dst=str(prefix), oif=message.get("oif"), **where)
+            kernel.route("del", family=family, dst=str(prefix), oif=message.get("oif"), **where)
     for route in plan.routes:
-        dst = "default" if route.prefix == EVERYWHERE else str(route.prefix)
+        dst = "default" if route.prefix == anywhere else str(route.prefix)
         if route.via is not None:
-            kernel.route("replace", dst=dst, gateway=str(route.via))
+            kernel.route("replace", family=family, dst=dst, gateway=str(route.via))
         elif route.interface is not None:
-            kernel.route("replace", dst=dst, oif=route.interface, scope=_LINK_SCOPE)
+            kernel.route("replace", family=family, dst=dst, oif=route.interface, scope=_LINK_SCOPE)
         else:
-            kernel.route("replace", dst=dst, type="blackhole")
+            kernel.route("replace", family=family, dst=dst, type="blackhole")
 
 
 def _set_link(index: int, settings: Mapping[int, int]) -> None:

@@ -14,11 +14,13 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.boot import attach
+from lab.boot.wiring6 import alone
 from lab.errors import ConfigError, LabError
 
 FORWARDING = ("router",)
 UNPLUGGED = Path("/run/unplugged.json")
 _UP, _LOOPBACK = 1, 8  # IFF_UP, IFF_LOOPBACK of linux/if.h
+_NO_DAD = 0x02  # IFA_F_NODAD
 _PERMANENT, _LINK = 0x80, 253  # IFA_F_PERMANENT of linux/if_addr.h; RT_SCOPE_LINK
 
 
@@ -59,13 +61,17 @@ def _plug() -> bool:
         for link in down:
             kernel.link("set", index=link["index"], state="up")
         for address in json.loads(UNPLUGGED.read_text()) if UNPLUGGED.exists() else ():
-            kernel.addr("replace", family=socket.AF_INET6, **address)  # IPv4's stay, IPv6's go with the link
+            # IPv4's stay, IPv6's go with the link; nobody else took one meanwhile: no second of asking around
+            kernel.addr("replace", family=socket.AF_INET6, flags=_NO_DAD, **address)
     UNPLUGGED.unlink(missing_ok=True)
     return _attach()
 
 
 def _attach() -> bool:
     role = _role()
+    if role not in FORWARDING and alone(os.environ):
+        attach.attach_alone(role, os.environ)
+        return True
     plan = attach.attach(role, os.environ)
     if role in FORWARDING:
         attach.forward(plan)

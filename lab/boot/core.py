@@ -13,6 +13,15 @@ from lab.boot.wiring import Wiring
 from lab.errors import ConfigError
 
 Order = dict[str, Any]
+NO_REDIRECTS = """
+table ip6 redirects {
+  chain output {
+    type filter hook output priority filter
+    icmpv6 type nd-redirect drop
+  }
+}
+"""
+"""Neighbours on the internet talk through core; IPv6 has no setting that keeps it from showing them a shorter way."""
 
 
 class Core:
@@ -26,6 +35,7 @@ class Core:
         """Track nothing, have the links, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
         core = cls(Shaping.told(environ, wiring.wan.index))
         rules.load(nat.untracked())
+        rules.feed(["nft", "-f", "-"], NO_REDIRECTS)
         core.shaping.start()
         attach.forward(wiring)
         return core

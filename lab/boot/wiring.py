@@ -5,7 +5,7 @@ Pure. Belongs here: the rule that a network's first address is the way out. Neve
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 
 from lab.errors import ConfigError
 from lab.internet import PRIVATE, addresses, routes
@@ -33,12 +33,17 @@ class RoutePlan:
 
 @dataclass(frozen=True)
 class Wiring:
-    """What start-up does to a node's routes, in this order: remove, then set. `lan` is None but on routers."""
+    """What start-up does to a node's routes, in this order: remove, then set. `lan` is None but on routers.
+
+    `wan6` and `lan6` are the same sides' addresses of IPv6, where there are any: see wiring6.py.
+    """
 
     wan: Interface
     lan: Interface | None
     remove: tuple[IPv4Network, ...]
     routes: tuple[RoutePlan, ...]
+    wan6: IPv6Interface | None = None
+    lan6: IPv6Interface | None = None
 
 
 def wiring(role: str, interfaces: Sequence[Interface], environ: Mapping[str, str]) -> Wiring:

@@ -4,15 +4,16 @@ Belongs here: reading each node and network by itself. Never: whether they fit t
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lab.errors import ConfigError
 from lab.internet import Route, addresses, routes
 from lab.topology import compose
+from lab.topology.declared import Declared
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
-from lab.topology.validate import Declared, check_networks, validate
+from lab.topology.validate import check_networks, validate
 
 _KINDS: dict[str, NetworkKind] = {"internet": "internet", "site": "site", "carrier": "carrier"}
 _BRIDGE = {  # without these the engine, not the lab's routers, decides what crosses a network
@@ -47,27 +48,47 @@ def _network(name: str, value: Any) -> Network:
     if kind is None:
         _refuse(who, f"lab.network to be one of {', '.join(_KINDS)}", labels["lab.network"])
     site = None if kind == "internet" else _label(labels, "lab.site", who)
-    subnet, gateway = _ipam(settings, who)
+    subnet, gateway, subnet6 = _ipam(settings, who)
     if gateway != str(subnet[-2]):
         _refuse(who, f"gateway {subnet[-2]}, the last address of {subnet}, for the engine", gateway)
     options = {key: str(item).lower() for key, item in _dict(settings.get("driver_opts") or {}, who).items()}
     for option, wanted in _BRIDGE.items():
         if options.get(option) != wanted:
             _refuse(who, f"driver_opts {option}: {wanted}", options.get(option))
-    return Network(name, kind, site, subnet)
+    if subnet6 and settings.get("enable_ipv6") is not True:
+        _refuse(who, f"enable_ipv6: true with {subnet6}", settings.get("enable_ipv6"))
+    return Network(name, kind, site, subnet, subnet6)
 
 
-def _ipam(settings: dict[str, Any], who: str) -> tuple[IPv4Network, str]:
+def _ipam(settings: dict[str, Any], who: str) -> tuple[IPv4Network, str, IPv6Network | None]:
     configs = _dict(settings.get("ipam") or {}, who).get("config")
-    if not isinstance(configs, list) or len(configs) != 1 or "subnet" not in _dict(configs[0], who):
-        _refuse(who, "ipam with one subnet and its gateway", configs)
+    if not isinstance(configs, list) or len(configs) not in (1, 2) or "subnet" not in _dict(configs[0], who):
+        _refuse(who, "ipam with one subnet and its gateway, and perhaps one of IPv6 after it", configs)
     try:
         subnet = IPv4Network(str(configs[0]["subnet"]))
     except ValueError as error:
         raise ConfigError(f"{who}: expected an IPv4 subnet, got {configs[0]['subnet']!r} ({error})") from error
     if subnet.prefixlen > 29:
         _refuse(who, "a subnet of /29 or wider: a router, a client and the engine need addresses", str(subnet))
-    return subnet, str(configs[0].get("gateway"))
+    return subnet, str(configs[0].get("gateway")), _subnet6(_dict(configs[1], who), who) if configs[1:] else None
+
+
+def _subnet6(config: dict[str, Any], who: str) -> IPv6Network:
+    try:
+        subnet = IPv6Network(str(config.get("subnet")))
+    except ValueError as error:
+        raise ConfigError(f"{who}: expected an IPv6 subnet second, got {config.get('subnet')!r} ({error})") from error
+    if subnet.prefixlen != 64:
+        _refuse(who, "an IPv6 subnet of /64, as every LAN has (RFC 4291, 2.5.4)", str(subnet))
+    try:
+        gateway = IPv6Address(str(config.get("gateway")))
+    except ValueError:
+        gateway = None
+    if gateway != subnet[-2]:
+        _refuse(
+            who, f"gateway {subnet[-2]}, the last address but one of {subnet}, for the engine", config.get("gateway")
+        )
+    return subnet
 
 
 def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) -> Declared:
@@ -124,7 +145,22 @@ def _attachment(who: str, network: str, value: Any, networks: dict[str, Network]
         _refuse(who, f"an ipv4_address in network {network} ({subnet})", address)
     if interface.ip not in subnet or interface.ip in (subnet[0], subnet[-1]):
         _refuse(who, f"an address in network {network} ({subnet})", str(interface.ip))
-    return Attachment(network, interface)
+    return Attachment(network, interface, _address6(who, value.get("ipv6_address"), networks[network]))
+
+
+def _address6(who: str, address: Any, network: Network) -> IPv6Interface | None:
+    subnet = network.subnet6
+    if (address is None) != (subnet is None):
+        _refuse(who, f"an ipv6_address in network {network.name} ({subnet})" if subnet else "no ipv6_address", address)
+    if subnet is None:
+        return None
+    try:
+        interface = IPv6Interface(f"{address}/{subnet.prefixlen}")
+    except ValueError:
+        _refuse(who, f"an ipv6_address in network {network.name} ({subnet})", address)
+    if interface.ip not in subnet or interface.ip in (subnet[0], subnet[-2], subnet[-1]):
+        _refuse(who, f"an IPv6 address in network {network.name} ({subnet})", str(interface.ip))
+    return interface
 
 
 def _labels(value: Any) -> dict[str, str]:

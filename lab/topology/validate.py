@@ -4,27 +4,20 @@ Belongs here: one small function a rule, each raising ConfigError in one sentenc
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Network
 from itertools import combinations
 
 from lab.errors import ConfigError
-from lab.internet import PRIVATE, Route
+from lab.internet import PRIVATE
 from lab.links import entries
 from lab.nat import firewall, profile
+from lab.topology.declared import Declared, lan_of, upstream_of
 from lab.topology.model import Network, Node, Role, Topology
+from lab.topology.validate6 import RULES6, check_networks6
 
 PROXY_PORT = 3128
 """Where a site's proxy listens."""
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A node as written, with what its program will be told."""
-
-    node: Node
-    environment: dict[str, str]
-    routes: tuple[Route, ...]
 
 
 def check_networks(networks: tuple[Network, ...]) -> None:
@@ -32,6 +25,7 @@ def check_networks(networks: tuple[Network, ...]) -> None:
     _one_internet(networks)
     _one_network_a_site(networks)
     _disjoint(networks)
+    check_networks6(networks)
 
 
 def validate(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> Topology:
@@ -103,7 +97,7 @@ def _unique_addresses(declared: tuple[Declared, ...], networks: tuple[Network, .
                 )
             owner[address] = f"{one.node.name}'s"
         for address in one.node.outer:
-            network = _upstream(one.node, networks)
+            network = upstream_of(one.node, networks)
             if network is None or address not in network.subnet:
                 where = network.subnet if network else "its outer network"
                 raise ConfigError(f"node {one.node.name}: expected an address of {where} in lab.outer, got {address}")
@@ -157,9 +151,9 @@ def _routers_wired(declared: tuple[Declared, ...], networks: tuple[Network, ...]
     carriers = [network.name for network in networks if network.kind == "carrier"]
     for one in (one for one in declared if one.node.role is Role.ROUTER):
         node = one.node
-        lan = _lan(node.site, networks)
+        lan = lan_of(node.site, networks)
         by_network = {attachment.network: attachment.address.ip for attachment in node.attachments}
-        upstream = _upstream(node, networks)
+        upstream = upstream_of(node, networks)
         if upstream is None or by_network.keys() != {upstream.name, lan.name}:
             ways_out = " or ".join([internet.name, *(carrier for carrier in carriers if carrier != lan.name)])
             raise ConfigError(f"node {node.name}: expected networks {ways_out} and {lan.name}, got {_list(by_network)}")
@@ -172,13 +166,6 @@ def _routers_wired(declared: tuple[Declared, ...], networks: tuple[Network, ...]
         way_out = one.environment.get(key, "none")
         if way_out != str(upstream.subnet[1]):
             raise ConfigError(f"node {node.name}: expected {key} {upstream.subnet[1]}, got {way_out}")
-
-
-def _upstream(router: Node, networks: tuple[Network, ...]) -> Network | None:
-    """The network that a router's way out goes through: the internet, or a carrier's that is not its own."""
-    own = {attachment.network for attachment in router.attachments}
-    outside = [n for n in networks if n.name in own and n.site != router.site and n.kind != "site"]
-    return outside[0] if len(outside) == 1 else None
 
 
 _OF_A_ROUTER: tuple[tuple[str, Callable[[Node], str | None]], ...] = (
@@ -220,7 +207,7 @@ def _clients_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ..
                 f"got {node.site or 'none'}"
             )
         names = [attachment.network for attachment in node.attachments]
-        lan = _lan(node.site, networks)
+        lan = lan_of(node.site, networks)
         if lan.kind == "carrier":
             raise ConfigError(
                 f"node {node.name}: expected a site, got the carrier {lan.site}, whose network is for routers"
@@ -245,8 +232,10 @@ def _proxies_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ..
             raise ConfigError(
                 f"node {node.name}: expected the label lab.site to name a site, got {node.site or 'none'}"
             )
-        if names != [_lan(node.site, networks).name]:
-            raise ConfigError(f"node {node.name}: expected network {_lan(node.site, networks).name} alone, got {names}")
+        if names != [lan_of(node.site, networks).name]:
+            raise ConfigError(
+                f"node {node.name}: expected network {lan_of(node.site, networks).name} alone, got {names}"
+            )
         if node.site in proxies:
             raise ConfigError(f"site {node.site}: expected one proxy, got {proxies[node.site].name} and {node.name}")
         proxies[node.site] = node
@@ -272,8 +261,8 @@ def _addresses_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Netw
     """Addresses that are not translated must be known to core, and those that are must not."""
     routed = {route.prefix: route.via for one in declared if one.node.role is Role.CORE for route in one.routes}
     for node in (one.node for one in declared if one.node.role is Role.ROUTER):
-        lan = _lan(node.site, networks).subnet
-        upstream = _upstream(node, networks)
+        lan = lan_of(node.site, networks).subnet
+        upstream = upstream_of(node, networks)
         wan = next(a.address.ip for a in node.attachments if upstream and a.network == upstream.name)
         private = any(lan.subnet_of(prefix) for prefix in PRIVATE)
         who = f"site {node.site}"
@@ -303,8 +292,8 @@ def _links_fit_sites(declared: tuple[Declared, ...], networks: tuple[Network, ..
         routers = {one.node.site: one.node for one in declared if one.node.role is Role.ROUTER}
         for entry in links:
             router = routers.get(entry.site)
-            if router is None or _upstream(router, networks) is not _internet(networks):
-                on_it = _list(str(s) for s, r in routers.items() if _upstream(r, networks) is _internet(networks))
+            if router is None or upstream_of(router, networks) is not _internet(networks):
+                on_it = _list(str(s) for s, r in routers.items() if upstream_of(r, networks) is _internet(networks))
                 raise ConfigError(
                     f"node {core.node.name}: LAB_LINKS names {entry.site}; sites on the internet are {on_it}"
                 )
@@ -329,15 +318,12 @@ _RULES: tuple[Callable[[tuple[Declared, ...], tuple[Network, ...]], None], ...] 
     _unique_addresses,
     _addresses_fit_profiles,
     _links_fit_sites,
+    *RULES6,
 )
 
 
 def _internet(networks: tuple[Network, ...]) -> Network:
     return next(network for network in networks if network.kind == "internet")
-
-
-def _lan(site: str | None, networks: tuple[Network, ...]) -> Network:
-    return next(network for network in networks if network.site == site)
 
 
 def _list(names: Iterable[str]) -> str:
