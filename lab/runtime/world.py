@@ -5,7 +5,7 @@ Belongs here: looking. Never: changing anything, and never names as a way to fin
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,20 +94,30 @@ def _addresses(node: Node) -> list[str]:
 
 def _network(found: Mapping[str, Any]) -> Network:
     labels = found["Labels"]
-    (pool, *_) = found["IPAM"]["Config"]
+    subnets = [ip_network(pool["Subnet"]) for pool in found["IPAM"]["Config"]]
+    subnet = next(each for each in subnets if isinstance(each, IPv4Network))
+    subnet6 = next((each for each in subnets if isinstance(each, IPv6Network)), None)
     kind = cast(NetworkKind, labels["lab.network"])
-    return Network(str(labels.get(NETWORK, found["Name"])), kind, labels.get("lab.site"), IPv4Network(pool["Subnet"]))
+    return Network(str(labels.get(NETWORK, found["Name"])), kind, labels.get("lab.site"), subnet, subnet6)
 
 
 def _node(found: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
     labels = found["Labels"]
     attachments = []
     for name, endpoint in found["NetworkSettings"]["Networks"].items():
-        # a stopped container has no address; the one that the file gave it stands beside
-        address = (endpoint.get("IPAMConfig") or {}).get("IPv4Address") or endpoint.get("IPAddress")
+        # a stopped container has no addresses; those that the file gave it stand beside
+        told = endpoint.get("IPAMConfig") or {}
+        address = told.get("IPv4Address") or endpoint.get("IPAddress")
         if name in networks and address:
             network = networks[name]
-            attachments.append(Attachment(network.name, IPv4Interface(f"{address}/{network.subnet.prefixlen}")))
+            address6 = told.get("IPv6Address") or endpoint.get("GlobalIPv6Address")
+            attachments.append(
+                Attachment(
+                    network.name,
+                    IPv4Interface(f"{address}/{network.subnet.prefixlen}"),
+                    IPv6Interface(f"{address6}/{network.subnet6.prefixlen}") if address6 and network.subnet6 else None,
+                )
+            )
     role = Role(labels["lab.role"])
     return Node(
         name=labels["lab.node"],

@@ -1,6 +1,6 @@
 """The running lab as the engine lists it, and what else uses subnets."""
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,20 @@ def test_nodes_are_found_by_label_and_keep_their_addresses_when_stopped() -> Non
     assert str(world.topology.node("bob").attachments[0].address) == "192.168.32.10/24"
     assert world.topology.router_of("home").role is Role.ROUTER
     assert world.file == Path("/checkout/compose/reference.yml")
+
+
+def test_addresses_of_both_families_are_found() -> None:
+    both = lab()
+    for net, subnet in zip(both.networks(), ("2001:db8:0:1::/64", "2001:db8:32::/64"), strict=True):
+        net["IPAM"]["Config"].insert(0, {"Subnet": subnet})
+    bob, router, _ = both._containers
+    bob["NetworkSettings"]["Networks"]["lab_home"]["IPAMConfig"]["IPv6Address"] = "2001:db8:32::10"
+    router["NetworkSettings"]["Networks"]["lab_home"]["GlobalIPv6Address"] = "2001:db8:32::1"
+    world = discover(both, "lab")  # type: ignore[arg-type]
+    assert world is not None
+    assert str(world.topology.lan_of("home").subnet6) == "2001:db8:32::/64"
+    assert str(world.topology.node("bob").attachments[0].address6) == "2001:db8:32::10/64"
+    assert IPv6Address("2001:db8:32::1") in world.topology.node("home-router").addresses
 
 
 def test_a_stopped_node_is_told_from_an_unknown_one() -> None:
