@@ -13,6 +13,42 @@ from lab.certify.findings import Fate, Findings, Reported, Transport
 
 LEAST_TIMEOUT_S = 120.0  # RFC 4787, REQ-5; RFC 6092, REC-14
 SILENCE_S = 6.0  # RFC 5382, REQ-4
+ASKED = {
+    "RFC4787-REQ-1": "one mapping for every destination",
+    "RFC4787-REQ-2": "one outer address a host",
+    "RFC4787-REQ-3": "no outer port for two",
+    "RFC4787-REQ-5": "UDP mappings live 2 min",
+    "RFC4787-REQ-6": "outbound packets refresh",
+    "RFC4787-REQ-8": "no filtering by port",
+    "RFC4787-REQ-9": "hairpinning",
+    "RFC4787-REQ-9a": "hairpinning from outside",
+    "RFC4787-REQ-11": "the same for every socket",
+    "RFC4787-REQ-12": "ICMP ends no mapping",
+    "RFC4787-REQ-13": "too long is reported",
+    "RFC4787-REQ-14": "fragments in any order",
+    "RFC5382-REQ-1": "one TCP mapping for all",
+    "RFC5382-REQ-2": "TCP simultaneous open",
+    "RFC5382-REQ-3": "no TCP filtering by port",
+    "RFC5382-REQ-4": "silence to a SYN for 6 s",
+    "RFC5382-REQ-7": "no outer TCP port for two",
+    "RFC5382-REQ-8": "TCP hairpinning",
+    "RFC5382-REQ-9": "ICMP about TCP delivered",
+    "RFC5382-REQ-10": "ICMP ends no connection",
+    "RFC5508-REQ-1": "echo and reply pass",
+    "RFC5508-REQ-4": "ICMP errors translated",
+    "RFC6888-REQ-2": "paired pooling",
+    "RFC6888-REQ-4": "ports per host limited",
+    "RFC6092-REC-14": "UDP states live 2 min",
+    "RFC6092-REC-17": "no filtering by port",
+    "RFC6092-REC-18": "ICMPv6 errors delivered",
+    "RFC6092-REC-19": "ICMPv6 ends no state",
+    "RFC6092-REC-31": "TCP simultaneous open",
+    "RFC6092-REC-33": "no TCP filtering by port",
+    "RFC6092-REC-34": "silence to a SYN for 6 s",
+    "RFC6092-REC-36": "ICMPv6 about TCP delivered",
+    "RFC6092-REC-37": "ICMPv6 ends no connection",
+}
+"""What each asks for, in a few words."""
 RECOMMENDED = (behaviour.ENDPOINT_INDEPENDENT, behaviour.ADDRESS_DEPENDENT)  # RFC 4787, REQ-8
 
 

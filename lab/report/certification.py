@@ -14,7 +14,7 @@ from rich.text import Text
 from lab.certify.behaviour import Behaviour
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
 from lab.certify.comparing import shown
-from lab.certify.requirements import Requirement
+from lab.certify.requirements import ASKED, Requirement
 from lab.harness.certifying import Progress
 
 _NAMED = 6  # sites under way that are named on the line; more are counted
@@ -170,25 +170,32 @@ def _required(sites: Iterable[SiteCertificate]) -> RenderableType:
                 by_id.setdefault(one.id, []).append((site, one))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=_PADDING)
     table.add_column("requirement", no_wrap=True)
-    for column in ("met", "not met", "not seen"):
+    table.add_column("asks for", no_wrap=True)
+    for column in ("met", "not met"):
         table.add_column(column, justify="right")
     table.add_column("not met by", overflow="fold")
+    unseen = []
     for number, found in by_id.items():
-        counts = [sum(one.met is met for _, one in found) for met in (True, False, None)]
-        table.add_row(number, *(str(count) if count else Text("-", "dim") for count in counts), _who(found))
-    return table
+        counts = [sum(one.met is met for _, one in found) for met in (True, False)]
+        if any(counts):
+            shown_counts = (str(count) if count else Text("-", "dim") for count in counts)
+            table.add_row(number, Text(ASKED[number], "dim"), *shown_counts, _who(found))
+        else:
+            unseen.append(number)
+    return Group(table, *([Text(f"Not to be seen at any of these: {', '.join(unseen)}.", "dim")] if unseen else []))
 
 
 def _who(found: Iterable[tuple[SiteCertificate, Requirement]]) -> str:
-    """Sites that do not meet a requirement; a profile's name where all of its sites that were seen do not."""
+    """Sites that do not meet a requirement; the profile's (or firewall's) name where none of its sites does."""
     failed: dict[str, list[str]] = {}
     met = set()
     for site, one in found:
+        kind = site.profile if site.firewall == "none" else site.firewall
         if one.met is False:
-            failed.setdefault(site.profile, []).append(site.site)
+            failed.setdefault(kind, []).append(site.site)
         elif one.met:
-            met.add(site.profile)
-    return ", ".join(name for profile, names in failed.items() for name in (names if profile in met else [profile]))
+            met.add(kind)
+    return ", ".join(name for kind, names in failed.items() for name in (names if kind in met else [kind]))
 
 
 # one site -----------------------------------------------------------------------------------------------------------
@@ -235,9 +242,12 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]
 def _requirements(found: Iterable[Requirement]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=_PADDING)
     table.add_column("requirement", no_wrap=True)
+    table.add_column("asks for", no_wrap=True)
     table.add_column("met", no_wrap=True)
     table.add_column("seen", overflow="fold")
     marks = {True: Text("yes", "good"), False: Text("no", "yellow"), None: Text("-", "dim")}
     for one in found:
-        table.add_row(one.id, marks[one.met], Text(one.seen, "dim" if one.met is None else ""))
+        table.add_row(
+            one.id, Text(ASKED[one.id], "dim"), marks[one.met], Text(one.seen, "dim" if one.met is None else "")
+        )
     return table

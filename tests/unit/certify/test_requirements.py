@@ -7,7 +7,7 @@ import pytest
 from lab.certify.deducing import deduce
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Findings, Hairpinned, Mapped, Reach, Reported, Shared, Timed, Transport
-from lab.certify.requirements import Requirement, requirements
+from lab.certify.requirements import ASKED, Requirement, requirements
 
 OUT = Reach(True, True, True, True, True, plain_443=True, tls_443=True)
 INNER, OTHER = Endpoint("192.168.1.253", 5000), Endpoint("192.168.1.252", 5000)
@@ -61,6 +61,10 @@ def test_a_router_as_the_rfcs_want_it() -> None:
 )
 def test_what_is_broken_is_not_met(number: str, udp: Transport) -> None:
     assert of(replace(FOUND, udp=udp))[number].met is False
+
+
+def test_every_number_says_what_it_asks_for() -> None:
+    assert set(ASKED) == set(of(FOUND)) | set(of(FOUND, family=6))
 
 
 def test_an_answer_to_an_unsolicited_syn_is_not_silence() -> None:
