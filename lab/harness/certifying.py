@@ -151,7 +151,7 @@ def _site(
     place = stand(engine, world, world.topology.lan_of(claim.site), INNER)
     proxy = world.topology.proxy_of(claim.site)
     at = (str(proxy.attachments[0].address.ip), PROXY_PORT) if proxy else None
-    settings = {**place.settings("client"), "kernel_ports": [PROXY_PORT] if proxy else []}
+    settings = {**place.settings("client", claim.families), "kernel_ports": [PROXY_PORT] if proxy else []}
 
     def order(order: str, **fields: object) -> dict[str, object]:
         return probe.order(order, **fields)

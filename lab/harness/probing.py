@@ -3,6 +3,7 @@
 Belongs here: places. Never: what is asked from them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from lab.certify.bench import ALTERNATE, PRIMARY
@@ -24,16 +25,19 @@ class Stand:
 
     @property
     def place(self) -> Place:
+        """Where the engine puts it."""
         return Place(self.network.name, self.addresses[0], self.addresses6[0] if self.addresses6 else None)
 
-    def settings(self, role: str) -> dict[str, object]:
-        hold = [f"{one}/{self.network.subnet.prefixlen}" for one in self.addresses[1:]]
+    def settings(self, role: str, families: Collection[int] = (4, 6)) -> dict[str, object]:
+        """What the probe is told of its addresses; what the engine gave it of another family goes."""
+        hold = [f"{one}/{self.network.subnet.prefixlen}" for one in self.addresses[1:] if 4 in families]
         if self.network.subnet6:
             hold += [f"{one}/{self.network.subnet6.prefixlen}" for one in self.addresses6[1:]]
-        return {"role": role, "own": self.addresses[0], "hold": hold}
+        return {"role": role, "own": self.addresses[0] if 4 in families else self.addresses6[0], "hold": hold}
 
 
 def stand(engine: Engine, world: World, network: Network, count: int) -> Stand:
+    """So many addresses that nobody holds, in each family of the network. Raises RuntimeUnavailable."""
     taken = probes.addresses_in_use(engine, world.name, network.name)
     taken |= {address for node in world.topology.nodes for address in node.addresses}
     free6 = probes.free_addresses(network.subnet6, taken, count) if network.subnet6 else ()

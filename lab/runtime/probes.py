@@ -105,11 +105,11 @@ def remove_all(client: DockerClient, lab: str) -> None:
 def free_addresses(
     subnet: IPv4Network | IPv6Network, taken: Collection[IPv4Address | IPv6Address], count: int
 ) -> tuple[str, ...]:
-    """Addresses that nobody holds, from the end of the subnet, without its last one, which is the engine's.
+    """Addresses that nobody holds, from the end of the subnet, without its last but one, which is the engine's.
 
     Raises RuntimeUnavailable where there are not so many.
     """
-    last = int(subnet.broadcast_address) - (1 if subnet.version == 4 else 0)
+    last = int(subnet.broadcast_address) - 1
     found: list[str] = []
     for number in range(last - 1, int(subnet.network_address) + 1, -1):
         address = ip_address(number)
