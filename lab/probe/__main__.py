@@ -30,8 +30,8 @@ class Probe:
     """One host. `say` takes what goes to the one who orders."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        """`role`, as lab.boot knows it; `own`: an address that it keeps, IPv6 where the site has no IPv4; `hold`: more of
-        them, with their prefixes; `stun`: {"addresses", "ports", "fixed"} of an RFC 5780 server; `listen`:
+        """`role`, as lab.boot knows it; `own`: an address that it keeps, IPv6 where the site has no IPv4; `hold`: more
+        of them, with their prefixes; `stun`: {"addresses", "ports", "fixed"} of an RFC 5780 server; `listen`:
         [address, port] of the kernel's TCP; `kernel_ports`: TCP ports of others that the kernel talks with."""
         (attach.attach_alone if ":" in settings["own"] else attach.attach)(settings["role"], os.environ)
         host.hold(settings.get("hold", ()), settings["own"])
