@@ -19,7 +19,7 @@ from lab.certify.ends import End, Sighting, Spec
 
 DOUBT = 1e-6
 """Probability at which losses alone may make a silence."""
-SLACK_S = 0.25
+SLACK_S = 0.5
 """What a packet may take beyond its link's delay while the machine is busy."""
 LONGEST_S = 3.0
 """A control packet that has not come by then was lost."""

@@ -68,7 +68,7 @@ def certify(
     """
     began = time.monotonic()
     names = _in_order(world, sites)
-    with _alone(checkout):
+    with _alone(checkout, world.name):
         images.ensure_images(engine, say, only=images.PROBE)
         probes.remove_all(engine, world.name)
         asked = claims(engine, world, names)
@@ -88,15 +88,13 @@ def _in_order(world: World, sites: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _alone(checkout: Checkout) -> Iterator[None]:
+def _alone(checkout: Checkout, lab: str) -> Iterator[None]:
     checkout.state.mkdir(exist_ok=True)
-    with (checkout.state / "certify.lock").open("w") as lock:
+    with (checkout.state / f"certify-{lab}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RuntimeUnavailable(
-                f"another `lab certify` is at work in {checkout.root}; wait for it to end"
-            ) from None
+            raise RuntimeUnavailable(f"another `lab certify` is at work on {lab}; wait for it to end") from None
         yield
 
 
