@@ -63,7 +63,8 @@ def test_a_call_takes_ipv6_where_both_have_it_and_the_relay_where_they_share_no_
     assert net.run(1, until=lambda: bool(net.told(callee, Heard)))
 
 
-def test_ipv6_between_two_open_networks_is_preferred_to_ipv4_of_the_same_kind() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_ipv6_between_two_open_networks_is_preferred_to_ipv4_of_the_same_kind(late: bool) -> None:
     net = FakeNet(dual=True)
     net.authority()
     net.supernode(1)
@@ -72,7 +73,11 @@ def test_ipv6_between_two_open_networks_is_preferred_to_ipv4_of_the_same_kind() 
         net.client(name, f"198.51.100.{number}", Router("", mapping=None), (f"2001:db8:5{number}::10", stateful()))
     assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in ("anna", "otto")))
     net.run(1)
+    if late:
+        net.lose = lambda source, destination: "2001:db8:5" in source[0] and "2001:db8:5" in destination[0]
     place(net, "anna", "otto")
+    assert not late or ":" not in path_of(net, "anna")[1], "IPv4 was the first to work"
+    net.lose = None
     net.run(2)
     assert path_of(net, "anna") == ("direct/udp", "2001:db8:52::10")
     assert path_of(net, "otto") == ("direct/udp", "2001:db8:51::10")
@@ -190,6 +195,10 @@ def test_a_call_goes_on_when_one_end_moves(net: FakeNet, mover: str) -> None:
     net.run(0.3)
     net.move(mover, ("192.168.46.10", Router("203.0.113.46")))
     other = "dirk" if mover == "dora" else "dora"
+    net.run(0.7)
+    assert net.hosts[mover].machine.send(id, b"\x80already"), "the paths of before are not waited for until they die"
+    net.settle(net.hosts[mover])
+    assert net.run(0.2, until=lambda: bool(net.told(other, Heard)))
     assert net.run(4, until=lambda: str(net.told(mover, Moved)[-1][1].path) == "punched/udp")
     assert net.run(4, until=lambda: str(net.told(other, Moved)[-1][1].path) == "punched/udp")
     heard = len(net.told(other, Heard))
