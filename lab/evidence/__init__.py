@@ -5,8 +5,8 @@
 
 from lab.evidence.claims import Claim, Held, Verdict, hold
 from lab.evidence.flows import Captures
-from lab.evidence.paths import End, MediaPath, Stray, Way
 from lab.evidence.pcap import Capture, Endpoint, Packet, dissect, read
+from lab.evidence.scene import End, MediaPath, Stray, Way
 from lab.evidence.verdict import Finding, Observed, judge
 
 __all__ = [

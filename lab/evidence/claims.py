@@ -9,7 +9,8 @@ from typing import Any
 
 from lab.errors import EvidenceError
 from lab.evidence.flows import Captures
-from lab.evidence.paths import Scene, survey
+from lab.evidence.paths import survey
+from lab.evidence.scene import MediaPath, Scene
 from lab.evidence.verdict import BRIEF, GRACE, Finding, Observed, judge
 from lab.topology.model import Topology
 
@@ -67,7 +68,8 @@ class Verdict:
 
     `observed` is the path of the last second of media, with the packets of the whole call. `agrees` when that is the
     path of the last stretch, every stretch agrees, and no media lies where none was claimed; `reasons` says what does
-    not. `first` and `last` are the first and last media of the call, epoch seconds, None if there was none.
+    not. `first` and `last` are the first and last media of the call, epoch seconds, None if there was none. `flight`
+    is how long media took from end to end on the slowest path, seconds: a move is known to the other end no sooner.
     """
 
     observed: Observed
@@ -76,6 +78,7 @@ class Verdict:
     reasons: tuple[str, ...]
     first: float | None
     last: float | None
+    flight: float
 
 
 def hold(
@@ -89,27 +92,38 @@ def hold(
 ) -> Verdict:
     """Hold what a client claims of a call against its packets; `start` and `end` (epoch s) enclose the call.
 
-    Each stretch is judged without 250 ms at its beginning and at its end. Raises EvidenceError as `judge` does.
+    Each stretch is judged without its grace at its beginning and at its end: 250 ms and a round trip, as long as
+    packets were seen to take: a word about a move there, what was sent until then back. Media outside the stretches
+    has the half of the round trip, for it is timed where it is sent. Raises EvidenceError as `judge` does.
     """
     whole = survey(topology, captures, caller, callee, start, end)
-    held = tuple(_hold(topology, captures, caller, callee, claim) for claim in history)
+    flight = max((path.flight for path in whole.paths), default=0.0)
+    grace = GRACE + flight
+    held = tuple(_hold(topology, captures, caller, callee, claim, grace + flight) for claim in history)
     first = min((path.first for path in whole.paths), default=None)
     last = max((path.last for path in whole.paths), default=None)
     if first is None or last is None:
         observed = judge(topology, captures, caller, callee, start, end)
     else:
-        observed = judge(topology, captures, caller, callee, max(first, last - LAST), last)
+        end = max(last - flight, _both_until(whole.paths))
+        observed = judge(topology, captures, caller, callee, max(first, end - LAST), end)
         observed = replace(observed, packets=sum(path.packets for path in whole.paths))
     reasons = [stretch.reason for stretch in held if not stretch.agrees]
     reasons += _final(observed, history)
-    reasons += _outside(whole, history)
-    return Verdict(observed, held, not reasons, tuple(reasons), first, last)
+    reasons += _outside(whole, history, grace)
+    return Verdict(observed, held, not reasons, tuple(reasons), first, last, flight)
 
 
-def _hold(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim) -> Held:
-    start, end = claim.start + GRACE, claim.end - GRACE
+def _both_until(paths: Iterable[MediaPath]) -> float:
+    """Until when the last path had media both ways, epoch s: one end hears of the end a flight after the other."""
+    final = max(paths, key=lambda path: path.last)
+    return min(way.spans[-1].end for way in final.ways)
+
+
+def _hold(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float) -> Held:
+    start, end = claim.start + grace, claim.end - grace
     if end - start < SHORTEST_JUDGED:
-        return _trace(topology, captures, caller, callee, claim)
+        return _trace(topology, captures, caller, callee, claim, grace)
     observed = judge(topology, captures, caller, callee, start, end)
     same = (observed.kind, observed.transport, observed.via) == (claim.kind, claim.transport, claim.via)
     if observed.finding is Finding.PATH and same:
@@ -119,9 +133,9 @@ def _hold(topology: Topology, captures: Captures, caller: str, callee: str, clai
     )
 
 
-def _trace(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim) -> Held:
+def _trace(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float) -> Held:
     """A stretch too short to judge by rhythm agrees if such media existed at all, within its grace."""
-    scene = survey(topology, captures, caller, callee, claim.start - GRACE, claim.end + GRACE, trace=True)
+    scene = survey(topology, captures, caller, callee, claim.start - grace, claim.end + grace, trace=True)
     for path in scene.paths:
         if (path.kind, path.transport, path.via) == (claim.kind, claim.transport, claim.via):
             return Held(claim, None, True, f"{path.packets} packets of {path}")
@@ -141,11 +155,11 @@ def _final(observed: Observed, history: Sequence[Claim]) -> list[str]:
     return [f"claimed {claim} at the end, and the packets show: {observed.reason}"]
 
 
-def _outside(whole: Scene, history: Sequence[Claim]) -> list[str]:
+def _outside(whole: Scene, history: Sequence[Claim], grace: float) -> list[str]:
     """Media where nothing was claimed, or at a relay outside every relayed stretch."""
     reasons: list[str] = []
-    anything = [(claim.start - GRACE, claim.end + GRACE) for claim in history]
-    relayed = [(claim.start - GRACE, claim.end + GRACE) for claim in history if claim.kind == "relayed"]
+    anything = [(claim.start - grace, claim.end + grace) for claim in history]
+    relayed = [(claim.start - grace, claim.end + grace) for claim in history if claim.kind == "relayed"]
     for path in whole.paths:
         spans = [(span.start, span.end) for way in path.ways for span in way.spans]
         if history and _longest(_without(spans, anything)) > UNCLAIMED:

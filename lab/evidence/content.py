@@ -3,6 +3,8 @@
 Belongs here: comparing payloads. Never: keys, formats of the calling system, verdicts.
 """
 
+from statistics import median
+
 from lab.evidence.flows import Stream
 from lab.evidence.media import voice
 
@@ -13,7 +15,8 @@ SAMPLES = 48
 ENOUGH, PART = 3, 0.1
 """What joins two streams: so many of the samples found, and this part of them: a loss of 90 % is still one stream."""
 EARLY, LATE = 0.05, 2.0
-"""Seconds around a window in which its packets may arrive: one kernel's clock, and the longest wait of TCP."""
+"""Seconds around a window in which its packets may arrive: one kernel's clock, and the longest wait of TCP, which is
+longer than four links of 400 ms, those of a path through a relay."""
 
 
 def carried(sent: Stream | None, received: Stream | None, start: float, end: float, enough: int = ENOUGH) -> bool:
@@ -34,6 +37,20 @@ def carried(sent: Stream | None, received: Stream | None, start: float, end: flo
     for payload in sampled:
         found.update(part for part in _parts(payload) if part in blob)
     return len(found) >= max(enough, PART * len(sampled))
+
+
+def flight(sent: Stream | None, received: Stream | None, start: float, end: float) -> float:
+    """Seconds that packets sent in a window took from one place to another, median; 0 where none can be told."""
+    if sent is None or received is None:
+        return 0.0
+    arrived: dict[bytes, float] = {}
+    for packet in received.packets[received.between(start - EARLY, end + LATE)]:
+        arrived.setdefault(packet.payload[-SLICE:], packet.time)
+    packets = voice(sent, start, end)
+    sampled = packets[:: max(1, len(packets) // SAMPLES)]
+    tails = ((packet.time, packet.payload[-SLICE:]) for packet in sampled)
+    took = [arrived[tail] - time for time, tail in tails if tail in arrived and len(set(tail)) > 3]
+    return max(0.0, median(took)) if took else 0.0
 
 
 def _parts(payload: bytes) -> tuple[bytes, ...]:

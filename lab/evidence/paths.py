@@ -4,14 +4,15 @@ Belongs here: finding and describing paths in a window. Never: deciding which on
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
 
 from lab.errors import EvidenceError
-from lab.evidence.content import ENOUGH, carried
+from lab.evidence.content import ENOUGH, carried, flight
 from lab.evidence.flows import Captures, Flow, Stream, Table
+from lab.evidence.legs import Passing, RelayLegs
 from lab.evidence.media import Bout, bouts, voice
 from lab.evidence.pcap import Direction, Endpoint
+from lab.evidence.scene import End, Kind, MediaPath, Scene, Stray, Transport, Way, merged
+from lab.evidence.sealed import sealed
 from lab.evidence.translation import (
     Trail,
     addresses_of,
@@ -25,102 +26,6 @@ from lab.evidence.translation import (
     views,
 )
 from lab.topology.model import Node, Role, Topology
-
-Kind = Literal["direct", "punched", "relayed"]
-Transport = Literal["udp", "tcp", "mixed"]
-
-
-@dataclass(frozen=True)
-class Way:
-    """Media in one direction of a path: when (epoch s, stretches), packets sent at its source, arrived at its end."""
-
-    spans: tuple[Bout, ...]
-    sent: int
-    arrived: int
-
-    @property
-    def seconds(self) -> float:
-        return sum(span.seconds for span in self.spans)
-
-
-@dataclass(frozen=True)
-class End:
-    """One end of a path: its own address, the one that the far side sees, and whether a router changed it."""
-
-    node: str
-    protocol: Literal["udp", "tcp"]
-    inside: Endpoint
-    outside: Endpoint
-    remote: Endpoint
-    translated: bool
-
-    def __str__(self) -> str:
-        return (
-            f"{self.node} {self.outside} (translated from {self.inside})"
-            if self.translated
-            else f"{self.node} {self.inside}"
-        )
-
-
-@dataclass(frozen=True)
-class MediaPath:
-    """One path of media between caller and callee, with both its ways (None: no media that way).
-
-    `packets` are its media packets at core, of both legs where it is relayed; on a path that does not cross the
-    internet, as each was sent.
-    """
-
-    kind: Kind
-    transport: Transport
-    via: str | None
-    caller: End
-    callee: End
-    to_callee: Way | None
-    to_caller: Way | None
-    packets: int
-
-    @property
-    def ways(self) -> tuple[Way, ...]:
-        return tuple(way for way in (self.to_callee, self.to_caller) if way is not None)
-
-    @property
-    def spans(self) -> tuple[Bout, ...]:
-        return tuple(sorted((span for way in self.ways for span in way.spans), key=lambda span: span.start))
-
-    @property
-    def first(self) -> float:
-        return min(span.start for span in self.spans)
-
-    @property
-    def last(self) -> float:
-        return max(span.end for span in self.spans)
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.transport}" + (f" via {self.via}" if self.via else "")
-
-
-@dataclass(frozen=True)
-class Stray:
-    """Media of one end at a relay, or towards the other end, that never became a path: to whom, when, how much."""
-
-    node: str
-    protocol: Literal["udp", "tcp"]
-    remote: Endpoint
-    relay: str | None
-    spans: tuple[Bout, ...]
-    packets: int
-
-    def __str__(self) -> str:
-        where = f"{self.relay} ({self.remote})" if self.relay else str(self.remote)
-        return f"{self.packets} media packets of {self.node} with {where} by {self.protocol.upper()}"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Everything of the media between two nodes in a window."""
-
-    paths: tuple[MediaPath, ...]
-    strays: tuple[Stray, ...]
 
 
 def survey(
@@ -144,6 +49,7 @@ class _Survey:
         self.enough = 1 if trace else ENOUGH
         self._spans: dict[int, tuple[Bout, ...]] = {}
         self._trails: dict[int, tuple[Trail, ...]] = {}
+        self._legs: dict[str, RelayLegs] = {}
         self._neighbours = bool(_sites(topology, nodes[0]) & _sites(topology, nodes[1]))
         for place in (node.name for node in nodes) if self._neighbours else (core_of(topology).name,):
             captures.need(place)  # frames between neighbours never reach their router
@@ -165,7 +71,7 @@ class _Survey:
         strays: list[Stray] = []
         for side, own in enumerate(flows):
             strays += [stray for flow in own if id(flow) not in joined and (stray := self._stray(side, flow))]
-        return Scene(tuple(sorted(_merged(paths), key=lambda path: path.first)), tuple(strays))
+        return Scene(tuple(sorted(merged(paths), key=lambda path: path.first)), tuple(strays))
 
     # --- flows of one end, and what joins two of them
 
@@ -191,51 +97,83 @@ class _Survey:
         return self._spans[id(stream)]
 
     def _joined(self, ones: list[Flow], twos: list[Flow]) -> Iterator[tuple[Flow, Flow, Way | None, Way | None]]:
-        met: set[int] = set()
         for one in ones:
             for two in twos:
                 to_callee, to_caller = self._way(one.forward, two.backward), self._way(two.forward, one.backward)
+                if (
+                    not to_callee
+                    and not to_caller
+                    and any(sealed(stream) for stream in (one.forward, one.backward, two.forward, two.backward))
+                ):
+                    to_callee, to_caller = self._sealed_ways(one, two)
                 if to_callee or to_caller:
-                    met |= {id(one), id(two)}
                     yield one, two, to_callee, to_caller
-        rest = [flow for flow in ones if id(flow) not in met], [flow for flow in twos if id(flow) not in met]
-        yield from self._sole_legs(*rest)
 
     def _way(self, sent: Stream | None, received: Stream | None) -> Way | None:
         spans = self.spans(sent)
         if not spans or not carried(sent, received, self.start, self.end, self.enough):
             return None
-        return self._measured(spans, received)
+        return self._measured(spans, received, flight(sent, received, self.start, self.end))
 
-    def _measured(self, spans: tuple[Bout, ...], received: Stream | None) -> Way:
-        return Way(spans, sum(span.packets for span in spans), self._count(received))
+    def _measured(self, spans: tuple[Bout, ...], received: Stream | None, took: float) -> Way:
+        return Way(spans, sum(span.packets for span in spans), self._count(received), took)
 
-    def _sole_legs(self, ones: list[Flow], twos: list[Flow]) -> Iterator[tuple[Flow, Flow, Way | None, Way | None]]:
-        """Two legs of one relay whose content cannot be compared, and which are the only two that it carried."""
-        if self.trace:
-            return
-        for one in ones:
-            relay = self._between(0, one)
-            for two in twos:
-                if relay is None or relay.role is not Role.RELAY or self._between(1, two) != relay:
-                    continue
-                if not all(self.spans(s) for s in (one.forward, one.backward, two.forward, two.backward)):
-                    continue
-                if self._legs(relay) == {
-                    (flow.protocol, trail[-1].local)
-                    for side, flow in enumerate((one, two))
-                    for trail in self._trail(side, flow)
-                }:
-                    to_callee = self._measured(self.spans(one.forward), two.backward)
-                    yield one, two, to_callee, self._measured(self.spans(two.forward), one.backward)
+    # --- legs of a relay inside TLS
 
-    def _legs(self, relay: Node) -> set[tuple[str, Endpoint]]:
-        """The far ends of all media into or out of a relay, as the relay saw it, else core."""
+    def _sealed_ways(self, one: Flow, two: Flow) -> tuple[Way | None, Way | None]:
+        """Both ways of media over two legs of one relay whose content cannot be compared: as the relay saw it pass."""
+        relay = self._between(0, one)
+        if relay is None or relay.role is not Role.RELAY or self._between(1, two) != relay:
+            return None, None
+        there, back = self._passed(relay, (0, one), (1, two)), self._passed(relay, (1, two), (0, one))
+        told = {there.joined, back.joined}
+        # Sizes that are the same all the time tell nothing: then the legs count only where there are no others.
+        if True not in told and (False in told or not self._sole(relay, one, two)):
+            return None, None
+        return self._sealed_way(there, one.forward, two.backward), self._sealed_way(back, two.forward, one.backward)
+
+    def _sealed_way(self, passing: Passing, sent: Stream | None, received: Stream | None) -> Way | None:
+        spans = self.spans(sent)
+        return self._measured(spans, received, passing.delay) if spans and passing.joined is not False else None
+
+    def _passed(self, relay: Node, one: tuple[int, Flow], two: tuple[int, Flow]) -> Passing:
+        """Whether what one end sent into a relay is what left it for the other end; `delay` is from end to end."""
+        sent, received = one[1].forward, two[1].backward
+        if not self.spans(sent) or received is None:
+            return Passing(False, 0.0)
         table, inbound, outbound = self._at_relay(relay)
-        streams = [s for address in addresses_of(relay) for s in table.reaching(address, inbound)]
-        legs = {(stream.protocol, stream.source) for stream in streams if self.spans(stream)}
-        streams = [s for address in addresses_of(relay) for s in table.leaving(address, outbound)]
-        return legs | {(stream.protocol, stream.destination) for stream in streams if self.spans(stream)}
+        legs = self._relay_legs(relay)
+        for hop in (trail[-1] for trail in self._trail(*one)):
+            brought = table.stream(one[1].protocol, hop.local, hop.remote, inbound)
+            if not brought or not carried(sent, brought, self.start, self.end, self.enough):
+                continue
+            for far in (trail[-1] for trail in self._trail(*two)):
+                left = table.stream(two[1].protocol, far.remote, far.local, outbound)
+                if not left or not carried(left, received, self.start, self.end, self.enough):
+                    continue
+                passing = legs.passing(brought, left)
+                if self.trace:
+                    passing = Passing(legs.passed_at_once(brought, left), 0.0)
+                if passing.joined is not False:
+                    took = flight(sent, brought, self.start, self.end) + flight(left, received, self.start, self.end)
+                    return Passing(passing.joined, took + passing.delay)
+        return Passing(False, 0.0)
+
+    def _relay_legs(self, relay: Node) -> RelayLegs:
+        """All media into and out of a relay, as the relay saw it, else core."""
+        if relay.name not in self._legs:
+            table, inbound, outbound = self._at_relay(relay)
+            into = [s for address in addresses_of(relay) for s in table.reaching(address, inbound) if self.spans(s)]
+            out = [s for address in addresses_of(relay) for s in table.leaving(address, outbound) if self.spans(s)]
+            self._legs[relay.name] = RelayLegs(into, out, self.start, self.end)
+        return self._legs[relay.name]
+
+    def _sole(self, relay: Node, one: Flow, two: Flow) -> bool:
+        """Whether two legs, with media both ways, are the only ones that a relay carried."""
+        if self.trace or not all(self.spans(s) for s in (one.forward, one.backward, two.forward, two.backward)):
+            return False
+        ends = [(flow, trail[-1].local) for side, flow in enumerate((one, two)) for trail in self._trail(side, flow)]
+        return self._relay_legs(relay).far_ends == {(flow.protocol, outer) for flow, outer in ends}
 
     def _at_relay(self, relay: Node) -> tuple[Table, Direction, Direction]:
         """Where a relay's packets are seen, and which way those for it and those from it go there."""
@@ -390,37 +328,6 @@ def _sites(topology: Topology, node: Node) -> set[str]:
     """The names of the site networks in which a node has an address."""
     networks = (network_of(topology, node, address) for address in addresses_of(node))
     return {network.name for network in networks if network is not None and network.site is not None}
-
-
-def _merged(paths: list[MediaPath]) -> list[MediaPath]:
-    """Paths that differ only in what one router made of the far end: a router forgot its mappings, or was renewed."""
-    merged: list[MediaPath] = []
-    for path in paths:
-        for index, other in enumerate(merged):
-            same = (path.kind, path.transport, path.via) == (other.kind, other.transport, other.via)
-            if same and (_same_flow(path.caller, other.caller) or _same_flow(path.callee, other.callee)):
-                merged[index] = replace(
-                    max(other, path, key=lambda one: one.last),
-                    to_callee=_both(other.to_callee, path.to_callee),
-                    to_caller=_both(other.to_caller, path.to_caller),
-                    packets=other.packets + path.packets,
-                )
-                break
-        else:
-            merged.append(path)
-    return merged
-
-
-def _same_flow(one: End, two: End) -> bool:
-    return (one.inside, one.remote) == (two.inside, two.remote)
-
-
-def _both(one: Way | None, two: Way | None) -> Way | None:
-    """Two ways of one direction as one; the same stream, sent once, counts once."""
-    if one is None or two is None or one.spans == two.spans:
-        return one or two
-    spans = tuple(sorted((*one.spans, *two.spans), key=lambda span: span.start))
-    return Way(spans, one.sent + two.sent, one.arrived + two.arrived)
 
 
 def _meet(one: Trail, two: Trail) -> bool:

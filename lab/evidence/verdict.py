@@ -8,7 +8,8 @@ from enum import StrEnum
 from itertools import combinations
 
 from lab.evidence.flows import Captures
-from lab.evidence.paths import Kind, MediaPath, Scene, Stray, Transport, survey
+from lab.evidence.paths import survey
+from lab.evidence.scene import Kind, MediaPath, Scene, Stray, Transport
 from lab.topology.model import Topology
 
 GRACE = 0.25
@@ -96,13 +97,16 @@ def _find(
     if silent:
         return Finding.ONE_WAY, f"media on {path} from {silent[0]} to {silent[1]} only"
     reason = _described(path)
-    if len(paths) > 1:
-        return Finding.MOVED, f"{reason}; before that {', '.join(str(path) for path in paths[:-1])}"
+    before = [str(path) for path in paths[:-1] if str(path) != str(paths[-1])]
+    if before:
+        return Finding.MOVED, f"{reason}; before that {', '.join(before)}"
     return Finding.PATH, reason
 
 
 def _together(one: MediaPath, two: MediaPath) -> bool:
-    return any(min(a.end, b.end) - max(a.start, b.start) > GRACE for a in one.spans for b in two.spans)
+    """Whether media was on both at once for longer than a move takes: its grace, and the flight of a word about it."""
+    grace = GRACE + max(one.flight, two.flight)
+    return any(min(a.end, b.end) - max(a.start, b.start) > grace for a in one.spans for b in two.spans)
 
 
 def _silent(path: MediaPath) -> tuple[str, str] | None:

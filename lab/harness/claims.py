@@ -9,7 +9,7 @@ from lab.harness.call_report import SetupTimes
 from lab.harness.events import CallEvent, Claim, Ended
 
 GRACE = 0.25
-"""Seconds around a move in which the two ends may still name different paths."""
+"""Seconds around a move in which the two ends may still name different paths, beside those that a word takes."""
 
 
 def same_path(caller: Ended, callee: Ended) -> bool:
@@ -17,14 +17,16 @@ def same_path(caller: Ended, callee: Ended) -> bool:
     return caller.path is not None and caller.path == callee.path
 
 
-def supports(claim: Claim, others: Sequence[Claim]) -> bool:
+def supports(claim: Claim, others: Sequence[Claim], flight: float = 0.0) -> bool:
     """Whether the other end's stretches tell the same about the time of this one, but for the grace at its ends.
 
+    `flight` is how long packets take from end to end, seconds: as much later the other end may have heard of a move.
     A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees.
     """
-    start, end = claim.start + GRACE, claim.end - GRACE
+    grace = GRACE + flight
+    start, end = claim.start + grace, claim.end - grace
     if start >= end:
-        return any(other.path == claim.path and _overlap(other, claim.start, claim.end) > -GRACE for other in others)
+        return any(other.path == claim.path and _overlap(other, claim.start, claim.end) > -grace for other in others)
     touching = [other for other in others if _overlap(other, start, end) > GRACE]
     if not touching:  # the other end sent for a shorter time than the grace takes away
         touching = [other for other in others if _overlap(other, start, end) > 0]

@@ -73,7 +73,7 @@ def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wro
     disagreements = list(verdict.reasons)
     history = []
     for one, held in zip(caller.history, verdict.stretches, strict=True):
-        shared = supports(one, callee.history)
+        shared = supports(one, callee.history, verdict.flight)
         if not shared:
             disagreements.append(f"{caller.node} claims {one.path} where {callee.node} claims something else")
         begin, over = (max(0, round((at - dialled) * 1000)) for at in (one.start, one.end))

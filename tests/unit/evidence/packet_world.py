@@ -7,7 +7,7 @@ import random
 import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
 from pathlib import Path
 
 from lab.evidence import Captures
@@ -69,7 +69,7 @@ def address(name: str) -> str:
 def frame(
     protocol: str, source: Address, destination: Address, payload: bytes, kind: int = IN, seq: int = 0, flags: int = ACK
 ) -> bytes:
-    """An SLL2 frame of IPv4 and UDP or TCP; checksums are zero, as a capture before offloading shows them."""
+    """An SLL2 frame of IPv4 or IPv6 and UDP or TCP; checksums are zero, as a capture before offloading shows them."""
     if protocol == "udp":
         transport = struct.pack("!HHHH", source[1], destination[1], 8 + len(payload), 0)
     else:
@@ -77,10 +77,14 @@ def frame(
             "!HHIIBBHHH", source[1], destination[1], seq & 0xFFFFFFFF, 1, 5 << 4, flags, 65535, 0, 0
         )
     number = 17 if protocol == "udp" else 6
-    total = 20 + len(transport) + len(payload)
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, total, 1, 0x4000, 64, number, 0)
-    ip += IPv4Address(source[0]).packed + IPv4Address(destination[0]).packed
-    return struct.pack("!HHIHBB8x", 0x0800, 0, 2 if kind == IN else 3, 1, kind, 6) + ip + transport + payload
+    ends = ip_address(source[0]).packed + ip_address(destination[0]).packed
+    if ":" in source[0]:
+        ether, ip = 0x86DD, struct.pack("!IHBB", 6 << 28, len(transport) + len(payload), number, 64)
+    else:
+        total = 20 + len(transport) + len(payload)
+        ether, ip = 0x0800, struct.pack("!BBHHHBBH", 0x45, 0, total, 1, 0x4000, 64, number, 0)
+    link = struct.pack("!HHIHBB8x", ether, 0, 2 if kind == IN else 3, 1, kind, 6)
+    return link + ip + ends + transport + payload
 
 
 def write_pcap(path: Path, frames: list[tuple[float, bytes]], linktype: int = 276) -> Path:
@@ -99,6 +103,8 @@ class World:
     seed: int = 1
     mute: set[str] = field(default_factory=set)
     """Places whose capture sees nothing."""
+    sizes: range = range(60, 140)
+    """Bytes of one voice packet behind its header."""
     frames: dict[str, list[tuple[float, bytes]]] = field(default_factory=lambda: defaultdict(list))
     profiles: dict[str, str] = field(default_factory=lambda: {site: about[0] for site, about in SITES.items()})
 
@@ -216,9 +222,9 @@ class World:
     # --- voice
 
     def voice(self, number: int) -> bytes:
-        """A voice packet as ciphertext: a header that counts, 60 to 140 random bytes."""
+        """A voice packet as ciphertext: a header that counts, random bytes."""
         header = struct.pack("!BBHII", 0x80, 111, number & 0xFFFF, number * 960, 0x1234)
-        return header + self.random.randbytes(self.random.randrange(60, 140))
+        return header + self.random.randbytes(self.random.choice(self.sizes))
 
     def stun(self) -> bytes:
         return struct.pack("!HHI", 1, 60, 0x2112A442) + self.random.randbytes(12 + 60)
@@ -233,6 +239,12 @@ class World:
 def framed(payload: bytes) -> bytes:
     """RFC 4571: two bytes of length before each packet."""
     return struct.pack("!H", len(payload)) + payload
+
+
+def record(chance: random.Random, payload: bytes) -> bytes:
+    """A TLS record that holds a payload: RFC 8446, 5.2, with the type byte and AES-GCM's tag inside."""
+    size = len(payload) + 17
+    return struct.pack("!BHH", 23, 0x0303, size) + chance.randbytes(size)
 
 
 def ticks(world: World, start: float, seconds: float) -> list[float]:
@@ -293,7 +305,7 @@ def relay(
     def dress(payload: bytes, leg: str) -> bytes:
         if leg == "udp":
             return payload
-        return b"\x17\x03\x03" + world.random.randbytes(len(payload) + 21) if wrapped else framed(payload)
+        return record(world.random, framed(payload)) if wrapped else framed(payload)
 
     name = World._name(at)
     for number, time in enumerate(ticks(world, start, seconds)):

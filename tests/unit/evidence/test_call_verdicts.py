@@ -298,9 +298,11 @@ def test_legs_that_hide_their_content_are_joined_when_the_relay_carries_no_other
     assert seen.packets == pytest.approx(600, abs=4)
 
 
-def test_legs_that_hide_their_content_are_not_guessed_among_many(tmp_path: Path) -> None:
-    world = World()
+def test_legs_whose_sizes_say_nothing_are_not_guessed_among_many(tmp_path: Path) -> None:
+    world = World(sizes=range(80, 81))
     relay(world, ("bob", 4000), ("dave", 5000), START, SECONDS, ("udp", "tcp"), wrapped=True)
+    alone = verdict(world, tmp_path, "bob", "dave")
+    assert path_of(alone) == ("relayed", "mixed", "relay-1"), alone.reason
     relay(world, ("frank", 4000), ("erin", 5000), START, SECONDS, ("udp", "tcp"), wrapped=True)
     assert verdict(world, tmp_path, "bob", "dave").finding is Finding.AT_RELAY
 

@@ -51,7 +51,7 @@ def packets(monkeypatch: pytest.MonkeyPatch) -> Any:
             finding = evidence.Finding.PATH if kind else evidence.Finding.NO_MEDIA
             seen = evidence.Observed(finding, kind, transport, via, 591, "as seen", *window, (), (), {}, {})  # type: ignore[arg-type]
             held = tuple(evidence.Held(claim, seen, not reasons, "as seen") for claim in history)
-            return evidence.Verdict(seen, held, not reasons, reasons, *window)
+            return evidence.Verdict(seen, held, not reasons, reasons, *window, 0.02)
 
         monkeypatch.setattr(evidence, "hold", hold)
         monkeypatch.setattr(evidence.Captures, "read", staticmethod(lambda files, dropped: None))

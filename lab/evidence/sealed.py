@@ -1,0 +1,192 @@
+"""Streams inside TLS: nobody can compare what they carry, so two are joined by the sizes that they carry, in order.
+
+Belongs here: records and frames of a TCP stream, and whether one stream's sizes are another's. Never: keys, verdicts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from lab.evidence.flows import Stream
+from lab.evidence.media import voice_like
+
+RUN = 6
+"""Packets in a row whose sizes are compared, as five differences: 2 to 5 bits each with voice, so one run in 2^10 to
+2^25 comes twice by chance. Differences, because TLS and RFC 4571 add the same to every packet."""
+TELLING = 3
+"""Different differences that a run must have: a pause, where every packet is of one size, says nothing."""
+ENOUGH, PART = 5, 0.15
+"""What joins two streams: so many runs found, and this part of all that tell. What does not belong together reaches a
+few hundredths; what does loses the runs in which a relay joined, split or dropped a packet, or used another leg."""
+EARLY, LATE = 0.002, 2.0
+"""Seconds from a packet's arrival in which it leaves again: one kernel's clock, and the longest wait of TCP."""
+APART = 0.002
+"""Seconds by which the right stream must be quicker than any other that fits as well, where two say the same."""
+AT_ONCE = 0.1
+"""Seconds in which a relay passes a packet on, where single packets are all there is."""
+_RECORDS = range(20, 24)  # RFC 8446, 5.1: change_cipher_spec, alert, handshake, application_data
+_APPLICATION = 23
+_RECORD_HEADER, _LARGEST_RECORD = 5, (1 << 14) + 256  # RFC 8446, 5.2
+_FRAME_HEADER, _LARGEST_FRAME = 2, 1500  # RFC 4571; a frame larger than a packet is no voice
+_FIRST = 64  # packets that are looked at to tell whether a stream is TLS
+
+
+class Unit(NamedTuple):
+    """One packet of voice as it was carried: when it was whole (epoch s), and how long, with what is always added."""
+
+    time: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far the sizes of one stream are those of another: runs that tell, and when those found left and came.
+
+    `found` has the time of each run where it was sent and where it was received, epoch seconds.
+    """
+
+    telling: int = 0
+    found: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        return len(self.found) >= max(ENOUGH, PART * self.telling)
+
+    @property
+    def delay(self) -> float:
+        """Seconds from place to place, median."""
+        return median(received - sent for sent, received in self.found) if self.found else 0.0
+
+
+def sealed(stream: Stream | None) -> bool:
+    """Whether a stream is TLS, by its record headers."""
+    if stream is None or stream.protocol != "tcp":
+        return False
+    return any(_is_record(packet.payload) and packet.payload[0] == _APPLICATION for packet in stream.packets[:_FIRST])
+
+
+def units(stream: Stream, start: float, end: float) -> list[Unit]:
+    """What a stream carried in a window of epoch seconds: packets of UDP, TLS records, or frames of RFC 4571."""
+    if stream.protocol == "udp":
+        window = stream.packets[stream.between(start, end)]
+        return [Unit(packet.time, packet.length) for packet in window if voice_like(packet)]
+    found = _records(stream) if sealed(stream) else _frames(stream)
+    return [unit for unit in found if start <= unit.time <= end]
+
+
+def likeness(sent: list[Unit], received: list[Unit]) -> Likeness:
+    """How far what arrived at a place is what left it: runs of `sent` found in `received` no earlier, soon after."""
+    places: defaultdict[tuple[int, ...], list[float]] = defaultdict(list)
+    for run, time in _runs(received):
+        places[run].append(time)
+    telling = 0
+    found: list[tuple[float, float]] = []
+    for run, time in _runs(sent):
+        telling += 1
+        came = next((at for at in places.get(run, ()) if -EARLY <= at - time <= LATE), None)
+        if came is not None:
+            found.append((time, came))
+    return Likeness(telling, tuple(found))
+
+
+def passed_at_once(sent: list[Unit], received: list[Unit]) -> bool:
+    """Whether most of a few packets left again at once, all with the same added: for windows too short for runs."""
+    added: defaultdict[int, int] = defaultdict(int)
+    for unit in sent:
+        for size in {other.size - unit.size for other in received if -EARLY <= other.time - unit.time <= AT_ONCE}:
+            added[size] += 1
+    return bool(added) and 2 * max(added.values()) >= len(sent)
+
+
+def _runs(found: list[Unit]) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Every run that tells, with the time of its last packet."""
+    steps = [two.size - one.size for one, two in pairwise(found)]
+    for index in range(len(steps) - RUN + 2):
+        run = tuple(steps[index : index + RUN - 1])
+        if len(set(run)) >= TELLING:
+            yield run, found[index + RUN - 1].time
+
+
+def _is_record(data: bytes | bytearray) -> bool:
+    return len(data) >= 3 and data[0] in _RECORDS and data[1] == 3
+
+
+def _records(stream: Stream) -> Iterator[Unit]:
+    for data, times in _runs_of_bytes(stream):
+        at = 0
+        while at + _RECORD_HEADER <= len(data):
+            size = int.from_bytes(data[at + 3 : at + 5])
+            if not _is_record(data[at : at + 3]) or size > _LARGEST_RECORD:
+                at = times.next_segment(at)  # begun in mid-record, or something was lost: go on where a segment begins
+                continue
+            stop = at + _RECORD_HEADER + size
+            if stop > len(data):
+                break
+            if data[at] == _APPLICATION:
+                yield Unit(times.whole(stop), size)
+            at = stop
+
+
+def _frames(stream: Stream) -> Iterator[Unit]:
+    for data, times in _runs_of_bytes(stream):
+        at = 0
+        while at + _FRAME_HEADER <= len(data):
+            size = int.from_bytes(data[at : at + 2])
+            if not 0 < size <= _LARGEST_FRAME:
+                at = times.next_segment(at)
+                continue
+            stop = at + _FRAME_HEADER + size
+            if stop > len(data):
+                break
+            yield Unit(times.whole(stop), size)
+            at = stop
+
+
+class _Times:
+    """When the bytes of a run were there: the ends of its segments and their times, never before an earlier byte's."""
+
+    def __init__(self) -> None:
+        self.ends: list[int] = []
+        self.times: list[float] = []
+        self._at = 0
+
+    def add(self, end: int, time: float) -> None:
+        self.ends.append(end)
+        self.times.append(max(time, self.times[-1]) if self.times else time)
+
+    def whole(self, stop: int) -> float:
+        while self.ends[self._at] < stop:
+            self._at += 1
+        return self.times[self._at]
+
+    def next_segment(self, at: int) -> int:
+        """Where the next segment begins after an offset; the end of the bytes if there is none."""
+        return next((end for end in self.ends if end > at), self.ends[-1])
+
+
+def _runs_of_bytes(stream: Stream) -> Iterator[tuple[bytearray, _Times]]:
+    """The bytes of a stream in their order, in pieces where some are missing."""
+    half, mask = 1 << 31, (1 << 32) - 1
+    if not stream.packets:
+        return
+    base = stream.packets[0].sequence
+    placed = [(((p.sequence - base + half) & mask) - half, p) for p in stream.packets]
+    placed.sort(key=lambda item: item[0])
+    data, times, reached = bytearray(), _Times(), placed[0][0]
+    for begin, packet in placed:
+        end = begin + len(packet.payload)
+        if begin > reached and data:
+            yield data, times
+            data, times = bytearray(), _Times()
+        if begin > reached:
+            reached = begin
+        if end <= reached:
+            continue
+        data += packet.payload[reached - begin :]
+        times.add(len(data), packet.time)
+        reached = end
+    if data:
+        yield data, times
