@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab import nat
-from lab.boot import attach, rules
+from lab.boot import attach, memory, rules
 from lab.boot.shaping import Shaping
 from lab.boot.wiring import Wiring
 from lab.errors import ConfigError
@@ -29,6 +29,7 @@ class Core:
 
     def __init__(self, shaping: Shaping) -> None:
         self.shaping = shaping
+        self.told: list[Order] = []
 
     @classmethod
     def begin(cls, wiring: Wiring, environ: Mapping[str, str]) -> "Core":
@@ -37,6 +38,8 @@ class Core:
         rules.load(nat.untracked())
         rules.feed(["nft", "-f", "-"], NO_REDIRECTS)
         core.shaping.start()
+        for order in memory.recall().get("orders", []):
+            core.orders[order["order"]](order)
         attach.forward(wiring)
         return core
 
@@ -68,6 +71,8 @@ class Core:
         site, direction, toward = str(order.get("site")), str(order.get("direction", "both")), order.get("toward")
         told = {str(name): str(value) for name, value in changes.items()}
         self.shaping.set_link(site, direction, told, toward, dry=bool(order.get("dry")))
+        if not order.get("dry"):
+            self._keep(order)
         link = self.shaping.link(site)
         ways = {way: link[way] for way in ("up", "down")}
         ways |= {f"toward {other}": text for other, text in link["toward"].items()}
@@ -82,9 +87,17 @@ class Core:
         if old not in held:
             raise ConfigError(f"{site}'s router does not have {old}, but {', '.join(held)}")
         self.shaping.set_address(site, [new if address == old else address for address in held])
+        self._keep(order)
         return {}
+
+    def _keep(self, order: Order) -> None:
+        """Orders hold over a restart: carried out again, in their order, upon what the file says."""
+        self.told.append({key: value for key, value in order.items() if key != "id"})
+        memory.remember({"orders": self.told})
 
     def _restore(self, order: Order) -> Order:
         changed = self.shaping.changed
         self.shaping.restore()
+        self.told.clear()
+        memory.forget()
         return {"changed": changed}

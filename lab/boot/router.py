@@ -10,11 +10,12 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Network
 from typing import Any
 
 from lab import nat
-from lab.boot import attach, memory, rules
+from lab.boot import attach, memory, mtu, rules
 from lab.boot.readdress import readdress
 from lab.boot.wiring import Interface, Wiring, outer
 from lab.boot.wiring6 import alone
 from lab.errors import ConfigError
+from lab.links.axes import FULL_MTU
 
 Order = dict[str, Any]
 CHANGEABLE = ("profile", "firewall", "axes", "profile6")
@@ -30,6 +31,7 @@ class Settings:
     axes: str = ""
     profile6: str = "open"
     outer: str | None = None
+    mtu: int = FULL_MTU
 
     @classmethod
     def told(cls, environ: Mapping[str, str]) -> "Settings":
@@ -67,6 +69,7 @@ class Router:
             "set": self._set,
             "forget": self._forget,
             "renew": self._renew,
+            "mtu": self._mtu,
             "restore": self._restore,
         }
 
@@ -86,6 +89,7 @@ class Router:
             "axes": now.axes,
             "profile6": now.profile6 if sides.lan6 else None,
             "firewall": now.firewall,
+            "mtu": now.mtu,
             "outer": [str(address) for address in sides.outer_addresses],
             "outer6": str(sides.outer6) if sides.outer6 else None,
             "lan": str(sides.inside) if sides.inside else None,
@@ -112,6 +116,14 @@ class Router:
         self._become(replace(self.settings, outer=None if outer == self.file_address else str(outer)))
         return self.status()
 
+    def _mtu(self, order: Order) -> Order:
+        """{"mtu"}: the longest packet of the line to the provider, in bytes; a larger one is refused with ICMP."""
+        wanted = replace(self.settings, mtu=int(order.get("mtu") or FULL_MTU))
+        mtu.set_up(self.wiring.wan.index, wanted.mtu)
+        self.settings = wanted
+        memory.remember(asdict(wanted))
+        return {}
+
     def _restore(self, order: Order) -> Order:
         self._become(self.file)
         return self.status()
@@ -136,6 +148,7 @@ class Router:
             plan = attach.attach("router", self.environ)
         rules.load(rendered)
         rules.forget()
+        mtu.set_up(plan.wan.index, wanted.mtu)
         self.wiring, self.settings = plan, wanted
         attach.forward(plan)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
-from lab.harness.restoring import restore
+from lab.harness.restoring import mtus, restore
 from lab.harness.settling import settle
 from lab.harness.status import ask
 from lab.harness.timeline import Timeline
@@ -62,6 +62,7 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         wait_until_ready(engine, _awaited(engine, world, running), say)
         if running and not reason:
             restore(engine, world, topology, timeline.unplugged(), say)
+        mtus(engine, world)
         settle(engine, world)  # clients that ran before this may have lost their supernode
     return Up(world, file)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from lab import nat
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import standing
+from lab.links.axes import FULL_MTU
 from lab.runtime.cables import addresses_in_use
 from lab.runtime.connection import Engine
 from lab.runtime.world import World
@@ -94,10 +95,14 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
         said["router"] = standing.order(engine, world, router, "set", **told)
     if change.link:
         said["link"] = standing.order(engine, world, core.name, "link", **link)
-        whole = {name: said["link"][name] for name in ("mtu", "blackhole") if name in change.link}
-        if whole:  # what leaves the site meets the limit at its own router, as it does on a line to a provider
-            standing.order(engine, world, router, "mtu", **whole)
+        if {"mtu", "blackhole"} & change.link.keys():
+            tell_mtu(engine, world, router, said["link"])
     return said
+
+
+def tell_mtu(engine: Engine, world: World, router: str, link: Json) -> None:
+    """What leaves a site meets the MTU of its link at its own router; in a black hole it passes there and vanishes."""
+    standing.order(engine, world, router, "mtu", mtu=FULL_MTU if link["blackhole"] else link["mtu"])
 
 
 def forget(engine: Engine, world: World, site: str) -> None:

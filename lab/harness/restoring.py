@@ -5,7 +5,8 @@ Belongs here: finding what differs, and undoing it. Never: starting containers.
 
 from collections.abc import Callable, Iterable
 
-from lab.harness import standing
+from lab.harness import changing, standing
+from lab.links.axes import FULL_MTU
 from lab.runtime import cables
 from lab.runtime.connection import Engine
 from lab.runtime.world import World
@@ -31,6 +32,14 @@ def restore(engine: Engine, world: World, file: Topology, unplugged: Iterable[st
     for word in undone:
         say(word)
     return undone
+
+
+def mtus(engine: Engine, world: World) -> None:
+    """Let each router know the MTU that the file gives to its site's link; core knows it, and limits the way down."""
+    links = standing.core(engine, world)["shaping"]["links"]
+    for site, link in links.items():
+        if link["mtu"] != FULL_MTU:
+            changing.tell_mtu(engine, world, world.topology.router_of(site).name, link)
 
 
 def _plugged(engine: Engine, world: World, name: str) -> bool:

@@ -3,13 +3,19 @@
 Belongs here: what is asked for and refused, and where a client goes. Never: interfaces and routes (boot, runtime).
 """
 
+import time
 from ipaddress import IPv4Address, IPv6Address
 
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.runtime import cables
 from lab.runtime.connection import Engine
-from lab.runtime.world import World
+from lab.runtime.control import ControlChannel
+from lab.runtime.logs import Logs
+from lab.runtime.world import Container, World
 from lab.topology.model import Network, Node, Role, Topology
+
+NOTICE_SECONDS = 10.0
+"""How long a program may take to notice that its machine has other addresses; the kernel tells it at once."""
 
 
 def unplug(engine: Engine, world: World, name: str) -> bool:
@@ -39,8 +45,28 @@ def move(engine: Engine, world: World, name: str, site: str) -> tuple[str, str]:
     taken = cables.addresses_in_use(engine, world.name, target.name)
     taken |= {str(attachment.address.ip) for one in topology.nodes for attachment in one.attachments}
     address, address6 = free_address(target, taken)
+    begun = time.time()
     cables.reattach(engine, container, world.name, source.name, target.name, address, address6)
+    _await(engine, container, {str(address), str(address6)} - {"None"}, begun)
     return str(node.site), site
+
+
+def _await(engine: Engine, container: Container, wanted: set[str], begun: float) -> None:
+    """Return when a client's program has one of these addresses as its own. Raises RuntimeUnavailable.
+
+    Every line that it logs since then is a reason to ask again, and its log is followed from before the first question.
+    """
+    deadline = time.monotonic() + NOTICE_SECONDS
+    with Logs(engine, [container], lambda one: begun) as logs:
+        while True:
+            with ControlChannel(engine, container.id, container.node) as channel:
+                if wanted & set(channel.order("status").get("addresses") or ()):
+                    return
+            if logs.next(deadline) is None:
+                raise RuntimeUnavailable(
+                    f"{container.node} hangs at its new network, but its program has not noticed within "
+                    f"{NOTICE_SECONDS:g} s; `lab logs {container.node}` may say why"
+                )
 
 
 def lan_of(topology: Topology, site: str) -> Network:

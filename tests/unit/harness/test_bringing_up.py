@@ -49,6 +49,7 @@ class Engine:
         patch.setattr(bringing, "wait_until_ready", self._wait)
         patch.setattr(bringing, "ask", self._ask)
         patch.setattr(bringing, "restore", lambda *words: self.done.append("restored"))
+        patch.setattr(bringing, "mtus", lambda *words: None)
 
     def _discover(self, engine: Any, name: str) -> World | None:
         return world(self._file) if "up" in self.done else self.running
