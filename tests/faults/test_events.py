@@ -1,0 +1,185 @@
+"""Events at run time: each has taken effect when its command returns, is stamped, and is undone by `lab up`."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.errors import ConfigError, RuntimeUnavailable
+from lab.harness import Lab
+from lab.harness.changing import SiteChange
+from lab.harness.status import NodeStatus
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(180)
+
+
+def path(lab: Lab, caller: str, callee: str) -> str:
+    """The path of a short call that the packets prove."""
+    report = lab.call(caller, callee, seconds=2)
+    assert report.holds(), report
+    assert report.observed is not None
+    return f"{report.observed.kind}/{report.observed.transport}"
+
+
+def node(lab: Lab, name: str) -> NodeStatus:
+    return next(one for one in lab.status().nodes if one.name == name)
+
+
+def test_another_profile_is_another_path_and_up_brings_the_file_s_back(lab: Lab) -> None:
+    assert path(lab, "bob", "frank") == "punched/udp"
+    lab.set("home", SiteChange(profile="symmetric"))
+    assert (node(lab, "bob").profile, node(lab, "home-router").profile) == ("symmetric", "symmetric")
+    lab.settle()
+    assert path(lab, "bob", "frank") == "relayed/udp"
+    lab.up()
+    assert node(lab, "bob").profile == "linux"
+    assert path(lab, "bob", "frank") == "punched/udp"
+
+
+def test_another_firewall_forgets_what_the_former_one_let_through(lab: Lab) -> None:
+    assert path(lab, "bob", "alice") == "direct/udp"
+    lab.set("home", SiteChange(firewall="udp-blocked"))
+    lab.settle()
+    assert path(lab, "bob", "alice") == "direct/tcp"
+
+
+def test_a_delay_is_in_both_directions_until_it_is_taken_away(lab: Lab) -> None:
+    lab.set("home", SiteChange(link={"delay": "60ms"}))
+    report = lab.call("bob", "alice", seconds=2)
+    assert report.holds("direct/udp"), report
+    assert report.media["bob"].rtt_ms == pytest.approx(2 * (60 + 10), rel=0.2), "park's own link has 10 ms"
+    lab.set("home", SiteChange(link={"delay": "0ms"}, direction="up"))
+    report = lab.call("bob", "alice", seconds=2)
+    assert report.media["bob"].rtt_ms == pytest.approx(60 + 20, rel=0.2)
+
+
+def test_delay_toward_one_site_leaves_the_others_alone(lab: Lab) -> None:
+    lab.set("home", SiteChange(link={"delay": "100ms"}, toward="park"))
+    slow, fast = lab.call("bob", "alice", seconds=2), lab.call("bob", "frank", seconds=2)
+    assert slow.media["bob"].rtt_ms == pytest.approx(40 + 100, rel=0.2)
+    assert fast.media["bob"].rtt_ms == pytest.approx(40, rel=0.3)
+
+
+def test_a_renewed_address_is_the_one_that_packets_have(lab: Lab) -> None:
+    before, after = lab.renew("home", "203.0.113.99")
+    assert (before, after) == ("203.0.113.32", "203.0.113.99")
+    lab.settle()
+    assert path(lab, "bob", "frank") == "punched/udp"
+    lab.restart("home-router")
+    assert lab.renew("home")[0] == "203.0.113.99", "a router keeps its addresses over a restart"
+
+
+def test_a_router_keeps_its_settings_over_a_restart_and_loses_its_mappings(lab: Lab) -> None:
+    lab.set("home", SiteChange(profile="full-cone", axes="udp-timeout=33"))
+    lab.restart("home-router")
+    assert node(lab, "home-router").profile == "full-cone"
+    lab.settle()
+    assert path(lab, "bob", "frank") == "punched/udp"
+
+
+def test_links_hold_over_a_restart_of_core(lab: Lab) -> None:
+    lab.set("home", SiteChange(link={"delay": "70ms"}))
+    lab.restart("core")
+    lab.settle()
+    assert lab.call("bob", "alice", seconds=2).media["bob"].rtt_ms == pytest.approx(160, rel=0.2)
+
+
+def test_forgotten_mappings_are_made_anew(lab: Lab) -> None:
+    lab.forget("home")
+    lab.settle()
+    assert path(lab, "bob", "frank") == "punched/udp"
+
+
+def test_an_unplugged_client_is_away_and_comes_back_by_itself(lab: Lab) -> None:
+    assert lab.unplug("bob")
+    assert not lab.unplug("bob"), "its cable is out already"
+    with pytest.raises(RuntimeUnavailable, match="bob is offline"):
+        path(lab, "alice", "bob")
+    assert lab.plug("bob")
+    assert not lab.plug("bob")
+    lab.settle()
+    assert path(lab, "alice", "bob") == "direct/udp"
+
+
+def test_a_client_moves_and_is_judged_where_it_is(lab: Lab) -> None:
+    assert lab.move("bob", "office") == ("home", "office")
+    lab.settle()
+    assert (node(lab, "bob").site, node(lab, "bob").profile) == ("office", "symmetric")
+    assert path(lab, "bob", "carol") == "direct/udp", "neighbours on one LAN"
+    assert path(lab, "bob", "frank") == "relayed/udp"
+    with pytest.raises(ConfigError, match="bob is at office already"):
+        lab.move("bob", "office")
+    lab.up()
+    assert node(lab, "bob").site == "home"
+    assert path(lab, "bob", "frank") == "punched/udp"
+
+
+def test_events_are_stamped_on_the_timeline(lab: Lab) -> None:
+    lab.set("home", SiteChange(link={"loss": "5%"}))
+    lab.forget("home")
+    last = lab.timeline.read()[-2:]
+    assert [(line["event"], line["site"]) for line in last] == [("set", "home"), ("forget", "home")]
+    assert last[0]["link"] == {"loss": "5%"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("set", "home", "--profile", "cone"), "unknown profile 'cone'; allowed: open, full-cone"),
+        (("set", "home", "--profile", "open"), "192.168.32.0/24 is private"),
+        (
+            ("set", "home", "--axes", "mapping=cone"),
+            "axis mapping: unknown value 'cone'; allowed: endpoint-independent",
+        ),
+        (("set", "home", "--axes", "colour=red"), "unknown axis 'colour=red'"),
+        (("set", "home", "--firewall", "wall"), "unknown firewall 'wall'; allowed: none"),
+        (("set", "home", "--loss", "120%"), "120%"),
+        (("set", "home", "--rate", "0mbit"), "rate"),
+        (("set", "home", "--delay", "fast"), "fast"),
+        (("set", "home", "--mtu", "100"), "100"),
+        (("set", "home", "--delay", "10ms", "--toward", "nowhere"), "'nowhere'"),
+        (("set", "home", "--profile", "symmetric", "--loss", "120%"), "120%"),
+        (("set", "nowhere", "--profile", "linux"), "no site is called 'nowhere'; the lab has bank"),
+        (("set", "home"), "nothing to set at home"),
+        (("renew", "home", "203.0.113.33"), "203.0.113.33 is taken"),
+        (("renew", "home", "8.8.8.8"), "expected an address of internet (203.0.113.0/24)"),
+        (("renew", "park"), "park translates nothing"),
+        (("move", "bob", "nowhere"), "no site is called 'nowhere'"),
+        (("move", "relay-1", "home"), "only clients move"),
+        (("unplug", "core"), "core is the internet itself"),
+        (("forget", "nowhere"), "'nowhere'"),
+    ],
+)
+def test_a_bad_request_is_one_sentence_and_changes_nothing(running: Lab, words: tuple[str, ...], told: str) -> None:
+    before = running.status(), running.running_world()
+    done = subprocess.run(
+        [ROOT / ".venv" / "bin" / "lab", *words], cwd=ROOT, text=True, capture_output=True, timeout=60
+    )
+    assert done.returncode == 2 and told in done.stderr, done
+    assert done.stderr.count("\n") == 1 and done.stdout == "", done
+    assert (running.status(), running.running_world()) == before
+
+
+@pytest.mark.parametrize("words", [("set", "home", "--profile", "linux"), ("renew", "home"), ("forget", "home")])
+def test_an_event_on_a_lab_that_is_down_is_refused(words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [ROOT / ".venv" / "bin" / "lab", *words],
+        cwd=ROOT,
+        env={**os.environ, "LAB_NAME": "no-such-lab"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 2 and "is not up" in done.stderr, done
+
+
+def test_set_prints_what_stands_as_one_document(lab: Lab) -> None:
+    program = ROOT / ".venv" / "bin" / "lab"
+    words = ["set", "home", "--delay", "20ms", "--loss", "1%", "--down", "--json"]
+    done = subprocess.run([program, *words], cwd=ROOT, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done
+    link = json.loads(done.stdout)["link"]
+    assert (link["ways"]["up"], link["ways"]["down"]) == ("delay=10ms", "delay=20ms loss=1%")
