@@ -33,10 +33,10 @@ from lab.overlay.member import (
     RELAY_TCP_PORTS,
     RELAY_UDP_PORT,
     SIGNALLING_PORTS,
-    STUN_PORT,
     Membership,
     NameEnrolled,
 )
+from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
 from lab.overlay.supernode import STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts

@@ -13,19 +13,22 @@ from lab.wire.addresses import Address
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open a TCP connection, inside TLS where `secure`; report it with link_up or link_down."""
+    """Open a TCP connection, inside TLS where `secure`, by CONNECT through the site's proxy where `proxied`; report it
+    with link_up or link_down."""
 
     link: int
     address: Address
     secure: bool
+    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Send bytes on a link."""
+    """Send bytes on a link; `media` may be dropped while much of it waits, for late voice is no voice."""
 
     link: int
     data: bytes
+    media: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,18 @@ Action = Connect | Write | Close | OpenUdp | CloseUdp | SendTo | Event
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """A link that is up: its two ends, and the Ed25519 key of the peer's certificate where it is inside TLS."""
+    """A link that is up: its two ends, and the Ed25519 key of the peer's certificate where it is inside TLS.
+
+    Through a proxy, `peer` is whom the proxy was asked for. A peer inside TLS that shows no such key has an empty one.
+    """
 
     local: Address
     peer: Address
     peer_key: bytes | None = None
+
+    @property
+    def secure(self) -> bool:
+        return self.peer_key is not None
 
 
 class LinkOwner(Protocol):
@@ -104,15 +114,15 @@ class Actions:
         taken, self.pending = self.pending, []
         return taken
 
-    def connect(self, owner: LinkOwner, address: Address, secure: bool) -> int:
+    def connect(self, owner: LinkOwner, address: Address, secure: bool, proxied: bool = False) -> int:
         link = next(self.numbers)
         self.links[link] = owner
-        self.pending.append(Connect(link, address, secure))
+        self.pending.append(Connect(link, address, secure, proxied))
         return link
 
-    def write(self, link: int, data: bytes) -> None:
+    def write(self, link: int, data: bytes, media: bool = False) -> None:
         if link in self.links:
-            self.pending.append(Write(link, data))
+            self.pending.append(Write(link, data, media))
 
     def close(self, link: int) -> None:
         if self.links.pop(link, None) is not None:

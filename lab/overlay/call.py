@@ -17,6 +17,7 @@ from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Mo
 from lab.overlay.checklist import Checklist, Reports, Verdict
 from lab.overlay.identity import CallKeys, Identity, check_credential, derive_keys, open_envelope
 from lab.overlay.leg import RelayLeg
+from lab.overlay.passage import Passage
 from lab.overlay.paths import PathName
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.whereabouts import Whereabouts
@@ -91,7 +92,7 @@ class Surroundings:
     wall_offset: float
     own: Whereabouts
     tcp_ports: tuple[int, ...]
-    narrow: bool
+    passage: Passage
     post: Callable[[Envelope, bool], None]
 
 
@@ -118,7 +119,7 @@ class Call:
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
         reports = Reports(self._data, self._note_path, self._verdict)
-        self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.narrow)
+        self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
         self.told: set[Candidate] = set()
         media.deliver, media.learnt = self._datagram, self._learnt
 
@@ -205,7 +206,7 @@ class Call:
         fresh = [offer for offer in offers if offer.relay not in known]
         for offer in fresh[: MOST_LEGS - len(self.legs)]:
             leg = RelayLeg(
-                self.around.actions, offer, self.media, self.around.rng, self.checklist.from_relay, self.around.narrow
+                self.around.actions, offer, self.media, self.around.rng, self.checklist.from_relay, self.around.passage
             )
             self.legs.append(leg)
             leg.start(now)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT, RelayLeg
+from lab.overlay.passage import Passage
 from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, on_one_network, usable
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.whereabouts import Whereabouts
@@ -82,10 +84,10 @@ class Checklist:
         own: Whereabouts,
         rng: random.Random,
         reports: Reports,
-        narrow: bool,
+        passage: Passage,
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
-        self.own, self.rng, self.reports, self.narrow = own, rng, reports, narrow
+        self.own, self.rng, self.reports, self.passage = own, rng, reports, passage
         self.tie_breaker = rng.getrandbits(64)
         self.key: bytes | None = None
         self.paths: dict[Key, Path] = {}
@@ -93,7 +95,7 @@ class Checklist:
         self.remote: dict[Candidate, None] = {}
         self.remote_hosts: set[str] = set()
         self.remote_reflexive: set[str] = set()
-        self.tcp_targets: list[Address] = []
+        self.tcp_routes: list[Route] = []
         self.next_tcp: float | None = None
         self.links: dict[int, _Connecting] = {}
         self.waiting: dict[bytes, tuple[Path, float]] = {}
@@ -112,14 +114,15 @@ class Checklist:
         self.remote |= dict.fromkeys(candidates)
         self.remote_hosts |= {c.address[0] for c in candidates if c.kind == "host"}
         self.remote_reflexive |= {c.address[0] for c in candidates if c.kind == "server-reflexive"}
+        listening: list[Address] = []
         for candidate in usable(candidates, self.own):
             if candidate.transport == "udp":
                 self._add_udp(candidate.address, now)
             elif self._tcp_may_reach(candidate.address[0]):
-                self.tcp_targets.append(candidate.address)
-        self.tcp_targets.sort(key=lambda address: (address[1] == 443) != self.narrow)
-        if self.tcp_targets and self.next_tcp is None:
-            self.next_tcp = now if self.media.udp_lets_out(now) is False else now + TCP_HEADSTART
+                listening.append(candidate.address)
+        self.tcp_routes += self.passage.likely(listening)
+        if self.tcp_routes and self.next_tcp is None:
+            self.next_tcp = now if self.passage.lets_udp_out(self.media, now) is False else now + TCP_HEADSTART
 
     def add_leg(self, leg: RelayLeg, now: float) -> None:
         """A relay session whose near leg is being bound."""
@@ -155,7 +158,7 @@ class Checklist:
         if self.selected is not None and self.selected.state is not State.VALID:
             self.selected = None
             self.reports.moved(now)
-        self.tcp_targets, self.next_tcp = [], None
+        self.tcp_routes, self.next_tcp = [], None
         self.add_remote(tuple(self.remote), now)
         self.poll(now)
 
@@ -245,12 +248,12 @@ class Checklist:
     def _connect(self, now: float) -> None:
         """Opens the next TCP connection, unless UDP between the two has been found in the meantime."""
         between = [path for path in self.paths.values() if path.state is State.VALID and path.via is None]
-        if between or not self.tcp_targets:
+        if between or not self.tcp_routes:
             self.next_tcp = None
             return
-        remote = self.tcp_targets.pop(0)
-        link = self.actions.connect(self, remote, secure=False)
-        self.links[link] = _Connecting(remote, now + TCP_LIMIT)
+        route = self.tcp_routes.pop(0)
+        link = self.actions.connect(self, route.address, route.secure, route.proxied)
+        self.links[link] = _Connecting(route.address, now + TCP_LIMIT)
         self.next_tcp = now + TCP_HEADSTART
 
     def adopt(self, link: int, info: LinkInfo, frames: Sequence[bytes], deframer: LengthPrefixed, now: float) -> None:

@@ -14,7 +14,8 @@ from lab.overlay.call import Call, State, Surroundings
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
-from lab.overlay.member import SIGNALLING_PORTS, STUN_PORT, Member, Membership, SignedIn, SignedOut, Trouble
+from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, SignedOut, Trouble
+from lab.overlay.passage import STUN_PORT, Passage
 from lab.overlay.reflexive import MediaSocket
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
@@ -121,6 +122,7 @@ class Client(Member):
         self.outbox: list[Envelope] = []
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
+        self.passage = Passage(self.actions, membership.own, membership.rng)
         self.hub = HubLink(
             self.actions,
             self,
@@ -184,11 +186,13 @@ class Client(Member):
     def deadline(self) -> float | None:
         spare = self.spare.deadline() if self.spare else None
         calls = (call.deadline() for call in self.calls.values())
-        return earliest(self.enrolment.deadline(), self.hub.deadline(), spare, self.strangers.deadline(), *calls)
+        parts = (self.enrolment, self.hub, self.passage, self.strangers)
+        return earliest(spare, *(part.deadline() for part in parts), *calls)
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
         self.hub.poll(now)
+        self.passage.poll(now)
         self.strangers.poll(now)
         if self.spare is not None:
             self.spare.poll(now)
@@ -199,7 +203,10 @@ class Client(Member):
     def relocated(self, addresses: tuple[str, ...], now: float) -> None:
         """Signs in from where the client stands now, learns its outer addresses there, and moves its calls along."""
         before = self.membership.own.addresses
+        self.passage.forget()
         super().relocated(addresses, now)
+        if self.hub.route is not None:
+            self.passage.measure(self.hub.route, now)
         if self.spare is not None:
             self.spare.relocated(now)
         for call in list(self.calls.values()):
@@ -220,8 +227,10 @@ class Client(Member):
     # -- the hub -------------------------------------------------------------------------------------------------
 
     def signed_in(self, hub: HubLink, now: float) -> None:
-        self.actions.emit(SignedIn(hub.hub or "", hub.port or 0))
+        assert hub.route is not None, "who is signed in came by some way"
+        self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1], hub.route.proxied))
         self.settle(True, now)
+        self.passage.measure(hub.route, now)
         self._ask(now)
         for envelope in self.outbox:
             hub.send(Carry(envelope))
@@ -297,6 +306,7 @@ class Client(Member):
     def _new_call(self, id: str, peer: str, caller: bool, now: float) -> Call:
         media = self.spare
         assert media is not None, "a socket is prepared before the client joins"
+        self.passage.remember_udp(media, now)
         self._ask(now)  # a mapping that nothing has used since the last keepalive may be another by now
         self._prepare(now)
         around = Surroundings(
@@ -307,7 +317,7 @@ class Client(Member):
             self.membership.wall_offset,
             self.membership.own,
             self.tcp_ports,
-            narrow=self.hub.port == 443,
+            passage=self.passage,
             post=self.post,
         )
         call = Call(id, peer, caller, around, media, now)

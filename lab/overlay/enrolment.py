@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.identity import Identity, check_credential
+from lab.overlay.ladder import Route, rungs
 from lab.overlay.whereabouts import Whereabouts
-from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import FRAME_LIMIT, Credential, Enrol, Enrolled, Refused, decode_authority, encode
 
@@ -18,7 +18,7 @@ STAGGER = 0.3
 ATTEMPT_LIMIT = 5.0
 """Seconds, as on the ladder to a supernode."""
 RETRY = 1.0
-"""Seconds before the ports are tried again."""
+"""Seconds before the ladder is climbed again."""
 REFUSED_RETRY = 10.0
 """Seconds before asking again after a refusal, which seldom changes by itself."""
 
@@ -49,7 +49,7 @@ class Enrolment:
         self.hosts, self.own, self.ports, self.wall_offset = tuple(hosts), own, tuple(ports), wall_offset
         self.done, self.refused = done, refused
         self.links: dict[int, tuple[LengthPrefixed, float]] = {}
-        self.rungs: list[Address] = []
+        self.rungs: list[Route] = []
         self.next_try: float | None = None
 
     def start(self, now: float) -> None:
@@ -73,11 +73,12 @@ class Enrolment:
         if self.next_try is None or now < self.next_try:
             return
         if not self.rungs:
-            self.rungs = [(host, port) for port in self.ports for host in self.own.reachable(self.hosts)]
+            self.rungs = rungs(self.hosts, self.ports, self.own)
         if not self.rungs:
             self.next_try = now + RETRY  # unplugged, or of another family than the authority
             return
-        link = self.actions.connect(self, self.rungs.pop(0), secure=True)
+        route = self.rungs.pop(0)
+        link = self.actions.connect(self, route.address, route.secure, route.proxied)
         self.links[link] = (LengthPrefixed(4, FRAME_LIMIT), now + ATTEMPT_LIMIT)
         self.next_try = now + STAGGER if self.rungs else None
 

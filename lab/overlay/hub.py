@@ -12,6 +12,7 @@ from typing import Protocol
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.identity import Identity, check_credential
+from lab.overlay.ladder import Route, rungs
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
@@ -55,7 +56,7 @@ class HubListener(Protocol):
 class Attempt:
     """One rung that is being tried: a link on its way to a Welcome."""
 
-    address: Address
+    route: Route
     expires: float
     local: str = ""
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(4, FRAME_LIMIT))
@@ -74,7 +75,8 @@ class Greeting:
 
 
 class HubLink:
-    """Keeps one signed-in link to one of `hubs`, each tried on each of `ports` at each of its addresses.
+    """Keeps one signed-in link to one of `hubs`, each tried on each of `ports` at each of its addresses, then through
+    the site's proxy. Who comes back begins with what worked before.
 
     `wall_offset` is epoch seconds minus monotonic seconds, for the expiry of credentials.
     """
@@ -96,7 +98,8 @@ class HubLink:
         self.greeting, self.hubs, self.own, self.ports, self.rng = greeting, list(hubs), own, tuple(ports), rng
         self.wall_offset = wall_offset
         self.attempts: dict[int, Attempt] = {}
-        self.rungs: list[Address] = []
+        self.rungs: list[Route] = []
+        self.worked: tuple[int, bool] | None = None
         self.next_rung: float | None = None
         self.retry_at: float | None = None
         self.backoff = BACKOFF_FIRST
@@ -122,21 +125,24 @@ class HubLink:
         return self.at.hub_key if self.at else b""
 
     @property
-    def port(self) -> int | None:
-        """The port that let the node in: 443 tells of a firewall that allows little else."""
-        return self.at.address[1] if self.at else None
+    def route(self) -> Route | None:
+        """The rung that let the node in: port 443, or a proxy, tells of a firewall that allows little else."""
+        return self.at.route if self.at else None
 
     def start(self, now: float) -> None:
         """Begins to climb the ladder from its first rung."""
-        self.rungs = [(host, port) for hosts in self.hubs for port in self.ports for host in self.own.reachable(hosts)]
+        self.rungs = [route for hosts in self.hubs for route in self._ladder(hosts)]
         self.next_rung, self.retry_at = now, None
         if not self.rungs:
             self._come_back(now)
         self.poll(now)
 
+    def _ladder(self, hosts: tuple[str, ...]) -> list[Route]:
+        return sorted(rungs(hosts, self.ports, self.own), key=lambda route: _kind(route) != self.worked)  # stable
+
     def relocated(self, now: float) -> None:
         """The node's addresses or routes have changed: signs in anew at once, or makes sure that the link holds."""
-        self.backoff = BACKOFF_FIRST
+        self.backoff, self.worked = BACKOFF_FIRST, None
         if self.at is None:
             for link in self.attempts:
                 self.actions.close(link)
@@ -187,9 +193,9 @@ class HubLink:
         if self.retry_at is not None and now >= self.retry_at:
             self.start(now)
         if self.rungs and self.next_rung is not None and now >= self.next_rung:
-            address = self.rungs.pop(0)
-            link = self.actions.connect(self, address, secure=True)
-            self.attempts[link] = Attempt(address, now + ATTEMPT_LIMIT)
+            route = self.rungs.pop(0)
+            link = self.actions.connect(self, route.address, route.secure, route.proxied)
+            self.attempts[link] = Attempt(route, now + ATTEMPT_LIMIT)
             self.next_rung = now + STAGGER
 
     # -- links ---------------------------------------------------------------------------------------------------
@@ -254,7 +260,7 @@ class HubLink:
             self.actions.close(other)
         self.attempts.clear()
         self.rungs, self.next_rung, self.retry_at = [], None, None
-        self.link, self.at, self.observed = link, attempt, message.observed
+        self.link, self.at, self.observed, self.worked = link, attempt, message.observed, _kind(attempt.route)
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
         self.last_heard, self.next_ping = now, now + HEARTBEAT
         self.pinged_at = self.probe_by = self.rtt = None
@@ -291,8 +297,12 @@ class HubLink:
         assert self.link is not None and self.at is not None
         self.actions.close(self.link)
         if at_fault:
-            gone = self.at.address[0]
+            gone = self.at.route.address[0]
             self.hubs.sort(key=lambda hosts: gone in hosts)  # stable: the one that failed goes last
         self.link = self.at = None
         self.retry_at = now + self.rng.uniform(0.0, 0.25)
         self.listener.signed_out(self, reason, now)
+
+
+def _kind(route: Route) -> tuple[int, bool]:
+    return route.address[1], route.proxied

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.ladder import Route
+from lab.overlay.passage import Passage
 from lab.overlay.paths import Transport
 from lab.overlay.reflexive import MediaSocket
 from lab.wire.addresses import Address
@@ -33,6 +35,7 @@ MEDIA_FRAME_LIMIT = 4096
 
 @dataclass
 class _Tcp:
+    route: Route
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
@@ -46,16 +49,14 @@ class RelayLeg:
         media: MediaSocket,
         rng: random.Random,
         received: Callable[["RelayLeg", bytes, float], None],
-        narrow: bool,
+        passage: Passage,
     ) -> None:
-        """`narrow`: the client already knows that its firewall lets out little but port 443."""
         self.actions, self.offer, self.media, self.rng = actions, offer, media, rng
-        self.received = received
+        self.received, self.passage = received, passage
         self.udp_addresses: tuple[Address, ...] = tuple((host, offer.udp_port) for host in offer.hosts)
         self.udp_address: Address = self.udp_addresses[0]
         self.reachable: list[str] = []
-        self.ports = sorted(offer.tcp_ports, key=lambda port: (port == 443) != narrow)
-        self.tcp_targets: list[Address] = []
+        self.routes: list[Route] = []
         self.udp_bound = False
         self.udp_tries = 0
         self.next_udp: float | None = None
@@ -79,12 +80,12 @@ class RelayLeg:
         if self.udp_bound:
             self.actions.send_to(self.media.socket, self.udp_address, data)
         elif self.tcp_bound is not None:
-            self.actions.write(self.tcp_bound, frame(data, 2))
+            self.actions.write(self.tcp_bound, frame(data, 2), media=True)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        lets_out = self.media.udp_lets_out(now)
+        lets_out = self.passage.lets_udp_out(self.media, now)
         hosts = self.media.own.reachable(self.offer.hosts)
         self.reachable = sorted(hosts, key=lambda host: not self.media.answered_over(host))  # stable: IPv6 first
         self.udp_tries = 0
@@ -108,7 +109,7 @@ class RelayLeg:
             self.start(now)
 
     def _list_tcp(self) -> None:
-        self.tcp_targets = [(host, port) for port in self.ports for host in self.reachable]
+        self.routes = self.passage.routes((host, port) for port in self.offer.tcp_ports for host in self.reachable)
 
     def stop(self) -> None:
         for link in self.links:
@@ -154,11 +155,12 @@ class RelayLeg:
         if self.tcp_bound is not None:
             self.actions.write(self.tcp_bound, frame(self._bind(), 2))
             self.next_tcp = now + REFRESH
-        elif self.udp_bound or not self.tcp_targets:
+        elif self.udp_bound or not self.routes:
             self.next_tcp = None
         else:
-            link = self.actions.connect(self, self.tcp_targets.pop(0), secure=False)
-            self.links[link] = _Tcp()
+            route = self.routes.pop(0)
+            link = self.actions.connect(self, route.address, route.secure, route.proxied)
+            self.links[link] = _Tcp(route)
             self.next_tcp = now + TCP_HEADSTART
 
     # -- answers -------------------------------------------------------------------------------------------------
@@ -192,6 +194,7 @@ class RelayLeg:
                     self.received(self, body, now)
                 elif self._accepted(body) and self.tcp_bound is None and not self.udp_bound:
                     self.tcp_bound, self.next_tcp = link, now + REFRESH
+                    self.passage.passed(tcp.route)
                     self._close_tcp(keep=link)
         except ProtocolError as error:
             self.actions.close(link)

@@ -18,8 +18,7 @@ AUTHORITY_PORTS = (33032, 443, 80)
 SIGNALLING_PORTS = (33033, 443, 80)
 RELAY_UDP_PORT = 33034
 RELAY_TCP_PORTS = (33034, 443, 80)
-STUN_PORT = 3478
-"""RFC 8489, 18.6; the other ports are this system's own, and 443 and 80 because some firewalls let nothing else out."""
+"""This system's own ports, and 443 and 80 because some firewalls let nothing else out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,7 @@ class SignedIn(Event):
 
     hub: str
     port: int
+    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class TcpCarrier:
     ready: bool = True
 
     def send(self, data: bytes) -> None:
-        self.actions.write(self.link, frame(data, 2))
+        self.actions.write(self.link, frame(data, 2), media=True)
 
 
 NOISE = 0.005

@@ -27,6 +27,10 @@ class _Question:
     transaction_id: bytes = b""
     due: float = 0.0
     retry: float = FIRST_RETRY
+    unanswered_since: float | None = None
+
+    def silent(self, now: float) -> bool:
+        return self.unanswered_since is not None and now - self.unanswered_since > SILENT
 
 
 @dataclass
@@ -55,9 +59,10 @@ class MediaSocket:
 
     def udp_lets_out(self, now: float) -> bool | None:
         """Whether UDP gets out and back; None while nobody can know."""
-        if self.mapped:
+        hopeful = [question for question in self.questions.values() if not question.silent(now)]
+        if any(question.server in self.mapped for question in hopeful):
             return True
-        return False if now - self.opened_at > SILENT else None
+        return False if not hopeful and now - self.opened_at > SILENT else None
 
     def answered_over(self, host: str) -> bool:
         """Whether a server has answered over the family of `host`."""
@@ -80,12 +85,18 @@ class MediaSocket:
     def ask(self, now: float) -> None:
         """Asks every server at once under which address this socket is seen now."""
         reachable = self.own.reachable(host for host, _ in self.servers)
-        self.questions = {server: _Question(server, due=now) for server in self.servers if server[0] in reachable}
+        waited = {server: question.unanswered_since for server, question in self.questions.items()}
+        self.questions = {
+            server: _Question(server, due=now, unanswered_since=waited.get(server))
+            for server in self.servers
+            if server[0] in reachable
+        }
         self.poll(now)
 
     def relocated(self, now: float) -> None:
         """The host stands elsewhere: what was known of the socket's outer addresses is worth nothing."""
         self.mapped.clear()
+        self.questions.clear()
         self.opened_at = now
         if self.port:
             self.ask(now)
@@ -98,6 +109,8 @@ class MediaSocket:
             if now < question.due:
                 continue
             question.transaction_id = self.rng.randbytes(12)
+            if question.unanswered_since is None:
+                question.unanswered_since = now
             request = StunMessage(Method.BINDING, Kind.REQUEST, question.transaction_id)
             self.actions.send_to(self.socket, question.server, request.encode())
             question.due = now + question.retry
@@ -120,6 +133,6 @@ class MediaSocket:
             return
         known = set(self.mapped.values())
         self.mapped[question.server] = message.xor_mapped
-        question.due, question.retry = now + KEEPALIVE, FIRST_RETRY
+        question.due, question.retry, question.unanswered_since = now + KEEPALIVE, FIRST_RETRY, None
         if message.xor_mapped not in known and self.learnt is not None:
             self.learnt(now)

@@ -150,7 +150,7 @@ class Relay(Member):
 
     def signed_in(self, hub: HubLink, now: float) -> None:
         self.issuers[hub.hub or ""] = hub.hub_key
-        self.actions.emit(SignedIn(hub.hub or "", hub.port or 0))
+        self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1] if hub.route else 0))
         self._settle(now)
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
@@ -285,7 +285,7 @@ class Relay(Member):
         if other.link is None:
             self.actions.send_to(RELAY_SOCKET, other.address, data)
         else:
-            self.actions.write(other.link, frame(data, 2))
+            self.actions.write(other.link, frame(data, 2), media=True)
 
     def _forget(self, leg: Leg) -> None:
         if leg.link is None:

@@ -270,7 +270,7 @@ class Supernode(Member):
     def signed_in(self, hub: HubLink, now: float) -> None:
         self._peer_in(hub.hub or "", hub.send)
         self._settle(now)
-        self.actions.emit(Joined("supernode", hub.hub or "", hub.at.address[0] if hub.at else ""))
+        self.actions.emit(Joined("supernode", hub.hub or "", hub.route.address[0] if hub.route else ""))
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self._peer_out(hub.last_hub)

@@ -3,7 +3,7 @@
 One object a node, shared by its parts, because a node may move while it runs. How addresses are learnt is the shell's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lab.wire.addresses import family, is_address
@@ -14,9 +14,13 @@ MOST_ADDRESSES = 8
 
 @dataclass
 class Whereabouts:
-    """`addresses` are this host's own, in text, IPv6 before IPv4; none at all while it is unplugged."""
+    """`addresses` are this host's own, in text, IPv6 before IPv4; none at all while it is unplugged.
+
+    `proxied` says whether the site's HTTP proxy, if there is one, may be asked for a host.
+    """
 
     addresses: tuple[str, ...] = ()
+    proxied: Callable[[str], bool] = lambda host: False
 
     def __post_init__(self) -> None:
         self.move(self.addresses)

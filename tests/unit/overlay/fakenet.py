@@ -15,7 +15,8 @@ from lab.overlay.actions import Close, CloseUdp, Connect, Event, LinkInfo, Machi
 from lab.overlay.authority import Authority
 from lab.overlay.client import Client
 from lab.overlay.identity import Identity
-from lab.overlay.member import RELAY_UDP_PORT, STUN_PORT, Membership
+from lab.overlay.member import RELAY_UDP_PORT, Membership
+from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
 from lab.overlay.supernode import STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
@@ -29,7 +30,8 @@ class Router:
     """A site's router. `mapping`: None (nothing is translated), "endpoint-independent" or "address-and-port-dependent".
 
     Filtering is by address and port, where something is translated or the router is `stateful`; `udp` and `tcp_ports`
-    (None: all) are what the firewall lets out.
+    (None: all) are what the firewall lets out, of which `tls_only` swallows what does not begin like TLS; through
+    `proxy` goes TLS to port 443. UDP above `udp_rate` bytes a second is dropped, each way.
     """
 
     outer: str
@@ -37,6 +39,10 @@ class Router:
     udp: bool = True
     tcp_ports: set[int] | None = None
     stateful: bool = False
+    tls_only: bool = False
+    proxy: bool = False
+    udp_rate: float | None = None
+    buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     out: dict[tuple[Address, Address | None], Address] = field(default_factory=dict)
     back: dict[Address, Address] = field(default_factory=dict)
     contacted: set[tuple[Address, Address]] = field(default_factory=set)
@@ -45,6 +51,15 @@ class Router:
     @property
     def inbound_tcp(self) -> bool:
         return self.mapping is None and not self.stateful
+
+    def throttled(self, way: str, size: int, now: float) -> bool:
+        """Whether a datagram that goes `way` is over the rate; a quarter of a second's worth may come at once."""
+        if self.udp_rate is None:
+            return False
+        level, since = self.buckets.get(way, (self.udp_rate / 4, now))
+        level = min(self.udp_rate / 4, level + (now - since) * self.udp_rate)
+        self.buckets[way] = (level - size if level >= size else level, now)
+        return level < size
 
     def translate(self, source: Address, destination: Address) -> Address:
         if self.mapping is None:
@@ -74,7 +89,8 @@ class Host:
     machine: Machine
     key: bytes
     routers: dict[int, Router] = field(default_factory=dict)
-    listeners: dict[int, str] = field(default_factory=dict)
+    listeners: dict[int, dict[bool, str]] = field(default_factory=dict)
+    """By port, and by whether TLS or plain words begin."""
     sockets: dict[int, int] = field(default_factory=dict)
     events: list[tuple[float, Event]] = field(default_factory=list)
     alive: bool = True
@@ -89,6 +105,7 @@ class Pipe:
     link: int
     local: str
     other: "Pipe | None" = None
+    swallowed: bool = False
 
 
 def by_family(*addresses: str) -> dict[int, str]:
@@ -132,12 +149,13 @@ class FakeNet:
         machine = Authority(self.authority_key, {}, WALL - self.now)
         key = self.authority_key.public_key().public_bytes_raw()
         host = Host("authority", by_family(*self.open_addresses(5)), machine, key)
-        host.listeners = dict.fromkeys((33032, 443, 80), "enrolment")
+        host.listeners = {port: {True: "enrolment"} for port in (33032, 443, 80)}
         return self._add(host)
 
     def supernode(self, number: int) -> Host:
         membership = self.membership(f"supernode-{number}", *self.open_addresses(10 + number))
-        listeners = {33033: "signalling", 443: "signalling", 80: "signalling", 3478: "stun"}
+        both = {True: "signalling", False: "stun"}
+        listeners = {33033: {True: "signalling"}, 443: both, 80: both, 3478: {False: "stun"}}
         addresses = by_family(*membership.own.addresses)
         host = Host(f"supernode-{number}", addresses, Supernode(membership), membership.identity.public)
         host.listeners, host.sockets = listeners, {STUN_PORT: STUN_SOCKET}
@@ -147,7 +165,10 @@ class FakeNet:
         membership = self.membership(f"relay-{number}", *self.open_addresses(20 + number))
         addresses = by_family(*membership.own.addresses)
         host = Host(f"relay-{number}", addresses, Relay(membership), membership.identity.public)
-        host.listeners, host.sockets = {33034: "relay", 443: "relay", 80: "relay"}, {RELAY_UDP_PORT: RELAY_SOCKET}
+        host.listeners, host.sockets = (
+            {key: {True: "relay", False: "relay"} for key in (33034, 443, 80)},
+            {RELAY_UDP_PORT: RELAY_SOCKET},
+        )
         return self._add(host)
 
     def client(self, name: str, address: str, router: Router | None = None, *more: tuple[str, Router | None]) -> Host:
@@ -156,7 +177,8 @@ class FakeNet:
         membership = self.membership(name, *(each for each, _ in places))
         host = Host(name, {}, Client(membership, (7000, 443)), membership.identity.public)
         self._place(host, *places)
-        host.listeners = {7000: "media", 443: "media"}
+        membership.own.proxied = lambda _: any(each is not None and each.proxy for _, each in places)
+        host.listeners = {key: {True: "media", False: "media"} for key in (7000, 443)}
         return self._add(host)
 
     def move(self, name: str, *places: tuple[str, Router | None]) -> None:
@@ -225,12 +247,13 @@ class FakeNet:
                 self.after(0.0, lambda: self._udp_up(host, socket, port))
             case CloseUdp(socket):
                 host.sockets = {port: number for port, number in host.sockets.items() if number != socket}
-            case Connect(link, address, secure):
-                self._connect(host, link, address, secure)
+            case Connect(link, address, secure, proxied):
+                self._connect(host, link, address, secure, proxied)
             case Write(link, data):
                 if (pipe := self.pipes.get((host.name, link))) and pipe.other and _stands(pipe):
                     other = pipe.other
-                    self.after(2 * self.delay, lambda: self._arrive(other, data))
+                    if not pipe.swallowed:
+                        self.after(2 * self.delay, lambda: self._arrive(other, data))
             case Close(link):
                 if (pipe := self.pipes.pop((host.name, link), None)) and pipe.other:
                     other = pipe.other
@@ -242,7 +265,7 @@ class FakeNet:
 
     def _datagram(self, host: Host, source: Address, destination: Address, data: bytes) -> None:
         if (router := host.routers.get(family(destination[0]))) is not None:
-            if not router.udp:
+            if not router.udp or router.throttled("out", len(data), self.now):
                 return
             source = router.translate(source, destination)
         if self.lose is not None and self.lose(source, destination):
@@ -255,21 +278,28 @@ class FakeNet:
             if (router := host.routers.get(family(destination[0]))) is not None:
                 if not router.udp or (router.mapping and destination[0] != router.outer):
                     continue
+                if router.throttled("in", len(data), self.now):
+                    return
                 target = router.admit(source, destination)
             if target and host.alive and target[0] in host.addresses.values() and target[1] in host.sockets:
                 host.machine.datagram(host.sockets[target[1]], data, source, self.now)
                 self.settle(host)
                 return
 
-    def _connect(self, host: Host, link: int, address: Address, secure: bool) -> None:
+    def _connect(self, host: Host, link: int, address: Address, secure: bool, proxied: bool) -> None:
         kind = family(address[0])
         if kind not in host.addresses:
             self.after(0.0, lambda: self._down(host, link, "network is unreachable"))
             return
         source: Address = (host.addresses[kind], next(self.udp_ports))
+        swallowed = False
         if (router := host.routers.get(kind)) is not None:
-            if router.tcp_ports is not None and address[1] not in router.tcp_ports:
+            if proxied and (not router.proxy or not secure or address[1] != 443):
+                self.after(0.0, lambda: self._down(host, link, "403 Forbidden"))
+                return
+            if not proxied and router.tcp_ports is not None and address[1] not in router.tcp_ports:
                 return  # dropped in silence
+            swallowed = router.tls_only and not secure
             if router.mapping is not None:
                 source = (router.outer, source[1])
         reachable = [
@@ -280,21 +310,23 @@ class FakeNet:
         if not reachable or not reachable[0].alive:
             return
         target = reachable[0]
-        if address[1] not in target.listeners:
+        if secure not in target.listeners.get(address[1], {}):
             self.after(4 * self.delay, lambda: self._down(host, link, "connection refused"))
             return
         turns = 8 if secure else 4  # TLS takes another round trip
-        self.after(turns * self.delay, lambda: self._connected(host, link, source, target, address, secure))
+        self.after(turns * self.delay, lambda: self._connected(host, link, source, target, address, secure, swallowed))
 
-    def _connected(self, host: Host, link: int, source: Address, target: Host, address: Address, secure: bool) -> None:
+    def _connected(
+        self, host: Host, link: int, source: Address, target: Host, address: Address, secure: bool, swallowed: bool
+    ) -> None:
         kind = family(address[0])
         if link not in host.machine.actions.links or not host.alive or not target.alive or kind not in host.addresses:
             return
         local = (host.addresses[kind], source[1])
         host.machine.link_up(link, LinkInfo(local, address, target.key if secure else None), self.now)
-        near = self.pipes[host.name, link] = Pipe(host, link, local[0])
-        info = LinkInfo(address, source, host.key if secure else None)
-        far_link = target.machine.accepted(target.listeners[address[1]], info, self.now)
+        near = self.pipes[host.name, link] = Pipe(host, link, local[0], swallowed=swallowed)
+        info = LinkInfo(address, source, b"" if secure else None)
+        far_link = target.machine.accepted(target.listeners[address[1]][secure], info, self.now)
         near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, address[0], near)
         self.settle(host)
         self.settle(target)
