@@ -41,7 +41,7 @@ class HttpProxy:
 
     def serves(self, host: str) -> bool:
         """Whether a host is reached through it; no_proxy lists names, addresses, or `*` for all."""
-        return not urllib.request.proxy_bypass_environment(host, {"no": self.exempt})
+        return not urllib.request.proxy_bypass_environment(host, {"no": self.exempt})  # type: ignore[attr-defined]
 
     async def tunnel(self, address: Address) -> socket.socket:
         """A connection through the proxy. Raises OSError with the proxy's words."""

@@ -108,7 +108,7 @@ def test_ipv4_carries_the_client_where_ipv6_leads_nowhere() -> None:
     net.client("vera", "192.168.45.10", Router("203.0.113.45"), ("2001:db8:45::10", hole))
     vera = net.hosts["vera"].machine
     assert net.run(3, until=lambda: vera.hub.hub is not None)
-    assert vera.hub.at.address[0] == "203.0.113.11"
+    assert vera.hub.at.route.address[0] == "203.0.113.11"
 
 
 def test_the_leg_takes_the_relays_other_address_where_the_first_family_leads_nowhere(net: FakeNet) -> None:
