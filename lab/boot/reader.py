@@ -4,6 +4,7 @@ Belongs here: the loop around the emulator: queue, clock, orders. Never: what a 
 A process of its own, so that nothing else that core does delays a packet.
 """
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -71,14 +72,19 @@ def _obey(order: dict[str, Any], emulator: Emulator) -> None:
 
 
 def _be_punctual() -> str:
-    """Come before everything else that wants the processor, where that is allowed (CAP_SYS_NICE); says which it is."""
+    """Come before everything else that wants the processor, as far as that is allowed; says how far that is.
+
+    With CAP_SYS_NICE: real-time, or the best niceness where the kernel keeps control groups from real time.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     gc.disable()  # nothing here has cycles
-    try:
+    with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    except PermissionError:
-        return "normal"
-    return "realtime"
+        return "realtime"
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        return "nice -20"
+    return "normal"
 
 
 if __name__ == "__main__":
