@@ -112,6 +112,7 @@ class Phone:
             "supernode": hub,
             "promoted": None,
             "addresses": list(self.client.membership.own.addresses),
+            "passage": self.client.found(time.monotonic()),
             "calls": [call.label for call in self.calls.values()],
         }
 

@@ -6,6 +6,7 @@ When a connection goes through it is the machine's decision.
 import socket
 import urllib.request
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 from python_socks.async_.asyncio import Proxy
@@ -32,11 +33,12 @@ class HttpProxy:
             return None
         url = url if "://" in url else f"http://{url}"
         try:
-            Proxy.from_url(url)
-        except ValueError as error:
-            raise ConfigError(f"https_proxy is {url!r}, expected http://HOST:PORT ({error})") from None
-        if not url.startswith("http://"):
-            raise ConfigError(f"https_proxy is {url!r}, expected http://HOST:PORT: only HTTP proxies are spoken to")
+            parts = urlsplit(url)
+            usable = parts.scheme == "http" and bool(parts.hostname) and parts.port is not None
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ConfigError(f"https_proxy is {url!r}, expected http://HOST:PORT; only HTTP proxies are spoken to")
         return cls(url, settings.get("no", ""))
 
     def serves(self, host: str) -> bool:

@@ -22,8 +22,9 @@ from lab.node.control import ControlServer, Conversation, Order
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
 from lab.node.phone import Phone
+from lab.node.proxy import HttpProxy
 from lab.node.shell import Shell
-from lab.node.tls import client_context, server_context
+from lab.node.tls import client_context, server_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.authority import Authority, NameBound
 from lab.overlay.client import Client
@@ -80,7 +81,7 @@ def _wall_offset() -> float:
     return time.time() - time.monotonic()
 
 
-async def _membership(settings: Settings) -> Membership:
+async def _membership(settings: Settings, proxy: HttpProxy | None = None) -> Membership:
     if not settings.authority or not settings.supernodes:
         raise ConfigError("LAB_AUTHORITY or LAB_SUPERNODES is not set; give both as addresses")
     if not (addresses := standing().addresses):
@@ -91,7 +92,7 @@ async def _membership(settings: Settings) -> Membership:
         authority=anchor,
         authority_hosts=settings.authority,
         supernodes=settings.supernodes,
-        own=Whereabouts(addresses),
+        own=Whereabouts(addresses, proxy.serves) if proxy else Whereabouts(addresses),
         rng=random.SystemRandom(),
         wall_offset=_wall_offset(),
     )
@@ -142,25 +143,27 @@ async def _serve(
 
 
 async def client(settings: Settings, journal: Journal) -> None:
-    """A user's client: listens for media on any port and on 443, both TCP."""
-    membership = await _membership(settings)
+    """A user's client: listens for media on any port and on 443, both TCP, plain and inside TLS."""
+    proxy = HttpProxy.from_environment()
+    membership = await _membership(settings, proxy)
     keep = _keeping(membership, journal)
     machine = Client(membership, ())
     phone = Phone(machine, journal, keep)
-    shell = Shell(machine, client_context(), phone.on_event)
+    shell = Shell(machine, client_context(), phone.on_event, proxy)
     phone.shell = shell
-    machine.tcp_ports = (await shell.listen("media", 0, None), await shell.listen("media", NARROW_PORT, None))
+    wrapping = wrapping_context()
+    machine.tcp_ports = tuple(shell.listen_to_both("media", "media", port, wrapping) for port in (0, NARROW_PORT))
     await _serve(shell, journal, phone=phone)
 
 
 async def supernode(settings: Settings, journal: Journal) -> None:
-    """A hub: TLS signalling on its own port, 443 and 80, STUN on UDP and TCP."""
+    """A hub: TLS signalling on its own port, 443 and 80, STUN on UDP and, for those who are plain, TCP."""
     membership = await _membership(settings)
     machine = Supernode(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))
     tls = server_context(settings.name, membership.identity.private)
     for port in SIGNALLING_PORTS:
-        await shell.listen("signalling", port, tls)
+        shell.listen_to_both("stun", "signalling", port, tls)
     await shell.listen("stun", STUN_PORT, None)
     await shell.bind_udp(STUN_SOCKET, STUN_PORT)
 
@@ -180,8 +183,9 @@ async def relay(settings: Settings, journal: Journal) -> None:
     membership = await _membership(settings)
     machine = Relay(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))
+    wrapping = wrapping_context()
     for port in RELAY_TCP_PORTS:
-        await shell.listen("relay", port, None)
+        shell.listen_to_both("relay", "relay", port, wrapping)
     await shell.bind_udp(RELAY_SOCKET, RELAY_UDP_PORT)
 
     def status() -> Order:

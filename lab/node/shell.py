@@ -12,26 +12,33 @@ from collections.abc import Callable
 from typing import Any, assert_never, cast
 
 from lab.errors import ConfigError
+from lab.node.proxy import HttpProxy
+from lab.node.sniffing import Doorkeeper
 from lab.node.tls import peer_key
 from lab.overlay.actions import Close, CloseUdp, Connect, Event, LinkInfo, Machine, OpenUdp, SendTo, Write
 from lab.wire.addresses import Address
 
 STALE_BYTES = 64 * 1024
-"""Bytes waiting on a plain link beyond which more is dropped: they are media, and late voice is no voice."""
+"""Bytes waiting on a link beyond which media is dropped: late voice is no voice."""
 
 
 class Shell:
-    """Drives one machine. `on_event` gets the machine's events, on the loop."""
+    """Drives one machine. `on_event` gets the machine's events, on the loop; `proxy` is the site's, if it has one."""
 
-    def __init__(self, machine: Machine, client_tls: ssl.SSLContext, on_event: Callable[[Event], None]) -> None:
-        self.machine, self.client_tls, self.on_event = machine, client_tls, on_event
+    def __init__(
+        self,
+        machine: Machine,
+        client_tls: ssl.SSLContext,
+        on_event: Callable[[Event], None],
+        proxy: HttpProxy | None = None,
+    ) -> None:
+        self.machine, self.client_tls, self.on_event, self.proxy = machine, client_tls, on_event, proxy
         self.loop = asyncio.get_running_loop()
         self.links: dict[int, asyncio.WriteTransport] = {}
-        self.secure: set[int] = set()
         self.connecting: dict[int, asyncio.Task[None]] = {}
         self.opening: set[asyncio.Task[None]] = set()
         self.sockets: dict[int, asyncio.DatagramTransport] = {}
-        self.listeners: list[asyncio.Server] = []  # kept: uvloop closes a server that nobody refers to
+        self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
         self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
         self.due = 0.0
@@ -52,6 +59,15 @@ class Shell:
         server = await self.loop.create_server(lambda: _Link(self, None, name), sock=listener, ssl=tls)
         self.listeners.append(server)
         return int(server.sockets[0].getsockname()[1])
+
+    def listen_to_both(self, plain: str, secure: str, port: int, tls: ssl.SSLContext) -> int:
+        """Accepts TCP connections that begin with TLS as the listener `secure`, others as `plain`; returns the port."""
+        listener = bound(socket.SOCK_STREAM, port)
+        doorkeeper = Doorkeeper(
+            listener, tls, lambda inside_tls: _Link(self, None, secure if inside_tls else plain), self.loop
+        )
+        self.listeners.append(doorkeeper)
+        return int(listener.getsockname()[1])
 
     async def bind_udp(self, number: int, port: int) -> None:
         """Opens a UDP socket that the machine expects to be there under `number`."""
@@ -92,10 +108,10 @@ class Shell:
             case SendTo(number, address, data):
                 if (udp := self.sockets.get(number)) is not None:
                     udp.sendto(data, _mapped(address) if number in self.dual else address)
-            case Write(link, data):
-                self._write(link, data)
-            case Connect(link, address, secure):
-                self.connecting[link] = self.loop.create_task(self._connect(link, address, secure))
+            case Write(link, data, media):
+                self._write(link, data, media)
+            case Connect(link, address, secure, proxied):
+                self.connecting[link] = self.loop.create_task(self._connect(link, address, secure, proxied))
             case Close(link):
                 self._close(link)
             case OpenUdp(number):
@@ -113,18 +129,27 @@ class Shell:
         self.opening.add(task)
         task.add_done_callback(self.opening.discard)
 
-    def _write(self, link: int, data: bytes) -> None:
+    def _write(self, link: int, data: bytes, media: bool) -> None:
         transport = self.links.get(link)
         if transport is None or transport.is_closing():
             return
-        if link not in self.secure and transport.get_write_buffer_size() > STALE_BYTES:
+        if media and transport.get_write_buffer_size() > STALE_BYTES:
             return
         transport.write(data)
 
-    async def _connect(self, link: int, address: Address, secure: bool) -> None:
+    async def _connect(self, link: int, address: Address, secure: bool, proxied: bool) -> None:
         tls = self.client_tls if secure else None
         try:
-            await self.loop.create_connection(lambda: _Link(self, link, ""), *address, ssl=tls)
+            if proxied:
+                if self.proxy is None:
+                    raise OSError("there is no proxy")
+                tunnel = await self.proxy.tunnel(address)
+                name = "" if secure else None  # asyncio wants one beside a socket; "" sends none
+                await self.loop.create_connection(
+                    lambda: _Link(self, link, "", address), sock=tunnel, ssl=tls, server_hostname=name
+                )
+            else:
+                await self.loop.create_connection(lambda: _Link(self, link, ""), *address, ssl=tls)
         except OSError as error:
             self.connecting.pop(link, None)
             self.machine.link_down(link, _plainly(error), time.monotonic())
@@ -136,7 +161,6 @@ class Shell:
         if (task := self.connecting.pop(link, None)) is not None:
             task.cancel()
         if (transport := self.links.pop(link, None)) is not None:
-            self.secure.discard(link)
             transport.close()
 
     async def _open_udp(self, number: int) -> None:
@@ -147,10 +171,11 @@ class Shell:
 
 
 class _Link(asyncio.Protocol):
-    """One TCP connection: `link` is its number when this side opened it, None until the machine has given one."""
+    """One TCP connection: `link` is its number when this side opened it, None until the machine has given one; `beyond`
+    is whom it leads to through a proxy."""
 
-    def __init__(self, shell: Shell, link: int | None, listener: str) -> None:
-        self.shell, self.link, self.listener = shell, link, listener
+    def __init__(self, shell: Shell, link: int | None, listener: str, beyond: Address | None = None) -> None:
+        self.shell, self.link, self.listener, self.beyond = shell, link, listener, beyond
 
     def connection_made(self, base: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.WriteTransport, base)  # uvloop's are, without saying so
@@ -160,22 +185,20 @@ class _Link(asyncio.Protocol):
             transport.abort()
             return
         machine, now = self.shell.machine, time.monotonic()
-        info = LinkInfo(plain(local), plain(peer), peer_key(tls) if tls is not None else None)
+        info = LinkInfo(plain(local), self.beyond or plain(peer), peer_key(tls) if tls is not None else None)
         if self.link is None:
             self.link = machine.accepted(self.listener, info, now)
-            self._keep(transport, tls is not None)
+            self._keep(transport)
         elif self.link in machine.actions.links:
-            self._keep(transport, tls is not None)
+            self._keep(transport)
             machine.link_up(self.link, info, now)
         else:
             transport.close()
         self.shell.settle()
 
-    def _keep(self, transport: asyncio.WriteTransport, secure: bool) -> None:
+    def _keep(self, transport: asyncio.WriteTransport) -> None:
         assert self.link is not None
         self.shell.links[self.link] = transport
-        if secure:
-            self.shell.secure.add(self.link)
 
     def data_received(self, data: bytes) -> None:
         if self.link in self.shell.links:
@@ -185,7 +208,6 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.link is not None and self.shell.links.pop(self.link, None) is not None:
-            self.shell.secure.discard(self.link)
             reason = str(exc) if exc else "the other end closed the connection"
             self.shell.machine.link_down(self.link, reason, time.monotonic())
             self.shell.settle()

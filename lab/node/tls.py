@@ -35,6 +35,13 @@ def server_context(name: str, private: Ed25519PrivateKey) -> ssl.SSLContext:
     return context
 
 
+def wrapping_context() -> ssl.SSLContext:
+    """A context for media, which is encrypted already and proves its sender by itself: its key is a throwaway one."""
+    context = server_context("media", Ed25519PrivateKey.generate())
+    context.num_tickets = 0  # nobody resumes
+    return context
+
+
 def client_context() -> ssl.SSLContext:
     """A context that takes any certificate; whose key it is, is checked afterwards by `peer_key`'s reader."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -181,6 +181,10 @@ class Client(Member):
         call = self.calls.get(id)
         return call is not None and call.send(data)
 
+    def found(self, now: float) -> dict[str, object]:
+        """What the client's network lets out, as far as is known by now."""
+        return self.passage.to_json(self.passage.lets_udp_out(self.spare, now) if self.spare else None)
+
     # -- time and inputs -----------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
