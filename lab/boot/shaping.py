@@ -16,6 +16,7 @@ from pyroute2 import IPRoute
 
 from lab.boot import mtu
 from lab.boot.emulating import Emulating
+from lab.boot.netem import Netem
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.internet import Route, routes
 from lab.links import Entry, changed, describe, entries
@@ -37,7 +38,7 @@ class Shaping:
             site: tuple(route.prefix for route in routes if route.via in entry.addresses)
             for site, entry in self._entries.items()
         }
-        self._by = Emulating(seed, _addresses(interface), _say)
+        self._by: Emulating | Netem | None = None
 
     @classmethod
     def told(cls, environ: Mapping[str, str], interface: int) -> "Shaping":
@@ -49,6 +50,7 @@ class Shaping:
 
     def start(self) -> None:
         """Have the links that the file says. Raises RuntimeUnavailable where the kernel cannot."""
+        self._by = _means(self._seed, self._interface)
         self._by.apply(self._links(), self._networks())
         for entry in self._links():
             if entry.link.refused_above != FULL_MTU:
@@ -87,7 +89,8 @@ class Shaping:
     def status(self) -> dict[str, Any]:
         """What is true now: {"by", "seed", "links": {site: {"up", "down", "toward", "mtu", "blackhole"}}, ...}."""
         links = {site: self.link(site) for site in self._entries}
-        return {"by": self._by.by, "seed": self._seed, "links": links, **self._by.status()}
+        by = self._started
+        return {"by": by.by, "seed": self._seed, "links": links, **by.status()}
 
     def link(self, site: str) -> dict[str, Any]:
         """One site's link now: {"up", "down", "toward": {other site: ...}, "mtu", "blackhole"}. Raises ConfigError."""
@@ -122,7 +125,8 @@ class Shaping:
 
     def stop(self) -> None:
         """Let go."""
-        self._by.stop()
+        if self._by:
+            self._by.stop()
 
     def _entry(self, site: str) -> Entry:
         if site not in self._entries:
@@ -130,10 +134,16 @@ class Shaping:
             raise ConfigError(f"{site!r} has no link in LAB_LINKS of core's environment; those that have one: {known}")
         return self._entries[site]
 
+    @property
+    def _started(self) -> "Emulating | Netem":
+        if self._by is None:
+            raise RuntimeUnavailable("core's links have not been started")
+        return self._by
+
     def _become(self, entry: Entry) -> None:
         before, self._entries[entry.site] = self._entries[entry.site], entry
         try:
-            self._by.apply(self._links(), self._networks())
+            self._started.apply(self._links(), self._networks())
         except RuntimeUnavailable:
             self._entries[entry.site] = before
             raise
@@ -153,6 +163,14 @@ class Shaping:
             site: (*(ip_network(address) for address in entry.addresses), *self._prefixes[site])
             for site, entry in self._entries.items()
         }
+
+
+def _means(seed: int, interface: int) -> Emulating | Netem:
+    """netem where the kernel has it, tried and not guessed; else the netfilter queue."""
+    try:
+        return Netem(seed, interface)
+    except RuntimeUnavailable:
+        return Emulating(seed, _addresses(interface), _say)
 
 
 def _addresses(interface: int) -> list[Address]:

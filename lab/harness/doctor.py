@@ -126,7 +126,8 @@ def _disk(storage: Path) -> Check:
 def _kernel(engine: Engine) -> Iterator[Check]:
     try:
         for tried in try_features(engine):
-            said = "works" if tried.works else tried.said or "does not work"
+            told = tried.said if tried.feature.tells or not tried.works else ""
+            said = told or ("works" if tried.works else "does not work")
             yield Check(tried.feature.name, tried.works, tried.feature.required, said, tried.feature.mend)
     except LabError as error:
         yield Check("kernel features", False, True, str(error), "see the engine's log")

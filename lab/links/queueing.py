@@ -37,6 +37,16 @@ def queueing(
     return {version: _table(rules) for version, rules in wanted.items()}
 
 
+def swallowing(entries: Iterable[Entry], networks: Mapping[str, Iterable[Network]]) -> Mapping[int, str]:
+    """Per version of IP the whole table raw where the kernel's disciplines do the rest: black holes alone."""
+    wanted: dict[int, list[str]] = {4: [], 6: []}
+    for entry in entries:
+        for network in networks[entry.site] if entry.link.blackhole else ():
+            too_long = f"-m length --length {entry.link.mtu + 1}:65535 -j DROP"
+            wanted[network.version] += [f"-s {network} {too_long}", f"-d {network} {too_long}"]
+    return {version: _table(rules) for version, rules in wanted.items()}
+
+
 _TO_EMULATOR = f"-j NFQUEUE --queue-num {QUEUE}"
 
 

@@ -21,6 +21,8 @@ class Feature:
     required: bool
     script: str
     mend: str
+    tells: bool = False
+    """Whether the script's last word says how it works, and not only why it does not."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,18 @@ class Tried:
 
 _PACKET = "timeout --preserve-status 0.5 tcpdump -i any -w /dev/null"
 _NAT = "iptables -t nat -A POSTROUTING -p udp -j MASQUERADE --random-fully"
-_RATE = "tc qdisc add dev lo root tbf rate 1mbit burst 4k latency 50ms"
-_QUEUE = "iptables -t raw -A PREROUTING -j NFQUEUE --queue-num 1"
+# All that lab/boot/netem.py needs, as it needs it; core tries the same when it starts.
+_NETEM = (
+    "{ ip link add links-up type ifb && tc qdisc add dev links-up root handle 1: htb"
+    " && tc class add dev links-up parent 1: classid 1:1 htb rate 1gbit"
+    " && tc qdisc add dev links-up parent 1:1 handle 10: netem delay 1ms"
+    " && tc qdisc add dev links-up parent 10:1 tbf rate 1mbit burst 4k latency 50ms"
+    " && tc qdisc add dev lo handle ffff: ingress && tc filter add dev lo parent ffff: protocol ip prio 1"
+    " u32 match ip src 192.0.2.0/24 flowid 1:1 action mirred egress redirect dev links-up; } 2>/dev/null"
+)
+_QUEUE = (
+    "iptables -t raw -A PREROUTING -j NFQUEUE --queue-num 1 && ip6tables -t raw -A PREROUTING -j NFQUEUE --queue-num 1"
+)
 
 FEATURES = (
     Feature("iptables MASQUERADE --random-fully", True, _NAT, "load nf_nat and xt_MASQUERADE (modprobe xt_MASQUERADE)"),
@@ -50,18 +62,12 @@ FEATURES = (
         "modprobe nft_masq nft_chain_nat",
     ),
     Feature("ipset", True, "ipset create t hash:ip,port", "modprobe ip_set_hash_ipport"),
-    Feature("NFQUEUE (delay and loss without netem)", False, _QUEUE, "modprobe xt_NFQUEUE nfnetlink_queue"),
     Feature(
-        "tbf (rate of a link)",
-        False,
-        "tc qdisc add dev lo root tbf rate 1mbit burst 4k latency 50ms",
-        "modprobe sch_tbf",
-    ),
-    Feature(
-        "netem (delay and loss)",
-        False,
-        "tc qdisc add dev lo root netem delay 1ms",
-        "modprobe sch_netem; without it NFQUEUE serves",
+        "delay, loss and rate of links",
+        True,
+        f"if {_NETEM}; then echo 'by netem'; else {_QUEUE} && echo 'by NFQUEUE, this kernel has no netem'; fi",
+        "modprobe sch_netem ifb (then netem serves), or modprobe xt_NFQUEUE nfnetlink_queue",
+        tells=True,
     ),
     Feature("packet sockets (captures)", True, _PACKET, "modprobe af_packet"),
 )

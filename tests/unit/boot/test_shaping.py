@@ -43,8 +43,7 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
-    monkeypatch.setattr(shaping, "_addresses", lambda interface: [])
-    monkeypatch.setattr(shaping, "Emulating", lambda *told: kernel)
+    monkeypatch.setattr(shaping, "_means", lambda seed, interface: kernel)
     monkeypatch.setattr(mtu, "set_down", kernel.set_down)
     return kernel
 
@@ -83,8 +82,14 @@ def test_the_start_is_what_the_file_says(links: Shaping, kernel: Kernel) -> None
     }
 
 
+def _seed(environ: dict[str, str]) -> int:
+    links = Shaping.told(environ, 2)
+    links.start()
+    return int(links.status()["seed"])
+
+
 def test_without_a_seed_one_is_drawn_and_told(kernel: Kernel) -> None:
-    seeds = {Shaping.told({"LAB_LINKS": LINKS}, 2).status()["seed"] for _ in range(3)}
+    seeds = {_seed({"LAB_LINKS": LINKS}) for _ in range(3)}
     assert len(seeds) > 1
     with pytest.raises(ConfigError, match="whole number in LAB_SEED, got 'luck'"):
         Shaping.told({"LAB_SEED": "luck"}, 2)

@@ -53,10 +53,17 @@ def test_an_old_engine_is_refused(machine: pytest.MonkeyPatch) -> None:
     assert not diagnose().healthy and wrong(diagnose()) == ["Docker Engine"]
 
 
-def test_what_is_optional_may_be_missing_and_says_how_to_have_it(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(doctor, "try_features", lambda engine: [Tried(one, one.required, "unknown") for one in FEATURES])
+def test_how_links_are_made_is_told(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(doctor, "try_features", lambda engine: [Tried(one, True, "by netem") for one in FEATURES])
+    seen = {check.name: check.seen for check in diagnose().checks}
+    assert seen["delay, loss and rate of links"] == "by netem"
+    assert seen["connection tracking"] == "works"
+
+
+def test_what_is_missing_says_how_to_have_it(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(doctor, "try_features", lambda engine: [Tried(one, False, "unknown") for one in FEATURES])
     found = diagnose()
-    assert found.healthy and wrong(found)
+    assert not found.healthy and wrong(found)
     assert all(check.mend for check in found.checks if check.ok is False)
 
 

@@ -1,0 +1,95 @@
+"""Links hold what is asked of them, measured by probes one way on one clock, at 2,000 packets a second through core.
+
+Alice is at park, whose router translates nothing; relay-1 has no link. So one link lies between them.
+Medians alone are held to the bounds: what a busy machine does to single packets says nothing of the link.
+"""
+
+import json
+from math import sqrt
+
+import pytest
+from conftest import Heard, Network
+
+
+def asked(heard: Heard, delay: float) -> bool:
+    """Within 1 ms and 5 % of what was asked, in milliseconds, and none overtook another."""
+    return abs(heard.median - delay) <= 1 + 0.05 * delay and heard.numbers == sorted(heard.numbers)
+
+
+@pytest.mark.parametrize("delay", [0, 10, 50, 100, 400])
+def test_the_delay_is_what_was_asked_and_nothing_is_lost(network: Network, delay: int) -> None:
+    network.set("park", "up", delay=f"{delay}ms")
+    heard = network.one_way("alice", "relay-1")
+    assert asked(heard, delay) and heard.lost == 0, heard
+
+
+def test_up_and_down_are_apart(network: Network) -> None:
+    network.set("park", "up", delay="40ms")
+    network.set("park", "down", delay="80ms")
+    assert asked(network.one_way("alice", "relay-1"), 40)
+    assert asked(network.one_way("relay-1", "alice"), 80)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
+def test_loss_is_binomial(network: Network, share: float) -> None:
+    """Four standard deviations: one run in 16,000 exceeds them."""
+    network.set("park", "up", loss=f"{share:.0%}")
+    heard = network.one_way("alice", "relay-1", count=1000)
+    assert abs(heard.lost - share) <= 4 * sqrt(share * (1 - share) / 1000), heard.lost
+    assert network.one_way("relay-1", "alice", count=1000).lost == 0
+
+
+def test_jitter_spreads_and_keeps_order(network: Network) -> None:
+    network.set("park", "up", delay="50ms", jitter="20ms")
+    heard = network.one_way("alice", "relay-1", count=4000)
+    assert heard.numbers == list(range(4000))
+    assert max(heard.delays) - min(heard.delays) > 20
+    assert 30 - 1 < heard.median < 70 + 1
+
+
+def test_twice_the_rate_fills_the_queue_and_loses_half(network: Network) -> None:
+    """Bufferbloat: 2 mbit into 1 mbit; what gets through has waited for 200 ms, and each packet takes 8 ms."""
+    network.set("park", "up", delay="0ms", rate="1mbit", queue="200ms")
+    heard = network.one_way("alice", "relay-1", count=500, rate=250, size=1000)
+    assert 0.35 < heard.lost < 0.5, "the queue takes 25 of 500 packets, and half of the others go"
+    assert 190 < sorted(heard.delays)[len(heard.delays) * 3 // 4] < 210
+
+
+def test_toward_is_one_direction_of_the_world(network: Network) -> None:
+    network.set("park", toward="home", loss="100%")
+    address = "198.51.100.18"  # alice
+    assert "100% packet loss" in network.inside("bob", "ping", "-c", "2", "-i", "0.2", "-W", "1", address)
+    assert " 0% packet loss" in network.inside("carol", "ping", "-c", "2", "-i", "0.2", "-W", "1", address)
+    assert network.one_way("alice", "relay-1", count=200).lost == 0
+
+
+@pytest.mark.parametrize(("sender", "receiver"), [("alice", "relay-1"), ("relay-1", "alice")])
+def test_packets_above_the_mtu_are_refused_with_icmp_or_vanish(network: Network, sender: str, receiver: str) -> None:
+    """Linux sends with DF until it is told otherwise; once told, it sends fragments, and those arrive."""
+    assert network.one_way(sender, receiver, count=20, rate=100, size=1500).lost == 0
+    network.set("park", mtu="1492", blackhole="yes")
+    try:
+        assert network.one_way(sender, receiver, count=20, rate=100, size=1493).lost == 1
+        assert network.one_way(sender, receiver, count=20, rate=100, size=1492).lost == 0
+        network.set("park", blackhole="no")
+        refused = network.one_way(sender, receiver, count=20, rate=100, size=1493)
+        assert 0 < refused.lost < 1, "the first is refused, those after it come in fragments"
+    finally:
+        network.set("park", mtu="1500")
+        network.inside(sender, "ip", "route", "flush", "cache")
+
+
+def test_a_reader_that_is_killed_gets_a_successor_and_says_so(network: Network) -> None:
+    """No packet passes unimpaired in between: without a reader the queue lets nothing through."""
+    status = network.order("status")["shaping"]
+    if status["by"] != "nfqueue":
+        pytest.skip("this kernel has netem; there is no reader")
+    lines = network.lab.logs("core", follow=True)
+    network.inside("core", "pkill", "-KILL", "-f", "lab.boot.reader")
+    events = (json.loads(line) for line in lines)
+    told = next(line for line in events if line["event"] == "links-interrupted")
+    assert told["restarts"] == status["restarts"] + 1
+    after = network.order("status")["shaping"]
+    assert (after["links"], after["seed"]) == (status["links"], status["seed"])
+    heard = network.one_way("alice", "relay-1")
+    assert asked(heard, 10) and heard.lost == 0, heard
