@@ -30,6 +30,14 @@ class Route:
     via: IPv4Address
 
 
+@dataclass(frozen=True)
+class Route6:
+    """The same of IPv6."""
+
+    prefix: IPv6Network
+    via: IPv6Address
+
+
 def addresses(text: str) -> tuple[IPv4Address, ...]:
     """A router's further outer addresses, from "203.0.113.64,203.0.113.65"; none from "". Raises ConfigError."""
     try:
@@ -43,22 +51,22 @@ def routes(text: str) -> tuple[Route, ...]:
     return tuple(route for route in _routes(text) if isinstance(route, Route))
 
 
-def routes6(text: str) -> tuple[tuple[IPv6Network, IPv6Address], ...]:
-    """Those of IPv6 in the same text, prefix and next hop. Raises ConfigError."""
-    return tuple(route for route in _routes(text) if not isinstance(route, Route))
+def routes6(text: str) -> tuple[Route6, ...]:
+    """Those of IPv6 in the same text. Raises ConfigError."""
+    return tuple(route for route in _routes(text) if isinstance(route, Route6))
 
 
-def _routes(text: str) -> list[Route | tuple[IPv6Network, IPv6Address]]:
+def _routes(text: str) -> list[Route | Route6]:
     return [_route(part.strip()) for part in text.split(",") if part.strip()]
 
 
-def _route(text: str) -> Route | tuple[IPv6Network, IPv6Address]:
+def _route(text: str) -> Route | Route6:
     words = text.split()
     try:
         if len(words) != 3 or words[1] != "via":
             raise ValueError(text)
         if isinstance(prefix := ip_network(words[0]), IPv6Network):
-            return prefix, IPv6Address(words[2])
+            return Route6(prefix, IPv6Address(words[2]))
         return Route(prefix, IPv4Address(words[2]))
     except ValueError as error:
         raise ConfigError(f"expected LAB_ROUTES like '198.51.100.16/28 via 203.0.113.31', got {text!r}") from error

@@ -18,7 +18,7 @@ from lab.boot import mtu
 from lab.boot.emulating import Emulating
 from lab.boot.netem import Netem
 from lab.errors import ConfigError, RuntimeUnavailable
-from lab.internet import Route, routes
+from lab.internet import Route, Route6, routes, routes6
 from lab.links import Entry, changed, describe, entries
 from lab.links.axes import FULL_MTU, SMALLEST_MTU_IPV6
 from lab.links.emulator import Network
@@ -28,7 +28,9 @@ from lab.links.notation import Address, has_ipv6
 class Shaping:
     """Links of sites in core. Every change returns when it is in effect, or raises and changes nothing."""
 
-    def __init__(self, links: Iterable[Entry], seed: int, interface: int, routes: Iterable[Route] = ()) -> None:
+    def __init__(
+        self, links: Iterable[Entry], seed: int, interface: int, routes: Iterable[Route | Route6] = ()
+    ) -> None:
         """`interface`: index of core's one interface. `routes`: what core routes to the sites' routers."""
         self._entries = {entry.site: entry for entry in links}
         self._file = dict(self._entries)
@@ -46,7 +48,8 @@ class Shaping:
         seed = environ.get("LAB_SEED", "") or str(randrange(2**32))
         if not seed.isdecimal():
             raise ConfigError(f"expected a whole number in LAB_SEED, got {seed!r}")
-        return cls(entries(environ.get("LAB_LINKS", "")), int(seed), interface, routes(environ.get("LAB_ROUTES", "")))
+        text = environ.get("LAB_ROUTES", "")
+        return cls(entries(environ.get("LAB_LINKS", "")), int(seed), interface, (*routes(text), *routes6(text)))
 
     def start(self) -> None:
         """Have the links that the file says. Raises RuntimeUnavailable where the kernel cannot."""

@@ -67,7 +67,7 @@ def wiring6(
     if role in ("client", "proxy"):
         return Wiring6(wan, None, (), (RoutePlan6(EVERYWHERE6, via=first), *machine))
     if role == "core":
-        public = tuple(RoutePlan6(prefix, via=via) for prefix, via in routes6(environ.get("LAB_ROUTES", "")))
+        public = tuple(RoutePlan6(route.prefix, via=route.via) for route in routes6(environ.get("LAB_ROUTES", "")))
         return Wiring6(wan, None, (EVERYWHERE6,), (*public, *(RoutePlan6(prefix) for prefix in PRIVATE6), *machine))
     through_core = (RoutePlan6(IPv6Network(first), interface=outside), RoutePlan6(EVERYWHERE6, via=first))
     return Wiring6(wan, lan, (wan.network,), (*through_core, *machine))

@@ -19,7 +19,10 @@ ANSWER_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node. `state`: its own word (ready, away), or stopped, starting, unresponsive; `supernode`: where it sits."""
+    """One node. `state`: its own word (ready, away), or stopped, starting, unresponsive; `supernode`: where it sits.
+
+    `behind`: the carrier that its site sits behind.
+    """
 
     name: str
     role: str
@@ -29,6 +32,7 @@ class NodeStatus:
     state: str
     supernode: str | None
     promoted: str | None
+    behind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             state=str(said["state"]),
             supernode=said.get("supernode"),
             promoted=said.get("promoted"),
+            behind=world.topology.behind(node.site) if node.site and node.site in routers else None,
         )
 
     return LabStatus(tuple(status(node) for node in nodes))

@@ -18,15 +18,26 @@ _STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "starting": "ye
 
 
 def status(found: LabStatus) -> RenderableType:
-    """One row a node; a client shows the supernode that it sits at."""
+    """One row a node; a client shows the supernode that it sits at. Carriers have a column where there are any."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("node", "role", "site", "profile", "firewall", "state", "supernode"):
+    behind = any(node.behind for node in found.nodes)
+    for column in (
+        "node",
+        "role",
+        "site",
+        *(("behind",) if behind else ()),
+        "profile",
+        "firewall",
+        "state",
+        "supernode",
+    ):
         table.add_column(column, no_wrap=True)
     for node in found.nodes:
         table.add_row(
             Text(node.name, "bold"),
             node.role + (f" + {node.promoted}" if node.promoted else ""),
             node.site or "",
+            *((node.behind or "",) if behind else ()),
             node.profile or "",
             node.firewall or "",
             Text(node.state, _STATES.get(node.state, "")),

@@ -98,7 +98,14 @@ def _network(found: Mapping[str, Any]) -> Network:
     subnet = next(each for each in subnets if isinstance(each, IPv4Network))
     subnet6 = next((each for each in subnets if isinstance(each, IPv6Network)), None)
     kind = cast(NetworkKind, labels["lab.network"])
-    return Network(str(labels.get(NETWORK, found["Name"])), kind, labels.get("lab.site"), subnet, subnet6)
+    return Network(
+        name=str(labels.get(NETWORK, found["Name"])),
+        kind=kind,
+        site=labels.get("lab.site"),
+        subnet=subnet,
+        subnet6=subnet6,
+        ipv6_only=labels.get("lab.family") == "ipv6",
+    )
 
 
 def _node(found: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:

@@ -63,13 +63,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Network:
-    """One bridge network. `site` is None for the internet; that of a carrier's network is the carrier."""
+    """One bridge network. `site` is None for the internet; that of a carrier's network is the carrier.
+
+    `ipv6_only`: the engine gives its nodes IPv4 addresses all the same, and they drop them when they start.
+    """
 
     name: str
     kind: NetworkKind
     site: str | None
     subnet: IPv4Network
     subnet6: IPv6Network | None = None
+    ipv6_only: bool = False
 
 
 @dataclass(frozen=True)

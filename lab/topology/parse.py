@@ -20,6 +20,7 @@ _BRIDGE = {  # without these the engine, not the lab's routers, decides what cro
     "com.docker.network.bridge.enable_ip_masquerade": "false",
     "com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected",
 }
+_BRIDGE6 = {"com.docker.network.bridge.gateway_mode_ipv6": "nat-unprotected"}
 
 
 def parse(path: Path | str, environ: Mapping[str, str] | None = None) -> Topology:
@@ -52,12 +53,15 @@ def _network(name: str, value: Any) -> Network:
     if gateway != str(subnet[-2]):
         _refuse(who, f"gateway {subnet[-2]}, the last address of {subnet}, for the engine", gateway)
     options = {key: str(item).lower() for key, item in _dict(settings.get("driver_opts") or {}, who).items()}
-    for option, wanted in _BRIDGE.items():
+    for option, wanted in (_BRIDGE | (_BRIDGE6 if subnet6 else {})).items():
         if options.get(option) != wanted:
             _refuse(who, f"driver_opts {option}: {wanted}", options.get(option))
     if subnet6 and settings.get("enable_ipv6") is not True:
         _refuse(who, f"enable_ipv6: true with {subnet6}", settings.get("enable_ipv6"))
-    return Network(name, kind, site, subnet, subnet6)
+    family = labels.get("lab.family")
+    if family is not None and (family != "ipv6" or subnet6 is None or kind != "site"):
+        _refuse(who, "lab.family: ipv6 on a site's network with an IPv6 subnet, or none", family)
+    return Network(name, kind, site, subnet, subnet6, ipv6_only=family is not None)
 
 
 def _ipam(settings: dict[str, Any], who: str) -> tuple[IPv4Network, str, IPv6Network | None]:

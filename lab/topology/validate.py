@@ -261,6 +261,8 @@ def _addresses_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Netw
     """Addresses that are not translated must be known to core, and those that are must not."""
     routed = {route.prefix: route.via for one in declared if one.node.role is Role.CORE for route in one.routes}
     for node in (one.node for one in declared if one.node.role is Role.ROUTER):
+        if lan_of(node.site, networks).ipv6_only:
+            continue
         lan = lan_of(node.site, networks).subnet
         upstream = upstream_of(node, networks)
         wan = next(a.address.ip for a in node.attachments if upstream and a.network == upstream.name)

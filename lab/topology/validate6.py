@@ -54,11 +54,11 @@ def ways_out_first(declared: tuple[Declared, ...], networks: tuple[Network, ...]
 
 def prefixes_known_to_core(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
     """What leaves a site is routed back to it: its own prefix, or the one that it is translated to."""
-    routed = {
-        prefix: via
+    known = {
+        str(route.prefix): route.via
         for one in declared
         if one.node.role is Role.CORE
-        for prefix, via in routes6(one.environment.get("LAB_ROUTES", ""))
+        for route in routes6(one.environment.get("LAB_ROUTES", ""))
     }
     for one in (one for one in declared if one.node.role is Role.ROUTER):
         node, inside = one.node, lan_of(one.node.site, networks).subnet6
@@ -75,7 +75,6 @@ def prefixes_known_to_core(declared: tuple[Declared, ...], networks: tuple[Netwo
             kind = "a unique local prefix (fc00::/7)" if translated else "a public prefix"
             raise ConfigError(f"{who}: expected {kind} with profile6 {node.profile6 or 'open'}, got {inside}")
         outside = one.environment.get("lab.outer6") if translated else str(inside)
-        known = {str(prefix): via for prefix, via in routed.items()}
         if outside is None or known.get(outside) != wan.ip:
             raise ConfigError(
                 f"{who}: expected the route '{outside or 'lab.outer6'} via {wan.ip}' in core's LAB_ROUTES, "
@@ -83,4 +82,21 @@ def prefixes_known_to_core(declared: tuple[Declared, ...], networks: tuple[Netwo
             )
 
 
-RULES6 = (addresses_of_their_own, ways_out_first, prefixes_known_to_core)
+def families_told(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+    """A network's label says whether it has IPv4 inside; its nodes act on what their environment says."""
+    for one in (one for one in declared if one.node.site is not None):
+        wanted = "ipv6" if lan_of(one.node.site, networks).ipv6_only else None
+        told = one.environment.get("LAB_FAMILY")
+        if told != wanted:
+            raise ConfigError(
+                f"node {one.node.name}: expected LAB_FAMILY {wanted or 'none'} in its environment, as the label "
+                f"lab.family of its network says, got {told or 'none'}"
+            )
+        if wanted and one.node.role is Role.ROUTER and profile(str(one.node.profile)).translation is not None:
+            raise ConfigError(
+                f"site {one.node.site}: expected lab.profile open, as there is no IPv4 inside to be translated, "
+                f"got {one.node.profile}"
+            )
+
+
+RULES6 = (addresses_of_their_own, ways_out_first, prefixes_known_to_core, families_told)

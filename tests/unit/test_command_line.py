@@ -126,7 +126,7 @@ def test_an_interrupt_leaves_with_130(
 def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     _, out, _ = run(monkeypatch, capsys, "status", "--json")
     (node,) = json.loads(out)["nodes"]
-    assert list(node) == ["name", "role", "site", "profile", "firewall", "state", "supernode", "promoted"]
+    assert list(node) == ["name", "role", "site", "profile", "firewall", "state", "supernode", "promoted", "behind"]
 
 
 def test_help_loads_nothing_heavy() -> None:

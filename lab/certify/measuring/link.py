@@ -6,16 +6,14 @@ One clock serves both ends: they are containers of one kernel.
 
 import itertools
 import statistics
-from collections.abc import Sequence
 
 from lab.certify import ends
 from lab.certify.asking import ask
-from lab.certify.bench import PRIMARY, Bench
-from lab.certify.conversation import Conversation
+from lab.certify.bench import Bench
+from lab.certify.conversation import Conversation, Udp
 from lab.certify.ends import End
 from lab.certify.findings import PathMtu, Way
 from lab.certify.measuring.errors import KINDS, TOO_BIG
-from lab.certify.measuring.mapping import open_one
 
 PROBES, GAP_S = 1000, 0.01
 """A train: a thousand probes one way, 100 a second: 40 kbit/s, which no link here is too narrow for."""
@@ -28,12 +26,9 @@ BURST_S = 1.0
 _trains = itertools.count(1)
 
 
-def ways(bench: Bench, tcp: bool, ports: Sequence[int]) -> tuple[Way, Way] | tuple[None, None]:
-    """Up and down, measured at once, while not many others do the same; None where nothing gets out."""
+def ways(bench: Bench, talk: Conversation) -> tuple[Way, Way]:
+    """Up and down, measured at once, while not many others do the same."""
     with bench.quiet:
-        talk = open_one(bench, tcp, bench.fresh(), bench.to(0, ports[0]))  # now: waiting may outlast a mapping
-        if talk is None:
-            return None, None
         up = _Train(bench.inside, bench.outside, talk, True)
         down = _Train(bench.outside, bench.inside, talk, False)
         up.start()
@@ -59,11 +54,8 @@ class _Train:
         return Way(delay_ms, self._count, self._count - len(delays), self._size)
 
 
-def throttle(bench: Bench) -> float | None:
+def throttle(bench: Bench, talk: Udp) -> float | None:
     """What passes of 64 kbit/s of outgoing UDP once a burst is over, kbit/s; None where it all does, but for losses."""
-    talk = open_one(bench, False, bench.fresh(), bench.to(0, PRIMARY))
-    if talk is None:
-        return None
     train = next(_trains)
     packet = {**talk.packet(True), "size": THROTTLE_BYTES}
     bench.inside.order("train", train=train, packet=packet, count=THROTTLE_PROBES, gap_s=THROTTLE_GAP_S)
@@ -76,37 +68,36 @@ def throttle(bench: Bench) -> float | None:
     return len(arrived) * THROTTLE_BYTES * 8 / 1000 / (sent * THROTTLE_GAP_S)
 
 
-def mtu(bench: Bench, tcp: bool, ports: Sequence[int], upward: bool) -> PathMtu | None:
+def mtu(bench: Bench, talk: Conversation, upward: bool) -> PathMtu:
     """The longest packet that passes unfragmented, by halves; whether longer ones are reported."""
     sender = bench.inside if upward else bench.outside
-    named: set[int] = set()
+    source, to = (talk.inner, talk.remote) if upward else (talk.remote, talk.outer)
+    protocol = "udp" if isinstance(talk, Udp) else "tcp"
+    told_key = ends.report(protocol, source, to, KINDS[bench.family][TOO_BIG])
 
     def passes(size: int) -> bool:
-        talk = open_one(bench, tcp, bench.fresh(), bench.to(0, ports[0]))
-        if talk is None:
-            return False
-        source, to = (talk.inner, talk.remote) if upward else (talk.remote, talk.outer)
-        told = ends.report("tcp" if tcp else "udp", source, to, KINDS[bench.family][TOO_BIG])
         shot = talk.up() if upward else talk.down()
         shot.packet.update(size=size, df=True)
+        told = len(sender.seen(told_key))
         for _ in range(bench.patience.tries):
             if ask([shot], bench.patience, talk.up if upward else talk.down, tries=1)[shot.key]:
                 return True
-            if seen := sender.seen(told):
-                named.update(one.mtu for one in seen)
+            if len(sender.seen(told_key)) > told:
                 return False
         return False
 
     if passes(MOST):
         return PathMtu(MOST, None)
     low, high = LEAST[bench.family], MOST
+    named = {one.mtu for one in sender.seen(told_key)}
     for guess in sorted(named):  # a router that names the MTU saves most of the halving
         if low < guess < MOST and passes(guess):
-            low, high = guess, high if passes(guess + 1) else guess + 1
+            low = guess
+            high = guess + 1 if not passes(guess + 1) else high
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if passes(middle) else (low, middle)
-    return PathMtu(low, bool(named))
+    return PathMtu(low, bool(sender.seen(told_key)))
 
 
 def proxied(bench: Bench, proxy: tuple[str, int], listener: tuple[str, int]) -> tuple[bool, Way | None, Way | None]:

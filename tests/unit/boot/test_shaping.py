@@ -13,7 +13,8 @@ from lab.links import Entry, write
 from lab.links.emulator import Network
 
 LINKS = "home 203.0.113.32,2001:db8:0:1::32 delay=10ms; park 203.0.113.31 delay=10ms up.rate=1mbit"
-ENVIRON = {"LAB_LINKS": LINKS, "LAB_SEED": "7", "LAB_ROUTES": "198.51.100.16/28 via 203.0.113.31"}
+ROUTES = "198.51.100.16/28 via 203.0.113.31, 2001:db8:0:37::/64 via 2001:db8:0:1::32"
+ENVIRON = {"LAB_LINKS": LINKS, "LAB_SEED": "7", "LAB_ROUTES": ROUTES}
 
 
 class Kernel:
@@ -61,7 +62,7 @@ def test_the_start_is_what_the_file_says(links: Shaping, kernel: Kernel) -> None
         "park 203.0.113.31 up.delay=10ms up.rate=1mbit down.delay=10ms"
     )
     assert kernel.networks == {
-        "home": ["203.0.113.32/32", "2001:db8:0:1::32/128"],
+        "home": ["203.0.113.32/32", "2001:db8:0:1::32/128", "2001:db8:0:37::/64"],
         "park": ["203.0.113.31/32", "198.51.100.16/28"],
     }
     assert kernel.mtus == []

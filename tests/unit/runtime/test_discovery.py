@@ -86,8 +86,17 @@ def test_addresses_of_both_families_are_found() -> None:
     world = discover(both, "lab")  # type: ignore[arg-type]
     assert world is not None
     assert str(world.topology.lan_of("home").subnet6) == "2001:db8:32::/64"
+    assert not world.topology.lan_of("home").ipv6_only
     assert str(world.topology.node("bob").attachments[0].address6) == "2001:db8:32::10/64"
     assert IPv6Address("2001:db8:32::1") in world.topology.node("home-router").addresses
+
+
+def test_a_network_without_ipv4_is_known_by_its_label() -> None:
+    six = lab()
+    six.networks()[1]["Labels"]["lab.family"] = "ipv6"
+    world = discover(six, "lab")  # type: ignore[arg-type]
+    assert world is not None
+    assert world.topology.lan_of("home").ipv6_only
 
 
 def test_a_stopped_node_is_told_from_an_unknown_one() -> None:

@@ -21,12 +21,16 @@ def families() -> Topology:
 
 
 def test_a_node_has_an_address_of_each_family_of_its_networks(families: Topology) -> None:
-    assert families.lan_of("dual").subnet6 == IPv6Network("2001:db8:37::/64")
+    assert families.lan_of("dual").subnet6 == IPv6Network("2001:db8:0:37::/64")
     assert families.lan_of("four").subnet6 is None
-    assert IPv6Address("2001:db8:37::10") in families.node("dora").addresses
+    assert IPv6Address("2001:db8:0:37::10") in families.node("dora").addresses
     owner = families.owner_of(IPv6Address("2001:db8:0:1::21"))
     assert owner is not None
     assert owner.name == "relay-1"
+
+
+def test_a_network_says_that_it_has_no_ipv4(families: Topology) -> None:
+    assert [network.name for network in families.networks if network.ipv6_only] == ["six"]
 
 
 def test_a_client_knows_what_is_done_to_its_sites_ipv6(families: Topology) -> None:
@@ -54,28 +58,28 @@ def at(document: Document, node: str, network: str) -> Document:
     return found
 
 
-ROUTE = "2001:db8:37::/64 via 2001:db8:0:1::37"
+ROUTE = "2001:db8:0:37::/64 via 2001:db8:0:1::37"
 BROKEN: dict[str, tuple[Callable[[Document], object], str]] = {
     "IPv6 that is not enabled": (
         lambda d: d["networks"]["dual"].update(enable_ipv6=False),
-        "network dual: expected enable_ipv6: true with 2001:db8:37::/64, got False",
+        "network dual: expected enable_ipv6: true with 2001:db8:0:37::/64, got False",
     ),
     "a LAN that is no /64": (
-        lambda d: config6(d, "dual").update(subnet="2001:db8:37::/56"),
-        "network dual: expected an IPv6 subnet of /64, as every LAN has (RFC 4291, 2.5.4), got 2001:db8:37::/56",
+        lambda d: config6(d, "dual").update(subnet="2001:db8:0:3700::/56"),
+        "network dual: expected an IPv6 subnet of /64, as every LAN has (RFC 4291, 2.5.4), got 2001:db8:0:3700::/56",
     ),
     "a gateway where the router is": (
-        lambda d: config6(d, "dual").update(gateway="2001:db8:37::1"),
-        "network dual: expected gateway 2001:db8:37:0:ffff:ffff:ffff:fffe, the last address but one of "
-        "2001:db8:37::/64, for the engine, got 2001:db8:37::1",
+        lambda d: config6(d, "dual").update(gateway="2001:db8:0:37::1"),
+        "network dual: expected gateway 2001:db8:0:37:ffff:ffff:ffff:fffe, the last address but one of "
+        "2001:db8:0:37::/64, for the engine, got 2001:db8:0:37::1",
     ),
     "a node without an address of its network's": (
         lambda d: at(d, "dora", "dual").pop("ipv6_address"),
-        "node dora: expected an ipv6_address in network dual (2001:db8:37::/64), got none",
+        "node dora: expected an ipv6_address in network dual (2001:db8:0:37::/64), got none",
     ),
     "an address of another network": (
-        lambda d: at(d, "dora", "dual").update(ipv6_address="2001:db8:38::10"),
-        "node dora: expected an IPv6 address in network dual (2001:db8:37::/64), got 2001:db8:38::10",
+        lambda d: at(d, "dora", "dual").update(ipv6_address="2001:db8:0:38::10"),
+        "node dora: expected an IPv6 address in network dual (2001:db8:0:37::/64), got 2001:db8:0:38::10",
     ),
     "an address that is taken": (
         lambda d: at(d, "relay-1", "internet").update(ipv6_address="2001:db8:0:1::12"),
@@ -83,8 +87,8 @@ BROKEN: dict[str, tuple[Callable[[Document], object], str]] = {
         "which is supernode-2's",
     ),
     "a router that is not first": (
-        lambda d: at(d, "dual-router", "dual").update(ipv6_address="2001:db8:37::2"),
-        "node dual-router: expected 2001:db8:37::1, the first address of network dual, got 2001:db8:37::2",
+        lambda d: at(d, "dual-router", "dual").update(ipv6_address="2001:db8:0:37::2"),
+        "node dual-router: expected 2001:db8:0:37::1, the first address of network dual, got 2001:db8:0:37::2",
     ),
     "a prefix that core does not know": (
         lambda d: d["services"]["core"]["environment"].update(LAB_ROUTES=""),
@@ -94,7 +98,31 @@ BROKEN: dict[str, tuple[Callable[[Document], object], str]] = {
         lambda d: [
             d["services"]["nptv6-router"][key].update({"lab.profile6": "open"}) for key in ("labels", "environment")
         ],
-        "site nptv6: expected a public prefix with profile6 open, got fd00:39::/64",
+        "site nptv6: expected a public prefix with profile6 open, got fd00:0:0:39::/64",
+    ),
+    "a bridge that the engine guards": (
+        lambda d: d["networks"]["dual"]["driver_opts"].pop("com.docker.network.bridge.gateway_mode_ipv6"),
+        "network dual: expected driver_opts com.docker.network.bridge.gateway_mode_ipv6: nat-unprotected, got none",
+    ),
+    "a family that is none": (
+        lambda d: d["networks"]["dual"]["labels"].update({"lab.family": "ipv4"}),
+        "network dual: expected lab.family: ipv6 on a site's network with an IPv6 subnet, or none, got ipv4",
+    ),
+    "a node that would keep its IPv4": (
+        lambda d: d["services"]["sid"].pop("environment"),
+        "node sid: expected LAB_FAMILY ipv6 in its environment, as the label lab.family of its network says, got none",
+    ),
+    "a node that would drop its IPv4": (
+        lambda d: d["services"]["dora"].update(environment={"LAB_FAMILY": "ipv6"}),
+        "node dora: expected LAB_FAMILY none in its environment, as the label lab.family of its network says, got ipv6",
+    ),
+    "a translation of what is not there": (
+        lambda d: [
+            told.update({"lab.profile": "linux"})
+            for node in ("six-router", "sid")
+            for told in (d["services"][node]["labels"], d["services"][node]["environment"])
+        ],
+        "site six: expected lab.profile open, as there is no IPv4 inside to be translated, got linux",
     ),
     "a translation to nowhere": (
         lambda d: d["services"]["nptv6-router"]["environment"].pop("lab.outer6"),

@@ -1,0 +1,67 @@
+"""What `lab status` says of each node, from what the nodes answer."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lab.harness import status
+from lab.report import tables
+from lab.report.console import out
+from lab.runtime.connection import Engine
+from lab.runtime.control import Json
+from lab.runtime.world import Container, World
+from lab.topology import parse
+from lab.topology.model import Node
+
+ROOT = Path(__file__).parents[3]
+
+
+def world(file: str) -> World:
+    topology = parse(ROOT / "compose" / file, {})
+    containers = {node.name: Container(node.name, node.name, "running") for node in topology.nodes}
+    return World("lab", topology, containers, None)
+
+
+def asked(world: World, monkeypatch: pytest.MonkeyPatch, **answers: Json) -> dict[str, status.NodeStatus]:
+    def one(engine: Engine, world: World, node: Node) -> Json:
+        return answers.get(node.name, {"state": "ready"})
+
+    monkeypatch.setattr(status, "_one", one)
+    return {node.name: node for node in status.ask(cast(Any, None), world).nodes}
+
+
+def test_a_client_is_shown_with_what_its_router_says_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = {"state": "ready", "profile": "full-cone", "firewall": "udp-blocked"}
+    found = asked(world("reference.yml"), monkeypatch, **{"home-router": changed})
+    assert (found["bob"].profile, found["bob"].firewall) == ("full-cone", "udp-blocked")
+    assert (found["frank"].profile, found["frank"].firewall) == ("linux", "none")
+
+
+def test_whoever_is_behind_a_carrier_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(world("zoo.yml"), monkeypatch)
+    behind = {name: node.behind for name, node in found.items() if node.behind}
+    assert behind == {
+        f"mobile-{number}-{node}": carrier
+        for number, carrier in ((1, "carrier-1"), (2, "carrier-1"), (3, "carrier-1"), (4, "carrier-2"))
+        for node in ("router", "pc")
+    }
+    assert status.LabStatus(tuple(found.values())).to_json()["nodes"][0]["behind"] is None
+
+
+def test_part_of_a_lab_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(world("zoo.yml").only(["mobile-1-pc", "core"]), monkeypatch)
+    assert found["mobile-1-pc"].behind is None  # its router was not asked for
+
+
+@pytest.mark.parametrize(("file", "shown"), [("zoo.yml", True), ("reference.yml", False)])
+def test_the_table_has_a_column_of_carriers_where_there_are_any(
+    file: str, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asked(world(file), monkeypatch)
+    console = out()
+    with console.capture() as printed:
+        console.print(tables.status(status.LabStatus(tuple(found.values()))), width=200)
+    header, *rows = printed.get().splitlines()
+    assert ("behind" in header) == shown
+    assert any("carrier-2" in row.split() and "mobile-4-pc" in row.split() for row in rows) == shown
