@@ -28,6 +28,7 @@ NEAR, NEAR_FRAMES = 0.35, 5
 """A packet belongs to a rhythm if so many frames lie in so many seconds before or after it: heartbeats do not."""
 _MARGIN = 1.5  # seconds around a window that are looked at, so that its edges are not taken for a beginning
 _BIN = 0.1
+_TLS_SETTING_UP = (b"\x14", b"\x15", b"\x16")  # change_cipher_spec, alert, handshake: RFC 8446, 5.1
 _STUN_COOKIE = 0x2112A442  # RFC 8489, 5
 
 
@@ -45,10 +46,12 @@ class Bout:
 
 
 def voice_like(packet: Packet) -> bool:
-    """Whether a packet alone could be voice: of UDP by its size; never a STUN message, whatever carries it."""
+    """Whether a packet alone could be voice: of UDP by its size; never a STUN message, nor TLS being set up."""
     payload = packet.payload
     if packet.protocol == "udp":
         return packet.length in SIZES and not _is_stun(payload, 0)
+    if payload[:1] in _TLS_SETTING_UP and payload[1:2] == b"\x03":
+        return False
     return packet.length > 0 and not (_is_stun(payload, 2) and payload[:2] == struct.pack("!H", packet.length - 2))
 
 

@@ -188,6 +188,33 @@ def test_calls_that_play_one_recording_are_told_apart_by_time(tmp_path: Path, ap
         assert judge(TOPOLOGY, captures, caller, callee, START + 0.7, START + SECONDS).kind is None
 
 
+@pytest.mark.parametrize("hows", [("tls", "tls"), ("udp", "tls")])
+def test_setting_up_a_leg_inside_tls_is_no_media_of_it(tmp_path: Path, hows: tuple[str, str]) -> None:
+    world = WideWorld(delay=0.02)
+    world.set_up(MIA, "relay-1", -0.6, 0.5)
+    world.relay(FAY, MIA, 0, SECONDS, hows)
+    world.relay(NORA, BEN, 0, SECONDS, ("tls", "tls"))
+    truth = ("relayed", "tcp" if hows[0] == "tls" else "mixed", "relay-1")
+    captures = world.captures(tmp_path)
+    only(captures, "fay", "mia", truth, PUNCHED)
+    late = held(captures, "fay", "mia", (1.0, SECONDS, truth))
+    assert any("outside every relayed stretch" in reason for reason in late.reasons)
+
+
+def test_a_leg_inside_tls_that_is_only_set_up_is_no_media_at_a_relay(tmp_path: Path) -> None:
+    world = WideWorld(delay=0.02)
+    world.set_up(MIA, "relay-1", 0, 0.6)
+    world.talk(FAY, MIA, 0, SECONDS)
+    only(world.captures(tmp_path), "fay", "mia", PUNCHED)
+
+
+def test_media_inside_tls_at_a_relay_beside_a_punched_call_is_found_out(tmp_path: Path) -> None:
+    world = WideWorld(delay=0.02)
+    world.talk(FAY, MIA, 0, SECONDS)
+    world.relay(FAY, MIA, 1, 1.5, ("tls", "tls"), deliver=False)
+    assert not held(world.captures(tmp_path), "fay", "mia", (0, SECONDS, PUNCHED)).agrees
+
+
 def test_a_leg_inside_tls_that_changes_its_connection_stays_joined(tmp_path: Path) -> None:
     world = WideWorld(delay=0.02)
     world.relay(FAY, MIA, 0, 1.5, ("tls", "tls"))
