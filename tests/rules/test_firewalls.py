@@ -1,0 +1,81 @@
+"""What every firewall lets out, beside a router that translates and one more that might let others in.
+
+Belongs here: one case a firewall. Never: what is translated.
+"""
+
+from contextlib import ExitStack
+
+import pytest
+from measure import TARGETS, Sockets, udp_filtering, udp_outer
+from world import FIRST, HOSTS, SILENCE_S, Endpoint, World, connect, connected, ready
+
+from lab.nat import Filtering
+
+# firewall: UDP, TCP to any port, to 80, to 443, a plain protocol on 443
+LETS_OUT = {
+    "none": (True, True, True, True, True),
+    "inbound-blocked": (True, True, True, True, True),
+    "udp-blocked": (False, True, True, True, True),
+    "tcp-443": (False, False, False, True, True),
+    "web-only": (False, False, True, True, True),
+    "tls-only": (False, False, False, True, False),
+    "proxy-only": (False, False, False, False, False),
+    "udp-throttled": (True, True, True, True, True),
+}
+TLS, PLAIN = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x00\x04ping, in no TLS record"
+
+
+def opens(world: World, port: int, says: bytes) -> bool:
+    """Whether a connection is opened and its first bytes arrive."""
+    with ExitStack() as kept:
+        listener = kept.enter_context(world.tcp("server", FIRST, port, listening=True))
+        host = kept.enter_context(world.tcp("anna", HOSTS["anna"], world.port()))
+        connect(host, Endpoint(FIRST, port))
+        if not connected(host, SILENCE_S):
+            return False
+        assert ready([listener])
+        accepted = kept.enter_context(listener.accept()[0])
+        host.send(says)
+        try:
+            return bool(ready([accepted], seconds=SILENCE_S)) and accepted.recv(64) == says
+        except ConnectionError:
+            return False
+
+
+@pytest.mark.parametrize("firewall", LETS_OUT)
+def test_a_firewall_lets_out_what_its_name_says(firewall: str, world: World, reflectors: Sockets) -> None:
+    world.behave("linux", firewall=firewall)
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+        anna.sendto(b"question", TARGETS[0])
+        udp = bool(ready([reflectors[TARGETS[0]]], seconds=SILENCE_S))
+    tcp = (opens(world, 9000, PLAIN), opens(world, 80, PLAIN), opens(world, 443, TLS), opens(world, 443, PLAIN))
+    assert (udp, *tcp) == LETS_OUT[firewall]
+
+
+def test_a_firewall_lets_nobody_in_to_a_mapping_that_would(world: World, reflectors: Sockets) -> None:
+    found = {}
+    for firewall in ("none", "inbound-blocked"):
+        world.behave("full-cone", firewall=firewall)
+        with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+            found[firewall] = udp_filtering(anna, reflectors)
+    assert found == {
+        "none": Filtering.ENDPOINT_INDEPENDENT,
+        "inbound-blocked": Filtering.ADDRESS_AND_PORT_DEPENDENT,
+    }
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_udp_beyond_16_kbit_a_second_is_dropped(direction: str, world: World, reflectors: Sockets) -> None:
+    """A bucket of one second's worth, 2,000 bytes: 7 or 8 packets of 228 with headers, of 100 sent at once."""
+    world.behave("full-cone", firewall="udp-throttled")
+    server = reflectors[TARGETS[0]]
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+        outer = udp_outer(anna, reflectors, TARGETS[0])
+        sender, receiver, to = (anna, server, TARGETS[0]) if direction == "up" else (server, anna, outer)
+        for _ in range(100):
+            sender.sendto(bytes(200), to)
+        came = 0
+        while ready([receiver], seconds=SILENCE_S):
+            receiver.recvfrom(400)
+            came += 1
+    assert 4 <= came <= 12

@@ -1,0 +1,189 @@
+"""What RFCs 4787, 5382, 5508, 6296 and 6888 ask of a router beside mapping, filtering and allocation, axis by axis.
+
+Belongs here: one case a requirement. Never: firewalls.
+"""
+
+import time
+from contextlib import ExitStack
+
+import pytest
+from measure import TARGETS, Sockets, tcp_outer, udp_outer, udp_seen
+from world import (
+    FIRST,
+    HOST6,
+    HOSTS,
+    OUTER,
+    OUTER_TOO,
+    SERVER6,
+    SILENCE_S,
+    Endpoint,
+    World,
+    connect,
+    connected,
+    ready,
+)
+
+TRANSLATING = ("full-cone", "restricted-cone", "port-restricted-cone", "linux", "rfc4787")
+UNTOUCHED = 47  # no mapping has it: below every range of ports
+
+
+@pytest.mark.parametrize("preset", ["full-cone", "rfc4787", "carrier-grade"])
+def test_a_neighbour_is_reached_by_its_outer_address_and_seen_by_one(
+    preset: str, world: World, reflectors: Sockets
+) -> None:
+    """RFC 4787 REQ-9."""
+    world.behave(preset)
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna, world.udp("bert", HOSTS["bert"], world.port()) as bert:
+        outer, own = udp_outer(anna, reflectors, TARGETS[0]), udp_outer(bert, reflectors, TARGETS[0])
+        bert.sendto(b"hairpin", outer)
+        assert Endpoint(*anna.recvfrom(64)[1]) == own
+        anna.sendto(b"back", own)
+        assert Endpoint(*bert.recvfrom(64)[1]) == outer
+
+
+@pytest.mark.parametrize("preset", ["restricted-cone", "symmetric", "linux"])
+def test_a_neighbour_is_not_reached_where_nothing_is_hairpinned(preset: str, world: World, reflectors: Sockets) -> None:
+    world.behave(preset)
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna, world.udp("bert", HOSTS["bert"], world.port()) as bert:
+        outer = udp_outer(anna, reflectors, TARGETS[0])
+        bert.sendto(b"hairpin", outer)
+        udp_outer(bert, reflectors, TARGETS[1])
+        reflectors[TARGETS[0]].sendto(b"barrier", outer)
+        assert Endpoint(*anna.recvfrom(64)[1]) == TARGETS[0]
+
+
+def test_stock_linux_gives_a_destination_a_mapping_of_its_own_on_a_clash(world: World, reflectors: Sockets) -> None:
+    world.behave("linux")
+    port = world.port()
+    with world.udp("anna", HOSTS["anna"], port) as anna, world.udp("bert", HOSTS["bert"], port) as bert:
+        udp_outer(bert, reflectors, TARGETS[2])
+        seen = udp_seen(anna, reflectors)
+    assert [endpoint.port == port for endpoint in seen] == [True, True, False]
+
+
+@pytest.mark.parametrize("preset", TRANSLATING)
+def test_an_icmp_error_comes_back_and_ends_no_mapping(preset: str, world: World, reflectors: Sockets) -> None:
+    """RFC 4787 REQ-12, RFC 5508 REQ-4."""
+    world.behave(preset)
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+        before = udp_outer(anna, reflectors, TARGETS[0])
+        anna.connect((FIRST, UNTOUCHED))
+        anna.send(b"nobody listens there")
+        with pytest.raises(ConnectionRefusedError):
+            anna.recv(64)
+        anna.connect((FIRST, TARGETS[0].port))
+        anna.send(b"question")
+        assert Endpoint(*reflectors[TARGETS[0]].recvfrom(64)[1]) == before
+
+
+@pytest.mark.parametrize("preset", [*TRANSLATING, "symmetric", "symmetric-sequential", "carrier-grade"])
+def test_fragments_pass_both_ways(preset: str, world: World, reflectors: Sockets) -> None:
+    """RFC 4787 REQ-13, REQ-14: twice the MTU of the path."""
+    world.behave(preset)
+    whole = bytes(range(250)) * 12
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+        anna.sendto(whole, TARGETS[0])
+        came, outer = reflectors[TARGETS[0]].recvfrom(4000)
+        reflectors[TARGETS[0]].sendto(whole, outer)
+        assert came == whole == anna.recvfrom(4000)[0]
+
+
+@pytest.mark.parametrize("preset", ["restricted-cone", "port-restricted-cone", "linux", "rfc4787", "carrier-grade"])
+def test_tcp_opens_from_both_sides_at_once(preset: str, world: World, listeners: Sockets) -> None:
+    """RFC 5382 REQ-2: the one outside is first, and is met with silence.
+
+    Not a full cone: it lets that first SYN in, and a host that has not begun yet refuses it.
+    """
+    world.behave(preset)
+    port, far = world.port(), Endpoint(FIRST, world.port())
+    with ExitStack() as kept:
+        outer = tcp_outer(world, kept, listeners, "anna", port, TARGETS[2])
+        outside = kept.enter_context(world.tcp("server", *far))
+        inside = kept.enter_context(world.tcp("anna", HOSTS["anna"], port))
+        connect(outside, outer)
+        connect(inside, far)
+        assert connected(inside) and connected(outside)
+        assert inside.getpeername() == far and Endpoint(*outside.getpeername()) == outer
+
+
+@pytest.mark.parametrize("preset", [*TRANSLATING, "symmetric"])
+def test_an_unsolicited_syn_is_met_with_silence(preset: str, world: World) -> None:
+    """RFC 5382 REQ-4; a refusal would raise ConnectionError."""
+    world.behave(preset)
+    with world.tcp("server", FIRST, 0) as stranger:
+        connect(stranger, Endpoint(OUTER, world.port()))
+        assert not connected(stranger, SILENCE_S)
+
+
+@pytest.mark.parametrize("refreshing", ["inbound", "outbound"])
+def test_a_mapping_lives_on_with_packets_of_either_direction_and_ends_without(
+    refreshing: str, world: World, reflectors: Sockets
+) -> None:
+    """RFC 4787 REQ-5, REQ-6: here 2 s."""
+    world.behave("full-cone", "udp-timeout=2 allocation=random")
+    server = reflectors[TARGETS[0]]
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+        outer = udp_outer(anna, reflectors, TARGETS[0])
+        for _ in range(3):
+            time.sleep(0.9)  # idle time is what is measured
+            if refreshing == "inbound":
+                server.sendto(b"on", outer)
+                assert anna.recvfrom(64)[0] == b"on"
+            else:
+                anna.sendto(b"on", TARGETS[0])
+                assert Endpoint(*server.recvfrom(64)[1]) == outer
+        time.sleep(2.6)
+        server.sendto(b"too late", outer)
+        assert udp_outer(anna, reflectors, TARGETS[0]) != outer
+
+
+@pytest.mark.parametrize("pooling", ["paired", "arbitrary"])
+def test_outer_addresses_are_paired_or_not(pooling: str, world: World, reflectors: Sockets) -> None:
+    """RFC 4787 REQ-2: twenty mappings of one host; by chance all on one address once in half a million."""
+    world.behave("carrier-grade", f"pooling={pooling}", outer=(OUTER_TOO,))
+    with ExitStack() as kept:
+        hosts = [kept.enter_context(world.udp("anna", HOSTS["anna"], world.port())) for _ in range(20)]
+        used = {udp_outer(host, reflectors, TARGETS[0]).address for host in hosts}
+    assert used <= {OUTER, OUTER_TOO}
+    assert len(used) == (1 if pooling == "paired" else 2)
+
+
+def test_each_host_keeps_to_its_block_of_ports(world: World, reflectors: Sockets) -> None:
+    """RFC 6888: random in 64 ports a subscriber; ten in a row going up by one would be no chance."""
+    world.behave("carrier-grade", "ports=50000-51023 ports-per-host=64")
+    blocks = []
+    with ExitStack() as kept:
+        for name in HOSTS:
+            hosts = [kept.enter_context(world.udp(name, HOSTS[name], world.port())) for _ in range(10)]
+            ports = [udp_outer(host, reflectors, TARGETS[0]).port for host in hosts]
+            assert len(set(ports)) == 10 and ports != sorted(ports)
+            blocks.append({(port - 50000) // 64 for port in ports})
+    assert [len(block) for block in blocks] == [1, 1]
+    assert blocks[0] != blocks[1]
+
+
+def test_prefixes_are_exchanged_and_no_port_is(world: World) -> None:
+    """RFC 6296; anyone may write to an address of the outer prefix."""
+    world.behave("linux", profile6="nptv6")
+    port = world.port()
+    with (
+        world.udp("anna", HOST6, port) as anna,
+        world.udp("server", SERVER6, 9001) as server,
+        world.udp("server", SERVER6, 9002) as stranger,
+    ):
+        anna.sendto(b"out", (SERVER6, 9001))
+        assert server.recvfrom(64)[1][:2] == ("2001:db8:32::2", port)
+        stranger.sendto(b"in", ("2001:db8:32::2", port))
+        assert anna.recvfrom(64)[1][:2] == (SERVER6, 9002)
+
+
+def test_nothing_shows_after_its_rules_were_replaced(world: World, reflectors: Sockets) -> None:
+    """A mapping of former rules is forgotten with them."""
+    world.behave("full-cone", "allocation=random")
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+        outer = udp_outer(anna, reflectors, TARGETS[0])
+        world.behave("symmetric")
+        reflectors[TARGETS[0]].sendto(b"to the former mapping", outer)
+        again = udp_outer(anna, reflectors, TARGETS[0])
+        assert again != outer
+        assert not ready([anna], seconds=0)
