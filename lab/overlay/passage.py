@@ -149,13 +149,13 @@ class Passage:
             self._try_next(now)
 
     def _try_next(self, now: float) -> None:
-        """Begins with the next way, unless that or a better one has been found to pass."""
+        """Begins with the next way, unless it has been found to pass, or a better kind of way, whatever its port."""
         self.next_trial = None
         if not self.waiting:
             return
         way = self.waiting.pop(0)
-        if self.found & set(WAYS[: WAYS.index(way) + 1]):
-            self.waiting.clear()
+        if any(found == way or found == ANY or _wrapping(found) < _wrapping(way) for found in self.found):
+            self._try_next(now)
             return
         address = (self.host, STUN_PORT if way.port is None else way.port)
         link = self.actions.connect(self, address, way.secure, way.proxied)
@@ -198,6 +198,10 @@ class Passage:
     def _over(self, link: int) -> None:
         del self.trials[link]
         self.actions.close(link)
+
+
+def _wrapping(way: Way) -> tuple[bool, bool]:
+    return way.proxied, way.secure
 
 
 def _fits(way: Way, address: Address) -> bool:
