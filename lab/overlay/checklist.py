@@ -12,6 +12,7 @@ from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT, RelayLeg
+from lab.overlay.loss import TOO_MUCH, LossMeter
 from lab.overlay.passage import Passage
 from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, on_one_network, usable
 from lab.overlay.reflexive import MediaSocket
@@ -39,6 +40,13 @@ TCP_HEADSTART = 0.25
 """Seconds that UDP is given before TCP is tried beside it (RFC 8305, 5)."""
 TCP_LIMIT = 5.0
 """Seconds that a TCP connection may take; a firewall that drops in silence never says no."""
+LOSSY_FOR = 30.0
+"""Seconds for which a path that lost too much voice ranks below every clean one: too long to swing, and a network that
+has recovered is used again."""
+PATIENCE = 0.8
+"""Seconds that TCP between the two is given, once UDP has proven lossy, before a relay is taken: some round trips."""
+FRESH = 0.5
+"""Seconds after a move in which the peer's word on loss may still be of the path before."""
 PRIORITY = 0x6E7F1EFF
 """RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
 
@@ -96,6 +104,11 @@ class Checklist:
         self.remote_hosts: set[str] = set()
         self.remote_reflexive: set[str] = set()
         self.tcp_routes: list[Route] = []
+        self.listening: list[Address] = []
+        self.legs: list[RelayLeg] = []
+        self.meter = LossMeter()
+        self.selected_at = 0.0
+        self.patience: float | None = None
         self.next_tcp: float | None = None
         self.links: dict[int, _Connecting] = {}
         self.waiting: dict[bytes, tuple[Path, float]] = {}
@@ -120,6 +133,7 @@ class Checklist:
                 self._add_udp(candidate.address, now)
             elif self._tcp_may_reach(candidate.address[0]):
                 listening.append(candidate.address)
+        self.listening += listening
         self.tcp_routes += self.passage.likely(listening)
         if self.tcp_routes and self.next_tcp is None:
             self.next_tcp = now if self.passage.lets_udp_out(self.media, now) is False else now + TCP_HEADSTART
@@ -127,6 +141,7 @@ class Checklist:
     def add_leg(self, leg: RelayLeg, now: float) -> None:
         """A relay session whose near leg is being bound."""
         key = ("relay", leg.offer.relay)
+        self.legs.append(leg)
         self.paths[key] = Path(key, leg, leg.udp_address, leg.offer.relay, now)
 
     def _add_udp(self, remote: Address, now: float) -> Path:
@@ -158,7 +173,9 @@ class Checklist:
         if self.selected is not None and self.selected.state is not State.VALID:
             self.selected = None
             self.reports.moved(now)
-        self.tcp_routes, self.next_tcp = [], None
+        self.tcp_routes, self.listening, self.next_tcp = [], [], None
+        self.patience = None
+        self.meter.forget()
         self.add_remote(tuple(self.remote), now)
         self.poll(now)
 
@@ -180,7 +197,8 @@ class Checklist:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
         unfinished = (link.expires for link in self.links.values() if link.info is None)
-        return earliest(checks, self.next_tcp, *unfinished)
+        turned = 0.0 if any(self._turned(path) for path in self.paths.values()) else None
+        return earliest(checks, self.next_tcp, self.patience, turned, *unfinished)
 
     def poll(self, now: float) -> None:
         if self.closed:
@@ -191,6 +209,12 @@ class Checklist:
                 self.actions.close(link)
         if self.next_tcp is not None and now >= self.next_tcp:
             self._connect(now)
+        for path in self.paths.values():
+            if self._turned(path):  # what it is now has to be found out, and told
+                path.carried, path.next_check = path.carrier.transport, now
+        if self.patience is not None and now >= self.patience:
+            self.patience = None
+            self._choose(now)
         if self.key is None or now < self.next_slot:
             return
         due = [path for path in self._checkable() if now >= path.next_check]
@@ -204,7 +228,8 @@ class Checklist:
     def _visit(self, path: Path, now: float) -> None:
         """One path's turn: found dead, or checked again."""
         if path.state is State.VALID:
-            limit = DEAD_AFTER if path is self.selected else STANDBY_DEAD_AFTER
+            drowning = path is self.selected and self.meter.path == path.key and self.meter.still_hears(now)
+            limit = DEAD_AFTER if path is self.selected and not drowning else STANDBY_DEAD_AFTER
             if now - path.last_answer > limit:
                 self._fail(path, now)
                 return
@@ -227,6 +252,7 @@ class Checklist:
             controlling=self.tie_breaker if self.controlling else None,
             controlled=None if self.controlling else self.tie_breaker,
             leg=str(path.carrier.transport) if path.via is not None else None,
+            loss=self._missed(now),
         )
         self.waiting[transaction] = (path, now)
         path.carrier.send(request.encode(self.key))
@@ -246,8 +272,9 @@ class Checklist:
     # -- TCP -----------------------------------------------------------------------------------------------------
 
     def _connect(self, now: float) -> None:
-        """Opens the next TCP connection, unless UDP between the two has been found in the meantime."""
-        between = [path for path in self.paths.values() if path.state is State.VALID and path.via is None]
+        """Opens the next TCP connection, unless a clean path between the two has been found in the meantime."""
+        valid = [path for path in self.paths.values() if path.state is State.VALID and path.via is None]
+        between = [path for path in valid if not path.lossy(now)]
         if between or not self.tcp_routes:
             self.next_tcp = None
             return
@@ -316,6 +343,7 @@ class Checklist:
 
     def _received(self, path: Path, data: bytes, now: float) -> None:
         if not is_stun(data):
+            self.meter.hear(path.key, data, now)
             self.reports.data(data, now)
             return
         if self.key is None or not verify(data, self.key):
@@ -325,7 +353,9 @@ class Checklist:
         except ProtocolError:
             return
         if message.leg in ("udp", "tcp") and path.via is not None:
-            path.peer_leg = Transport(message.leg)
+            self._note_legs(path, Transport(message.leg))
+        if message.loss is not None and message.loss > 1000 * TOO_MUCH and now - self.selected_at > FRESH:
+            self._went_lossy(self.selected, now)
         if message.kind is StunKind.REQUEST and message.username == self.call:
             self._asked(path, message, now)
         elif message.kind is StunKind.SUCCESS:
@@ -338,6 +368,7 @@ class Checklist:
             request.transaction_id,
             xor_mapped=self._seen(path),
             leg=str(path.carrier.transport) if path.via is not None else None,
+            loss=self._missed(now),
         )
         assert self.key is not None
         path.carrier.send(answer.encode(self.key))
@@ -379,14 +410,14 @@ class Checklist:
 
     # -- choice --------------------------------------------------------------------------------------------------
 
-    def valid(self) -> list[Path]:
+    def valid(self, now: float) -> list[Path]:
         """The paths that work, best first."""
         working = [path for path in self.paths.values() if path.state is State.VALID and path.carrier.ready]
-        return sorted(working, key=lambda path: (path.name.rank, path.distance))
+        return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
 
     def _choose(self, now: float) -> None:
         """RFC 8445, 8.1.1: the controlling end nominates the best that works, the controlled one follows."""
-        working = self.valid()
+        working = self.valid(now)
         if not working:
             return
         best = working[0]
@@ -399,7 +430,9 @@ class Checklist:
             self._select(best, now)
         if best is self.selected or best.nominating:
             return
-        if self.selected in working and not _gains(self.selected, best):
+        if self.selected in working and not _gains(self.selected, best, now):
+            return
+        if self.patience is not None and best.via is not None and self.selected in working:
             return
         best.nominating, best.next_check = True, now
         self.poll(now)
@@ -407,13 +440,61 @@ class Checklist:
     def _select(self, path: Path, now: float) -> None:
         if path is self.selected:
             return
-        self.selected = path
+        self.selected, self.selected_at = path, now
+        path.last_answer = max(path.last_answer, now)  # the peer's nomination came over it: it is as good as an answer
         path.next_check = now if self.controlling else min(path.next_check, now + CONSENT)
         self.reports.moved(now)
+
+    # -- loss ----------------------------------------------------------------------------------------------------
+
+    def _missed(self, now: float) -> int | None:
+        """What is told to the peer in every check and answer, and taken to heart here: voice that did not arrive."""
+        lost = self.meter.lost(now)
+        if lost is None:
+            return None
+        if lost > TOO_MUCH:
+            self._went_lossy(self.paths.get(self._heard_on()), now)
+        return round(1000 * lost)
+
+    def _heard_on(self) -> Key:
+        assert isinstance(self.meter.path, tuple)
+        return self.meter.path
+
+    def _went_lossy(self, path: Path | None, now: float) -> None:
+        """Voice is lost on a path, seldom by the fault of one pair of addresses: all UDP between the two is suspect."""
+        if path is None or path.lossy(now):
+            return
+        of_its_kind = path.via is None and path.carrier.transport is Transport.UDP
+        for other in self.paths.values():
+            if other is path or (of_its_kind and other.key[0] == "udp"):
+                other.lossy_until = now + LOSSY_FOR
+        if path.via is None:
+            for leg in self.legs:
+                leg.suspect(now)
+            self.tcp_routes, self.next_tcp, self.patience = self.passage.likely(self.listening), now, now + PATIENCE
+        self._choose(now)
+
+    def _turned(self, path: Path) -> bool:
+        """Whether this end's leg has changed between UDP and TCP."""
+        return path.via is not None and path.carrier.ready and path.carried is not path.carrier.transport
+
+    def _note_legs(self, path: Path, peer_leg: Transport) -> None:
+        """A relayed path is another one as soon as a leg has changed between UDP and TCP."""
+        legs = (path.carrier.transport, peer_leg)
+        if path.legs != legs:
+            path.legs, path.lossy_until = legs, float("-inf")
+            if self.meter.path == path.key:
+                self.meter.forget()
+        path.peer_leg = peer_leg
+
+    # -- the end of a path ---------------------------------------------------------------------------------------
 
     def _fail(self, path: Path, now: float) -> None:
         path.state, path.nominating, path.nominated = State.FAILED, False, False
         self._tell(path, now)
+        if path.via is not None:  # a relay session outlives its silences: it is asked again and again
+            path.state, path.first_check, path.tries = State.IN_PROGRESS, None, len(RETRIES)
+            path.next_check = now + RETRIES[-1]
         if path is self.selected:
             self.selected = None
             self._choose(now)
@@ -437,8 +518,11 @@ class Checklist:
         self.links.clear()
 
 
-def _gains(selected: Path, best: Path) -> bool:
-    """Whether moving from one path that works to a better one is worth it: for a better kind, or to IPv6 (RFC 8421)."""
+def _gains(selected: Path, best: Path, now: float) -> bool:
+    """Whether moving from one path that works to a better one is worth it: to a clean one,
+    to a better kind, or to IPv6 (RFC 8421)."""
+    if selected.lossy(now):
+        return not best.lossy(now)
     if best.name.rank == selected.name.rank:
         return best.over_ipv6 and not selected.over_ipv6 and selected.via == best.via is None
     return best.name.rank < selected.name.rank

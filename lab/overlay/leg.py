@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.ladder import Route
+from lab.overlay.loss import COUNTING, LegMeter
 from lab.overlay.passage import Passage
 from lab.overlay.paths import Transport
 from lab.overlay.reflexive import MediaSocket
@@ -27,6 +28,8 @@ TCP_HEADSTART = 0.25
 REFRESH = 10.0
 """Seconds between binds that keep the mapping and the session alive."""
 MISSED_REFRESHES = 3
+SUSPICIOUS_BINDS, SUSPICIOUS_PAUSE = 4, 0.2
+"""Binds, and seconds between them, that a leg under suspicion sends; before the last one an answer must have come."""
 REBUILD = 0.5
 """Seconds before a leg that broke is built again."""
 MEDIA_FRAME_LIMIT = 4096
@@ -64,6 +67,10 @@ class RelayLeg:
         self.next_tcp: float | None = None
         self.links: dict[int, _Tcp] = {}
         self.tcp_bound: int | None = None
+        self.meter = LegMeter()
+        self.last_udp = 0.0
+        self.drowning = False
+        self.suspicion = 0
         self.refused: str | None = None
 
     # -- as a carrier --------------------------------------------------------------------------------------------
@@ -78,7 +85,10 @@ class RelayLeg:
 
     def send(self, data: bytes) -> None:
         if self.udp_bound:
+            self.meter.sent += 1
             self.actions.send_to(self.media.socket, self.udp_address, data)
+            if self.next_udp is not None and self.meter.flows:
+                self.next_udp = min(self.next_udp, self.last_udp + COUNTING)
         elif self.tcp_bound is not None:
             self.actions.write(self.tcp_bound, frame(data, 2), media=True)
 
@@ -89,7 +99,7 @@ class RelayLeg:
         hosts = self.media.own.reachable(self.offer.hosts)
         self.reachable = sorted(hosts, key=lambda host: not self.media.answered_over(host))  # stable: IPv6 first
         self.udp_tries = 0
-        self.next_udp = now if self.reachable else None
+        self.next_udp = now if self.reachable and not self.passage.throttled(now) else None
         self._list_tcp()
         self.next_tcp = now if lets_out is False else now + TCP_HEADSTART
         self.poll(now)
@@ -97,7 +107,7 @@ class RelayLeg:
     def relocated(self, now: float) -> None:
         """This end stands elsewhere: the relay has to hear it from there."""
         self._close_tcp(keep=None)
-        self.udp_bound, self.unanswered = False, 0
+        self.udp_bound, self.unanswered, self.drowning, self.meter = False, 0, False, LegMeter()
         self.start(now)
 
     def rerouted(self, now: float) -> None:
@@ -129,18 +139,18 @@ class RelayLeg:
         if self.next_tcp is not None and now >= self.next_tcp:
             self._try_tcp(now)
 
-    def _bind(self) -> bytes:
-        return StunMessage(Method.BIND, Kind.REQUEST, self.rng.randbytes(12), token=self.offer.token).encode()
+    def _bind(self, transaction: bytes = b"") -> bytes:
+        identifier = transaction or self.rng.randbytes(12)
+        return StunMessage(Method.BIND, Kind.REQUEST, identifier, token=self.offer.token).encode()
 
     def _try_udp(self, now: float) -> None:
-        if self.udp_bound and self.unanswered >= MISSED_REFRESHES:
+        doubted = self.suspicion or self.drowning or self.meter.flows
+        if self.udp_bound and self.unanswered >= MISSED_REFRESHES and not doubted:
             self.udp_bound, self.unanswered = False, 0
             self.start(now)
             return
         if self.udp_bound:
-            self.actions.send_to(self.media.socket, self.udp_address, self._bind())
-            self.unanswered += 1
-            self.next_udp = now + REFRESH / 10 if self.unanswered > 1 else now + REFRESH
+            self._refresh_udp(now)
             return
         # RFC 8305: the better family alone at first, then the other beside it; the first to answer is kept
         for host in self.reachable[: 1 if self.udp_tries < OTHER_FAMILY_FROM else None]:
@@ -151,11 +161,39 @@ class RelayLeg:
         else:
             self.next_udp = None
 
+    def suspect(self, now: float) -> None:
+        """Voice drowns on another UDP path: if this leg's binds drown beside it, this end's network is to blame."""
+        if self.udp_bound and not self.drowning:
+            self.suspicion, self.next_udp = SUSPICIOUS_BINDS, now
+            self.poll(now)
+
+    def _refresh_udp(self, now: float) -> None:
+        if self.suspicion == 1:
+            self._leave_udp(now)
+        transaction, flows = self.rng.randbytes(12), self.meter.flows
+        self.actions.send_to(self.media.socket, self.udp_address, self._bind(transaction))
+        self.unanswered += 1
+        self.last_udp = now
+        self.next_udp = now + (COUNTING if flows else REFRESH / 10 if self.unanswered > 1 else REFRESH)
+        if self.suspicion:
+            self.suspicion -= 1
+            self.next_udp = now + SUSPICIOUS_PAUSE if self.suspicion else now + COUNTING
+        if self.meter.ask(transaction):
+            self._leave_udp(now)
+
+    def _leave_udp(self, now: float) -> None:
+        """UDP to the relay loses voice: goes on over it until TCP is bound."""
+        if not self.drowning:
+            self.drowning = True
+            self.passage.throttles(now)
+            self._list_tcp()
+            self.next_tcp = now
+
     def _try_tcp(self, now: float) -> None:
         if self.tcp_bound is not None:
             self.actions.write(self.tcp_bound, frame(self._bind(), 2))
             self.next_tcp = now + REFRESH
-        elif self.udp_bound or not self.routes:
+        elif (self.udp_bound and not self.drowning) or not self.routes:
             self.next_tcp = None
         else:
             route = self.routes.pop(0)
@@ -168,9 +206,12 @@ class RelayLeg:
     def datagram(self, data: bytes, source: Address, now: float) -> None:
         """What came from one of the relay's UDP addresses."""
         if not _is_bind(data):
+            self.meter.got += 1
             self.received(self, data, now)
             return
-        if not self._accepted(data):
+        if not self._accepted(data, now):
+            return
+        if self.drowning:
             return
         if self.udp_bound and source != self.udp_address:  # a late answer: the relay now sends there, call it back
             self.actions.send_to(self.media.socket, self.udp_address, self._bind())
@@ -178,7 +219,7 @@ class RelayLeg:
             self.udp_address = source
             self.udp_bound, self.unanswered = True, 0
             # a bind over TCP may have overtaken this answer, and would leave the relay without a leg when it closes
-            self.next_udp = now if self.links else now + REFRESH
+            self.next_udp = now if self.links else now + (COUNTING if self.meter.flows else REFRESH)
             self._close_tcp(keep=None)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
@@ -192,7 +233,10 @@ class RelayLeg:
             for body in tcp.deframer.feed(data):
                 if not _is_bind(body):
                     self.received(self, body, now)
-                elif self._accepted(body) and self.tcp_bound is None and not self.udp_bound:
+                elif self._accepted(body, now) and self.tcp_bound is None and (self.drowning or not self.udp_bound):
+                    self.udp_bound = False
+                    if self.drowning:
+                        self.next_udp = None
                     self.tcp_bound, self.next_tcp = link, now + REFRESH
                     self.passage.passed(tcp.route)
                     self._close_tcp(keep=link)
@@ -216,13 +260,17 @@ class RelayLeg:
         if keep is None:
             self.next_tcp = None
 
-    def _accepted(self, data: bytes) -> bool:
+    def _accepted(self, data: bytes, now: float) -> bool:
         try:
             message = StunMessage.parse(data)
         except ProtocolError:
             return False
         if message.kind is Kind.ERROR and message.error is not None:
             self.refused = f"{self.offer.relay} refused: {message.error[1]}"
+        if self.udp_bound and message.kind is Kind.SUCCESS:
+            self.suspicion = 0
+        if self.meter.answer(message.transaction_id, message.counts, now):
+            self._leave_udp(now)
         return message.kind is Kind.SUCCESS
 
 

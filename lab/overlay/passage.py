@@ -83,6 +83,10 @@ class Passage:
         """UDP between this client and a relay carried small talk and lost voice."""
         self.throttled_until = now + THROTTLED_FOR
 
+    def throttled(self, now: float) -> bool:
+        """Whether UDP has lost voice of late."""
+        return now < self.throttled_until
+
     def _abandon(self) -> None:
         for link in list(self.trials):
             self.actions.close(link)
@@ -99,7 +103,7 @@ class Passage:
 
     def lets_udp_out(self, media: MediaSocket, now: float) -> bool | None:
         """Whether UDP may carry voice, as far as this socket or an earlier one could tell."""
-        if now < self.throttled_until:
+        if self.throttled(now):
             return False
         known = media.udp_lets_out(now)
         return self.udp if known is None else known
@@ -154,7 +158,7 @@ class Passage:
         if not self.waiting:
             return
         way = self.waiting.pop(0)
-        if any(found == way or found == ANY or _wrapping(found) < _wrapping(way) for found in self.found):
+        if any(found in (way, ANY) or _wrapping(found) < _wrapping(way) for found in self.found):
             self._try_next(now)
             return
         address = (self.host, STUN_PORT if way.port is None else way.port)

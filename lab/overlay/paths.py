@@ -133,6 +133,13 @@ class Path:
     peer_leg: Transport | None = None
     nominated: bool = False
     nominating: bool = False
+    lossy_until: float = float("-inf")
+    legs: tuple[Transport, Transport] | None = None
+    carried: Transport | None = None
+
+    def lossy(self, now: float) -> bool:
+        """Whether it has lost too much voice of late."""
+        return now < self.lossy_until
 
     @property
     def over_ipv6(self) -> bool:

@@ -71,6 +71,13 @@ class Leg:
     index: int
     address: Address
     link: int | None
+    had: int = 0
+    sent: int = 0
+
+    @property
+    def counts(self) -> int:
+        """Datagrams had from the leg and sent to it, as an answer to a bind tells them; voice and checks, no binds."""
+        return (self.had & 0xFFFF_FFFF) << 32 | self.sent & 0xFFFF_FFFF
 
 
 @dataclass
@@ -238,8 +245,9 @@ class Relay(Member):
         except ProtocolError as error:
             self.actions.emit(BindRefused(source[0], str(error)))
             return StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])).encode()
-        self._place(call, index, source, link, now)
-        return StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source).encode()
+        leg = self._place(call, index, source, link, now)
+        counts = leg.counts if link is None else None
+        return StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, counts=counts).encode()
 
     def _granted(self, token_bytes: bytes, now: float) -> tuple[str, int]:
         token, grant = decode_token(token_bytes)
@@ -257,7 +265,7 @@ class Relay(Member):
                 raise ProtocolError("the relay is full")
         return grant.call, grant.leg
 
-    def _place(self, call: str, index: int, source: Address, link: int | None, now: float) -> None:
+    def _place(self, call: str, index: int, source: Address, link: int | None, now: float) -> Leg:
         session = self.sessions.get(call)
         if session is None:
             session = self.sessions[call] = Session(call, now)
@@ -265,7 +273,7 @@ class Relay(Member):
         session.last = now
         before = session.legs[index]
         if before is not None and (before.address, before.link) == (source, link):
-            return
+            return before
         if before is not None:
             self._forget(before)
         leg = session.legs[index] = Leg(session, index, source, link)
@@ -275,14 +283,17 @@ class Relay(Member):
             self.by_link[link] = leg
             self.streams[link].expires = None
         self.actions.emit(Bound(call, index, "udp" if link is None else "tcp", source))
+        return leg
 
     def _forward(self, leg: Leg, data: bytes, now: float) -> None:
+        leg.had += 1
         other = leg.session.legs[1 - leg.index]
         if other is None or not leg.session.may_send(len(data), now):
             return
         self.packets += 1
         self.bytes += len(data)
         if other.link is None:
+            other.sent += 1
             self.actions.send_to(RELAY_SOCKET, other.address, data)
         else:
             self.actions.write(other.link, frame(data, 2), media=True)

@@ -17,7 +17,7 @@ _LONG = struct.Struct("!Q")
 
 
 class Attribute(IntEnum):
-    """Types (RFC 8489, 18.3; RFC 8445, 16.1; RFC 5780, 9.1); the last two are ours, comprehension-optional."""
+    """Types (RFC 8489, 18.3; RFC 8445, 16.1; RFC 5780, 9.1); from TOKEN on they are ours, comprehension-optional."""
 
     MAPPED_ADDRESS = 0x0001
     CHANGE_REQUEST = 0x0003
@@ -38,6 +38,8 @@ class Attribute(IntEnum):
     OTHER_ADDRESS = 0x802C
     TOKEN = 0xC0F1
     LEG = 0xC0F2
+    LOSS = 0xC0F3
+    COUNTS = 0xC0F4
 
 
 class Change(IntFlag):
@@ -171,5 +173,7 @@ CODECS = (
     _address(Attribute.OTHER_ADDRESS, "other_address"),  # RFC 5780, 7.4
     Codec(Attribute.TOKEN, "token", lambda value, _: value, lambda value, _: value),
     _text(Attribute.LEG, "leg", 255),
+    _number(Attribute.LOSS, "loss", _WORD),
+    _number(Attribute.COUNTS, "counts", _LONG),
 )
 CODEC_BY_TYPE = {int(codec.type): codec for codec in CODECS}

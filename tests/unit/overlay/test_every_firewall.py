@@ -1,4 +1,4 @@
-"""Clients behind every firewall, on a network in memory: how they sign in, what they find out, which path calls take."""
+"""Clients behind every firewall, in memory: how they sign in, what they find out, which paths their calls take."""
 
 import itertools
 

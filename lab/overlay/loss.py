@@ -1,0 +1,126 @@
+"""How much of the peer's voice is lost on the way: from RTP's sequence numbers (RFC 3550, 5.1), readable under SRTP.
+
+Belongs here: counting over the last seconds, path by path. Never: what follows from it.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from lab.wire.rtp import is_rtp
+
+WINDOW = 2.0
+"""Seconds over which loss is measured, and that a path has to carry voice before anything is said of it."""
+TOO_MUCH = 0.1
+"""Share of lost packets above which a path ranks below every clean one."""
+
+
+class LossMeter:
+    """Counts what arrives on each path; a gap counts for the path on which both its neighbours came."""
+
+    def __init__(self) -> None:
+        self.heard: deque[tuple[float, int, Hashable]] = deque()
+        self.highest: int | None = None
+        self.path: Hashable = None
+        self.since = 0.0
+
+    def hear(self, path: Hashable, data: bytes, now: float) -> None:
+        """A packet of the peer; what is no RTP is left alone."""
+        if not is_rtp(data):
+            return
+        sequence = int.from_bytes(data[2:4], "big")
+        reference = sequence if self.highest is None else self.highest
+        number = reference + (sequence - reference + 0x8000) % 0x10000 - 0x8000
+        self.highest = max(reference, number)
+        if path != self.path or not self.heard or now - self.heard[-1][0] > WINDOW:
+            self.path, self.since = path, now
+        self.heard.append((now, number, path))
+        self._trim(now)
+
+    def lost(self, now: float) -> float | None:
+        """The share that the path lost on which voice comes now, 0 to 1; None until it has come there for WINDOW."""
+        self._trim(now)
+        if not self.heard or now - self.since < WINDOW:
+            return None
+        numbers = sorted((number, path) for _, number, path in self.heard)
+        gaps = sum(
+            max(0, later - earlier - 1)
+            for (earlier, before), (later, path) in itertools.pairwise(numbers)
+            if before == path == self.path
+        )
+        got = sum(path == self.path for _, path in numbers)
+        return gaps / (gaps + got)
+
+    def still_hears(self, now: float) -> bool:
+        """Whether voice has come within WINDOW, however little."""
+        self._trim(now)
+        return bool(self.heard)
+
+    def forget(self) -> None:
+        """What came so far came another way."""
+        self.heard.clear()
+
+    def _trim(self, now: float) -> None:
+        while self.heard and now - self.heard[0][0] > WINDOW:
+            self.heard.popleft()
+
+
+COUNTED = 40
+"""Datagrams that a leg's share of lost ones is reckoned from; WINDOW of voice has about a hundred each way."""
+DROWNED = 3
+"""Unanswered binds in a row, 1.5 s, that say the same: what is dropped above a rate drops the large ones first."""
+COUNTING = 0.5
+"""Seconds between binds while voice flows: each answer says what the relay has had from the leg and sent to it."""
+VOICE = 15
+"""Datagrams between two binds from which on a leg carries more than checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Datagrams of a leg up to a bind and its answer: sent by the client, had by the relay, returned by it, got."""
+
+    time: float
+    sent: int
+    had: int
+    returned: int
+    got: int
+
+
+class LegMeter:
+    """Counts one UDP leg's datagrams at the client's end and compares them with what the relay says that it counted."""
+
+    def __init__(self) -> None:
+        self.sent = self.got = self.marked = self.unanswered = 0
+        self.asked: dict[bytes, int] = {}
+        self.counts: deque[_Count] = deque()
+
+    @property
+    def flows(self) -> bool:
+        """Whether voice has gone or come since the last bind."""
+        return self.sent + self.got - self.marked >= VOICE
+
+    def ask(self, transaction: bytes) -> bool:
+        """A bind goes out; True where so many have gone unanswered beside voice that the leg drowns."""
+        flowed, self.marked = self.flows, self.sent + self.got
+        self.asked[transaction] = self.sent
+        while len(self.asked) > 2 * DROWNED:
+            del self.asked[next(iter(self.asked))]
+        self.unanswered = self.unanswered + 1 if flowed else 0
+        return self.unanswered > DROWNED
+
+    def answer(self, transaction: bytes, counts: int | None, now: float) -> bool:
+        """The relay's counts came; True where over the last WINDOW too much is missing, in either direction."""
+        sent = self.asked.pop(transaction, None)
+        if sent is None or counts is None:
+            return False
+        self.unanswered = 0
+        self.counts.append(_Count(now, sent, counts >> 32, counts & 0xFFFF_FFFF, self.got))
+        while len(self.counts) > 2 and now - self.counts[1].time >= WINDOW:
+            self.counts.popleft()
+        first, last = self.counts[0], self.counts[-1]
+        if last.time - first.time < WINDOW:
+            return False
+        up = (last.sent - first.sent, last.had - first.had)
+        down = (last.returned - first.returned, last.got - first.got)
+        return any(due >= COUNTED and came < due * (1 - TOO_MUCH) for due, came in (up, down))

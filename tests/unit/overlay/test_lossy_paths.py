@@ -1,0 +1,140 @@
+"""Paths that pass checks and lose voice: noticed at the receiving end, left for clean ones, not gone back to."""
+
+import random
+
+import pytest
+
+from lab.overlay.call_events import Ended, Heard, Moved
+from lab.overlay.loss import WINDOW, LossMeter
+from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.test_paths_in_memory import place
+
+HARD = "address-and-port-dependent"
+THROTTLE = 2_000.0  # bytes a second: 16 kbit/s
+
+
+def rtp(number: int) -> bytes:
+    return b"\x80\x6f" + (number % 0x10000).to_bytes(2, "big") + bytes(8) + bytes(90)
+
+
+@pytest.fixture
+def net() -> FakeNet:
+    """Ten milliseconds each way on every access link, and throttled sites beside others."""
+    net = FakeNet(delay=0.01)
+    net.authority()
+    net.supernode(1)
+    net.supernode(2)
+    net.relay(1)
+    net.client("open", "198.51.100.18", Router("203.0.113.31", mapping=None))
+    net.client("cone", "192.168.32.10", Router("203.0.113.32"))
+    net.client("hard", "192.168.33.10", Router("203.0.113.33", mapping=HARD))
+    net.client("blocked", "192.168.34.10", Router("203.0.113.34", mapping=HARD, udp=False))
+    net.client("slow", "192.168.35.10", Router("203.0.113.35", udp_rate=THROTTLE))
+    net.client("slower", "192.168.36.10", Router("203.0.113.36", mapping=HARD, udp_rate=THROTTLE))
+    clients = ("open", "cone", "hard", "blocked", "slow", "slower")
+    assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in clients))
+    net.run(4)
+    return net
+
+
+def talk(net: FakeNet, id: str, names: tuple[str, ...], seconds: float, first: int = 0) -> None:
+    """Fifty packets a second from each side."""
+    for number in range(first, first + round(seconds * 50)):
+        for name in names:
+            net.hosts[name].machine.send(id, rtp(number))
+            net.settle(net.hosts[name])
+        net.run(0.02)
+
+
+def paths(net: FakeNet, name: str) -> list[str]:
+    return [str(event.path) for _, event in net.told(name, Moved)]
+
+
+PAIRS = [
+    ("slow", "open", "direct/tcp"),
+    ("slow", "cone", "relayed/mixed via relay-1"),
+    ("slow", "hard", "relayed/mixed via relay-1"),
+    ("slow", "blocked", "relayed/tcp via relay-1"),
+    ("slow", "slower", "relayed/tcp via relay-1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "expected"),
+    [each for a, b, path in PAIRS for each in ((a, b, path), (b, a, path))],
+)
+def test_a_call_whose_udp_is_throttled_ends_on_what_carries_voice(
+    net: FakeNet, caller: str, callee: str, expected: str
+) -> None:
+    id = place(net, caller, callee)
+    talk(net, id, (caller, callee), 10)
+    for name in (caller, callee):
+        assert paths(net, name)[-1] == expected
+        assert not net.told(name, Ended)
+    before = {name: len(net.told(name, Heard)) for name in (caller, callee)}
+    moves = {name: len(paths(net, name)) for name in (caller, callee)}
+    talk(net, id, (caller, callee), 15, first=500)
+    for name in (caller, callee):
+        assert len(paths(net, name)) == moves[name], "it swings"
+        assert len(net.told(name, Heard)) - before[name] >= 0.99 * 750
+
+
+def test_the_second_call_of_a_throttled_client_binds_over_tcp_at_once(net: FakeNet) -> None:
+    id = place(net, "slow", "hard")
+    talk(net, id, ("slow", "hard"), 8)
+    net.hosts["slow"].machine.hang_up(id, net.now)
+    net.settle(net.hosts["slow"])
+    assert net.run(5, until=lambda: bool(net.told("slow", Ended)) and bool(net.told("hard", Ended)))
+    known = len(paths(net, "slow"))
+    net.hosts["slow"].machine.dial("c2.x", "hard", net.now)
+    net.settle(net.hosts["slow"])
+    net.run(1)
+    net.hosts["hard"].machine.answer("c2.x", net.now)
+    net.settle(net.hosts["hard"])
+    net.run(1)
+    assert paths(net, "slow")[known:] == ["relayed/mixed via relay-1"]
+
+
+def test_a_little_loss_moves_nobody(net: FakeNet) -> None:
+    dice = random.Random(5)
+    net.lose = lambda source, destination: dice.random() < 0.03
+    id = place(net, "open", "cone")
+    talk(net, id, ("open", "cone"), 20)
+    assert paths(net, "open") == ["direct/udp"]
+
+
+def test_a_clean_call_stays_where_it_is(net: FakeNet) -> None:
+    id = place(net, "cone", "hard")
+    talk(net, id, ("cone", "hard"), 10)
+    assert paths(net, "cone") == ["relayed/udp via relay-1"]
+
+
+def test_loss_is_a_share_of_what_one_path_should_have_brought() -> None:
+    meter = LossMeter()
+    for number in range(150):
+        if number % 5:
+            meter.hear("a", rtp(65_500 + number), number * 0.02)
+    lost = meter.lost(149 * 0.02)
+    assert lost is not None and abs(lost - 0.2) < 0.02
+
+
+def test_late_packets_and_a_change_of_path_are_no_loss() -> None:
+    meter = LossMeter()
+    for number in range(0, 150, 2):
+        for each in (number + 1, number):
+            meter.hear("a", rtp(each), number * 0.02)
+    assert meter.lost(3.0) is not None and meter.lost(3.0) < 0.02
+    for number in range(150, 300):
+        if number >= 160:  # lost in the move: nobody's
+            meter.hear("b", rtp(number), number * 0.02)
+    assert meter.lost(300 * 0.02) == 0
+
+
+def test_nothing_is_said_before_a_path_has_carried_voice_for_a_while() -> None:
+    meter = LossMeter()
+    assert meter.lost(0.0) is None
+    for number in range(0, 50, 5):
+        meter.hear("a", rtp(number), number * 0.02)
+    assert meter.lost(1.0) is None
+    meter.hear("a", b"\x58an envelope", 1.1)
+    assert meter.lost(WINDOW + 10) is None
