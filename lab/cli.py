@@ -34,8 +34,13 @@ def example(*lines: str) -> dict[str, Any]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="supernode-lab", prog_name="lab")
-def commands() -> None:
+@click.option(
+    "--lab", "name", metavar="NAME", envvar="LAB_NAME", help="Which lab, of several side by side.  [default: lab]"
+)
+def commands(name: str | None) -> None:
     """A small internet of real NATs and firewalls on this machine, and calls whose paths are proven by packets.
+
+    A lab with another NAME has subnets of its own, and runs beside the first.
 
     \b
     Example:
@@ -316,7 +321,11 @@ def doctor(as_json: bool) -> None:
 def _lab() -> "Lab":
     from lab.harness import Lab
 
-    return Lab()
+    return Lab(name=_lab_name())
+
+
+def _lab_name() -> str | None:
+    return click.get_current_context().find_root().params.get("name")
 
 
 def _document(document: dict[str, Any]) -> None:
@@ -342,8 +351,11 @@ def _own_name() -> str:
     own = Path(sys.argv[0])
     found = shutil.which("lab")
     if found and Path(found).resolve() == own.resolve():
-        return "lab"
-    return os.path.relpath(own) if own.is_absolute() and own.is_relative_to(Path.cwd()) else str(own)
+        own_name = "lab"
+    else:
+        own_name = os.path.relpath(own) if own.is_absolute() and own.is_relative_to(Path.cwd()) else str(own)
+    name = _lab_name()
+    return own_name if name is None or os.environ.get("LAB_NAME") == name else f"{own_name} --lab {name}"
 
 
 def _unexpected(error: Exception) -> str:

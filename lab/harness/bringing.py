@@ -3,11 +3,14 @@
 Belongs here: the order of steps and what is checked before anything changes. Never: how a step is done.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from lab.errors import ConfigError, RuntimeUnavailable
+from lab.harness import subnetting
 from lab.harness.checkout import Checkout
 from lab.harness.restoring import mtus, restore
 from lab.harness.settling import settle
@@ -43,10 +46,14 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
     Raises ConfigError where the file is wrong or its subnets are taken, before anything is changed;
     RuntimeUnavailable where the world does not come up. What an interrupted one left behind is cleared by the next.
     """
-    topology = parse(file)
+    parse(file)
     with checkout.alone():
         engine = ensure_engine(say)
-        _subnets_free(engine, name, topology)
+        used = subnets_in_use(engine, name)
+        variables = subnetting.variables(checkout.state, name, file, used)
+        topology = parse(file, {**os.environ, **variables})
+        _subnets_free(used, topology)
+        subnetting.remember(checkout.state, name, variables)
         ensure_images(engine, say)
         running = discover(engine, name)
         reason = _misfit(running, topology, file) if running else None
@@ -55,7 +62,7 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         if reason or not running:  # not running: networks of an interrupted `up`; nothing, otherwise
             lifecycle.take_down(engine, name)
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
-        lifecycle.compose_up(compose_command(), name, file, checkout.state / "compose.log")
+        lifecycle.compose_up(compose_command(), name, file, checkout.state / "compose.log", variables)
         world = discover(engine, name)
         if world is None:
             raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
@@ -90,8 +97,7 @@ def _awaited(engine: Engine, world: World, before: World | None) -> list[Contain
     return [one for name, one in world.containers.items() if said.get(name) != "ready"]
 
 
-def _subnets_free(engine: Engine, name: str, topology: Topology) -> None:
-    used = subnets_in_use(engine, name)
+def _subnets_free(used: Mapping[IPv4Network, str], topology: Topology) -> None:
     clashes = conflicts(topology, used)
     if clashes:
         users = sorted(

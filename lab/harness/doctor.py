@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.harness import subnetting
 from lab.harness.checkout import Checkout
 from lab.runtime.connection import Engine, connect
 from lab.runtime.engine import compose_command
@@ -95,7 +96,8 @@ def _compose() -> Check:
 def _subnets(engine: Engine, checkout: Checkout, name: str) -> Check:
     try:
         used = subnets_in_use(engine, name)
-        topology = parse(checkout.topology(None))
+        file = checkout.topology(None)
+        topology = parse(file, {**os.environ, **subnetting.variables(checkout.state, name, file, used)})
     except LabError as error:
         return Check("subnets are free", False, True, str(error), "mend the topology")
     clashes = conflicts(topology, used)

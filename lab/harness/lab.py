@@ -4,18 +4,20 @@ Belongs here: finding what the steps need. Never: the steps themselves; each has
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from lab.certify.certificate import Certification
-from lab.errors import RuntimeUnavailable
+from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import bringing, calling, certifying, changing, doctor, roaming, status
 from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
 from lab.harness.settling import SETTLE_SECONDS, settle
+from lab.harness.subnetting import FIRST_LAB
 from lab.harness.timeline import Json, Timeline
 from lab.runtime import lifecycle, terminal
 from lab.runtime.connection import Engine, connect
@@ -25,6 +27,9 @@ from lab.runtime.readiness import wait_until_ready
 from lab.runtime.world import Container, World, discover
 
 Say = Callable[[str], None]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+"""What Compose takes as a project's name."""
 
 
 def _silent(text: str) -> None:
@@ -39,7 +44,12 @@ class Lab:
 
     def __init__(self, root: Path | None = None, name: str | None = None) -> None:
         self.checkout = Checkout(root) if root else Checkout.find()
-        self.name = name or os.environ.get("LAB_NAME") or "lab"
+        self.name = name or os.environ.get("LAB_NAME") or FIRST_LAB
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"expected a lab's name of at most 32 lower-case letters, digits, - and _ that begins with a letter or "
+                f"digit, got {self.name!r}"
+            )
         self.timeline = Timeline(self.checkout.state, self.name)
 
     @cached_property
@@ -65,7 +75,8 @@ class Lab:
         """What runs now; RuntimeUnavailable where nothing does."""
         world = self.world()
         if world is None:
-            raise RuntimeUnavailable("the lab is not up; `lab up` starts it")
+            which, told = ("the lab", "") if self.name == FIRST_LAB else (f"the lab {self.name}", f" --lab {self.name}")
+            raise RuntimeUnavailable(f"{which} is not up; `lab{told} up` starts it")
         return world
 
     def status(self) -> status.LabStatus:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,11 @@ class Removed:
     volumes: int
 
 
-def compose_up(compose: Sequence[str], name: str, file: Path, log: Path) -> None:
-    """Create and start every container of a file; Compose's words go to `log`. Raises RuntimeUnavailable."""
+def compose_up(compose: Sequence[str], name: str, file: Path, log: Path, variables: Mapping[str, str]) -> None:
+    """Create and start every container of a file, filled in with `variables`; Compose's words go to `log`.
+
+    Raises RuntimeUnavailable.
+    """
     command = [
         *compose,
         "--project-name",
@@ -45,7 +48,7 @@ def compose_up(compose: Sequence[str], name: str, file: Path, log: Path) -> None
         "--remove-orphans",
     ]
     # Compose 1.29 starts nodes one after the other below this; with few it hung
-    environment = {"COMPOSE_PARALLEL_LIMIT": "200", **os.environ, "COMPOSE_PROJECT_NAME": name}
+    environment = {"COMPOSE_PARALLEL_LIMIT": "200", **os.environ, **variables, "COMPOSE_PROJECT_NAME": name}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         done = subprocess.run(

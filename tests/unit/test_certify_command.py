@@ -25,12 +25,16 @@ def certified(measured: Behaviour) -> Certification:
 
 def run(monkeypatch: pytest.MonkeyPatch, found: Certification | Exception, *words: str) -> int:
     class FakeLab:
+        def __init__(self, name: str | None) -> None:
+            assert name is None
+
         def certify(self, sites: tuple[str, ...], say: Any, follow: Any) -> Certification:
             assert sites == tuple(word for word in words if word != "--json")
             if isinstance(found, Exception):
                 raise found
             return found
 
+    monkeypatch.delenv("LAB_NAME", raising=False)
     monkeypatch.setattr(lab.harness, "Lab", FakeLab)
     monkeypatch.setattr(sys, "argv", ["lab", "certify", *words])
     try:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import pytest
@@ -37,6 +37,10 @@ class FakeLab:
     """A lab whose call goes as it is told."""
 
     report: CallReport | Exception
+    names: ClassVar[list[str | None]] = []
+
+    def __init__(self, name: str | None = None) -> None:
+        self.names.append(name)
 
     def call(self, *names: str, **options: Any) -> CallReport:
         if isinstance(self.report, BaseException):
@@ -121,6 +125,40 @@ def test_an_interrupt_leaves_with_130(
 ) -> None:
     fake.report = interrupt()  # type: ignore[assignment]
     assert run(monkeypatch, capsys, "call", "bob", "frank")[0] == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "name"), [(("status",), None), (("--lab", "two", "status"), "two"), (("--lab=lab", "status"), "lab")]
+)
+def test_the_lab_is_the_one_that_is_named(
+    fake: type[FakeLab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    name: str | None,
+) -> None:
+    monkeypatch.delenv("LAB_NAME", raising=False)
+    assert run(monkeypatch, capsys, *words)[0] == 0
+    assert fake.names[-1] == name
+
+
+def test_the_environment_may_name_the_lab(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAB_NAME", "three")
+    run(monkeypatch, capsys, "status")
+    run(monkeypatch, capsys, "--lab", "two", "status")
+    assert fake.names[-2:] == ["three", "two"]
+
+
+@pytest.mark.parametrize("name", ["Two", "-two", "two labs", "../two", "t" * 33])
+def test_a_name_that_no_lab_can_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    status, _, said = run(monkeypatch, capsys, f"--lab={name}", "status")
+    assert status == 2
+    assert "expected a lab's name of at most 32 lower-case letters, digits, - and _" in " ".join(said.split())
+    assert repr(name) in said
 
 
 def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

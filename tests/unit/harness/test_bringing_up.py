@@ -37,7 +37,7 @@ class Engine:
         self.states: dict[str, str] = {}
         self.awaited: list[str] = []
         self._file = file
-        patch.setattr(bringing, "parse", lambda file: WANTED)
+        patch.setattr(bringing, "parse", lambda file, environ=None: WANTED)
         patch.setattr(bringing, "ensure_engine", lambda say: self)
         patch.setattr(bringing, "ensure_images", lambda engine, say: self.done.append("images"))
         patch.setattr(bringing, "compose_command", lambda: ["compose"])
