@@ -62,10 +62,11 @@ class Network:
         hears = ExecStream(self.lab.engine, world.running(receiver).id, [*PROBE, "receive", address, PORT], stdin=True)
         payload = str(size - UDP_AND_IP)
         sends = [*PROBE, "send", address, PORT, str(count), str(rate), payload]
-        with hears, ExecStream(self.lab.engine, world.running(sender).id, sends) as talks:
-            heard, said = _answers(hears), _answers(talks)
+        with hears:
+            heard = _answers(hears)
             assert next(heard) == "listening"
-            outcome = next(said)
+            with ExecStream(self.lab.engine, world.running(sender).id, sends) as talks:
+                outcome = next(_answers(talks))
             hears.close_stdin()
             pairs = next(heard)
         numbers = [number for number, _ in pairs if number < count]

@@ -4,7 +4,6 @@ Belongs here: standard library, one JSON line per answer. Never: lab code, judge
 """
 
 import json
-import os
 import socket
 import struct
 import sys
@@ -13,6 +12,8 @@ import time
 
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h: the kernel says when a packet came, whenever the receiver gets to it
 STAMP = struct.Struct("!Iq")  # number of the packet, nanoseconds of the wall clock at which it was sent
+
+QUIET_S = 0.7  # longer than any packet of these tests is under way
 
 
 def say(value: object) -> None:
@@ -26,6 +27,9 @@ def family(address: str) -> int:
 def send(address: str, port: str, count: str, rate: str, size: str) -> None:
     """Send `count` UDP packets of `size` bytes of payload, `rate` a second, or as fast as it goes where it is 0."""
     sock = socket.socket(family(address), socket.SOCK_DGRAM)
+    # With DF, whatever the kernel remembers of the path's MTU; IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: IP_PMTUDISC_PROBE.
+    level, option = (socket.IPPROTO_IPV6, 23) if ":" in address else (socket.IPPROTO_IP, 10)
+    sock.setsockopt(level, option, 3)
     sock.connect((address, int(port)))
     filling = bytes(int(size) - STAMP.size)
     begin = time.monotonic()
@@ -45,25 +49,35 @@ def send(address: str, port: str, count: str, rate: str, size: str) -> None:
 
 
 def receive(address: str, port: str) -> None:
-    """Take packets until stdin ends. Says "listening", at last [[number, one-way delay in ms], ...]."""
+    """Take packets until stdin ends and none has come for QUIET_S.
+
+    Says "listening", and at last [[number, one-way delay in ms], ...].
+    """
     sock = socket.socket(family(address), socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
     sock.bind((address, int(port)))
+    sock.settimeout(QUIET_S)
     heard: list[tuple[int, float]] = []
+    told = threading.Event()
 
-    def report() -> None:
+    def wait_for_the_end() -> None:
         sys.stdin.read()
-        say([(number, round(delay, 4)) for number, delay in heard])
-        os._exit(0)
+        told.set()
 
-    threading.Thread(target=report, daemon=True).start()
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
     say("listening")
     while True:
-        data, ancillary, _, _ = sock.recvmsg(2048, 64)
+        try:
+            data, ancillary, _, _ = sock.recvmsg(2048, 64)
+        except TimeoutError:
+            if told.is_set():
+                break
+            continue
         number, sent = STAMP.unpack_from(data)
         seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2])
         heard.append((number, (seconds * 1_000_000_000 + nanoseconds - sent) / 1e6))
+    say([(number, round(delay, 4)) for number, delay in heard])
 
 
 if __name__ == "__main__":
