@@ -34,6 +34,7 @@ class Emulating:
     def __init__(self, seed: int, core: Iterable[Address], say: Callable[..., None]) -> None:
         self._seed, self._core, self._say = seed, tuple(core), say
         self._links: tuple[tuple[Entry, ...], Mapping[str, tuple[Network, ...]]] = ((), {})
+        self._rules: Mapping[int, str] = {}
         self._started_at = 0.0
         self.restarts = 0
         self._stopped = False
@@ -49,8 +50,10 @@ class Emulating:
                 else:
                     self._ask(self._order())
                 # The reader first: it has let go what waited on a link that is clean now before others pass it by.
-                for version, text in queueing(entries, networks, self._core).items():
-                    rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore"], text)
+                wanted = queueing(entries, networks, self._core)
+                for version, text in wanted.items() if wanted != self._rules else ():
+                    rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore", "--noflush"], text)
+                self._rules = wanted
             except RuntimeUnavailable:
                 self._links = before
                 raise

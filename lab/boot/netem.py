@@ -40,7 +40,7 @@ class Netem:
             rules.feed(["tc", "-batch", "-"], filters)
             self._sorted = filters
         for version, text in swallowing(entries, networks).items():
-            rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore"], text)
+            rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore", "--noflush"], text)
 
     def status(self) -> dict[str, Any]:
         """The kernel has nothing to say of itself."""

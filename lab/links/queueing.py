@@ -1,4 +1,4 @@
-"""Which packets core hands to the emulator, as text for iptables-restore and ip6tables-restore.
+"""Which packets core hands to the emulator, as text for iptables-restore --noflush and ip6tables-restore --noflush.
 
 Pure. Belongs here: the rules of table raw in core. Never: what becomes of the packets (emulator.py).
 """
@@ -51,5 +51,6 @@ _TO_EMULATOR = f"-j NFQUEUE --queue-num {QUEUE}"
 
 
 def _table(rules: list[str]) -> str:
-    lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *(f"-A PREROUTING {rule}" for rule in rules), "COMMIT"]
+    # The chain stays: the kernel drops every packet that is queued anywhere when a chain leaves its hook.
+    lines = ["*raw", "-F PREROUTING", *(f"-A PREROUTING {rule}" for rule in rules), "COMMIT"]
     return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ Belongs here: having a lab, sending and hearing. Never: what is expected.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -55,8 +55,20 @@ class Network:
         """Ask core."""
         return standing.order(self.lab.engine, self.lab.running_world(), "core", order)
 
-    def one_way(self, sender: str, receiver: str, *, count: int = 1000, rate: int = 2000, size: int = 100) -> Heard:
-        """Probes of `size` bytes with their headers, from one node to another that needs no mapping to be reached."""
+    def one_way(
+        self,
+        sender: str,
+        receiver: str,
+        *,
+        count: int = 1000,
+        rate: int = 2000,
+        size: int = 100,
+        during: Callable[[], None] = lambda: None,
+    ) -> Heard:
+        """Probes of `size` bytes with their headers, from one node to another that needs no mapping to be reached.
+
+        `during` is called once they are being sent.
+        """
         world = self.lab.running_world()
         address = str(world.topology.node(receiver).attachments[0].address.ip)
         hears = ExecStream(self.lab.engine, world.running(receiver).id, [*PROBE, "receive", address, PORT], stdin=True)
@@ -66,7 +78,10 @@ class Network:
             heard = _answers(hears)
             assert next(heard) == "listening"
             with ExecStream(self.lab.engine, world.running(sender).id, sends) as talks:
-                outcome = next(_answers(talks))
+                said = _answers(talks)
+                assert next(said) == "sending"
+                during()
+                outcome = next(said)
             hears.close_stdin()
             pairs = next(heard)
         numbers = [number for number, _ in pairs if number < count]

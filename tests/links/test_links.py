@@ -77,6 +77,20 @@ def test_packets_above_the_mtu_are_refused_with_icmp_or_vanish(network: Network,
     assert network.one_way(sender, receiver, count=20, rate=100, size=1500).lost == 0
 
 
+def test_a_change_loses_and_reorders_nothing_that_is_under_way(network: Network) -> None:
+    """Neither of the figures of this link, nor of which links are shaped at all."""
+    network.set("park", "up", delay="400ms")
+
+    def change() -> None:
+        network.set("home", delay="0ms")
+        network.set("park", "up", delay="10ms")
+        network.set("home", delay="20ms")
+
+    heard = network.one_way("alice", "relay-1", count=4000, rate=1000, during=change)
+    assert heard.numbers == list(range(4000))
+    assert heard.delays[0] > 20 and heard.delays[-1] < 20
+
+
 def test_a_reader_that_is_killed_gets_a_successor_and_says_so(network: Network) -> None:
     """No packet passes unimpaired in between: without a reader the queue lets nothing through."""
     status = network.order("status")["shaping"]

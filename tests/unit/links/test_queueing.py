@@ -6,7 +6,7 @@ from lab.links import entries
 from lab.links.queueing import queueing
 
 CORE = [ip_address("203.0.113.1"), ip_address("2001:db8:0:1::1")]
-HEAD = "*raw\n:PREROUTING ACCEPT [0:0]\n"
+HEAD = "*raw\n-F PREROUTING\n"
 KEPT4 = "-A PREROUTING -d 203.0.113.1 -j ACCEPT\n"
 KEPT6 = (
     "-A PREROUTING -d ff00::/8 -j ACCEPT\n-A PREROUTING -d fe80::/10 -j ACCEPT\n"
@@ -49,6 +49,11 @@ def test_toward_queues_one_pair_alone() -> None:
 
 def test_a_black_hole_is_seen_to_by_the_emulator() -> None:
     assert rules("home 203.0.113.32 mtu=1492 blackhole=yes")[0].count("NFQUEUE") == 2
+
+
+def test_the_chain_itself_is_never_replaced() -> None:
+    """The kernel drops all queued packets with it."""
+    assert ":PREROUTING" not in "".join(queueing((), {}, CORE).values())
 
 
 def test_without_a_reader_nothing_passes() -> None:
