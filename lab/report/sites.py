@@ -9,14 +9,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from lab.topology.model import Node, Role, Topology
+from lab.topology.model import Network, Node, Role, Topology
 
 
 def tree(topology: Topology, title: str) -> RenderableType:
     """The internet's nodes and every site with its router and clients."""
     root = Tree(Text(title, style="bold"))
     internet = next(network for network in topology.networks if network.kind == "internet")
-    open_side = root.add(Text.assemble("internet ", (str(internet.subnet), "dim")))
+    open_side = root.add(Text.assemble("internet ", (_subnets(internet), "dim")))
     for node in topology.nodes:
         if node.role not in (Role.ROUTER, Role.CLIENT):
             open_side.add(_node(node))
@@ -24,16 +24,23 @@ def tree(topology: Topology, title: str) -> RenderableType:
         lan = next(network for network in topology.networks if network.site == router.site)
         blocked = f", firewall {router.firewall}" if router.firewall not in (None, "none") else ""
         site = root.add(
-            Text.assemble((str(router.site), "bold"), f" {router.profile}{blocked} ", (str(lan.subnet), "dim"))
+            Text.assemble((str(router.site), "bold"), f" {router.profile}{blocked} ", (_subnets(lan), "dim"))
         )
         for node in topology.nodes:
             if node.site == router.site:
-                site.add(_node(node))
+                site.add(_node(node, lan.name if lan.ipv6_only else None))
     return root
 
 
-def _node(node: Node) -> Text:
-    addresses = " ".join(str(attachment.address.ip) for attachment in node.attachments)
+def _subnets(network: Network) -> str:
+    subnets = [] if network.ipv6_only else [str(network.subnet)]
+    return " ".join([*subnets, *([str(network.subnet6)] if network.subnet6 else [])])
+
+
+def _node(node: Node, ipv6_only: str | None = None) -> Text:
+    """`ipv6_only`: the network where its IPv4 address is not in use."""
+    held = [str(one.address.ip) for one in node.attachments if one.network != ipv6_only]
+    addresses = " ".join([*held, *(str(one.address6.ip) for one in node.attachments if one.address6)])
     return Text.assemble((node.name, "cyan" if node.role is Role.CLIENT else ""), (f" {addresses}", "dim"))
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from lab.harness import status
-from lab.report import tables
+from lab.report import sites, tables
 from lab.report.console import out
 from lab.runtime.connection import Engine
 from lab.runtime.control import Json
@@ -65,3 +65,13 @@ def test_the_table_has_a_column_of_carriers_where_there_are_any(
     header, *rows = printed.get().splitlines()
     assert ("behind" in header) == shown
     assert any("carrier-2" in row.split() and "mobile-4-pc" in row.split() for row in rows) == shown
+
+
+def test_the_tree_shows_addresses_that_are_in_use() -> None:
+    console = out()
+    with console.capture() as printed:
+        console.print(sites.tree(world("families.yml").topology, "families"), width=200)
+    shown = printed.get()
+    assert "sid 2001:db8:0:38::10" in shown
+    assert "dora 192.168.37.10 2001:db8:0:37::10" in shown
+    assert "192.168.38" not in shown
