@@ -90,7 +90,7 @@ def open_udp(inside: End, outside: End, inner: Endpoint, remote: Endpoint, patie
 def open_tcp(
     inside: End, outside: End, inner: Endpoint, remote: Endpoint, patience: Patience, tls: bool = True
 ) -> Tcp | None:
-    """A three-way handshake; None where the SYN, or its answer, did not pass."""
+    """A three-way handshake and, with `tls`, a first record; None where any of it did not pass."""
     shot = asking.syn(inside, inner, outside, remote)
     seen = asking.ask([shot], patience)[shot.key]
     return accept_tcp(inside, outside, shot, seen[0].source, patience, tls) if seen else None
@@ -112,4 +112,7 @@ def accept_tcp(
     }  # fmt: skip
     for _ in range(patience.tries):  # one is enough; what is lost of them, the first segment makes up for
         inside.send([acknowledgement])
-    return Tcp(inside, outside, inner, remote, outer, first, second, tls)
+    talk = Tcp(inside, outside, inner, remote, outer, first, second, tls)
+    # The inside speaks first, as in TLS: a firewall that wants that lets nothing in before.
+    hello = talk.up()
+    return talk if not tls or asking.ask([hello], patience)[hello.key] else None

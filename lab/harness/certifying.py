@@ -47,10 +47,10 @@ class Progress:
 
 Follow = Callable[[Progress], None]
 
-AT_ONCE = 16
+AT_ONCE = 12
 """Sites under way at the same time: most of them wait for a timer; each has a probe of 25 MB."""
-QUIET_AT_ONCE = 4
-"""Sites whose links are measured at the same time: 800 packets a second in all, a tenth of what core can delay."""
+QUIET_AT_ONCE = 3
+"""Sites whose links are measured at the same time: 600 packets a second in all, far below what core can delay."""
 INNER = 3
 """Hosts inside, all in one probe: two of them use one port, and write to each other; one asks for too many ports."""
 PROXY_PORT = 3128

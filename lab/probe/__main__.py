@@ -47,6 +47,7 @@ class Probe:
         self._arrivals = Arrivals()
         self._due: list[tuple[float, int, Any]] = []
         self._count = 0
+        self._trains: dict[int, _Train] = {}
         self._out = threading.Lock()
         self._orders = b""
 
@@ -92,8 +93,13 @@ class Probe:
         """Start a train: `count` packets like `packet`, `gap_s` apart; `size`: the bytes of each."""
         count, gap = int(order["count"]), float(order["gap_s"])
         template = Template(order["packet"], order["train"])
-        self._plan(time.monotonic(), _Train(template, order["packet"], count, gap))
+        self._trains[order["train"]] = train = _Train(template, order["packet"], count, gap)
+        self._plan(time.monotonic(), train)
         return {"size": template.size}
+
+    def _order_departures(self, order: dict[str, Any]) -> dict[str, Any]:
+        """How late the packets of a train left, seconds, in the order of time; then forget it."""
+        return {"late_s": self._trains.pop(order["train"]).late_s}
 
     def _order_arrivals(self, order: dict[str, Any]) -> dict[str, Any]:
         """What came of a train, after all that waits to be read has been read."""
@@ -167,6 +173,7 @@ class Probe:
         while self._due and self._due[0][0] <= time.monotonic():
             at, _, train = heapq.heappop(self._due)
             self._wire.send(train.template.stamped(train.sent, time.time_ns()), str(train.spec["dst"]))
+            train.late_s.append(round(time.monotonic() - at, 6))
             train.sent += 1
             if train.sent < train.count:
                 self._plan(at + train.gap_s, train)
@@ -182,6 +189,7 @@ class _Train:
     def __init__(self, template: Template, spec: Spec, count: int, gap_s: float) -> None:
         self.template, self.spec, self.count, self.gap_s = template, spec, count, gap_s
         self.sent = 0
+        self.late_s: list[float] = []
 
 
 def main(arguments: list[str]) -> int:

@@ -6,7 +6,6 @@ Belongs here: packets that a router has to look into, or to put together. Never:
 from lab.certify import asking, ends
 from lab.certify.asking import Shot, ask
 from lab.certify.bench import PRIMARY, Bench
-from lab.certify.conversation import Conversation
 from lab.certify.findings import Fragmented, Reported
 from lab.certify.measuring.mapping import open_one
 
@@ -44,13 +43,14 @@ def reported(bench: Bench, tcp: bool, port: int) -> Reported | None:
     return Reported(frozenset(shots), arrived, bool(arrived) and not raw, kept)
 
 
-def fragmented(bench: Bench, lifeline: Conversation) -> Fragmented | None:
-    """Long datagrams, their fragments in order and the last one first, both ways."""
-    talk = open_one(bench, False, bench.fresh(), bench.to(0, PRIMARY))
-    if talk is None:
-        return None
+def fragmented(bench: Bench) -> Fragmented:
+    """Long datagrams, their fragments in order and the last one first, both ways; each on a mapping of its own."""
 
     def passes(upward: bool, order: str) -> bool:
+        talk = open_one(bench, False, bench.fresh(), bench.to(0, PRIMARY))
+        lifeline = open_one(bench, False, bench.fresh(), bench.to(0, PRIMARY))
+        if talk is None or lifeline is None:
+            return False
         shot = talk.up() if upward else talk.down()
         shot.packet.update(size=LONGER_BYTES, fragments=order)
         guard = lifeline.up if upward else lifeline.down

@@ -6,19 +6,24 @@ One clock serves both ends: they are containers of one kernel.
 
 import itertools
 import statistics
+from collections.abc import Sequence
 
 from lab.certify import ends
 from lab.certify.asking import ask
-from lab.certify.bench import Bench
-from lab.certify.conversation import Conversation, Udp
+from lab.certify.bench import PRIMARY, Bench
+from lab.certify.conversation import Conversation
 from lab.certify.ends import End
 from lab.certify.findings import PathMtu, Way
 from lab.certify.measuring.errors import KINDS, TOO_BIG
+from lab.certify.measuring.mapping import open_one
 
 PROBES, GAP_S = 1000, 0.01
 """A train: a thousand probes one way, 100 a second: 40 kbit/s, which no link here is too narrow for."""
 LEAST, MOST = {4: 576, 6: 1280}, 1500
 """Bytes of an IP packet: what every host or link takes (RFC 791, RFC 8200), and what an Ethernet carries."""
+LATE_S, STALL_S, BUSY_TIMES = 0.002, 0.5, 4
+"""A train whose packets left so late in the median, or one of them so very late, was measured on a machine that had no
+time: it says nothing of the link, whatever it says, and is sent again; so many times at most."""
 THROTTLE_PROBES, THROTTLE_GAP_S, THROTTLE_BYTES = 80, 0.05, 400
 """64 kbit/s for four seconds; the first one is a throttle's burst and does not count."""
 BURST_S = 1.0
@@ -26,15 +31,22 @@ BURST_S = 1.0
 _trains = itertools.count(1)
 
 
-def ways(bench: Bench, talk: Conversation) -> tuple[Way, Way]:
-    """Up and down, measured at once, while not many others do the same."""
+def ways(bench: Bench, tcp: bool, ports: Sequence[int]) -> tuple[Way, Way] | tuple[None, None]:
+    """Up and down, measured at once, while not many others do the same; None where nothing gets out."""
     with bench.quiet:
-        up = _Train(bench.inside, bench.outside, talk, True)
-        down = _Train(bench.outside, bench.inside, talk, False)
-        up.start()
-        down.start()
-        bench.pause(PROBES * GAP_S + bench.patience.wait_s)  # the trains' own length
-        return up.way(), down.way()
+        talk = open_one(bench, tcp, bench.fresh(), bench.to(0, ports[0]))  # now: waiting may outlast a mapping
+        if talk is None:
+            return None, None
+        for _ in range(BUSY_TIMES):
+            up = _Train(bench.inside, bench.outside, talk, True)
+            down = _Train(bench.outside, bench.inside, talk, False)
+            up.start()
+            down.start()
+            bench.pause(PROBES * GAP_S + bench.patience.wait_s)  # the trains' own length
+            found = up.way(), down.way()
+            if up.punctual() and down.punctual():
+                break
+        return found
 
 
 class _Train:
@@ -47,6 +59,11 @@ class _Train:
         started = self._sender.order("train", train=self._number, packet=self._packet, count=count, gap_s=gap_s)
         self._size = int(started["size"])
 
+    def punctual(self) -> bool:
+        """Whether the machine had time for it: its packets left when they were to."""
+        late: list[float] = self._sender.order("departures", train=self._number)["late_s"]
+        return statistics.median(late) < LATE_S and max(late) < STALL_S
+
     def way(self) -> Way:
         arrived = self._receiver.order("arrivals", train=self._number)["arrived"]
         delays = [microseconds for _, microseconds in arrived]
@@ -54,8 +71,11 @@ class _Train:
         return Way(delay_ms, self._count, self._count - len(delays), self._size)
 
 
-def throttle(bench: Bench, talk: Udp) -> float | None:
+def throttle(bench: Bench) -> float | None:
     """What passes of 64 kbit/s of outgoing UDP once a burst is over, kbit/s; None where it all does, but for losses."""
+    talk = open_one(bench, False, bench.fresh(), bench.to(0, PRIMARY))
+    if talk is None:
+        return None
     train = next(_trains)
     packet = {**talk.packet(True), "size": THROTTLE_BYTES}
     bench.inside.order("train", train=train, packet=packet, count=THROTTLE_PROBES, gap_s=THROTTLE_GAP_S)
@@ -68,36 +88,37 @@ def throttle(bench: Bench, talk: Udp) -> float | None:
     return len(arrived) * THROTTLE_BYTES * 8 / 1000 / (sent * THROTTLE_GAP_S)
 
 
-def mtu(bench: Bench, talk: Conversation, upward: bool) -> PathMtu:
+def mtu(bench: Bench, tcp: bool, ports: Sequence[int], upward: bool) -> PathMtu | None:
     """The longest packet that passes unfragmented, by halves; whether longer ones are reported."""
     sender = bench.inside if upward else bench.outside
-    source, to = (talk.inner, talk.remote) if upward else (talk.remote, talk.outer)
-    protocol = "udp" if isinstance(talk, Udp) else "tcp"
-    told_key = ends.report(protocol, source, to, KINDS[bench.family][TOO_BIG])
+    named: set[int] = set()
 
     def passes(size: int) -> bool:
+        talk = open_one(bench, tcp, bench.fresh(), bench.to(0, ports[0]))
+        if talk is None:
+            return False
+        source, to = (talk.inner, talk.remote) if upward else (talk.remote, talk.outer)
+        told = ends.report("tcp" if tcp else "udp", source, to, KINDS[bench.family][TOO_BIG])
         shot = talk.up() if upward else talk.down()
         shot.packet.update(size=size, df=True)
-        told = len(sender.seen(told_key))
         for _ in range(bench.patience.tries):
             if ask([shot], bench.patience, talk.up if upward else talk.down, tries=1)[shot.key]:
                 return True
-            if len(sender.seen(told_key)) > told:
+            if seen := sender.seen(told):
+                named.update(one.mtu for one in seen)
                 return False
         return False
 
     if passes(MOST):
         return PathMtu(MOST, None)
     low, high = LEAST[bench.family], MOST
-    named = {one.mtu for one in sender.seen(told_key)}
     for guess in sorted(named):  # a router that names the MTU saves most of the halving
         if low < guess < MOST and passes(guess):
-            low = guess
-            high = guess + 1 if not passes(guess + 1) else high
+            low, high = guess, high if passes(guess + 1) else guess + 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if passes(middle) else (low, middle)
-    return PathMtu(low, bool(sender.seen(told_key)))
+    return PathMtu(low, bool(named))
 
 
 def proxied(bench: Bench, proxy: tuple[str, int], listener: tuple[str, int]) -> tuple[bool, Way | None, Way | None]:

@@ -6,7 +6,7 @@ Belongs here: the questions that UDP and TCP have in common, and how each asks t
 from collections.abc import Sequence
 
 from lab.certify import asking, conversation
-from lab.certify.asking import Control, Shot, ask
+from lab.certify.asking import Shot, ask
 from lab.certify.bench import PRIMARY, Bench
 from lab.certify.conversation import Conversation
 from lab.certify.ends import Endpoint
@@ -108,15 +108,3 @@ def exhausted(bench: Bench, limit: int) -> int:
     for start in range(0, len(unseen), AT_ONCE):
         ask(unseen[start : start + AT_ONCE], bench.patience)
     return len({one.source for shot in shots for one in bench.outside.seen(shot.key)})
-
-
-def lifeline(bench: Bench, tcp: bool, ports: Sequence[int]) -> Conversation | None:
-    """A conversation that is kept for control packets."""
-    return open_one(bench, tcp, bench.fresh(), bench.to(0, ports[0]))
-
-
-def guard(talk: Conversation | None, upward: bool) -> Control | None:
-    """Control packets on a conversation, one way."""
-    if talk is None:
-        return None
-    return talk.up if upward else talk.down

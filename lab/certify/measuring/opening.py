@@ -3,6 +3,8 @@
 Belongs here: packets that a router has to decide about by itself. Never: conclusions.
 """
 
+from collections.abc import Sequence
+
 from lab.certify import asking, ends
 from lab.certify.asking import Shot, ask
 from lab.certify.bench import ALTERNATE, Bench
@@ -15,12 +17,13 @@ SILENCE_S = 6.0
 """RFC 5382, REQ-4: so long a NAT must not answer an unsolicited SYN."""
 
 
-def unsolicited_udp(bench: Bench, outer: str, lifeline: Conversation) -> Fate:
-    """A datagram to an outer address, at ports that nobody inside has used."""
-    shots = [
-        asking.udp(bench.outside, bench.to(1, ALTERNATE), bench.inside, Endpoint(outer, bench.ports.take()))
-        for _ in range(2)
-    ]
+def unsolicited_udp(bench: Bench, ports: Sequence[int]) -> Fate | None:
+    """A datagram to an outer address, at ports that nobody inside has used. None where nothing gets out."""
+    lifeline = open_one(bench, False, bench.fresh(), bench.to(0, ports[0]))
+    if lifeline is None:
+        return None
+    at = [Endpoint(lifeline.outer.address, bench.ports.take()) for _ in range(2)]
+    shots = [asking.udp(bench.outside, bench.to(1, ALTERNATE), bench.inside, one) for one in at]
     seen = ask(shots, bench.patience, lifeline.down)
     errors = [ends.report("udp", bench.to(1, ALTERNATE), _to(shot)) for shot in shots]
     bench.outside.barrier()
@@ -29,8 +32,12 @@ def unsolicited_udp(bench: Bench, outer: str, lifeline: Conversation) -> Fate:
     return Fate.REJECTED if any(bench.outside.seen(key) for key in errors) else Fate.DROPPED
 
 
-def unsolicited_tcp(bench: Bench, outer: Endpoint, lifeline: Conversation) -> Fate:
+def unsolicited_tcp(bench: Bench, ports: Sequence[int]) -> Fate | None:
     """A SYN to a port that nobody has used, and one from a stranger to a port that is mapped; then six seconds."""
+    lifeline = open_one(bench, True, bench.fresh(), bench.to(0, ports[0]))
+    if lifeline is None:
+        return None
+    outer = lifeline.outer
     stranger = bench.to(1, ALTERNATE)
     fresh = asking.syn(bench.outside, stranger, bench.inside, Endpoint(outer.address, bench.ports.take()))
     mapped = asking.syn(bench.outside, bench.to(1, bench.ports.take()), bench.inside, outer)
@@ -64,9 +71,12 @@ def _inside(bench: Bench, tcp: bool, source: Conversation, to: Conversation) -> 
     return (asking.syn if tcp else asking.udp)(bench.inside, source.inner, bench.inside, to.outer)
 
 
-def simultaneous_open(bench: Bench, port: int, lifeline: Conversation) -> bool | None:
+def simultaneous_open(bench: Bench, ports: Sequence[int]) -> bool | None:
     """RFC 5382, REQ-2: two SYNs that cross, each answered by a SYN-ACK; then data. None where nothing gets out."""
-    inner, remote = bench.fresh(), bench.to(0, port)
+    lifeline = open_one(bench, True, bench.fresh(), bench.to(0, ports[0]))
+    if lifeline is None:
+        return None
+    inner, remote = bench.fresh(), bench.to(0, ports[0])
     out = asking.syn(bench.inside, inner, bench.outside, remote)
     seen = ask([out], bench.patience)[out.key]
     if not seen:

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from lab.certify.asking import Severed
 from lab.certify.bench import ALTERNATE, PRIMARY, Bench
-from lab.certify.conversation import Conversation, Udp
 from lab.certify.findings import Findings, Reach, Transport
 from lab.certify.measuring import errors, link, mapping, opening, timing
 from lab.certify.measuring.reach import HTTP, HTTPS, reach
@@ -38,43 +38,48 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
         through, up, down = link.proxied(bench, asked.proxy, asked.listener)
         found = replace(found, reach=replace(out, proxy=through), up=up, down=down)
     ports = tcp_ports(out)
-    tcp = mapping.lifeline(bench, True, ports) if ports and out.tls_443 is not False else None
-    udp = mapping.lifeline(bench, False, (PRIMARY, ALTERNATE)) if out.udp else None
-    paced = bench
-    if isinstance(udp, Udp):
-        rate = link.throttle(bench, udp)
-        found = replace(found, reach=replace(found.reach, udp_kbit_s=rate))
-        if rate is not None:
-            paced = bench.patient(replace(bench.patience, pace_s=THROTTLED_PACE_S))
-    throttled = found.reach.udp_kbit_s is not None
-    way = tcp if throttled or udp is None else udp
+    udp, tcp = out.udp, bool(ports) and out.tls_443 is not False
+    rate = link.throttle(bench) if udp else None
+    throttled = rate is not None
+    paced = bench.patient(replace(bench.patience, pace_s=THROTTLED_PACE_S)) if throttled else bench
+    found = replace(found, reach=replace(found.reach, udp_kbit_s=rate))
     with ThreadPoolExecutor(max_workers=4, thread_name_prefix="certify") as pool:
         jobs: dict[str, Future[object]] = {}
-        if udp is not None and asked.timeout_s is not None:
+        if udp and asked.timeout_s is not None:
             jobs["timed"] = pool.submit(timing.timed, paced, asked.timeout_s)
-        if udp is not None:
-            jobs["udp"] = pool.submit(_transport, paced, False, (PRIMARY, ALTERNATE), udp)
-        if tcp is not None:
-            jobs["tcp"] = pool.submit(_transport, bench, True, ports, tcp)
-        if way is not None:
-            jobs["link"] = pool.submit(_link, bench, way)
+        if udp:
+            jobs["udp"] = pool.submit(_transport, paced, False, (PRIMARY, ALTERNATE))
+        if tcp:
+            jobs["tcp"] = pool.submit(_transport, bench, True, ports)
+        if udp and not throttled:
+            jobs["link"] = pool.submit(_link, bench, False, (PRIMARY, ALTERNATE))
+        elif tcp:
+            jobs["link"] = pool.submit(_link, bench, True, ports)
         say(", ".join(jobs) or "nothing passes")
-        done = {name: job.result() for name, job in jobs.items()}
+        done = {name: proven(job.result) for name, job in jobs.items()}
     found = replace(found, tcp_ports=ports, timed=done.get("timed"))  # type: ignore[arg-type]
-    if "udp" in done and udp is not None:
+    if done.get("udp"):
         found = replace(found, udp=done["udp"])  # type: ignore[arg-type]
         if not throttled:
-            found = replace(found, fragmented=errors.fragmented(bench, udp))
+            found = replace(found, fragmented=proven(lambda: errors.fragmented(bench)))
         if asked.ports_per_host:
             say("ports per host")
             found = replace(found, ports_of_one_host=mapping.exhausted(bench, asked.ports_per_host))
-    if "tcp" in done and tcp is not None:
+    if done.get("tcp"):
         found = replace(found, tcp=done["tcp"])  # type: ignore[arg-type]
         say("simultaneous open")
-        found = replace(found, simultaneous_open=opening.simultaneous_open(bench, ports[0], tcp))
-    if "link" in done:
+        found = replace(found, simultaneous_open=proven(lambda: opening.simultaneous_open(bench, ports)))
+    if done.get("link"):
         found = replace(found, **done["link"])  # type: ignore[arg-type]
     return found
+
+
+def proven(ask: Callable[[], T]) -> T | None:
+    """What was found; None, which no claim agrees with, where the way was cut before anything was proven."""
+    try:
+        return ask()
+    except Severed:
+        return None
 
 
 def tcp_ports(out: Reach) -> tuple[int, ...]:
@@ -84,14 +89,9 @@ def tcp_ports(out: Reach) -> tuple[int, ...]:
     return tuple(port for port, passes in ((HTTPS, out.tcp_443), (HTTP, out.tcp_80)) if passes)
 
 
-def _transport(bench: Bench, tcp: bool, ports: tuple[int, ...], lifeline: Conversation) -> Transport:
+def _transport(bench: Bench, tcp: bool, ports: tuple[int, ...]) -> Transport:
     mapped, allocated = mapping.mapped(bench, tcp, ports)
-    outer = lifeline.outer
-    unsolicited = (
-        opening.unsolicited_tcp(bench, outer, lifeline)
-        if tcp
-        else opening.unsolicited_udp(bench, outer.address, lifeline)
-    )
+    unsolicited = (opening.unsolicited_tcp if tcp else opening.unsolicited_udp)(bench, ports)
     return Transport(
         mapped=mapped,
         allocated=allocated,
@@ -103,6 +103,7 @@ def _transport(bench: Bench, tcp: bool, ports: tuple[int, ...], lifeline: Conver
     )
 
 
-def _link(bench: Bench, way: Conversation) -> dict[str, object]:
-    up, down = link.ways(bench, way)
-    return {"up": up, "down": down, "mtu_up": link.mtu(bench, way, True), "mtu_down": link.mtu(bench, way, False)}
+def _link(bench: Bench, tcp: bool, ports: tuple[int, ...]) -> dict[str, object]:
+    up, down = link.ways(bench, tcp, ports)
+    longest = {f"mtu_{name}": link.mtu(bench, tcp, ports, name == "up") for name in ("up", "down")}
+    return {"up": up, "down": down, **longest}

@@ -1,5 +1,7 @@
 """When a silence is believed: never because of losses, never without a control packet that came through."""
 
+import pytest
+
 from lab.certify import asking
 from lab.certify.asking import Patience, ask
 from lab.certify.bench import Bench
@@ -45,3 +47,11 @@ def test_tries_leave_no_doubt_at_any_loss() -> None:
 
 def test_tokens_and_sequence_numbers_are_not_given_twice() -> None:
     assert len({asking.new_token() for _ in range(1000)} | {asking.new_seq() for _ in range(1000)}) == 2000
+
+
+def test_a_silence_on_a_way_that_is_cut_proves_nothing() -> None:
+    router = Router()
+    bench, shot, control = talking(router)
+    router.loss = 1.0
+    with pytest.raises(asking.Severed, match="nothing is proven"):
+        ask([shot], bench.patience, control)

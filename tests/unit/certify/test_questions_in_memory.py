@@ -58,9 +58,7 @@ def test_hairpinning_and_its_source(hairpins: bool) -> None:
 @pytest.mark.parametrize(("answers", "fate"), [(False, Fate.DROPPED), (True, Fate.REJECTED)])
 def test_a_router_that_answers_an_unsolicited_syn_is_found_out(answers: bool, fate: Fate) -> None:
     bench = bench_of(Router(answers=answers, loss=0.1))
-    lifeline = mapping.lifeline(bench, True, PORTS)
-    assert lifeline is not None
-    assert opening.unsolicited_tcp(bench, lifeline.outer, lifeline) == fate
+    assert opening.unsolicited_tcp(bench, PORTS) == fate
 
 
 def test_two_hosts_on_one_port_keep_their_mappings() -> None:

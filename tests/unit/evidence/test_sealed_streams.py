@@ -1,0 +1,102 @@
+"""Streams inside TLS joined by their sizes: what was carried is recognised, chance and pauses are not taken for it."""
+
+import random
+from pathlib import Path
+
+from packet_world import ACK, IN, OUT, PSH, START, frame, framed, record, write_pcap
+
+from lab.evidence.flows import Captures, Stream
+from lab.evidence.legs import RelayLegs
+from lab.evidence.pcap import Direction
+from lab.evidence.sealed import Unit, likeness, passed_at_once, sealed, units
+
+NEAR, FAR, RELAY = ("203.0.113.32", 4000), ("203.0.113.33", 5000), ("203.0.113.21", 443)
+
+
+def row(sizes: list[int], after: float = 0.0) -> list[Unit]:
+    return [Unit(START + 0.02 * number + after, size) for number, size in enumerate(sizes)]
+
+
+def chance(seed: int, count: int = 150) -> list[int]:
+    dice = random.Random(seed)
+    return [dice.randrange(60, 140) for _ in range(count)]
+
+
+def stream(folder: Path, segments: list[bytes], source: tuple[str, int], to: tuple[str, int], kind: int) -> Stream:
+    sequence, frames = 1000, []
+    for number, data in enumerate(segments):
+        frames.append((START + 0.02 * number, frame("tcp", source, to, data, kind, sequence, ACK | PSH)))
+        sequence += len(data)
+    path = write_pcap(folder / f"{source[1]}-{to[1]}-{kind}.pcap", frames)
+    direction = Direction.IN if kind == IN else Direction.OUT
+    (found,) = Captures.read({"relay-1": path}).need("relay-1").streams("tcp", direction)
+    return found
+
+
+def test_the_same_sizes_soon_after_and_whatever_is_added_are_alike() -> None:
+    sizes = chance(1)
+    found = likeness(row(sizes), row([size + 39 for size in sizes], after=0.03))
+    assert found.holds
+    assert len(found.found) == found.telling == 145
+    assert abs(found.delay - 0.03) < 0.001
+
+
+def test_what_left_before_it_came_is_not_alike() -> None:
+    sizes = chance(1)
+    assert not likeness(row(sizes), row(sizes, after=-0.5)).found
+
+
+def test_other_sizes_and_a_few_runs_in_common_are_not_alike() -> None:
+    sizes = chance(1)
+    assert not likeness(row(sizes), row(chance(2))).holds
+    few = likeness(row(sizes), row([*sizes[:12], *chance(2)[12:]]))
+    assert len(few.found) >= 5
+    assert not few.holds
+
+
+def test_packets_of_one_size_tell_nothing() -> None:
+    pause = [80] * 150
+    assert likeness(row(pause), row(pause)).telling == 0
+    assert likeness(row([80, 90] * 75), row([80, 90] * 75)).telling == 0
+
+
+def test_single_packets_pass_at_once_when_most_grow_alike() -> None:
+    sent = row([70, 90, 65, 110])
+    assert passed_at_once(sent, row([109, 129, 104, 149], after=0.0005))
+    assert not passed_at_once(sent, row([71, 97, 99, 140], after=0.0005))
+    assert not passed_at_once(sent, row([109, 129, 104, 149], after=0.5))
+    assert not passed_at_once([], [])
+
+
+def test_records_and_frames_are_read_however_they_are_cut(tmp_path: Path) -> None:
+    dice = random.Random(3)
+    voice = [dice.randbytes(size) for size in chance(4, 60)]
+    for wrap, added in ((lambda data: record(dice, framed(data)), 19), (framed, 0)):
+        data = b"".join(map(wrap, voice))
+        cut = [data[at : at + 333] for at in range(0, len(data), 333)]
+        found = units(stream(tmp_path, cut, NEAR, RELAY, IN), START, START + 9)
+        assert [unit.size - added for unit in found] == [len(payload) for payload in voice]
+        assert [unit.time for unit in found] == sorted(unit.time for unit in found)
+        assert sealed(stream(tmp_path, cut, NEAR, RELAY, IN)) is (added > 0)
+
+
+def test_records_are_found_again_behind_a_gap(tmp_path: Path) -> None:
+    dice = random.Random(3)
+    parts = [record(dice, framed(bytes(size))) for size in chance(4, 60)]
+    whole = stream(tmp_path, parts, NEAR, RELAY, IN)
+    del whole.packets[10:13]
+    assert len(units(whole, START, START + 9)) == 57
+    whole.packets[0] = whole.packets[0]._replace(payload=whole.packets[0].payload[20:])  # begun in mid-record
+    assert len(units(whole, START, START + 9)) == 56
+
+
+def test_what_comes_back_on_a_leg_is_no_other_leg(tmp_path: Path) -> None:
+    dice = random.Random(3)
+    sizes = chance(4)
+    sealed_anew = [[record(dice, bytes(size)) for size in sizes] for _ in range(3)]
+    brought = stream(tmp_path, sealed_anew[0], NEAR, RELAY, IN)
+    left = stream(tmp_path, sealed_anew[1], RELAY, FAR, OUT)
+    echo = stream(tmp_path, sealed_anew[2], RELAY, NEAR, OUT)
+    legs = RelayLegs([brought], [left, echo], START, START + 3)
+    assert legs.passing(brought, left).joined
+    assert not legs.passing(brought, echo).joined
