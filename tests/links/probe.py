@@ -25,7 +25,7 @@ def family(address: str) -> int:
 
 
 def send(address: str, port: str, count: str, rate: str, size: str) -> None:
-    """Send `count` UDP packets of `size` bytes of payload, `rate` a second, or as fast as it goes where it is 0. Says "sending" first."""
+    """Say "sending", then send `count` UDP packets of `size` bytes of payload, `rate` a second (0: at once)."""
     sock = socket.socket(family(address), socket.SOCK_DGRAM)
     # With DF, whatever the kernel remembers of the path's MTU; IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: IP_PMTUDISC_PROBE.
     level, option = (socket.IPPROTO_IPV6, 23) if ":" in address else (socket.IPPROTO_IP, 10)
