@@ -17,12 +17,11 @@ NOTHING = Likeness()
 class Passing:
     """Whether one stream out of a relay is what another brought: yes, no, or None: their sizes say nothing.
 
-    `delay` is how long it took, seconds; `span` from when to when it was seen to pass, epoch seconds where it is sent.
+    `delay` is how long it took, seconds.
     """
 
     joined: bool | None
     delay: float
-    span: tuple[float, float] | None = None
 
 
 class RelayLegs:
@@ -57,7 +56,7 @@ class RelayLegs:
             if other is not brought:
                 went = {at: sent for sent, at in self._likeness(other, left).found}
                 quicker |= {(sent, at) for sent, at in found.found if at in went and went[at] >= sent - APART}
-        return Passing(2 * len(quicker) < len(found.found), found.delay, (found.begin, found.end))
+        return Passing(2 * len(quicker) < len(found.found), found.delay)
 
     def passed_at_once(self, brought: Stream, left: Stream) -> bool:
         """Whether single packets of `brought` left again in `left`: for windows too short for more."""

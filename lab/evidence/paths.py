@@ -13,7 +13,7 @@ from lab.evidence.legs import Passing, RelayLegs
 from lab.evidence.media import Bout, bouts, voice
 from lab.evidence.pcap import Direction, Endpoint
 from lab.evidence.scene import End, Kind, MediaPath, Scene, Stray, Transport, Way, merged
-from lab.evidence.sealed import INDISTINCT, sealed
+from lab.evidence.sealed import media_since, sealed
 from lab.evidence.translation import (
     Trail,
     addresses_of,
@@ -94,6 +94,9 @@ class _Survey:
                 found = [Bout(packets[0].time, packets[-1].time, len(packets))] if packets else []
             else:
                 found = bouts(stream, self.start, self.end)
+                if sealed(stream):
+                    since = media_since(stream)
+                    found = [replace(bout, start=max(bout.start, since)) for bout in found if bout.end > since]
             self._spans[id(stream)] = tuple(found)
         return self._spans[id(stream)]
 
@@ -134,12 +137,7 @@ class _Survey:
         return self._sealed_way(there, one.forward, two.backward), self._sealed_way(back, two.forward, one.backward)
 
     def _sealed_way(self, passing: Passing, sent: Stream | None, received: Stream | None) -> Way | None:
-        """One way of such media: from when to when it was seen to pass. What else a leg holds is its setting-up."""
         spans = self.spans(sent)
-        if passing.span is not None:
-            begin, end = passing.span
-            cut = (replace(span, start=max(span.start, begin), end=min(span.end, end)) for span in spans)
-            spans = tuple(span for span in cut if span.start < span.end)
         return self._measured(spans, received, passing.delay) if spans and passing.joined is not False else None
 
     def _passed(self, relay: Node, one: tuple[int, Flow], two: tuple[int, Flow]) -> Passing:
@@ -161,10 +159,8 @@ class _Survey:
                 if self.trace:
                     passing = Passing(legs.passed_at_once(brought, left), 0.0)
                 if passing.joined is not False:
-                    there = flight(sent, brought, self.start, self.end)
-                    took = there + passing.delay + flight(left, received, self.start, self.end)
-                    span = (passing.span[0] - there, passing.span[1] - there) if passing.span else None
-                    return Passing(passing.joined, took, span)
+                    took = flight(sent, brought, self.start, self.end) + flight(left, received, self.start, self.end)
+                    return Passing(passing.joined, took + passing.delay)
         return Passing(False, 0.0)
 
     def _relay_legs(self, relay: Node) -> RelayLegs:
@@ -294,8 +290,6 @@ class _Survey:
         if self.trace:
             return None
         spans = tuple(sorted((*self.spans(flow.forward), *self.spans(flow.backward)), key=lambda span: span.start))
-        if sealed(flow.forward) or sealed(flow.backward):
-            spans = tuple(span for span in spans if span.seconds > INDISTINCT)
         if not spans or self._had_by_another(flow):
             return None
         remote = self._trail(side, flow)[0][-1].remote

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from statistics import median
 from typing import NamedTuple
 
@@ -27,8 +28,9 @@ APART = 0.002
 """Seconds by which the right stream must be quicker than any other that fits as well, where two say the same."""
 AT_ONCE = 0.1
 """Seconds in which a relay passes a packet on, where single packets are all there is."""
-INDISTINCT = 0.75
-"""Seconds of packets inside TLS that may be checks while a connection is set up: nobody can tell them from voice."""
+SETTING_UP = 0.6
+"""Seconds at the beginning of a TLS connection that are not taken for media: a handshake and checks, which nobody can
+tell from voice there. Less than the shortest stretch that is judged by its rhythm, with the grace before it."""
 _RECORDS = range(20, 24)  # RFC 8446, 5.1: change_cipher_spec, alert, handshake, application_data
 _APPLICATION = 23
 _RECORD_HEADER, _LARGEST_RECORD = 5, (1 << 14) + 256  # RFC 8446, 5.2
@@ -47,14 +49,11 @@ class Unit(NamedTuple):
 class Likeness:
     """How far the sizes of one stream are those of another: runs that tell, and when those found left and came.
 
-    `found` has the time of each run's last packet where it was sent and where it was received, epoch seconds; `begin`
-    is when the first packet of the first was sent, `end` when the last packet of the last was.
+    `found` has the time of each run where it was sent and where it was received, epoch seconds.
     """
 
     telling: int = 0
     found: tuple[tuple[float, float], ...] = ()
-    begin: float = 0.0
-    end: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -73,6 +72,12 @@ def sealed(stream: Stream | None) -> bool:
     return any(_is_record(packet.payload) and packet.payload[0] == _APPLICATION for packet in stream.packets[:_FIRST])
 
 
+def media_since(stream: Stream) -> float:
+    """From when packets of a TLS stream may be media: its first one behind the setting-up, epoch seconds."""
+    later = stream.between(stream.times[0] + SETTING_UP, inf).start
+    return stream.times[later] if later < len(stream.times) else inf
+
+
 def units(stream: Stream, start: float, end: float) -> list[Unit]:
     """What a stream carried in a window of epoch seconds: packets of UDP, TLS records, or frames of RFC 4571."""
     if stream.protocol == "udp":
@@ -85,18 +90,16 @@ def units(stream: Stream, start: float, end: float) -> list[Unit]:
 def likeness(sent: list[Unit], received: list[Unit]) -> Likeness:
     """How far what arrived at a place is what left it: runs of `sent` found in `received` no earlier, soon after."""
     places: defaultdict[tuple[int, ...], list[float]] = defaultdict(list)
-    for run, _, time in _runs(received):
+    for run, time in _runs(received):
         places[run].append(time)
     telling = 0
     found: list[tuple[float, float]] = []
-    begin = 0.0
-    for run, first, time in _runs(sent):
+    for run, time in _runs(sent):
         telling += 1
         came = next((at for at in places.get(run, ()) if -EARLY <= at - time <= LATE), None)
         if came is not None:
-            begin = begin or first
             found.append((time, came))
-    return Likeness(telling, tuple(found), begin, found[-1][0] if found else 0.0)
+    return Likeness(telling, tuple(found))
 
 
 def passed_at_once(sent: list[Unit], received: list[Unit]) -> bool:
@@ -108,13 +111,13 @@ def passed_at_once(sent: list[Unit], received: list[Unit]) -> bool:
     return bool(added) and 2 * max(added.values()) >= len(sent)
 
 
-def _runs(found: list[Unit]) -> Iterator[tuple[tuple[int, ...], float, float]]:
-    """Every run that tells, with the times of its first and its last packet."""
+def _runs(found: list[Unit]) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Every run that tells, with the time of its last packet."""
     steps = [two.size - one.size for one, two in pairwise(found)]
     for index in range(len(steps) - RUN + 2):
         run = tuple(steps[index : index + RUN - 1])
         if len(set(run)) >= TELLING:
-            yield run, found[index].time, found[index + RUN - 1].time
+            yield run, found[index + RUN - 1].time
 
 
 def _is_record(data: bytes | bytearray) -> bool:

@@ -191,7 +191,9 @@ def test_calls_that_play_one_recording_are_told_apart_by_time(tmp_path: Path, ap
 @pytest.mark.parametrize("hows", [("tls", "tls"), ("udp", "tls")])
 def test_setting_up_a_leg_inside_tls_is_no_media_of_it(tmp_path: Path, hows: tuple[str, str]) -> None:
     world = WideWorld(delay=0.02)
-    world.set_up(MIA, "relay-1", -0.6, 0.5)
+    ringing = 0.95
+    for line in (MIA, FAY) if hows[0] == "tls" else (MIA,):
+        world.set_up(line, "relay-1", -ringing, 0.35)
     world.relay(FAY, MIA, 0, SECONDS, hows)
     world.relay(NORA, BEN, 0, SECONDS, ("tls", "tls"))
     truth = ("relayed", "tcp" if hows[0] == "tls" else "mixed", "relay-1")

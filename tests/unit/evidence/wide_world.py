@@ -177,13 +177,13 @@ class WideWorld:
         return framed(payload) if how == "tcp" else payload
 
     def set_up(self, line: Line, at: str, start: float, seconds: float) -> None:
-        """A TLS connection to a relay: the handshake, then checks inside it, which nobody can tell from voice."""
+        """A TLS connection to a relay: the handshake, then checks inside it, at the very rate of voice."""
         end = Line(at, (RELAYS[at][1 if ":" in line.outer[0] else 0], 34000 + int(at[-1])))
         for sender, receiver in ((line, end), (end, line)):
             handshake = b"\x16\x03\x03" + self.random.randbytes(1445)
             self.send(START + start, "tcp", sender, receiver, handshake)
-            for number, size in zip(range(round(seconds / 0.04)), (96, 60, 60, 96, 100, 60) * 9, strict=False):
-                time = START + start + 0.02 + number * 0.04
+            for number, size in zip(range(round(seconds / FRAME)), (96, 60, 60, 96, 100, 60) * 9, strict=False):
+                time = START + start + 0.02 + number * FRAME
                 self.send(time, "tcp", sender, receiver, self.dress(self.random.randbytes(size), "tls"))
 
     def talk(
