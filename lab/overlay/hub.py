@@ -4,6 +4,7 @@ The same part serves a client (one hub out of several), a relay and a supernode'
 the link is the owner's business.
 """
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ class Attempt:
     peer_key: bytes = b""
     hub_name: str = ""
     hub_key: bytes = b""
+    nonce: bytes | None = None
+    greeted: bool = False
 
 
 @dataclass
@@ -233,9 +236,27 @@ class HubLink:
             if message.credential.key != attempt.peer_key:
                 raise ProtocolError(f"{message.credential.name} shows a credential that is not its TLS key's")
             attempt.hub_name, attempt.hub_key = message.credential.name, message.credential.key
+            attempt.nonce = message.nonce
+            self._say_hello()
+        elif isinstance(message, Welcome) and attempt.greeted and self.link is None:
+            self._let_in(link, attempt, message, now)
+        elif isinstance(message, Refused):
+            self.last_refusal = message.reason
+            self._give_up(link, message.reason, now)
+        else:
+            raise ProtocolError(f"a hub greeted with {type(message).__name__} out of turn")
+
+    def _say_hello(self) -> None:
+        """To one hub at a time: who signs in twice is thrown out of one place, perhaps of the one that it keeps."""
+        if any(attempt.greeted for attempt in self.attempts.values()):
+            return
+        waiting = ((link, attempt) for link, attempt in self.attempts.items() if attempt.nonce is not None)
+        for link, attempt in itertools.islice(waiting, 1):
+            assert attempt.nonce is not None
+            attempt.greeted = True
             credential = self.identity.credential
             assert credential is not None, "a node enrols before it signs in"
-            signature = self.identity.sign("lab hello", message.nonce, attempt.hub_key)
+            signature = self.identity.sign("lab hello", attempt.nonce, attempt.hub_key)
             greeting = self.greeting
             hello = Hello(
                 greeting.role,  # type: ignore[arg-type]
@@ -246,13 +267,6 @@ class HubLink:
                 self.own.addresses if greeting.role == "relay" else (),
             )
             self.actions.write(link, frame(encode(hello), 4))
-        elif isinstance(message, Welcome) and attempt.hub_name and self.link is None:
-            self._let_in(link, attempt, message, now)
-        elif isinstance(message, Refused):
-            self.last_refusal = message.reason
-            self._give_up(link, message.reason, now)
-        else:
-            raise ProtocolError(f"a hub greeted with {type(message).__name__} out of turn")
 
     def _let_in(self, link: int, attempt: Attempt, message: Welcome, now: float) -> None:
         del self.attempts[link]
@@ -279,6 +293,7 @@ class HubLink:
         self.actions.close(link)
         if self.attempts.pop(link, None) is None:
             return
+        self._say_hello()
         if self.rungs:
             self.next_rung = now  # a clear no: the next rung need not wait its turn
         elif not self.attempts:

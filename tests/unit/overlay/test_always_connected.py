@@ -3,7 +3,8 @@
 from lab.overlay.call_events import Answered, Rings
 from lab.overlay.hub import BACKOFF_MOST
 from lab.overlay.member import SignedIn, SignedOut
-from tests.unit.overlay.fakenet import FakeNet
+from lab.overlay.supernode import Joined
+from tests.unit.overlay.fakenet import FakeNet, Router
 
 
 def hub_of(net: FakeNet, name: str) -> str | None:
@@ -94,3 +95,17 @@ def place_until_ringing(net: FakeNet, caller: str, callee: str) -> None:
     net.hosts[caller].machine.dial("c1.x", callee, net.now)
     net.settle(net.hosts[caller])
     assert net.run(3, until=lambda: bool(net.told(caller, Rings)))
+
+
+def test_a_slow_network_that_lets_several_rungs_through_signs_in_once() -> None:
+    net = FakeNet(delay=0.2)  # a round trip is longer than the time between two rungs
+    net.authority()
+    net.supernode(1)
+    net.supernode(2)
+    bob = net.client("bob", "192.168.32.10", Router("203.0.113.32"))
+    assert net.run(30, until=lambda: bob.machine.hub.hub is not None)
+    net.run(10)
+    assert len(net.told("bob", SignedIn)) == 1
+    assert not net.told("bob", SignedOut)
+    joined = [event for name in ("supernode-1", "supernode-2") for _, event in net.told(name, Joined)]
+    assert [event.name for event in joined if event.role == "client"] == ["bob"]
