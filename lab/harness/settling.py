@@ -13,26 +13,34 @@ from lab.runtime.world import World
 from lab.topology.model import Role
 
 SETTLE_SECONDS = 60.0
+HEARTBEAT = 0.5
+"""Seconds between two questions while nobody logs anything: clients hear their supernode every second."""
 
 
 def settle(engine: Engine, world: World, seconds: float = SETTLE_SECONDS) -> None:
-    """Return when all clients that run are signed in; raises RuntimeUnavailable naming those that are not in time.
+    """Return when all clients that run are signed in, each having heard its supernode after this began.
 
-    Every line that a client logs is a reason to ask again: the logs are followed from before the first question.
+    A client whose link has just been cut believes for seconds that it is signed in. Raises RuntimeUnavailable naming
+    those that are not in time. A line that a client logs is a reason to ask again, and so is a heartbeat's time.
     """
     clients = [node.name for node in world.topology.clients() if world.containers[node.name].running]
     part = world.only(clients)
     begun, deadline = time.time(), time.monotonic() + seconds
     with Logs(engine, [world.containers[name] for name in clients], lambda container: begun) as logs:
-        while away := _away(ask(engine, part), world):
-            if logs.next(deadline) is None:
+        while away := _away(ask(engine, part), world, begun):
+            if time.monotonic() > deadline:
                 raise RuntimeUnavailable(
                     f"{', '.join(away)} did not sign in within {seconds:g} s; `lab logs {away[0]}` may say why"
                 )
+            logs.next(min(deadline, time.monotonic() + HEARTBEAT))
             while logs.next(0.0):
                 pass  # what has been said before the next question
 
 
-def _away(found: LabStatus, world: World) -> list[str]:
+def _away(found: LabStatus, world: World, begun: float) -> list[str]:
     hubs = {node.name for node in world.topology.by_role(Role.SUPERNODE) if world.containers[node.name].running}
-    return [node.name for node in found.nodes if node.state != "ready" or node.supernode not in hubs]
+    return [
+        node.name
+        for node in found.nodes
+        if node.state != "ready" or node.supernode not in hubs or (node.heard_at or 0.0) < begun
+    ]

@@ -4,7 +4,7 @@ Belongs here: asking, and the shape of the answer. Never: changing anything.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.errors import LabError
@@ -21,7 +21,7 @@ ANSWER_SECONDS = 3.0
 class NodeStatus:
     """One node. `state`: its own word (ready, away), or stopped, starting, unresponsive; `supernode`: where it sits.
 
-    `behind`: the carrier that its site sits behind.
+    `behind`: the carrier that its site sits behind. `heard_at`: when a client last heard its supernode, epoch seconds.
     """
 
     name: str
@@ -33,6 +33,7 @@ class NodeStatus:
     supernode: str | None
     promoted: str | None
     behind: str | None = None
+    heard_at: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class LabStatus:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `lab status --json`."""
-        return {"nodes": [asdict(node) for node in self.nodes]}
+        return {
+            "nodes": [{key: value for key, value in asdict(node).items() if key != "heard_at"} for node in self.nodes]
+        }
 
 
 def ask(engine: Engine, world: World) -> LabStatus:
@@ -66,6 +69,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             state=str(said["state"]),
             supernode=said.get("supernode"),
             promoted=said.get("promoted"),
+            heard_at=said.get("heard_at"),
             behind=world.topology.behind(node.site) if node.site and node.site in routers else None,
         )
 

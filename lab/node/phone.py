@@ -106,11 +106,12 @@ class Phone:
         return {}
 
     def _status(self) -> Order:
-        hub = self.client.hub.hub
+        hub_link, hub = self.client.hub, self.client.hub.hub
         return {
             "state": "ready" if hub else "away",
             "supernode": hub,
             "promoted": None,
+            "heard_at": round(hub_link.last_heard + time.time() - time.monotonic(), 3) if hub else None,
             "addresses": list(self.client.membership.own.addresses),
             "passage": self.client.found(time.monotonic()),
             "calls": [call.label for call in self.calls.values()],

@@ -85,7 +85,8 @@ def test_a_topology_that_makes_no_sense_leaves_the_lab_as_it_is(lab: Lab, tmp_pa
     before = lab.running_world()
     wrong = (ROOT / "compose" / "reference.yml").read_text().replace("lab.profile: symmetric", "lab.profile: sieve", 1)
     (tmp_path / "wrong.yml").write_text(wrong)
-    (tmp_path / "base.yml").write_text((ROOT / "compose" / "base.yml").read_text())
+    for beside in ("base.yml", ".env"):
+        (tmp_path / beside).write_text((ROOT / "compose" / beside).read_text())
     done = cli("up", str(tmp_path / "wrong.yml"))
     assert done.returncode == 2 and "sieve" in done.stderr, done
     assert lab.running_world() == before

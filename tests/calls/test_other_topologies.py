@@ -23,7 +23,8 @@ def family(lab: Lab, tmp_path: Path) -> Iterator[Lab]:
     bella = {"hostname": "bella", "labels": {**bob["labels"], "lab.node": "bella"}}
     world["services"]["bella"] = {**bob, **bella, "networks": {"home": {"ipv4_address": "192.168.32.11"}}}
     (tmp_path / "family.yml").write_text(yaml.safe_dump(world))
-    (tmp_path / "base.yml").write_text((ROOT / "compose" / "base.yml").read_text())
+    for beside in ("base.yml", ".env"):
+        (tmp_path / beside).write_text((ROOT / "compose" / beside).read_text())
     done = cli("up", str(tmp_path / "family.yml"), timeout=120)
     assert done.returncode == 0, done.stderr
     assert "taking down compose/reference.yml" in done.stderr
