@@ -9,7 +9,7 @@ import time
 from math import sqrt
 
 import pytest
-from conftest import Heard, Network
+from sending import Heard, Network
 
 
 def asked(heard: Heard, delay: float) -> bool:
