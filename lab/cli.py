@@ -182,7 +182,9 @@ def shell(node: str) -> None:
 @click.option("--delay", help="One-way delay of its link, as 50ms.")
 @click.option("--jitter", help="How far a packet's delay may be from that, as 5ms.")
 @click.option("--loss", help="Share of packets lost, each by itself, as 5%.")
-@click.option("--burst", help="Loss in bursts (Gilbert-Elliott), as 1%:30%: into a burst, and out of it, a packet.")
+@click.option(
+    "--burst", help="Loss in bursts (Gilbert-Elliott), as 1%,30%: shares of packets that begin and that end a burst."
+)
 @click.option("--rate", help="Most bits a second, as 1mbit.")
 @click.option("--queue", help="What may wait for that rate, as 200ms or 64kB; what is more is dropped.")
 @click.option("--mtu", help="Longest packet of its link in bytes, as 1492.")
