@@ -380,6 +380,8 @@ class Supernode(Member):
         if not session.role:
             return
         self.actions.emit(Left(session.role, session.name, reason))
+        if any((other.role, other.name) == (session.role, session.name) for other in self.sessions.values()):
+            return  # it has come back on another link before this one was found dead: its place is that one's
         if session.role == "supernode":
             self._peer_out(session.name)
         elif session.role == "relay":

@@ -1,5 +1,9 @@
 """The link to the hub: the ladder, heartbeats, silent deaths, coming back."""
 
+from dataclasses import replace
+
+import pytest
+
 from lab.overlay.call_events import Answered, Rings
 from lab.overlay.hub import BACKOFF_MOST
 from lab.overlay.member import SignedIn, SignedOut
@@ -62,6 +66,24 @@ def test_a_name_that_signs_in_elsewhere_leaves_its_old_place(net: FakeNet) -> No
     net.run(1)
     assert "bob" not in net.hosts[old].machine.clients
     assert net.hosts[old].machine.elsewhere["bob"] == hub_of(net, "bob")
+
+
+@pytest.mark.parametrize(("hub", "name"), [("supernode-1", "relay-1"), ("supernode-2", "supernode-1"), (None, "bob")])
+def test_who_is_back_before_its_old_link_is_found_dead_keeps_its_place(
+    net: FakeNet, hub: str | None, name: str
+) -> None:
+    supernode = net.hosts[hub or hub_of(net, name) or ""].machine
+    (old,) = [link for link, session in supernode.sessions.items() if session.name == name]
+    places = supernode.clients, supernode.peers, supernode.relays
+    session = supernode.sessions[old]
+    supernode.sessions[new := 10_000] = replace(session)
+    if name == "bob":
+        supernode.clients[name] = new
+    before = [set(names) for names in places]
+    supernode.link_down(old, "found dead", net.now)
+    assert [set(names) for names in places] == before
+    supernode.link_down(new, "found dead", net.now)
+    assert not any(name in names for names in places)
 
 
 def test_an_invite_that_died_with_the_hub_link_is_sent_again(net: FakeNet) -> None:
