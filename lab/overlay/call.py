@@ -15,6 +15,7 @@ from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Rings
 from lab.overlay.checklist import Checklist, Reports, Verdict
+from lab.overlay.discovery import Discovery
 from lab.overlay.identity import CallKeys, Identity, check_credential, derive_keys, open_envelope
 from lab.overlay.leg import RelayLeg
 from lab.overlay.passage import Passage
@@ -93,6 +94,7 @@ class Surroundings:
     own: Whereabouts
     tcp_ports: tuple[int, ...]
     passage: Passage
+    discovery: Discovery
     post: Callable[[Envelope, bool], None]
 
 
@@ -119,7 +121,9 @@ class Call:
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
         reports = Reports(self._data, self._note_path, self._verdict)
-        self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
+        self.checklist = Checklist(
+            around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.discovery
+        )
         self.told: set[Candidate] = set()
         media.deliver, media.learnt = self._datagram, self._learnt
 
@@ -130,7 +134,8 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         wall = now + self.around.wall_offset
-        message = Invite(self._next(), wall, credential, self._public(), self._candidates())
+        network = self.around.discovery.network
+        message = Invite(self._next(), wall, credential, self._public(), self._candidates(), network)
         self.invite_body = encode(message)
         self._post(message)
 
@@ -141,9 +146,11 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         digest = hashlib.sha256(envelope.body).digest()
-        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest))
+        network = self.around.discovery.network
+        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest, network))
         self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
         self.offered(offers, now)
+        self.checklist.meet(invite.network, now)
         self.checklist.add_remote(invite.candidates, now)
         self.checklist.unlock(self.keys.check, now)
 
@@ -248,6 +255,7 @@ class Call:
         self.keys = derive_keys(self.ephemeral, message.ephemeral, self.id, self.invite_body, message.ephemeral)
         self.state, self.limit = following, now + RINGING_LIMIT
         self.around.actions.emit(Rings(self.id, self.peer, incoming=False))
+        self.checklist.meet(message.network, now)
         self.checklist.add_remote(message.candidates, now)
         self.checklist.unlock(self.keys.check, now)
 

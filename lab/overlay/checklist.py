@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.discovery import Discovery
 from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT, RelayLeg
 from lab.overlay.loss import TOO_MUCH, LossMeter
@@ -19,7 +20,7 @@ from lab.overlay.reflexive import MediaSocket
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
-from lab.wire.messages import Candidate
+from lab.wire.messages import Candidate, Network
 from lab.wire.stun import Kind as StunKind
 from lab.wire.stun import Method, StunMessage, is_stun, verify
 
@@ -93,9 +94,11 @@ class Checklist:
         rng: random.Random,
         reports: Reports,
         passage: Passage,
+        discovery: Discovery,
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
         self.own, self.rng, self.reports, self.passage = own, rng, reports, passage
+        self.discovery, self.peer_network = discovery, Network()
         self.tie_breaker = rng.getrandbits(64)
         self.key: bytes | None = None
         self.paths: dict[Key, Path] = {}
@@ -121,6 +124,10 @@ class Checklist:
         """The key of the checks is known: they may begin."""
         self.key = key
         self.poll(now)
+
+    def meet(self, network: Network, now: float) -> None:
+        """What the peer has found out about its own network."""
+        self.peer_network = network
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""

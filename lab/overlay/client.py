@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State, Surroundings
+from lab.overlay.discovery import Discovery
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
@@ -122,6 +123,7 @@ class Client(Member):
         self.outbox: list[Envelope] = []
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
+        self.discovery = Discovery()
         self.passage = Passage(self.actions, membership.own, membership.rng)
         self.hub = HubLink(
             self.actions,
@@ -208,6 +210,7 @@ class Client(Member):
         """Signs in from where the client stands now, learns its outer addresses there, and moves its calls along."""
         before = self.membership.own.addresses
         self.passage.forget()
+        self.discovery.forget()
         super().relocated(addresses, now)
         if self.hub.route is not None:
             self.passage.measure(self.hub.route, now)
@@ -322,6 +325,7 @@ class Client(Member):
             self.membership.own,
             self.tcp_ports,
             passage=self.passage,
+            discovery=self.discovery,
             post=self.post,
         )
         call = Call(id, peer, caller, around, media, now)

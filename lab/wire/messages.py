@@ -39,11 +39,36 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A transport address where an end may be reached (RFC 8445, 5.1; `tcp` is passive, RFC 6544, 4.1)."""
+    """A transport address where an end may be reached (RFC 8445, 5.1).
 
-    kind: Literal["host", "server-reflexive"]
+    `port-mapped` was given by the router when asked for it, `predicted` is the next that a router is expected to give.
+    `tcp_type` is of RFC 6544, 4.1; active ones are not told, for nobody connects to them.
+    """
+
+    kind: Literal["host", "server-reflexive", "port-mapped", "predicted"]
     transport: Literal["udp", "tcp"]
     address: Endpoint
+    tcp_type: Literal["passive", "simultaneous-open"] = "passive"
+
+
+Behaviour = Literal["none", "endpoint-independent", "address-dependent", "address-and-port-dependent"]
+"""RFC 4787, 4.1 and 5; `none` where nothing is translated, or nothing is filtered."""
+Allocation = Literal["preserving", "sequential", "random"]
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client has found out about the network that it stands in (RFC 5780), as it tells its peer; None: not known.
+
+    `ports` is the range that outer ports have been seen in, or are known to come from; `outer` the outer IPv4 address.
+    """
+
+    udp: bool | None = None
+    mapping: Behaviour | None = None
+    filtering: Behaviour | None = None
+    allocation: Allocation | None = None
+    tcp_mapping: Behaviour | None = None
+    outer: Host | None = None
+    ports: tuple[Port, Port] | None = None
 
 
 class RelayOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +113,7 @@ class Invite(EndToEnd, frozen=True):
     credential: Credential
     ephemeral: Key
     candidates: Candidates
+    network: Network = Network()
 
 
 class Ringing(EndToEnd, frozen=True):
@@ -97,6 +123,7 @@ class Ringing(EndToEnd, frozen=True):
     ephemeral: Key
     candidates: Candidates
     invite: Key
+    network: Network = Network()
 
 
 class Answer(EndToEnd, frozen=True):
