@@ -57,7 +57,7 @@ Allocation = Literal["preserving", "sequential", "random"]
 
 
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client has found out about the network that it stands in (RFC 5780), as it tells its peer; None: not known.
+    """What a client has found out about the network that it stands in (RFC 5780), for its peer; None: not known.
 
     `ports` is the range that outer ports have been seen in, or are known to come from; `outer` the outer IPv4 address.
     """
