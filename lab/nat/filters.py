@@ -16,7 +16,7 @@ Family = Literal[4, 6]
 # lab sends no extension headers before TCP). Then 2 bytes: TLS handshake record, version 3.x (RFC 8446, 5.1).
 _PAYLOAD = {4: "0>>22&0x3C@12>>26&0x3C@{at}", 6: "52>>26&0x3C@{at}"}
 _AT = {4: 0, 6: 40}
-_TLS_MARK = "0x1/0x1"
+_TLS_MARK = "0x10000/0x10000"
 # ICMPv6 that a router answers or a host needs (RFC 4890, 4.4): neighbour discovery and errors about its own packets.
 _NEIGHBOURS = ("133", "134", "135", "136", "137")
 

@@ -7,16 +7,22 @@ tracking does the rest for each flow. Belongs here: the table `lab`. Never: fire
     in_udp     outer endpoint -> inner endpoint, for what comes from outside and for hairpinning
     peers_udp  outer endpoint, remote address: who was written to                     (RFC 4787, 5)
     taken_udp  outer ports in use, an address each: a second host on the same inner port gets another one
+    ports      number -> outer port, an address each, and `numbers` the way back: a drawn port can be looked up
+               before it is used only as the packet's mark, which is a number
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
-from lab.nat.axes import Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, Pooling, Translation
+from lab.nat.axes import Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, Pooling, PortRange, Translation
 from lab.nat.wiring import Wiring
 
 REPLACE = "add table ip lab\ndelete table ip lab\n"
 _SIZE = 65536
+_PORT_BITS = 0xFFFF
+"""Of a flow's mark; the firewalls have one above."""
+_DRAWS = 12
+"""Ports that are drawn for a new mapping before one in use is accepted: where half are in use, one in 4,096 is."""
 _TRANSPORTS = ("udp", "tcp")
 
 
@@ -26,6 +32,7 @@ def translation(axes: Translation, firewall: FirewallPolicy, wiring: Wiring) -> 
     lines = ["table ip lab {"]
     for name in _TRANSPORTS:
         lines += _stores(name, behaviours[name], axes, wiring)
+    lines += _lottery(axes, behaviours, wiring)
     for number, address in enumerate(wiring.outer_addresses):
         lines += _chain(f"address-{number}", _address(axes, behaviours, wiring, number, address))
     lines += _chain("translate", _translate(axes, behaviours, wiring))
@@ -60,8 +67,14 @@ def _keeps_peers(behaviour: Behaviour) -> bool:
     return behaviour.filtering is Filtering.ADDRESS_DEPENDENT
 
 
-def _keeps_taken(behaviour: Behaviour) -> bool:
-    return behaviour.allocation is Allocation.PRESERVING
+def _draws(behaviour: Behaviour, axes: Translation) -> bool:
+    """Connection tracking chooses at random among ports that are free for one remote endpoint; where a mapping is for
+    more than one, its port must be nobody else's (RFC 4787, REQ-3)."""
+    return behaviour.allocation is Allocation.RANDOM and (_keeps_out(behaviour) or _keeps_in(behaviour, axes))
+
+
+def _keeps_taken(behaviour: Behaviour, axes: Translation) -> bool:
+    return behaviour.allocation is Allocation.PRESERVING or _draws(behaviour, axes)
 
 
 def _stores(name: str, behaviour: Behaviour, axes: Translation, wiring: Wiring) -> Iterator[str]:
@@ -77,9 +90,9 @@ def _stores(name: str, behaviour: Behaviour, axes: Translation, wiring: Wiring) 
         yield _store("map", f"in_{name}", f"{endpoint} : {endpoint}")
     if _keeps_peers(behaviour):
         yield _store("set", f"peers_{name}", f"{endpoint} . ipv4_addr")
-    if _keeps_taken(behaviour):
+    if _keeps_taken(behaviour, axes):
         for number in range(len(wiring.outer_addresses)):
-            yield _store("set", f"taken_{name}_{number}", "inet_service")
+            yield _store("set", f"taken_{name}_{number}", "mark" if _draws(behaviour, axes) else "inet_service")
 
 
 def _store(kind: str, name: str, of: str) -> str:
@@ -130,11 +143,13 @@ def _updates(
         yield f"{when} update @in_{name} {{ {outer} {kept} : {inner} }}"
     if _keeps_peers(behaviour):
         yield f"{when} update @peers_{name} {{ {outer} . {remote} {kept} }}"
-    if _keeps_taken(behaviour):
+    if _keeps_taken(behaviour, axes):
+        port = f"ct {world} proto-dst"
+        if _draws(behaviour, axes):
+            yield f"{when} ct mark 0 ct mark set {port} map @numbers"
+            port = f"ct mark and {_PORT_BITS:#x}"
         for number, address in enumerate(wiring.outer_addresses):
-            yield (
-                f"{when} ct {world} ip daddr {address} update @taken_{name}_{number} {{ ct {world} proto-dst {kept} }}"
-            )
+            yield f"{when} ct {world} ip daddr {address} update @taken_{name}_{number} {{ {port} {kept} }}"
 
 
 # --- from inside ------------------------------------------------------------
@@ -171,6 +186,12 @@ def _address(
         match behaviour.allocation:
             case Allocation.SEQUENTIAL:
                 rules.append(f"meta l4proto {name} snat ip to {_in_order(axes, address)}")
+            case Allocation.RANDOM if _draws(behaviour, axes):
+                rules += [
+                    f"meta l4proto {name} jump draw",
+                    f"meta l4proto {name} meta mark != @taken_{name}_{number} snat ip to meta mark map @ports_{number}",
+                ] * _DRAWS
+                rules.append(f"meta l4proto {name} snat ip to meta mark map @ports_{number}")
             case Allocation.RANDOM if axes.ports_per_host is not None:
                 rules.append(f"meta l4proto {name} snat ip to {_blocks(axes, wiring, address)} fully-random")
             case Allocation.RANDOM:
@@ -187,14 +208,50 @@ def _in_order(axes: Translation, address: IPv4Address) -> str:
     return f"numgen inc mod {axes.ports.size} map {{ {ports} }}"
 
 
-def _blocks(axes: Translation, wiring: Wiring, address: IPv4Address) -> str:
+def _lottery(axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiring) -> list[str]:
+    """What a port is drawn with, where any protocol does."""
+    if not any(_draws(behaviour, axes) for behaviour in behaviours.values()):
+        return []
+    ports = range(axes.ports.first, axes.ports.last + 1)
+    lines = _table("numbers", "inet_service : mark", (f"{port} : {port}" for port in ports))
+    for number, address in enumerate(wiring.outer_addresses):
+        pairs = (f"{port} : {address} . {port}" for port in ports)
+        lines += _table(f"ports_{number}", "mark : ipv4_addr . inet_service", pairs)
+    if axes.ports_per_host is None:
+        return [*lines, *_chain("draw", [_draw(axes.ports)])]
+    ways = []
+    for block in _each_block(axes):
+        lines += _chain(f"block-{block.first}", [_draw(block)])
+    for host, block in _block_of_each(axes, wiring):
+        ways.append(f"{host} : goto block-{block.first}")
+    return [*lines, *_chain("draw", [f"ip saddr vmap {{ {', '.join(ways)} }}"])]
+
+
+def _draw(ports: PortRange) -> str:
+    return f"meta mark set numgen random mod {ports.size} offset {ports.first}"
+
+
+def _table(name: str, of: str, elements: Iterable[str]) -> list[str]:
+    return [f"  map {name} {{", f"    type {of}", f"    elements = {{ {', '.join(elements)} }}", "  }"]
+
+
+def _each_block(axes: Translation) -> list[PortRange]:
+    assert axes.ports_per_host is not None
+    size = axes.ports_per_host
+    starts = range(axes.ports.first, axes.ports.last + 2 - size, size)
+    return [PortRange(first, first + size - 1) for first in starts]
+
+
+def _block_of_each(axes: Translation, wiring: Wiring) -> Iterator[tuple[IPv4Address, PortRange]]:
     """Each host's own ports, by its number in the network; with more hosts than blocks, some share one."""
-    assert axes.ports_per_host is not None and wiring.inside is not None
-    blocks = axes.ports.size // axes.ports_per_host
-    elements = []
+    assert wiring.inside is not None
+    blocks = _each_block(axes)
     for number, host in enumerate(wiring.inside.hosts()):
-        first = axes.ports.first + (number % blocks) * axes.ports_per_host
-        elements.append(f"{host} : {address} . {first}-{first + axes.ports_per_host - 1}")
+        yield host, blocks[number % len(blocks)]
+
+
+def _blocks(axes: Translation, wiring: Wiring, address: IPv4Address) -> str:
+    elements = [f"{host} : {address} . {ports}" for host, ports in _block_of_each(axes, wiring)]
     return f"ip saddr map {{ {', '.join(elements)} }}"
 
 

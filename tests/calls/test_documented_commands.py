@@ -114,7 +114,11 @@ def captures_running(lab: Lab) -> bool:
 def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(lab: Lab, number: signal.Signals) -> None:
     events = lab.logs("bob", follow=True, since=time.time())
     call = subprocess.Popen(
-        [PROGRAM, "call", "alice", "bob", "--seconds", "60"], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        # started in the background of a shell, the tests themselves ignore SIGINT, and so would what they start
+        ["env", "--default-signal=INT", PROGRAM, "call", "alice", "bob", "--seconds", "60"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     for line in events:
         said = json.loads(line)["event"]

@@ -41,6 +41,19 @@ def test_a_neighbour_is_reached_by_its_outer_address_and_seen_by_one(
         assert Endpoint(*bert.recvfrom(64)[1]) == outer
 
 
+def test_an_outer_port_serves_one_inner_endpoint_alone_also_where_half_of_a_block_is_in_use(
+    world: World, reflectors: Sockets
+) -> None:
+    """RFC 4787 REQ-3: connection tracking would give a port twice, for two destinations."""
+    world.behave("carrier-grade", "ports=40000-40599 ports-per-host=300")
+    with ExitStack() as kept:
+        hosts = [kept.enter_context(world.udp("anna", HOSTS["anna"], world.port())) for _ in range(150)]
+        outer = [udp_outer(host, reflectors, TARGETS[number % 3]) for number, host in enumerate(hosts)]
+        assert len(set(outer)) == len(hosts)
+        again = [udp_outer(host, reflectors, TARGETS[(number + 1) % 3]) for number, host in enumerate(hosts)]
+        assert again == outer
+
+
 @pytest.mark.parametrize("preset", ["restricted-cone", "symmetric", "linux"])
 def test_a_neighbour_is_not_reached_where_nothing_is_hairpinned(preset: str, world: World, reflectors: Sockets) -> None:
     world.behave(preset)

@@ -245,17 +245,22 @@ def test_a_firewall_that_blocks_inbound_lets_nobody_in_to_a_mapping() -> None:
     assert 'iifname "wan0" meta l4proto udp dnat' not in maps("", "full-cone", "inbound-blocked")
 
 
+BY_FLOW = "mapping=address-and-port-dependent filtering=address-and-port-dependent hairpinning=no"
+
+
 @pytest.mark.parametrize(
     ("axes", "statement"),
     [
-        ("allocation=random", "snat to 203.0.113.32:1024-65535 fully-random"),
-        ("allocation=random ports=40000-40999", "snat to 203.0.113.32:40000-40999 fully-random"),
+        (f"{BY_FLOW} allocation=random ports=40000-40999", "snat to 203.0.113.32:40000-40999 fully-random"),
+        ("allocation=random", "meta mark != @taken_udp_0 snat ip to meta mark map @ports_0"),
+        ("allocation=random ports=40000-40999", "meta mark set numgen random mod 1000 offset 40000"),
         ("allocation=preserving", "udp sport 1024-65535 udp sport != @taken_udp_0 snat to 203.0.113.32"),
         (
             "allocation=sequential ports=40000-40002",
             "numgen inc mod 3 map { 0 : 203.0.113.32 . 40000, 1 : 203.0.113.32 . 40001, 2 : 203.0.113.32 . 40002 }",
         ),
-        ("allocation=random ports-per-host=256", "192.168.32.2 : 203.0.113.32 . 1280-1535"),
+        (f"{BY_FLOW} allocation=random ports-per-host=256", "192.168.32.2 : 203.0.113.32 . 1280-1535"),
+        ("allocation=random ports-per-host=256", "192.168.32.2 : goto block-1280"),
     ],
 )
 def test_the_allocation_is_one_statement(axes: str, statement: str) -> None:
