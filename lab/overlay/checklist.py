@@ -6,17 +6,17 @@ check from end to end, kept fresh in the same way (RFC 7675), ranked by one tabl
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.discovery import Discovery
-from lab.overlay.ladder import Route
-from lab.overlay.leg import MEDIA_FRAME_LIMIT, RelayLeg
+from lab.overlay.leg import RelayLeg
 from lab.overlay.loss import TOO_MUCH, LossMeter
 from lab.overlay.passage import Passage
 from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, on_one_network, usable
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.tcp_checks import Streams, TcpChecks
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
@@ -37,10 +37,6 @@ STANDBY = 2.0
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
-TCP_HEADSTART = 0.25
-"""Seconds that UDP is given before TCP is tried beside it (RFC 8305, 5)."""
-TCP_LIMIT = 5.0
-"""Seconds that a TCP connection may take; a firewall that drops in silence never says no."""
 LOSSY_FOR = 30.0
 """Seconds for which a path that lost too much voice ranks below every clean one: too long to swing, and a network that
 has recovered is used again."""
@@ -50,16 +46,6 @@ FRESH = 0.5
 """Seconds after a move in which the peer's word on loss may still be of the path before."""
 PRIORITY = 0x6E7F1EFF
 """RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
-
-
-@dataclass
-class _Connecting:
-    """A TCP connection to the peer: on its way while `info` is None, then a stream of RFC 4571 frames."""
-
-    remote: Address
-    expires: float
-    info: LinkInfo | None = None
-    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
 @dataclass(frozen=True)
@@ -106,14 +92,12 @@ class Checklist:
         self.remote: dict[Candidate, None] = {}
         self.remote_hosts: set[str] = set()
         self.remote_reflexive: set[str] = set()
-        self.tcp_routes: list[Route] = []
-        self.listening: list[Address] = []
         self.legs: list[RelayLeg] = []
         self.meter = LossMeter()
         self.selected_at = 0.0
         self.patience: float | None = None
-        self.next_tcp: float | None = None
-        self.links: dict[int, _Connecting] = {}
+        streams = Streams(self._add_tcp, self._frame, self._tcp_lost, self._between)
+        self.tcp = TcpChecks(actions, own, passage, streams)
         self.waiting: dict[bytes, tuple[Path, float]] = {}
         self.next_slot = 0.0
         self.closed = False
@@ -140,10 +124,7 @@ class Checklist:
                 self._add_udp(candidate.address, now)
             elif self._tcp_may_reach(candidate.address[0]):
                 listening.append(candidate.address)
-        self.listening += listening
-        self.tcp_routes += self.passage.likely(listening)
-        if self.tcp_routes and self.next_tcp is None:
-            self.next_tcp = now if self.passage.lets_udp_out(self.media, now) is False else now + TCP_HEADSTART
+        self.tcp.add(listening, self.passage.lets_udp_out(self.media, now) is False, now)
 
     def add_leg(self, leg: RelayLeg, now: float) -> None:
         """A relay session whose near leg is being bound."""
@@ -167,10 +148,7 @@ class Checklist:
         """This end stands elsewhere (RFC 8445, 2.4, within the same keys): what worked may work no more, and what did
         not may work now. Connections from addresses that are gone are closed; voice waits for the first path to answer.
         """
-        for link, connecting in list(self.links.items()):
-            if connecting.info is None or connecting.info.local[0] not in self.own.addresses:
-                self.actions.close(link)
-                self.link_down(link, "its address is gone", now)
+        self.tcp.restart(now)
         for path in self.paths.values():
             if path.key[0] == "udp" and not self.own.reachable([path.remote[0]]):
                 path.state = State.FAILED
@@ -180,7 +158,6 @@ class Checklist:
         if self.selected is not None and self.selected.state is not State.VALID:
             self.selected = None
             self.reports.moved(now)
-        self.tcp_routes, self.listening, self.next_tcp = [], [], None
         self.patience = None
         self.meter.forget()
         self.add_remote(tuple(self.remote), now)
@@ -203,19 +180,13 @@ class Checklist:
         if self.key is not None:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
-        unfinished = (link.expires for link in self.links.values() if link.info is None)
         turned = 0.0 if any(self._turned(path) for path in self.paths.values()) else None
-        return earliest(checks, self.next_tcp, self.patience, turned, *unfinished)
+        return earliest(checks, self.tcp.deadline(), self.patience, turned)
 
     def poll(self, now: float) -> None:
         if self.closed:
             return
-        for link, connecting in list(self.links.items()):
-            if connecting.info is None and now >= connecting.expires:
-                del self.links[link]
-                self.actions.close(link)
-        if self.next_tcp is not None and now >= self.next_tcp:
-            self._connect(now)
+        self.tcp.poll(now)
         for path in self.paths.values():
             if self._turned(path):  # what it is now has to be found out, and told
                 path.carried, path.next_check = path.carrier.transport, now
@@ -278,57 +249,27 @@ class Checklist:
 
     # -- TCP -----------------------------------------------------------------------------------------------------
 
-    def _connect(self, now: float) -> None:
-        """Opens the next TCP connection, unless a clean path between the two has been found in the meantime."""
-        valid = [path for path in self.paths.values() if path.state is State.VALID and path.via is None]
-        between = [path for path in valid if not path.lossy(now)]
-        if between or not self.tcp_routes:
-            self.next_tcp = None
-            return
-        route = self.tcp_routes.pop(0)
-        link = self.actions.connect(self, route.address, route.secure, route.proxied)
-        self.links[link] = _Connecting(route.address, now + TCP_LIMIT)
-        self.next_tcp = now + TCP_HEADSTART
-
     def adopt(self, link: int, info: LinkInfo, frames: Sequence[bytes], deframer: LengthPrefixed, now: float) -> None:
         """A TCP connection that the peer opened: the first of its frames is a check with this call's key."""
-        self.actions.links[link] = self
-        self.links[link] = _Connecting(info.peer, now, info, deframer)
-        self._add_tcp(link, info, now)
-        for body in frames:
-            self._frame(link, body, now)
+        self.tcp.adopt(link, info, frames, deframer, now)
+
+    def _between(self, now: float) -> bool:
+        """Whether a clean path between the two has been found, so that no more TCP connections are worth opening."""
+        return any(p.state is State.VALID and p.via is None and not p.lossy(now) for p in self.paths.values())
 
     def _add_tcp(self, link: int, info: LinkInfo, now: float) -> None:
         key = ("tcp", link)
         self.paths[key] = Path(key, TcpCarrier(self.actions, link, info.peer), info.peer, None, now)
-
-    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
-        connecting = self.links.get(link)
-        if connecting is not None:
-            connecting.info = info
-            self._add_tcp(link, info, now)
-            self.poll(now)
-
-    def link_data(self, link: int, data: bytes, now: float) -> None:
-        connecting = self.links.get(link)
-        if connecting is None:
-            return
-        try:
-            for body in connecting.deframer.feed(data):
-                self._frame(link, body, now)
-        except ProtocolError as error:
-            self.actions.close(link)
-            self.link_down(link, str(error), now)
-
-    def link_down(self, link: int, reason: str, now: float) -> None:
-        self.links.pop(link, None)
-        path = self.paths.get(("tcp", link))
-        if path is not None and path.state is not State.FAILED:
-            self._fail(path, now)
+        self.poll(now)
 
     def _frame(self, link: int, body: bytes, now: float) -> None:
         if (path := self.paths.get(("tcp", link))) is not None:
             self._received(path, body, now)
+
+    def _tcp_lost(self, link: int, now: float) -> None:
+        path = self.paths.get(("tcp", link))
+        if path is not None and path.state is not State.FAILED:
+            self._fail(path, now)
 
     # -- what arrives --------------------------------------------------------------------------------------------
 
@@ -478,7 +419,8 @@ class Checklist:
         if path.via is None:
             for leg in self.legs:
                 leg.suspect(now)
-            self.tcp_routes, self.next_tcp, self.patience = self.passage.likely(self.listening), now, now + PATIENCE
+            self.tcp.try_again(now)
+            self.patience = now + PATIENCE
         self._choose(now)
 
     def _turned(self, path: Path) -> bool:
@@ -520,9 +462,7 @@ class Checklist:
             if path.state is State.IN_PROGRESS and path.first_check is not None:
                 path.state = State.FAILED
                 self._tell(path, now)
-        for link in self.links:
-            self.actions.close(link)
-        self.links.clear()
+        self.tcp.close()
 
 
 def _gains(selected: Path, best: Path, now: float) -> bool:

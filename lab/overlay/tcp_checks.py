@@ -1,0 +1,133 @@
+"""The TCP connections of one call: which are opened to the peer, when, and the frames that they carry (RFC 6544).
+
+Belongs here: opening, accepting, framing, giving up. Never: which path is used; each connection is one of the
+checklist's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.ladder import Route
+from lab.overlay.leg import MEDIA_FRAME_LIMIT
+from lab.overlay.passage import Passage
+from lab.overlay.whereabouts import Whereabouts
+from lab.wire.addresses import Address
+from lab.wire.framing import LengthPrefixed
+
+TCP_HEADSTART = 0.25
+"""Seconds that UDP is given before TCP is tried beside it (RFC 8305, 5)."""
+TCP_LIMIT = 5.0
+"""Seconds that a TCP connection may take; a firewall that drops in silence never says no."""
+
+
+@dataclass
+class _Connecting:
+    """A TCP connection to the peer: on its way while `info` is None, then a stream of RFC 4571 frames."""
+
+    remote: Address
+    expires: float
+    info: LinkInfo | None = None
+    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Whom the connections tell: that one is up, a frame came, one is lost; `enough` says that no more are wanted."""
+
+    up: Callable[[int, LinkInfo, float], None]
+    frame: Callable[[int, bytes, float], None]
+    lost: Callable[[int, float], None]
+    enough: Callable[[float], bool]
+
+
+class TcpChecks:
+    """The connections of one call, from one side."""
+
+    def __init__(self, actions: Actions, own: Whereabouts, passage: Passage, streams: Streams) -> None:
+        self.actions, self.own, self.passage, self.streams = actions, own, passage, streams
+        self.routes: list[Route] = []
+        self.listening: list[Address] = []
+        self.next_route: float | None = None
+        self.links: dict[int, _Connecting] = {}
+
+    def add(self, listening: Sequence[Address], at_once: bool, now: float) -> None:
+        """Addresses where the peer accepts connections; tried `at_once` where UDP cannot be had, else a bit later."""
+        self.listening += listening
+        self.routes += self.passage.likely(listening)
+        if self.routes and self.next_route is None:
+            self.next_route = now if at_once else now + TCP_HEADSTART
+
+    def try_again(self, now: float) -> None:
+        """UDP between the two is no good: every connection is worth a try."""
+        self.routes, self.next_route = self.passage.likely(self.listening), now
+
+    def restart(self, now: float) -> None:
+        """This end stands elsewhere: connections from addresses that are gone are closed, the peer's are told anew."""
+        for link, connecting in list(self.links.items()):
+            if connecting.info is None or connecting.info.local[0] not in self.own.addresses:
+                self.actions.close(link)
+                self.link_down(link, "its address is gone", now)
+        self.routes, self.listening, self.next_route = [], [], None
+
+    def close(self) -> None:
+        """The call is over."""
+        for link in self.links:
+            self.actions.close(link)
+        self.links.clear()
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        unfinished = (link.expires for link in self.links.values() if link.info is None)
+        return earliest(self.next_route, *unfinished)
+
+    def poll(self, now: float) -> None:
+        for link, connecting in list(self.links.items()):
+            if connecting.info is None and now >= connecting.expires:
+                del self.links[link]
+                self.actions.close(link)
+        if self.next_route is not None and now >= self.next_route:
+            self._connect(now)
+
+    def _connect(self, now: float) -> None:
+        """Opens the next connection, unless a clean path between the two has been found in the meantime."""
+        if self.streams.enough(now) or not self.routes:
+            self.next_route = None
+            return
+        route = self.routes.pop(0)
+        link = self.actions.connect(self, route.address, route.secure, route.proxied)
+        self.links[link] = _Connecting(route.address, now + TCP_LIMIT)
+        self.next_route = now + TCP_HEADSTART
+
+    # -- links ---------------------------------------------------------------------------------------------------
+
+    def adopt(self, link: int, info: LinkInfo, frames: Sequence[bytes], deframer: LengthPrefixed, now: float) -> None:
+        """A connection that the peer opened, and what it has said on it."""
+        self.actions.links[link] = self
+        self.links[link] = _Connecting(info.peer, now, info, deframer)
+        self.streams.up(link, info, now)
+        for body in frames:
+            self.streams.frame(link, body, now)
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        connecting = self.links.get(link)
+        if connecting is not None:
+            connecting.info = info
+            self.streams.up(link, info, now)
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        connecting = self.links.get(link)
+        if connecting is None:
+            return
+        try:
+            for body in connecting.deframer.feed(data):
+                self.streams.frame(link, body, now)
+        except ProtocolError as error:
+            self.actions.close(link)
+            self.link_down(link, str(error), now)
+
+    def link_down(self, link: int, reason: str, now: float) -> None:
+        self.links.pop(link, None)
+        self.streams.lost(link, now)
