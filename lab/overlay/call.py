@@ -53,6 +53,8 @@ LINGER = 0.4
 """Seconds for which a call that was hung up still takes in what is in flight."""
 MOST_LEGS = 2
 """Relay sessions that one call keeps."""
+HURRY = 0.2
+"""Seconds between binds at the relays while the peer's voice is missing."""
 HUNG_UP = "hung up"
 """The reason of a call that ended as calls do."""
 IN_BAND = b"\x58"
@@ -117,10 +119,12 @@ class Call:
         self.legs: list[RelayLeg] = []
         self.path: PathName | None = None
         self.words: list[Envelope] = []
+        self.newest: Envelope | None = None
+        self.hurry_at: float | None = None
         self.retry_at: float | None = now + INVITE_RETRY if caller else None
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
-        reports = Reports(self._data, self._note_path, self._verdict)
+        reports = Reports(self._data, self._note_path, self._verdict, self._fell_silent)
         self.checklist = Checklist(
             around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.discovery
         )
@@ -279,7 +283,9 @@ class Call:
 
     def deadline(self) -> float | None:
         legs = (leg.deadline() for leg in self.legs)
-        return earliest(self.limit, self.retry_at, self.checklist.deadline(), self.media.deadline(), *legs)
+        return earliest(
+            self.limit, self.retry_at, self.hurry_at, self.checklist.deadline(), self.media.deadline(), *legs
+        )
 
     def poll(self, now: float) -> None:
         if self.state is State.ENDED:
@@ -288,6 +294,8 @@ class Call:
         for leg in self.legs:
             leg.poll(now)
         self.checklist.poll(now)
+        if self.hurry_at is not None and now >= self.hurry_at:
+            self._hurry(now)
         self._note_path(now)
         if self.retry_at is not None and now >= self.retry_at:
             self.retry_at = now + INVITE_RETRY if self.state is State.INVITING else None
@@ -329,6 +337,8 @@ class Call:
         if self.state is not State.TALKING:
             return
         self.around.actions.emit(Moved(self.id, name))
+        if name is not None and self.newest is not None:
+            self.send(IN_BAND + encode(self.newest))
         self.pathless_since = now
         self.limit = None if name else now + LOST_PATH_LIMIT
 
@@ -365,15 +375,29 @@ class Call:
                 leg.rerouted(now)
             self.checklist.recheck(now)
 
+    def _fell_silent(self, now: float) -> None:
+        """The peer's voice has stopped: this end's outer addresses may be others, or its relay may have gone."""
+        self.media.ask(now)
+        self.hurry_at = now
+
+    def _hurry(self, now: float) -> None:
+        storms = self.checklist.vigil.storms(now)
+        self.hurry_at = now + HURRY if storms else None
+        if storms:
+            for leg in self.legs:
+                leg.hurry(now)
+
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""
         if self.told and self.state in (State.INVITING, State.RINGING, State.TALKING):
             fresh = self._candidates()
             if fresh:
-                self._post(Trickle(self._next(), fresh))
+                self.newest = self._post(Trickle(self._next(), fresh))
+                self.send(IN_BAND + encode(self.newest))  # the hub may be out of reach for the same reason
 
     def _close(self, error: str | None, frames: int | None, now: float) -> None:
         """From here on only what is in flight counts; a peer's second word may come, that it has heard the first."""
+        self.checklist.vigil.forget()
         if self.state is not State.CLOSING:
             self.state, self.error = State.CLOSING, error
             self.limit = now + (LINGER + 2 * (self.rtt or 0.0) if self.talked else 0.0)

@@ -17,6 +17,7 @@ from lab.overlay.passage import Passage
 from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, on_one_network, usable
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.tcp_checks import Streams, TcpChecks
+from lab.overlay.vigil import STORM, Vigil
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
@@ -42,6 +43,8 @@ LOSSY_FOR = 30.0
 has recovered is used again."""
 PATIENCE = 0.8
 """Seconds that TCP between the two is given, once UDP has proven lossy, before a relay is taken: some round trips."""
+REVIVE = 2.0
+"""Seconds between checks of a path between the two that has worked and does no longer: its network may recover."""
 FRESH = 0.5
 """Seconds after a move in which the peer's word on loss may still be of the path before."""
 PRIORITY = 0x6E7F1EFF
@@ -60,11 +63,13 @@ class Verdict:
 
 @dataclass
 class Reports:
-    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state."""
+    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, and that the
+    peer's voice has stopped."""
 
     data: Callable[[bytes, float], None]
     moved: Callable[[float], None]
     verdict: Callable[[Verdict, float], None]
+    silent: Callable[[float], None]
 
 
 class Checklist:
@@ -94,6 +99,7 @@ class Checklist:
         self.remote_reflexive: set[str] = set()
         self.legs: list[RelayLeg] = []
         self.meter = LossMeter()
+        self.vigil = Vigil()
         self.selected_at = 0.0
         self.patience: float | None = None
         streams = Streams(self._add_tcp, self._frame, self._tcp_lost, self._between)
@@ -160,6 +166,7 @@ class Checklist:
             self.reports.moved(now)
         self.patience = None
         self.meter.forget()
+        self.vigil.forget()
         self.add_remote(tuple(self.remote), now)
         self.poll(now)
 
@@ -181,7 +188,7 @@ class Checklist:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
         turned = 0.0 if any(self._turned(path) for path in self.paths.values()) else None
-        return earliest(checks, self.tcp.deadline(), self.patience, turned)
+        return earliest(checks, self.tcp.deadline(), self.patience, turned, self.vigil.deadline())
 
     def poll(self, now: float) -> None:
         if self.closed:
@@ -193,6 +200,7 @@ class Checklist:
         if self.patience is not None and now >= self.patience:
             self.patience = None
             self._choose(now)
+        self._watch(now)
         if self.key is None or now < self.next_slot:
             return
         due = [path for path in self._checkable() if now >= path.next_check]
@@ -201,10 +209,31 @@ class Checklist:
             self.next_slot = now + PACING
 
     def _checkable(self) -> list[Path]:
-        return [path for path in self.paths.values() if path.state is not State.FAILED and path.carrier.ready]
+        return [
+            path
+            for path in self.paths.values()
+            if path.carrier.ready and (path.state is not State.FAILED or self._may_recover(path))
+        ]
+
+    def _may_recover(self, path: Path) -> bool:
+        return path.rtt is not None and path.key[0] == "udp" and bool(self.own.reachable([path.remote[0]]))
+
+    def _watch(self, now: float) -> None:
+        """The peer's voice has stopped: every path is asked at once whether it works."""
+        before = self.vigil.suspicious_since
+        if self.vigil.suspects(now) and before is None:
+            for path in self.paths.values():
+                path.next_check = now
+            self.reports.silent(now)
 
     def _visit(self, path: Path, now: float) -> None:
         """One path's turn: found dead, or checked again."""
+        if path is self.selected and self._better_left(path, now):
+            self._fail(path, now)
+            return
+        if path.state is State.FAILED:
+            self._check(path, now)
+            return
         if path.state is State.VALID:
             drowning = path is self.selected and self.meter.path == path.key and self.meter.still_hears(now)
             limit = DEAD_AFTER if path is self.selected and not drowning else STANDBY_DEAD_AFTER
@@ -215,6 +244,14 @@ class Checklist:
             self._fail(path, now)
             return
         self._check(path, now)
+
+    def _better_left(self, path: Path, now: float) -> bool:
+        """Whether the path in use is silent in every way while another has answered since it fell silent."""
+        since = self.vigil.suspicious_since
+        if since is None or not self.vigil.lasts_too_long(path.last_answer, path.rtt or 0.0, now):
+            return False
+        others = (other for other in self.paths.values() if other is not path and other.state is State.VALID)
+        return any(other.last_answer > since and other.carrier.ready for other in others)
 
     def _check(self, path: Path, now: float) -> None:
         assert self.key is not None
@@ -237,12 +274,16 @@ class Checklist:
         if path.first_check is None:
             path.first_check = now
             self._tell(path, now)
-        path.next_check = now + self._interval(path)
+        path.next_check = now + self._interval(path, now)
         path.tries += 1
         if len(self.waiting) > 256:
             del self.waiting[next(iter(self.waiting))]
 
-    def _interval(self, path: Path) -> float:
+    def _interval(self, path: Path, now: float) -> float:
+        if self.vigil.storms(now):
+            return STORM
+        if path.state is State.FAILED:
+            return REVIVE
         if path.state is not State.VALID or path.nominating:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
         return (CONSENT if path is self.selected else STANDBY) * self.rng.uniform(0.8, 1.2)
@@ -291,7 +332,10 @@ class Checklist:
 
     def _received(self, path: Path, data: bytes, now: float) -> None:
         if not is_stun(data):
+            if self.vigil.excuses(now):
+                self.meter.forget()
             self.meter.hear(path.key, data, now)
+            self.vigil.hear(path, now)
             self.reports.data(data, now)
             return
         if self.key is None or not verify(data, self.key):
@@ -349,7 +393,7 @@ class Checklist:
                 mapped = answer.xor_mapped
                 path.local_translated = mapped is not None and mapped[0] not in self.own.addresses
                 path.remote_translated = path.remote[0] not in self.remote_hosts
-            path.next_check = now + self._interval(path)
+            path.next_check = now + self._interval(path, now)
             self._tell(path, now)
         if path.nominating:
             path.nominating = False
@@ -389,6 +433,7 @@ class Checklist:
         if path is self.selected:
             return
         self.selected, self.selected_at = path, now
+        self.vigil.watch(path, now)
         path.last_answer = max(path.last_answer, now)  # the peer's nomination came over it: it is as good as an answer
         path.next_check = now if self.controlling else min(path.next_check, now + CONSENT)
         self.reports.moved(now)
@@ -440,6 +485,9 @@ class Checklist:
 
     def _fail(self, path: Path, now: float) -> None:
         path.state, path.nominating, path.nominated = State.FAILED, False, False
+        path.next_check = now + self._interval(path, now)
+        if path is self.selected and self.vigil.suspicious_since is not None:
+            path.shun(now)
         self._tell(path, now)
         if path.via is not None:  # a relay session outlives its silences: it is asked again and again
             path.state, path.first_check, path.tries = State.IN_PROGRESS, None, len(RETRIES)

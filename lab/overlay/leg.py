@@ -118,6 +118,18 @@ class RelayLeg:
         else:
             self.start(now)
 
+    def hurry(self, now: float) -> None:
+        """The peer's voice has stopped: the relay may hear this end no longer, or from another outer address.
+
+        What is asked here counts for no share of loss.
+        """
+        if self.udp_bound:
+            self.actions.send_to(self.media.socket, self.udp_address, self._bind())
+        elif self.tcp_bound is not None:
+            self.actions.write(self.tcp_bound, frame(self._bind(), 2))
+        elif self.next_udp is None and not self.links:
+            self.start(now)
+
     def _list_tcp(self) -> None:
         self.routes = self.passage.routes((host, port) for port in self.offer.tcp_ports for host in self.reachable)
 

@@ -103,6 +103,10 @@ NOISE = 0.005
 3: IPv6 first where nothing speaks against it); a busy machine's scheduling makes as much."""
 
 
+SHUNNED, MOST_SHUNNED = 3.0, 30.0
+"""Seconds for which a path that fell silent ranks below every other; doubled each time that it does."""
+
+
 class State(StrEnum):
     """RFC 8445, 6.1.2.6, without Frozen: there is one component."""
 
@@ -134,8 +138,14 @@ class Path:
     nominated: bool = False
     nominating: bool = False
     lossy_until: float = float("-inf")
+    shunned_for: float = 0.0
     legs: tuple[Transport, Transport] | None = None
     carried: Transport | None = None
+
+    def shun(self, now: float) -> None:
+        """It fell silent: for a while it ranks below every clean one, twice as long each time."""
+        self.shunned_for = min(MOST_SHUNNED, 2 * self.shunned_for or SHUNNED)
+        self.lossy_until = max(self.lossy_until, now + self.shunned_for)
 
     def lossy(self, now: float) -> bool:
         """Whether it has lost too much voice of late."""
