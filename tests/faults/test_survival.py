@@ -1,0 +1,148 @@
+"""What happens to a network in mid-call ends no call: voice is back soon after the network forwards again.
+
+Each case is placed for real and judged from packets; what it lost is counted in frames of 20 ms. The command's own time
+is allowed for: while a router restarts nothing passes.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from lab.harness import Lab
+from lab.harness.call_report import CallReport
+from lab.harness.changing import SiteChange
+from lab.harness.events import CallEvent
+
+pytestmark = pytest.mark.timeout(240)
+
+FRAMES_A_SECOND = 50
+STANDBY, FOUND = 1.0, 3.0
+"""Seconds within which voice is back: where another path stands, and where one must be found."""
+NOISE = 0.3
+"""Seconds for a busy machine: the clients' own clocks and the pace of the engine's orders."""
+
+
+@dataclass
+class Survived:
+    """A call, what was done to it, and for how long that took."""
+
+    report: CallReport
+    took: float
+
+    def missing(self, name: str, peer: str) -> int:
+        media = self.report.media
+        return media[peer].sent - media[name].received
+
+
+@dataclass
+class _Talking:
+    """Set once voice has come at both ends, or the call is over."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    heard: set[str] = field(default_factory=set)
+
+    def __call__(self, event: CallEvent) -> None:
+        if event.event == "first-media":
+            self.heard.add(event.node)
+        if len(self.heard) == 2 or event.event == "ended":
+            self.begun.set()
+
+
+def through(lab: Lab, pair: tuple[str, str], act: Callable[[], object], seconds: float = 12) -> Survived:
+    """Places a call, does something once it talks, and waits for the report."""
+    reports: list[CallReport] = []
+    talking = _Talking()
+    caller = threading.Thread(
+        target=lambda: reports.append(Lab(lab.checkout.root).call(*pair, seconds=seconds, follow=talking))
+    )
+    caller.start()
+    try:
+        assert talking.begun.wait(20), f"{pair} never talked"
+        started = time.monotonic()
+        act()
+        took = time.monotonic() - started
+    finally:
+        caller.join(60)
+    return Survived(reports[0], took)
+
+
+CASES: dict[str, tuple[tuple[str, str], Callable[[Lab], object], float, str]] = {
+    "mappings lost": (("bob", "frank"), lambda lab: lab.forget("home"), STANDBY, "punched/udp"),
+    "router restarted": (("bob", "frank"), lambda lab: lab.restart("home-router"), STANDBY, "punched/udp"),
+    "a new outer address": (("bob", "frank"), lambda lab: lab.renew("home"), FOUND, "punched/udp"),
+    "a new outer address at the callee's": (("alice", "frank"), lambda lab: lab.renew("flat"), FOUND, "direct/udp"),
+    "UDP blocked": (
+        ("bob", "alice"),
+        lambda lab: lab.set("home", SiteChange(firewall="udp-blocked")),
+        FOUND,
+        "direct/tcp",
+    ),
+    "a symmetric router": (
+        ("bob", "dave"),
+        lambda lab: lab.set("home", SiteChange(profile="symmetric")),
+        STANDBY,
+        "relayed/mixed",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_voice_is_back_soon(lab: Lab, what: str) -> None:
+    pair, act, bound, best = CASES[what]
+    survived = through(lab, pair, lambda: act(lab))
+    report = survived.report
+    assert report.holds(best), report
+    for name, peer in (pair, pair[::-1]):
+        assert survived.missing(name, peer) <= (survived.took + bound + NOISE) * FRAMES_A_SECOND, report
+
+
+@pytest.mark.parametrize("pair", [("carol", "dave"), ("dave", "erin")])
+def test_a_killed_relay_is_replaced_by_the_other(lab: Lab, pair: tuple[str, str]) -> None:
+    relay = lab.call(*pair, seconds=1).path
+    assert relay is not None and relay.via is not None
+    survived = through(lab, pair, lambda: [lab.kill(name) for name in ("relay-1",)])
+    report = survived.report
+    assert report.holds(), report
+    assert report.path is not None and report.path.via == "relay-2"
+    for name, peer in (pair, pair[::-1]):
+        assert survived.missing(name, peer) <= (survived.took + STANDBY + NOISE) * FRAMES_A_SECOND, report
+
+
+def test_a_cable_pulled_and_put_back_ends_no_call(lab: Lab) -> None:
+    def pull() -> None:
+        lab.unplug("bob")
+        lab.plug("bob")
+
+    survived = through(lab, ("bob", "frank"), pull)
+    assert survived.report.holds("punched/udp"), survived.report
+    for pair in (("bob", "frank"), ("frank", "bob")):
+        assert survived.missing(*pair) <= (survived.took + FOUND + NOISE) * FRAMES_A_SECOND, survived.report
+
+
+def test_a_caller_that_goes_to_another_site_goes_on_talking(lab: Lab) -> None:
+    survived = through(lab, ("bob", "frank"), lambda: lab.move("bob", "park"))
+    assert survived.report.holds("direct/udp"), survived.report
+    for pair in (("bob", "frank"), ("frank", "bob")):
+        assert survived.missing(*pair) <= (survived.took + FOUND + NOISE) * FRAMES_A_SECOND, survived.report
+
+
+def test_without_any_supernode_a_call_goes_on_and_ends_as_calls_do(lab: Lab) -> None:
+    survived = through(lab, ("bob", "frank"), lambda: [lab.kill(name) for name in ("supernode-1", "supernode-2")], 8)
+    assert survived.report.holds("punched/udp"), survived.report
+    for pair in (("bob", "frank"), ("frank", "bob")):
+        assert survived.missing(*pair) <= 5, survived.report
+
+
+def test_a_path_that_loses_a_third_is_left_for_a_clean_one(lab: Lab) -> None:
+    survived = through(
+        lab,
+        ("bob", "frank"),
+        lambda: lab.set("home", SiteChange(link={"loss": "30%"}, toward="flat")),
+        10,
+    )
+    report = survived.report
+    assert report.holds(), report
+    assert report.path is not None and report.path.kind == "relayed", report
