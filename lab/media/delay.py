@@ -5,19 +5,17 @@ Knows transit times only, in seconds on one monotonic clock; no packets, no play
 
 from collections import deque
 
-START_SECONDS = 0.04
-"""Target until enough was measured."""
-
 FLOOR_SECONDS = 0.02
-"""Least target while nothing gets lost. With loss it is START_SECONDS: only a frame that waits longer than the next one
-takes to come can be recovered from that next one.
-"""
+"""Least target while nothing gets lost, and the target until enough was measured: what begins with less has to stretch
+the first words, what begins with more lets the first one wait."""
+
+RECOVERY_SECONDS = 0.04
+"""Least target with loss: only a frame that waits longer than the next one takes to come can be recovered from it."""
 
 CEILING_SECONDS = 0.4
 """G.114 calls 400 ms the limit of a conversation: what came later than that is an outage and not jitter."""
 
 _WINDOW = 150  # packets: the last 3 s, so a storm is forgotten 3 s after it passed
-_ENOUGH = 25  # packets
 _EVERY = 10  # packets between two reckonings
 _SHARE = 0.98  # of packets that shall come in time
 _MARGIN_SECONDS = 0.01
@@ -33,7 +31,7 @@ class DelayEstimate:
         self._armed = 0
         self.fastest: float | None = None
         """Least transit of the window: the delay that the playout's delay is counted from."""
-        self.target = START_SECONDS
+        self.target = FLOOR_SECONDS
 
     def observe(self, transit: float, late: bool = False) -> None:
         """A packet's transit, in seconds; `late` when it missed its moment, which is acted upon at once."""
@@ -48,7 +46,7 @@ class DelayEstimate:
     def lose(self) -> None:
         """A packet did not come: more may follow, and redundancy shall serve."""
         self._armed = _LOSS_MEMORY
-        self.target = max(self.target, START_SECONDS)
+        self.target = max(self.target, RECOVERY_SECONDS)
 
     def restart(self, fastest: float) -> None:
         """After an outage: what it did to the packets says nothing about the time that follows."""
@@ -56,7 +54,7 @@ class DelayEstimate:
         self._transits.append(fastest)
         self._since = 0
         self.fastest = fastest
-        self.target = START_SECONDS
+        self.target = RECOVERY_SECONDS
 
     def _reckon(self) -> None:
         self._since = 0
@@ -64,6 +62,5 @@ class DelayEstimate:
         self.fastest = ordered[0]
         jitter = [transit for transit in ordered if transit - ordered[0] <= CEILING_SECONDS]
         wanted = jitter[int(_SHARE * (len(jitter) - 1))] - ordered[0] + _MARGIN_SECONDS
-        calm = len(ordered) >= _ENOUGH and not self._armed
-        least = FLOOR_SECONDS if calm else START_SECONDS
+        least = RECOVERY_SECONDS if self._armed else FLOOR_SECONDS
         self.target = min(CEILING_SECONDS, max(least, wanted))

@@ -16,6 +16,9 @@ CAPTURE_TIME = 1
 CATCH_UP = 3
 """Frames sent or played at once after a stall; what is older passes unsent or unheard."""
 
+FIRST_WAIT_SECONDS = 0.012
+"""How long the first packet waits: ticks that fall between two packets bear half a frame of jitter either way."""
+
 DRAIN_SECONDS = 0.3
 """How long after the other end stopped its last packets are waited for."""
 
@@ -48,7 +51,7 @@ class Playout:
         if self._buffer.insert(packet, now):
             self._jitter.observe(now, packet.timestamp)
         if self.next_play_at is None and not self.drained:
-            self.next_play_at = now + FRAME_SECONDS
+            self.next_play_at = now + FIRST_WAIT_SECONDS
 
     def finish(self, now: float, sent: int | None) -> None:
         self._finished = True

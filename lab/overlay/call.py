@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ProtocolError
@@ -21,6 +22,7 @@ from lab.overlay.leg import RelayLeg
 from lab.overlay.passage import Passage
 from lab.overlay.paths import PathName
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.standby import Waiting
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.messages import (
@@ -30,6 +32,7 @@ from lab.wire.messages import (
     Candidate,
     Envelope,
     Invite,
+    Network,
     RelayOffer,
     Ringing,
     Trickle,
@@ -86,7 +89,8 @@ TRANSITIONS: dict[tuple[State, type], State] = {
 @dataclass(frozen=True)
 class Surroundings:
     """What a call needs of its client; `post` sends an envelope through the hub, now or as soon as there is
-    one, and says whether it is an invite that wants relays."""
+    one, and says whether it is an invite that wants relays; `take_waiting` gives away a connection that waits at a
+    relay, where there is one."""
 
     actions: Actions
     identity: Identity
@@ -98,6 +102,7 @@ class Surroundings:
     passage: Passage
     discovery: Discovery
     post: Callable[[Envelope, bool], None]
+    take_waiting: Callable[[str, float], Waiting | None]
 
 
 class Call:
@@ -118,6 +123,7 @@ class Call:
         self.took_leave = False
         self.legs: list[RelayLeg] = []
         self.path: PathName | None = None
+        self.proven = False
         self.words: list[Envelope] = []
         self.newest: Envelope | None = None
         self.hurry_at: float | None = None
@@ -138,8 +144,7 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         wall = now + self.around.wall_offset
-        network = self.around.discovery.network
-        message = Invite(self._next(), wall, credential, self._public(), self._candidates(), network)
+        message = Invite(self._next(), wall, credential, self._public(), self._candidates(), self._network(now))
         self.invite_body = encode(message)
         self._post(message)
 
@@ -150,8 +155,7 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         digest = hashlib.sha256(envelope.body).digest()
-        network = self.around.discovery.network
-        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest, network))
+        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest, self._network(now)))
         self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
         self.offered(offers, now)
         self.checklist.meet(invite.network, now)
@@ -191,7 +195,7 @@ class Call:
 
     def send(self, data: bytes) -> bool:
         """A protected voice packet, on the path in use; False if there is none."""
-        path = self.checklist.selected
+        path = self.checklist.outlet
         if path is None or not path.carrier.ready:
             return False
         path.carrier.send(data)
@@ -220,8 +224,8 @@ class Call:
                 self.around.actions, offer, self.media, self.around.rng, self.checklist.from_relay, self.around.passage
             )
             self.legs.append(leg)
-            leg.start(now)
             self.checklist.add_leg(leg, now)
+            leg.start(now, self.around.take_waiting(offer.relay, now))
 
     def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
         """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
@@ -267,6 +271,7 @@ class Call:
         for leg in self.legs:
             if source in leg.udp_addresses:
                 leg.datagram(data, source, now)
+                self._note_path(now)
                 return
         self.checklist.datagram(data, source, now)
 
@@ -311,7 +316,7 @@ class Call:
             self.fail(f"{self.peer} did not ring within {INVITE_LIMIT:.0f} s", now)
         elif self.state is State.RINGING:
             self.fail(f"{self.peer if self.caller else 'this side'} did not answer in {RINGING_LIMIT:.0f} s", now)
-        elif self.path is None:
+        elif not self.proven:
             waited = now - self.pathless_since
             self.fail(f"no path to {self.peer} works, neither between the two nor by a relay, for {waited:.0f} s", now)
 
@@ -320,31 +325,41 @@ class Call:
     def _talk(self, now: float) -> None:
         assert self.keys is not None
         self.state, self.talked, self.pathless_since = State.TALKING, True, now
-        self.limit = None if self.path else now + FIRST_PATH_LIMIT
+        self.limit = None if self.proven else now + FIRST_PATH_LIMIT
         send, receive = (self.keys.caller, self.keys.callee) if self.caller else (self.keys.callee, self.keys.caller)
         self.around.actions.emit(Answered(self.id, send, receive))
-        if self.path is not None:
-            self.around.actions.emit(Moved(self.id, self.path))
+        self.path = None
+        self._note_path(now)
 
     def _note_path(self, now: float) -> None:
-        """Tells when the path in use, or what it is, has changed."""
-        selected = self.checklist.selected
-        name = selected.name if selected else None
+        """Tells when the path that voice goes out on, or what it is, has changed."""
+        proven = self.checklist.selected is not None
+        if proven is not self.proven:
+            self.proven, self.found_path = proven, True
+            if self.state is State.TALKING:
+                self.pathless_since = now
+                self.limit = None if proven else now + LOST_PATH_LIMIT
+        if self.state is not State.TALKING:
+            return
+        outlet = self.checklist.outlet
+        name = outlet.name if outlet else None
         if name == self.path:
             return
         self.path = name
-        self.found_path = self.found_path or name is not None
-        if self.state is not State.TALKING:
-            return
         self.around.actions.emit(Moved(self.id, name))
         if name is not None and self.newest is not None:
             self.send(IN_BAND + encode(self.newest))
-        self.pathless_since = now
-        self.limit = None if name else now + LOST_PATH_LIMIT
 
     def _verdict(self, verdict: Verdict, now: float) -> None:
         self.around.actions.emit(Checked(self.id, verdict))
         self._note_path(now)
+
+    def _network(self, now: float) -> Network:
+        """What is known of this end's network; whether it lets UDP out is known first."""
+        network = self.around.discovery.network
+        if network.udp is not None:
+            return network
+        return msgspec.structs.replace(network, udp=self.around.passage.lets_udp_out(self.media, now))
 
     def _candidates(self) -> tuple[Candidate, ...]:
         """Host and server-reflexive for UDP, host for TCP (passive), each told once."""

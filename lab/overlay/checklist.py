@@ -118,6 +118,8 @@ class Checklist:
     def meet(self, network: Network, now: float) -> None:
         """What the peer has found out about its own network."""
         self.peer_network = network
+        for path in self.paths.values():
+            self._expect_leg(path)
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""
@@ -136,7 +138,24 @@ class Checklist:
         """A relay session whose near leg is being bound."""
         key = ("relay", leg.offer.relay)
         self.legs.append(leg)
-        self.paths[key] = Path(key, leg, leg.udp_address, leg.offer.relay, now)
+        path = self.paths[key] = Path(key, leg, leg.udp_address, leg.offer.relay, now)
+        self._expect_leg(path)
+
+    def _expect_leg(self, path: Path) -> None:
+        """What the peer's leg will be, by what it says of its network, until its first word over the relay tells."""
+        if path.via is not None and path.legs is None and self.peer_network.udp is not None:
+            path.peer_leg = Transport.UDP if self.peer_network.udp else Transport.TCP
+
+    @property
+    def outlet(self) -> Path | None:
+        """What voice goes out on: the path in use, and until there has been one a relay that hears this end. That one
+        needs no check of its own to be harmless: what it is given goes to the holder of the session's other half, the
+        peer, or to nobody.
+        """
+        if self.selected is not None or self.selected_at:
+            return self.selected
+        hearing = [path for path in self.paths.values() if path.via is not None and path.carrier.ready]
+        return min(hearing, key=lambda path: path.name.rank, default=None)
 
     def _add_udp(self, remote: Address, now: float) -> Path:
         key = ("udp", remote)

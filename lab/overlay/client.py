@@ -18,9 +18,21 @@ from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, SignedOut, Trouble
 from lab.overlay.passage import STUN_PORT, Passage
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.standby import Standby
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
-from lab.wire.messages import Bye, Carry, Envelope, HubMessage, Invite, Offers, Undeliverable, decode_call
+from lab.wire.messages import (
+    Bye,
+    Carry,
+    Envelope,
+    HubMessage,
+    Invite,
+    Offers,
+    StandBy,
+    StandingBy,
+    Undeliverable,
+    decode_call,
+)
 from lab.wire.stun import StunMessage, is_stun, verify
 
 MOST_CALLS = 16
@@ -125,6 +137,9 @@ class Client(Member):
         self.spare: MediaSocket | None = None
         self.discovery = Discovery()
         self.passage = Passage(self.actions, membership.own, membership.rng)
+        self.standby = Standby(
+            self.actions, membership.own, self.passage, membership.rng, lambda: self.hub.send(StandBy())
+        )
         self.hub = HubLink(
             self.actions,
             self,
@@ -192,7 +207,7 @@ class Client(Member):
     def deadline(self) -> float | None:
         spare = self.spare.deadline() if self.spare else None
         calls = (call.deadline() for call in self.calls.values())
-        parts = (self.enrolment, self.hub, self.passage, self.strangers)
+        parts = (self.enrolment, self.hub, self.passage, self.strangers, self.standby)
         return earliest(spare, *(part.deadline() for part in parts), *calls)
 
     def poll(self, now: float) -> None:
@@ -202,6 +217,7 @@ class Client(Member):
         self.strangers.poll(now)
         if self.spare is not None:
             self.spare.poll(now)
+            self.standby.want(self.passage.lets_udp_out(self.spare, now) is False, now)
         for call in list(self.calls.values()):
             call.poll(now)
         self._clean()
@@ -211,6 +227,7 @@ class Client(Member):
         before = self.membership.own.addresses
         self.passage.forget()
         self.discovery.forget()
+        self.standby.drop()
         super().relocated(addresses, now)
         if self.hub.route is not None:
             self.passage.measure(self.hub.route, now)
@@ -262,6 +279,8 @@ class Client(Member):
                 self.actions.emit(Trouble(f"message of {message.envelope.sender} dropped: {error}"))
         elif isinstance(message, Offers) and (call := self.calls.get(message.call)) is not None:
             call.offered(message.offers, now)
+        elif isinstance(message, StandingBy):
+            self.standby.offered(message.offers, now)
         elif isinstance(message, Undeliverable) and (call := self.calls.get(message.call)) is not None:
             call.undeliverable(message.reason, now)
         self._clean()
@@ -327,6 +346,7 @@ class Client(Member):
             passage=self.passage,
             discovery=self.discovery,
             post=self.post,
+            take_waiting=self.standby.take,
         )
         call = Call(id, peer, caller, around, media, now)
         self.calls[id] = call

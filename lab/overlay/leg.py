@@ -6,6 +6,7 @@ Once bound, whatever is sent comes out of the other leg unchanged; what the byte
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
@@ -18,6 +19,9 @@ from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import RelayOffer
 from lab.wire.stun import Kind, Method, StunMessage, is_stun, peek_method
+
+if TYPE_CHECKING:
+    from lab.overlay.standby import Waiting
 
 UDP_RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the tries of a UDP bind; after the last, this leg does without UDP until it is built again."""
@@ -94,14 +98,19 @@ class RelayLeg:
 
     # -- time ----------------------------------------------------------------------------------------------------
 
-    def start(self, now: float) -> None:
+    def start(self, now: float, waiting: "Waiting | None" = None) -> None:
+        """Begins to bind; a connection that was `waiting` at the relay is tried before any other over TCP."""
         lets_out = self.passage.lets_udp_out(self.media, now)
         hosts = self.media.own.reachable(self.offer.hosts)
         self.reachable = sorted(hosts, key=lambda host: not self.media.answered_over(host))  # stable: IPv6 first
         self.udp_tries = 0
         self.next_udp = now if self.reachable and not self.passage.throttled(now) else None
         self._list_tcp()
-        self.next_tcp = now if lets_out is False else now + TCP_HEADSTART
+        self.next_tcp = now if lets_out is False and waiting is None else now + TCP_HEADSTART
+        if waiting is not None:
+            self.actions.links[waiting.link] = self
+            self.links[waiting.link] = _Tcp(waiting.route, waiting.deframer)
+            self.actions.write(waiting.link, frame(self._bind(), 2))
         self.poll(now)
 
     def relocated(self, now: float) -> None:

