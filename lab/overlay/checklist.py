@@ -16,7 +16,7 @@ from lab.overlay.loss import TOO_MUCH, LossMeter
 from lab.overlay.passage import Passage
 from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, on_one_network, usable
 from lab.overlay.reflexive import MediaSocket
-from lab.overlay.tcp_checks import Streams, TcpChecks
+from lab.overlay.tcp_checks import TCP_HEADSTART, Streams, TcpChecks
 from lab.overlay.vigil import STORM, Vigil
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
@@ -243,6 +243,8 @@ class Checklist:
         if self.vigil.suspects(now) and before is None:
             for path in self.paths.values():
                 path.next_check = now
+            if self.selected is not None and self.selected.via is None:
+                self.tcp.try_again(now + TCP_HEADSTART)
             self.reports.silent(now)
 
     def _visit(self, path: Path, now: float) -> None:
@@ -315,7 +317,7 @@ class Checklist:
 
     def _between(self, now: float) -> bool:
         """Whether a clean path between the two has been found, so that no more TCP connections are worth opening."""
-        return any(p.state is State.VALID and p.via is None and not p.lossy(now) for p in self.paths.values())
+        return any(p.via is None and not p.lossy(now) for p in self.valid(now))
 
     def _add_tcp(self, link: int, info: LinkInfo, now: float) -> None:
         key = ("tcp", link)
@@ -422,8 +424,13 @@ class Checklist:
     # -- choice --------------------------------------------------------------------------------------------------
 
     def valid(self, now: float) -> list[Path]:
-        """The paths that work, best first."""
-        working = [path for path in self.paths.values() if path.state is State.VALID and path.carrier.ready]
+        """The paths that work, best first. After voice has stopped, what counts is who has answered since."""
+        since = self.vigil.suspicious_since
+        working = [
+            path
+            for path in self.paths.values()
+            if path.state is State.VALID and path.carrier.ready and (since is None or path.last_answer > since)
+        ]
         return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
 
     def _choose(self, now: float) -> None:

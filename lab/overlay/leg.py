@@ -34,6 +34,8 @@ REFRESH = 10.0
 MISSED_REFRESHES = 3
 SUSPICIOUS_BINDS, SUSPICIOUS_PAUSE = 4, 0.2
 """Binds, and seconds between them, that a leg under suspicion sends; before the last one an answer must have come."""
+HURRIED = 2
+"""Unanswered binds in a hurry after which the leg is built anew: over UDP and TCP at once."""
 REBUILD = 0.5
 """Seconds before a leg that broke is built again."""
 MEDIA_FRAME_LIMIT = 4096
@@ -75,6 +77,7 @@ class RelayLeg:
         self.last_udp = 0.0
         self.drowning = False
         self.suspicion = 0
+        self.hurried = 0
         self.refused: str | None = None
 
     # -- as a carrier --------------------------------------------------------------------------------------------
@@ -132,7 +135,12 @@ class RelayLeg:
 
         What is asked here counts for no share of loss.
         """
-        if self.udp_bound:
+        self.hurried += 1
+        if self.ready and self.hurried > HURRIED:
+            self._close_tcp(keep=None)
+            self.udp_bound, self.unanswered, self.hurried = False, 0, 0
+            self.start(now)
+        elif self.udp_bound:
             self.actions.send_to(self.media.socket, self.udp_address, self._bind())
         elif self.tcp_bound is not None:
             self.actions.write(self.tcp_bound, frame(self._bind(), 2))
@@ -288,6 +296,8 @@ class RelayLeg:
             return False
         if message.kind is Kind.ERROR and message.error is not None:
             self.refused = f"{self.offer.relay} refused: {message.error[1]}"
+        if message.kind is Kind.SUCCESS:
+            self.hurried = 0
         if self.udp_bound and message.kind is Kind.SUCCESS:
             self.suspicion = 0
         if self.meter.answer(message.transaction_id, message.counts, now):

@@ -7,7 +7,7 @@ from collections import deque
 
 SILENCE = 0.2
 """Seconds without a packet, where voice had come steadily, that are suspicious: ten packets of 20 ms each."""
-STEADY = 10
+STEADY = 5
 """Packets within RECENT seconds that make voice steady."""
 RECENT = 1.0
 TOO_LONG = 0.4

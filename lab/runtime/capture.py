@@ -1,24 +1,31 @@
 """One running capture inside one container, streamed to a file on this side.
 
 Belongs here: starting, proving, ending a capture. Never: reading what it holds; the judge does.
-A capture may serve one call or a long session of many; it ends with this process, however that ends.
+A capture may serve one call or a long session of many; it ends with this process, however that ends. It outlives its
+node: where that is restarted, it goes on in the same file.
 """
 
 import re
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from docker import DockerClient
+from docker.errors import DockerException
 
-from lab.errors import EvidenceError
+from lab.errors import EvidenceError, RuntimeUnavailable
 from lab.runtime.exec import STDOUT, ExecStream
 
 PCAP_HEADER = 24
 """Bytes that a pcap file begins with; tcpdump writes them once its socket is open, so from then on packets count."""
+REOPEN_SECONDS = 0.05
+"""Seconds between two looks at a node that was stopped: its capture goes on as soon as it runs again."""
 
 # The marker goes over loopback: a capture on `any` is one socket for all interfaces, in order, so a marker that is
 # seen proves that the capture runs and that every packet before it has been handed over. When stdin ends, so does it.
@@ -53,41 +60,58 @@ class Capture:
         self._size = 0
         self._complaint = ""
         self._ended = False
+        self._closing = threading.Event()
+        self._stopped = self._restarted = False
         self._awaited = b""
         self._tail = b""
-        argv = [*_ARGV, *(("-Q", "in") if incoming else ()), "-w", "-"]
+        self._client, self._container = client, container
+        self._argv = [*_ARGV, *(("-Q", "in") if incoming else ()), "-w", "-"]
         try:
-            self._stream = ExecStream(client, container, ["bash", "-c", _SCRIPT, "capture", *argv], stdin=True)
+            self._stream = self._start()
         except BaseException:
             self._output.close()
             raise
         self._thread = threading.Thread(target=self._read, name=f"capture {node}", daemon=True)
         self._thread.start()
 
+    def _start(self) -> ExecStream:
+        self._begun = time.time()
+        return ExecStream(self._client, self._container, ["bash", "-c", _SCRIPT, "capture", *self._argv], stdin=True)
+
     def barrier(self, seconds: float = 10.0) -> None:
-        """Return when a marker sent now has been captured and written; raises EvidenceError when none comes."""
+        """Return when a marker sent now has been captured and written; raises EvidenceError when none comes.
+
+        A node that was stopped has nothing more to see: what it saw before has been written.
+        """
         marker = f"lab-marker-{uuid.uuid4().hex}".encode()
         deadline = time.monotonic() + seconds
         with self._changed:
-            self._await(lambda: self._size >= PCAP_HEADER, deadline, "start")
+            self._await(lambda: self._stopped or self._size >= PCAP_HEADER, deadline, "start")
+            if self._stopped:
+                self._output.flush()
+                return
             self._awaited, self._tail = marker, b""
         try:
             self._stream.write(marker + b"\n")
         except OSError:
-            raise EvidenceError(f"the capture at {self.node} ended early: {self._complaint.strip()}") from None
+            if not self._stopped:
+                raise EvidenceError(f"the capture at {self.node} ended early: {self._complaint.strip()}") from None
         with self._changed:
-            self._await(lambda: not self._awaited, deadline, "see its marker packet")
+            self._await(lambda: self._stopped or not self._awaited, deadline, "see its marker packet")
             self._output.flush()
 
     def close(self) -> Captured:
         """End the capture, wait for its last words, and return what it says of itself."""
+        self._closing.set()
         self._stream.close_stdin()
         self._thread.join(timeout=5)
         self._stream.close()
         self._thread.join(timeout=5)
         self._output.close()
-        said = {word: int(number) for number, word in _WORDS.findall(self._complaint)}
-        return Captured(self.node, self.file, said.get("captured", 0), said.get("dropped by kernel", 0))
+        said = Counter[str]()  # of each run, where the node was restarted
+        for number, word in _WORDS.findall(self._complaint):
+            said[word] += int(number)
+        return Captured(self.node, self.file, said["captured"], said["dropped by kernel"])
 
     def _await(self, holds: Callable[[], bool], deadline: float, what: str) -> None:
         while not holds():
@@ -97,11 +121,22 @@ class Capture:
                 raise EvidenceError(f"the capture at {self.node} did not {what} in time: {self._complaint.strip()}")
 
     def _read(self) -> None:
+        self._take()
+        while not self._closing.is_set() and self._again():
+            self._take()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _take(self) -> None:
+        """One run of tcpdump. What follows a first run has a file header of its own, which is left out."""
+        surplus = PCAP_HEADER if self._size >= PCAP_HEADER else 0
         for kind, data in self._stream.chunks():
             with self._changed:
                 if kind != STDOUT:
                     self._complaint = (self._complaint + data.decode(errors="replace"))[-4000:]
                     continue
+                data, surplus = data[surplus:], max(0, surplus - len(data))
                 if not self._output.closed:
                     self._output.write(data)
                 self._size += len(data)
@@ -111,6 +146,27 @@ class Capture:
                         self._awaited = b""
                     self._tail = seen[-len(self._awaited) :]
                 self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+
+    def _again(self) -> bool:
+        """The node was stopped, or restarted: goes on as soon as it runs again; False where the capture itself failed,
+        or is not wanted any more."""
+        while not self._closing.wait(REOPEN_SECONDS):
+            try:
+                state: dict[str, Any] = self._client.api.inspect_container(self._container)["State"]
+                self._stopped = not state["Running"]
+                if self._stopped:
+                    self._restarted = True
+                elif not self._restarted and _epoch(state["StartedAt"]) < self._begun:
+                    return False  # the node has run all the time: it is the capture that failed
+                else:
+                    self._stream = self._start()
+                    self._restarted = False
+                    return True
+            except (DockerException, OSError, RuntimeUnavailable):
+                continue  # between two of its lives
+        return False
+
+
+def _epoch(text: str) -> float:
+    """Seconds of the engine's way to write a time: 2026-11-24T15:53:36.123456789Z."""
+    return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()

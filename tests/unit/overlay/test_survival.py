@@ -120,6 +120,21 @@ def test_every_network_gone_for_ten_seconds_ends_no_call(net: FakeNet) -> None:
         assert not net.told(name, Ended)
 
 
+@pytest.mark.parametrize(
+    ("caller", "callee", "after"), [("cone", "open", "direct/tcp"), ("cone", "hard", "relayed/mixed")]
+)
+def test_a_firewall_that_blocks_udp_in_mid_call_ends_on_tcp(net: FakeNet, caller: str, callee: str, after: str) -> None:
+    id = place(net, caller, callee)
+    talk(net, id, (caller, callee), 3)
+    cut = net.now
+    net.hosts[caller].routers[4].udp = False
+    talk(net, id, (caller, callee), 8, first=150)
+    for name in (caller, callee):
+        assert longest_gap(net, name, cut) < 3.0
+        assert path(net, name).startswith(after)
+    assert "relayed/udp" not in [str(event.path)[:11] for at, event in net.told(caller, Moved) if at > cut + 0.1]
+
+
 def test_both_supernodes_killed_disturb_no_call(net: FakeNet) -> None:
     id = place(net, "cone", "flat")
     talk(net, id, ("cone", "flat"), 3)
