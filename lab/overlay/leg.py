@@ -78,13 +78,17 @@ class RelayLeg:
         self.drowning = False
         self.suspicion = 0
         self.hurried = 0
+        self.last_bound = Transport.TCP
         self.refused: str | None = None
 
     # -- as a carrier --------------------------------------------------------------------------------------------
 
     @property
     def transport(self) -> Transport:
-        return Transport.UDP if self.udp_bound else Transport.TCP
+        """What it is bound over; while it is not, what it was bound over last."""
+        if self.ready:
+            self.last_bound = Transport.UDP if self.udp_bound else Transport.TCP
+        return self.last_bound
 
     @property
     def ready(self) -> bool:
@@ -137,6 +141,7 @@ class RelayLeg:
         """
         self.hurried += 1
         if self.ready and self.hurried > HURRIED:
+            self.last_bound = self.transport
             self._close_tcp(keep=None)
             self.udp_bound, self.unanswered, self.hurried = False, 0, 0
             self.start(now)
