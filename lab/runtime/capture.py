@@ -5,6 +5,7 @@ A capture may serve one call or a long session of many; it ends with this proces
 node: where that is restarted, it goes on in the same file.
 """
 
+import contextlib
 import re
 import threading
 import time
@@ -61,7 +62,8 @@ class Capture:
         self._complaint = ""
         self._ended = False
         self._closing = threading.Event()
-        self._stopped = self._restarted = False
+        self._stopped = self._restarted = self._open = False
+        self._life = 0
         self._awaited = b""
         self._tail = b""
         self._client, self._container = client, container
@@ -76,6 +78,8 @@ class Capture:
 
     def _start(self) -> ExecStream:
         self._begun = time.time()
+        self._life += 1
+        self._open = False
         return ExecStream(self._client, self._container, ["bash", "-c", _SCRIPT, "capture", *self._argv], stdin=True)
 
     def barrier(self, seconds: float = 10.0) -> None:
@@ -85,20 +89,21 @@ class Capture:
         """
         marker = f"lab-marker-{uuid.uuid4().hex}".encode()
         deadline = time.monotonic() + seconds
-        with self._changed:
-            self._await(lambda: self._stopped or self._size >= PCAP_HEADER, deadline, "start")
-            if self._stopped:
-                self._output.flush()
-                return
-            self._awaited, self._tail = marker, b""
-        try:
-            self._stream.write(marker + b"\n")
-        except OSError:
-            if not self._stopped:
-                raise EvidenceError(f"the capture at {self.node} ended early: {self._complaint.strip()}") from None
-        with self._changed:
-            self._await(lambda: self._stopped or not self._awaited, deadline, "see its marker packet")
-            self._output.flush()
+        while True:
+            with self._changed:
+                self._await(lambda: self._stopped or self._open, deadline, "start")
+                life, self._awaited, self._tail = self._life, marker, b""
+            with contextlib.suppress(OSError):  # the node has stopped, or the capture failed: which one is known soon
+                self._stream.write(marker + b"\n")
+            with self._changed:
+                self._await(
+                    lambda life=life: self._stopped or not self._awaited or self._life != life,  # type: ignore[misc]
+                    deadline,
+                    "see its marker packet",
+                )
+                if self._stopped or not self._awaited:
+                    self._output.flush()
+                    return
 
     def close(self) -> Captured:
         """End the capture, wait for its last words, and return what it says of itself."""
@@ -140,6 +145,7 @@ class Capture:
                 if not self._output.closed:
                     self._output.write(data)
                 self._size += len(data)
+                self._open = self._open or (surplus == 0 and self._size >= PCAP_HEADER)
                 if self._awaited:
                     seen = self._tail + data
                     if self._awaited in seen:
@@ -153,7 +159,9 @@ class Capture:
         while not self._closing.wait(REOPEN_SECONDS):
             try:
                 state: dict[str, Any] = self._client.api.inspect_container(self._container)["State"]
-                self._stopped = not state["Running"]
+                with self._changed:
+                    self._stopped = not state["Running"]
+                    self._changed.notify_all()
                 if self._stopped:
                     self._restarted = True
                 elif not self._restarted and _epoch(state["StartedAt"]) < self._begun:

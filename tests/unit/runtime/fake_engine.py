@@ -22,7 +22,8 @@ def frame(kind: int, data: bytes) -> bytes:
 
 
 class FakeEngine:
-    """Answers exec_create, and upgrades exec_start to `process`; `first` leaves together with the headers."""
+    """Answers exec_create, and upgrades exec_start to `process`; `first` leaves together with the headers. `state` is
+    that of every container."""
 
     def __init__(self, folder: Path, first: bytes, process: Process) -> None:
         self._first, self._process = first, process
@@ -31,6 +32,7 @@ class FakeEngine:
         self._listener.bind(str(self._path))
         self._listener.listen()
         self.asked: list[dict[str, object]] = []
+        self.state: dict[str, object] = {"Running": True, "StartedAt": "2003-08-29T00:00:00.000000000Z"}
         threading.Thread(target=self._serve, daemon=True).start()
 
     def client(self) -> docker.DockerClient:
@@ -58,7 +60,7 @@ class FakeEngine:
                     return
                 if body:
                     self.asked.append(json.loads(body))
-                answer = json.dumps({"Id": "e1", "ExitCode": 3}).encode()
+                answer = json.dumps({"Id": "e1", "ExitCode": 3, "State": self.state}).encode()
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
 
 

@@ -173,3 +173,28 @@ def test_a_capture_that_ends_early_says_its_last_words(start: Start, tmp_path: P
     with pytest.raises(EvidenceError, match="no permission"):
         capture.barrier()
     capture.close()
+
+
+def test_a_capture_goes_on_in_the_same_file_when_its_node_was_restarted(start: Start, tmp_path: Path) -> None:
+    lives: list[socket.socket] = []
+    second = threading.Event()
+
+    def live(connection: socket.socket) -> None:
+        lives.append(connection)
+        if len(lives) == 2:
+            second.set()
+            tcpdump(echo=True)(connection)
+        else:
+            connection.sendall(frame(STDOUT, b"<first life>"))
+            engine.state = {"Running": False, "StartedAt": "2003-08-29T00:00:00.000000000Z"}
+
+    engine = start(frame(STDOUT, HEADER), live)
+    capture = Capture(engine.client(), "c", "home-router", tmp_path / "home-router.pcap")
+    capture.barrier()  # nothing more is to be seen at a node that is stopped
+    engine.state = {"Running": True, "StartedAt": "2003-08-29T00:00:01.000000000Z"}
+    assert second.wait(5)
+    capture.barrier()
+    seen = capture.close().file.read_bytes()
+    assert seen.startswith(HEADER + b"<first life>")
+    assert seen.count(HEADER) == 1
+    assert b"lab-marker-" in seen
