@@ -301,8 +301,8 @@ class RelayLeg:
             return False
         if message.kind is Kind.ERROR and message.error is not None:
             self.refused = f"{self.offer.relay} refused: {message.error[1]}"
-        if message.kind is Kind.SUCCESS:
-            self.hurried = 0
+        if message.kind is Kind.SUCCESS and self.hurried:
+            self.hurried, self.meter = 0, LegMeter()  # what went missing meanwhile was no loss of a path that stands
         if self.udp_bound and message.kind is Kind.SUCCESS:
             self.suspicion = 0
         if self.meter.answer(message.transaction_id, message.counts, now):

@@ -107,6 +107,18 @@ def test_a_new_outer_address_in_mid_call_ends_on_the_path_of_before(net: FakeNet
         assert path(net, name) == "punched/udp"
 
 
+def test_another_mapping_at_the_relay_in_mid_call_changes_no_path(net: FakeNet) -> None:
+    id = place(net, "blocked", "cone")
+    talk(net, id, ("blocked", "cone"), 3)
+    before, moves = path(net, "cone"), len(net.told("cone", Moved))
+    net.hosts["cone"].routers[4] = Router("203.0.113.32", mapping=HARD)
+    changed = net.now
+    talk(net, id, ("blocked", "cone"), 6, first=150)
+    assert longest_gap(net, "blocked", changed) < 1.0
+    assert path(net, "cone") == before
+    assert len(net.told("cone", Moved)) == moves
+
+
 def test_every_network_gone_for_ten_seconds_ends_no_call(net: FakeNet) -> None:
     id = place(net, "cone", "flat")
     talk(net, id, ("cone", "flat"), 3)
