@@ -317,7 +317,8 @@ class Checklist:
 
     def _between(self, now: float) -> bool:
         """Whether a clean path between the two has been found, so that no more TCP connections are worth opening."""
-        return any(p.via is None and not p.lossy(now) for p in self.valid(now))
+        silent = self.selected if self.vigil.suspicious_since is not None else None
+        return any(p.via is None and p is not silent and not p.lossy(now) for p in self.valid(now))
 
     def _add_tcp(self, link: int, info: LinkInfo, now: float) -> None:
         key = ("tcp", link)
@@ -429,7 +430,9 @@ class Checklist:
         working = [
             path
             for path in self.paths.values()
-            if path.state is State.VALID and path.carrier.ready and (since is None or path.last_answer > since)
+            if path.state is State.VALID
+            and path.carrier.ready
+            and (since is None or path is self.selected or path.last_answer > since)
         ]
         return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
 

@@ -115,7 +115,10 @@ class LegMeter:
         if sent is None or counts is None:
             return False
         self.unanswered = 0
-        self.counts.append(_Count(now, sent, counts >> 32, counts & 0xFFFF_FFFF, self.got))
+        had, returned = counts >> 32, counts & 0xFFFF_FFFF
+        if self.counts and (had < self.counts[-1].had or returned < self.counts[-1].returned):
+            self.counts.clear()  # it counts from anew: this end has come to it from another outer address
+        self.counts.append(_Count(now, sent, had, returned, self.got))
         while len(self.counts) > 2 and now - self.counts[1].time >= WINDOW:
             self.counts.popleft()
         first, last = self.counts[0], self.counts[-1]
