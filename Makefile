@@ -3,7 +3,7 @@
 TOPOLOGY ?= compose/reference.yml
 CALLER ?= alice
 CALLEE ?= bob
-SUITES := $(wildcard tests/rules tests/links tests/nat tests/calls tests/faults)
+SUITES := $(wildcard tests/rules tests/relay tests/links tests/nat tests/calls tests/faults)
 
 # The oldest Python that the lab knows, newest found first; `make PYTHON=... lab-up` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \

@@ -43,6 +43,10 @@ def _start(arguments: list[str]) -> None:
         wiring = attach.attach(role, os.environ)
     if role in PROGRAMS:
         rules.load(nat.untracked())
+        if role == "relay":
+            from lab.boot import deputizing
+
+            deputizing.start()
         privileges.become_user()
         os.execv(sys.executable, [sys.executable, "-m", "lab.node", role])
     if role == PROXY:

@@ -21,7 +21,8 @@ ANSWER_SECONDS = 3.0
 class NodeStatus:
     """One node. `state`: its own word (ready, away), or stopped, starting, unresponsive; `supernode`: where it sits.
 
-    `behind`: the carrier that its site sits behind. `heard_at`: when a client last heard its supernode, epoch seconds.
+    `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
+    behind. `heard_at`: when a client last heard its supernode, epoch seconds.
     """
 
     name: str
@@ -34,6 +35,7 @@ class NodeStatus:
     promoted: str | None
     behind: str | None = None
     heard_at: float | None = field(default=None, compare=False)
+    forwarding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             state=str(said["state"]),
             supernode=said.get("supernode"),
             promoted=said.get("promoted"),
+            forwarding=said.get("forwarding"),
             heard_at=said.get("heard_at"),
             behind=world.topology.behind(node.site) if node.site and node.site in routers else None,
         )

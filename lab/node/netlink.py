@@ -4,6 +4,7 @@ Numbers and layouts are those of linux/rtnetlink.h, if_addr.h and if_link.h. Wha
 """
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -25,7 +26,7 @@ _ROUTE = struct.Struct("=BBBBBBBBI")  # rtmsg: family, destination and source le
 
 _ERROR, _DONE = 2, 3
 _NEWLINK, _GETLINK, _NEWADDR, _GETADDR, _NEWROUTE, _GETROUTE = 16, 18, 20, 22, 24, 26
-_REQUEST_DUMP = 0x001 | 0x300
+_REQUEST, _REQUEST_DUMP = 0x001, 0x001 | 0x300
 # RTMGRP_LINK, and RTMGRP_{IPV4,IPV6}_{IFADDR,ROUTE}
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 
@@ -34,7 +35,7 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _UNUSABLE = 0x08 | 0x20 | 0x40  # DADFAILED, DEPRECATED, TENTATIVE
 _SCOPE_UNIVERSE = 0
 _TABLE_MAIN, _UNICAST = 254, 1
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH = 1, 4, 5, 9
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH = 1, 4, 5, 7, 9
 _SIZES = {socket.AF_INET: 4, socket.AF_INET6: 16}
 
 
@@ -56,6 +57,49 @@ def standing() -> Standing:
         running = set(_running(kernel))
         addresses = tuple(dict.fromkeys(_usable(kernel, running)))
         return Standing(addresses, frozenset(_routes(kernel)))
+
+
+@dataclass(frozen=True)
+class Way:
+    """How packets for an address leave: by which interface, to which neighbour, from which address of this host."""
+
+    interface: str
+    index: int
+    gateway: str
+    source: str
+
+
+def way_to(host: str) -> Way:
+    """What the kernel would do with a packet for `host`. Raises OSError where it is this host or cannot be reached."""
+    to = ip_address(host)
+    family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
+    body = _ROUTE.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
+    body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(to.packed), _RTA_DST) + to.packed
+    with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)) as kernel:
+        kernel.bind((0, 0))
+        kernel.send(_HEADER.pack(_HEADER.size + len(body), _GETROUTE, _REQUEST, 1, 0) + body)
+        for kind, answer in messages(kernel.recv(_RECEIVE)):
+            if kind == _NEWROUTE and _ROUTE.unpack_from(answer)[7] == _UNICAST:
+                told = dict(_attributes(answer, _ROUTE.size))
+                if _RTA_OIF in told and _RTA_PREFSRC in told:
+                    index = int.from_bytes(told[_RTA_OIF], sys.byteorder)
+                    gateway = ip_address(told.get(_RTA_GATEWAY, to.packed))
+                    source = ip_address(told[_RTA_PREFSRC])
+                    return Way(socket.if_indextoname(index), index, str(gateway), str(source))
+    raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+
+
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and body of each netlink message of one datagram. Raises OSError where one is the kernel's refusal."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length, kind, *_ = _HEADER.unpack_from(data, at)
+        if kind == _ERROR:
+            (number,) = struct.unpack_from("=i", data, at + _HEADER.size)
+            if number:
+                raise OSError(-number, os.strerror(-number))
+        yield kind, data[at + _HEADER.size : at + length]
+        at += -(-length // 4) * 4
 
 
 class Watch:
@@ -136,18 +180,11 @@ def _dump(kernel: socket.socket, request: int, answer: int, body: bytes) -> Iter
     """The bodies of all messages that the kernel answers with. Raises OSError."""
     kernel.send(_HEADER.pack(_HEADER.size + len(body), request, _REQUEST_DUMP, 1, 0) + body)
     while True:
-        data = kernel.recv(_RECEIVE)
-        at = 0
-        while at + _HEADER.size <= len(data):
-            length, kind, *_ = _HEADER.unpack_from(data, at)
+        for kind, body in messages(kernel.recv(_RECEIVE)):
             if kind == _DONE:
                 return
-            if kind == _ERROR:
-                (number,) = struct.unpack_from("=i", data, at + _HEADER.size)
-                raise OSError(-number, os.strerror(-number))
             if kind == answer:
-                yield data[at + _HEADER.size : at + length]
-            at += -(-length // 4) * 4
+                yield body
 
 
 def _attributes(body: bytes, at: int) -> Iterator[tuple[int, bytes]]:

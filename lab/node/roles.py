@@ -21,8 +21,10 @@ from lab.node import store
 from lab.node.control import ControlServer, Conversation, Order
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
+from lab.node.orders import orders
 from lab.node.phone import Phone
 from lab.node.proxy import HttpProxy
+from lab.node.relaying import RelaySocket
 from lab.node.shell import Shell
 from lab.node.tls import client_context, server_context, wrapping_context
 from lab.overlay.actions import Event
@@ -186,12 +188,16 @@ async def relay(settings: Settings, journal: Journal) -> None:
     wrapping = wrapping_context()
     for port in RELAY_TCP_PORTS:
         shell.listen_to_both("relay", "relay", port, wrapping)
-    await shell.bind_udp(RELAY_SOCKET, RELAY_UDP_PORT)
+    shell.sockets[RELAY_SOCKET] = RelaySocket(shell, machine, RELAY_UDP_PORT)
+    shell.forwarder = orders(machine, shell.settle)
 
     def status() -> Order:
         sessions = machine.sessions.values()
+        offloading = machine.offloading
         return {
             "state": "ready" if machine.ready else "starting",
+            "forwarding": "kernel" if offloading.kernel else f"user space: {offloading.why_not}",
+            "offloaded": len(offloading.placed),
             "sessions": len(sessions),
             "packets": machine.packets,
             "bytes": machine.bytes,

@@ -9,17 +9,43 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, assert_never, cast
+from typing import Any, Protocol, assert_never, cast
 
 from lab.errors import ConfigError
 from lab.node.proxy import HttpProxy
 from lab.node.sniffing import Doorkeeper
 from lab.node.tls import peer_key
-from lab.overlay.actions import Close, CloseUdp, Connect, Event, LinkInfo, Machine, OpenUdp, SendTo, Write
+from lab.overlay.actions import (
+    Close,
+    CloseUdp,
+    Connect,
+    CountOffloaded,
+    Event,
+    LinkInfo,
+    Machine,
+    Offload,
+    Onload,
+    OpenUdp,
+    SendTo,
+    Write,
+)
 from lab.wire.addresses import Address
 
 STALE_BYTES = 64 * 1024
 """Bytes waiting on a link beyond which media is dropped: late voice is no voice."""
+
+
+class UdpSocket(Protocol):
+    """What the shell sends datagrams with."""
+
+    def sendto(self, data: bytes, address: Address) -> None: ...
+    def close(self) -> None: ...
+
+
+class Forwarder(Protocol):
+    """What a relay's machine has forwarded by the kernel."""
+
+    def do(self, action: Offload | Onload | CountOffloaded) -> None: ...
 
 
 class Shell:
@@ -37,7 +63,8 @@ class Shell:
         self.links: dict[int, asyncio.WriteTransport] = {}
         self.connecting: dict[int, asyncio.Task[None]] = {}
         self.opening: set[asyncio.Task[None]] = set()
-        self.sockets: dict[int, asyncio.DatagramTransport] = {}
+        self.sockets: dict[int, UdpSocket] = {}
+        self.forwarder: Forwarder | None = None
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
         self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
@@ -69,13 +96,14 @@ class Shell:
         self.listeners.append(doorkeeper)
         return int(listener.getsockname()[1])
 
-    async def bind_udp(self, number: int, port: int) -> None:
-        """Opens a UDP socket that the machine expects to be there under `number`."""
+    async def bind_udp(self, number: int, port: int) -> Address:
+        """Opens a UDP socket that the machine expects to be there under `number`; returns what it is bound to."""
         udp = bound(socket.SOCK_DGRAM, port)
         transport, _ = await self.loop.create_datagram_endpoint(lambda: _Udp(self, number), sock=udp)
         self.sockets[number] = transport
         if udp.family == socket.AF_INET6:
             self.dual.add(number)
+        return plain(udp.getsockname())
 
     def settle(self) -> None:
         """Carries out what the machine asks for, and sets the alarm for its deadline. After every input."""
@@ -107,7 +135,7 @@ class Shell:
         match action:
             case SendTo(number, address, data):
                 if (udp := self.sockets.get(number)) is not None:
-                    udp.sendto(data, _mapped(address) if number in self.dual else address)
+                    udp.sendto(data, mapped(address) if number in self.dual else address)
             case Write(link, data, media):
                 self._write(link, data, media)
             case Connect(link, address, secure, proxied):
@@ -120,6 +148,9 @@ class Shell:
                 self.dual.discard(number)
                 if (udp := self.sockets.pop(number, None)) is not None:
                     udp.close()
+            case Offload() | Onload() | CountOffloaded():
+                if self.forwarder is not None:
+                    self.forwarder.do(action)
             case Event():
                 self.on_event(action)
             case _:
@@ -164,8 +195,7 @@ class Shell:
             transport.close()
 
     async def _open_udp(self, number: int) -> None:
-        await self.bind_udp(number, 0)
-        local = plain(self.sockets[number].get_extra_info("sockname"))
+        local = await self.bind_udp(number, 0)
         self.machine.udp_up(number, local, time.monotonic())
         self.settle()
 
@@ -271,5 +301,6 @@ def plain(address: tuple[Any, ...]) -> Address:
     return (host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host), int(address[1])
 
 
-def _mapped(address: Address) -> Address:
+def mapped(address: Address) -> Address:
+    """The other way: as a socket of both families takes it."""
     return address if ":" in address[0] else (_MAPPED + address[0], address[1])

@@ -62,11 +62,45 @@ class SendTo:
 
 
 @dataclass(frozen=True, slots=True)
+class Offload:
+    """Have the kernel forward UDP between two addresses, `rate` bytes a second both ways together; or, where it does so
+    for the session, between these instead. Binds go on to the machine. Refusals are told."""
+
+    session: int
+    legs: tuple[Address, Address]
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Onload:
+    """Have the kernel forward no longer for a session; report what it counted, as final."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountOffloaded:
+    """Report what the kernel has counted for a session."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offloaded:
+    """A kernel's counts by leg of a session: datagrams had from it, those that passed the cap, their bytes in all."""
+
+    had: tuple[int, int] = (0, 0)
+    passed: tuple[int, int] = (0, 0)
+    bytes: tuple[int, int] = (0, 0)
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Base of what a machine tells the program around it; the subclasses stand beside the machine that emits them."""
 
 
-Action = Connect | Write | Close | OpenUdp | CloseUdp | SendTo | Event
+Action = Connect | Write | Close | OpenUdp | CloseUdp | SendTo | Offload | Onload | CountOffloaded | Event
 
 
 @dataclass(frozen=True, slots=True)

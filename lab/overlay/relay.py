@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
-from lab.overlay.actions import Event, LinkInfo, earliest
+from lab.overlay.actions import Event, LinkInfo, Offloaded, earliest
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_token
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
@@ -20,6 +20,8 @@ from lab.overlay.member import (
     SignedIn,
     SignedOut,
 )
+from lab.overlay.offloading import Offloading
+from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import HubMessage, decode_token
@@ -29,11 +31,9 @@ RELAY_SOCKET = 0
 """Number of the UDP socket that the shell binds to the relay's port before the machine starts."""
 BIND_LIMIT = 5.0
 """Seconds in which a new connection has to bind."""
-IDLE_LIMIT = 30.0
-"""Seconds without a packet or a refresh after which a session is gone; clients refresh every ten."""
-CALL_RATE, CALL_BURST = 50_000.0, 50_000.0
-"""Bytes a second, and at once, that one call may send through; voice both ways takes about 12,000."""
 MOST_SESSIONS = 2_000
+MOST_TOKENS = 8
+"""Tokens of one call that are known again without checking their signature anew; two are enough for two legs."""
 STANDBY_LIMIT = 30.0
 """Seconds without a refresh after which a connection that waits for a call is closed; clients refresh every ten."""
 MOST_STANDBY, MOST_STANDBY_EACH = 2_000, 2
@@ -68,46 +68,6 @@ class BindRefused(Event):
 
 
 @dataclass
-class Leg:
-    """Where one end of a session is bound: an address of UDP, or a link of TCP."""
-
-    session: "Session"
-    index: int
-    address: Address
-    link: int | None
-    had: int = 0
-    sent: int = 0
-
-    @property
-    def counts(self) -> int:
-        """Datagrams had from the leg and sent to it, as an answer to a bind tells them; voice and checks, no binds."""
-        return (self.had & 0xFFFF_FFFF) << 32 | self.sent & 0xFFFF_FFFF
-
-
-@dataclass
-class Session:
-    """One call's two legs, and what it may still send."""
-
-    call: str
-    last: float
-    legs: list[Leg | None] = field(default_factory=lambda: [None, None])
-    budget: float = CALL_BURST
-    packets: int = 0
-    bytes: int = 0
-
-    def may_send(self, size: int, now: float) -> bool:
-        """Token bucket over both directions together."""
-        self.budget = min(CALL_BURST, self.budget + (now - self.last) * CALL_RATE)
-        self.last = now
-        if self.budget < size:
-            return False
-        self.budget -= size
-        self.packets += 1
-        self.bytes += size
-        return True
-
-
-@dataclass
 class _Stream:
     info: LinkInfo
     expires: float | None
@@ -123,10 +83,12 @@ class Relay(Member):
         self.sessions: dict[str, Session] = {}
         self.by_address: dict[Address, Leg] = {}
         self.by_link: dict[int, Leg] = {}
+        self.by_token: dict[bytes, tuple[str, int]] = {}
+        self.offloading = Offloading(self.actions, self.by_address)
         self.streams: dict[int, _Stream] = {}
         self.issuers: dict[str, bytes] = {}
         self.next_sweep = 0.0
-        self.packets = self.bytes = 0
+        self.past_packets = self.past_bytes = 0
         self.actions.sockets[RELAY_SOCKET] = self
         greeting = Greeting("relay", RELAY_UDP_PORT, RELAY_TCP_PORTS)
         m = membership
@@ -193,7 +155,8 @@ class Relay(Member):
         if now >= self.next_sweep:
             self.next_sweep = now + 1.0
             for session in [s for s in self.sessions.values() if now - s.last > IDLE_LIMIT]:
-                self._end(session)
+                self._end(session, now)
+            self.offloading.sweep(now)
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         link = next(self.actions.numbers)
@@ -206,9 +169,7 @@ class Relay(Member):
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         if is_stun(data) and peek_method(data) == Method.BIND:
-            answer = self._bind(data, source, None, now)
-            if len(answer) <= len(data):  # a source may be forged: nobody is sent more than it seems to have sent
-                self.actions.send_to(RELAY_SOCKET, source, answer)
+            self._bind(data, source, None, now)
         elif (leg := self.by_address.get(source)) is not None:
             self._forward(leg, data, now)
 
@@ -220,7 +181,7 @@ class Relay(Member):
         try:
             for body in stream.deframer.feed(data):
                 if is_stun(body) and peek_method(body) == Method.BIND:
-                    self.actions.write(link, frame(self._bind(body, stream.info.peer, link, now), 2))
+                    self._bind(body, stream.info.peer, link, now)
                 elif (leg := self.by_link.get(link)) is not None:
                     self._forward(leg, body, now)
         except ProtocolError as error:
@@ -236,27 +197,86 @@ class Relay(Member):
         if (leg := self.by_link.pop(link, None)) is not None and leg.session.legs[leg.index] is leg:
             leg.session.legs[leg.index] = None
 
+    def relocated(self, addresses: tuple[str, ...], now: float) -> None:
+        super().relocated(addresses, now)
+        self.offloading.relocated()
+
+    # -- the kernel ----------------------------------------------------------------------------------------------
+
+    def kernel_up(self, now: float) -> None:
+        """From now on the shell has a kernel that forwards."""
+        self.offloading.up(list(self.sessions.values()), now)
+
+    def kernel_down(self, reason: str, now: float) -> None:
+        """The kernel does not forward, or no longer."""
+        self.offloading.down(reason, now)
+
+    def kernel_refused(self, session: int, reason: str, now: float) -> None:
+        """The kernel does not forward for one session."""
+        self.offloading.refused(session, reason, now)
+
+    def kernel_counted(self, session: int, counts: Offloaded, now: float) -> None:
+        """What it has counted for a session since it was asked to forward."""
+        self.offloading.counted(session, counts, now)
+
+    def straight(self, data: bytes, source: Address, now: float) -> Address | None:
+        """Where one datagram goes unchanged, already counted; None where `datagram` has to see it.
+
+        What is not a leg's voice for another leg of UDP within its cap is left to that.
+        """
+        leg = self.by_address.get(source)
+        if leg is None or (is_stun(data) and peek_method(data) == Method.BIND):
+            return None
+        session, index = leg.session, leg.index
+        other = session.legs[1 - index]
+        if other is None or other.link is not None or not session.may_send(len(data), now):
+            return None
+        session.had[index] += 1
+        session.sent[1 - index] += 1
+        return other.address
+
     # -- binding and forwarding ----------------------------------------------------------------------------------
 
-    def _bind(self, data: bytes, source: Address, link: int | None, now: float) -> bytes:
-        """The answer to a bind; raises nothing."""
+    def _bind(self, data: bytes, source: Address, link: int | None, now: float) -> None:
+        """Answers a bind; raises nothing."""
+
+        def answer(message: StunMessage) -> None:
+            encoded = message.encode()
+            if link is not None:
+                self.actions.write(link, frame(encoded, 2))
+            elif len(encoded) <= len(data):  # a source may be forged: nobody is sent more than it seems to have sent
+                self.actions.send_to(RELAY_SOCKET, source, encoded)
+
         try:
             request = StunMessage.parse(data)
         except ProtocolError as error:
-            return StunMessage(Method.BIND, Kind.ERROR, data[8:20], error=(400, str(error)[:40])).encode()
+            answer(StunMessage(Method.BIND, Kind.ERROR, data[8:20], error=(400, str(error)[:40])))
+            return
         identifier = request.transaction_id
         try:
             call, index = self._granted(request.token or b"", link, now)
         except ProtocolError as error:
             self.actions.emit(BindRefused(source[0], str(error)))
-            return StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])).encode()
-        if index is None:
-            return StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source).encode()
-        leg = self._place(call, index, source, link, now)
-        counts = leg.counts if link is None else None
-        return StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, counts=counts).encode()
+            answer(StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])))
+            return
+        if index is None or link is not None:
+            answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source))
+            if index is not None:
+                leg = self._place(call, index, source, link, now, request.token or b"")
+                self.offloading.review(leg.session, now)
+            return
+        leg = self._place(call, index, source, link, now, request.token or b"")
+
+        def counted() -> None:
+            counts = leg.session.counts(leg.index)
+            answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, counts=counts))
+
+        self.offloading.with_counts(leg.session, counted)
+        self.offloading.review(leg.session, now)
 
     def _granted(self, token_bytes: bytes, link: int | None, now: float) -> tuple[str, int | None]:
+        if (known := self.by_token.get(token_bytes)) is not None:  # checked before, and its session goes on
+            return known
         token, grant = decode_token(token_bytes)
         issuer = self.issuers.get(token.issuer)
         if issuer is None:
@@ -291,11 +311,14 @@ class Relay(Member):
                 del self.streams[each]
         stream.waits_for, stream.expires = client, now + STANDBY_LIMIT
 
-    def _place(self, call: str, index: int, source: Address, link: int | None, now: float) -> Leg:
+    def _place(self, call: str, index: int, source: Address, link: int | None, now: float, token: bytes) -> Leg:
         session = self.sessions.get(call)
         if session is None:
-            session = self.sessions[call] = Session(call, now)
+            session = self.sessions[call] = Session(call, next(self.actions.numbers), now, paid=now)
             self.next_sweep = now + 1.0
+        if token not in self.by_token and len(session.tokens) < MOST_TOKENS:
+            self.by_token[token] = (call, index)
+            session.tokens.append(token)
         session.last = now
         before = session.legs[index]
         if before is not None and (before.address, before.link) == (source, link):
@@ -304,7 +327,9 @@ class Relay(Member):
             self._forget(before)
         leg = session.legs[index] = Leg(session, index, source, link)
         if link is None:
-            self.by_address[source] = leg
+            displaced, self.by_address[source] = self.by_address.get(source), leg
+            if displaced is not None and displaced.session is not session:
+                self.offloading.review(displaced.session, now)
         else:
             self.by_link[link] = leg
             self.streams[link].expires = None
@@ -312,14 +337,13 @@ class Relay(Member):
         return leg
 
     def _forward(self, leg: Leg, data: bytes, now: float) -> None:
-        leg.had += 1
-        other = leg.session.legs[1 - leg.index]
-        if other is None or not leg.session.may_send(len(data), now):
+        session = leg.session
+        session.had[leg.index] += 1
+        other = session.legs[1 - leg.index]
+        if other is None or not session.may_send(len(data), now):
             return
-        self.packets += 1
-        self.bytes += len(data)
         if other.link is None:
-            other.sent += 1
+            session.sent[other.index] += 1
             self.actions.send_to(RELAY_SOCKET, other.address, data)
         else:
             self.actions.write(other.link, frame(data, 2), media=True)
@@ -332,9 +356,27 @@ class Relay(Member):
             self.streams.pop(leg.link, None)
             self.actions.close(leg.link)
 
-    def _end(self, session: Session) -> None:
+    def _end(self, session: Session, now: float) -> None:
         del self.sessions[session.call]
+        for token in session.tokens:
+            del self.by_token[token]
         for leg in session.legs:
             if leg is not None:
                 self._forget(leg)
-        self.actions.emit(Unbound(session.call, session.packets, session.bytes))
+
+        def over() -> None:
+            self.past_packets += session.packets
+            self.past_bytes += session.bytes
+            self.actions.emit(Unbound(session.call, session.packets, session.bytes))
+
+        self.offloading.end(session, over, now)
+
+    @property
+    def packets(self) -> int:
+        """Carried since the start; of the kernel's sessions, as last counted."""
+        return self.past_packets + sum(session.packets for session in self.sessions.values())
+
+    @property
+    def bytes(self) -> int:
+        """Of the same packets."""
+        return self.past_bytes + sum(session.bytes for session in self.sessions.values())

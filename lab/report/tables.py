@@ -18,7 +18,10 @@ _STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "starting": "ye
 
 
 def status(found: LabStatus) -> RenderableType:
-    """One row a node; a client shows the supernode that it sits at. Carriers have a column where there are any."""
+    """One row a node: a client with the supernode that it sits at, a relay with where it forwards.
+
+    Carriers have a column where there are any.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     behind = any(node.behind for node in found.nodes)
     for column in (
@@ -41,7 +44,7 @@ def status(found: LabStatus) -> RenderableType:
             node.profile or "",
             node.firewall or "",
             Text(node.state, _STATES.get(node.state, "")),
-            node.supernode or "",
+            node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else ""),
         )
     return table
 

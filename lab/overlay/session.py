@@ -1,0 +1,55 @@
+"""What a relay knows of one call: where its two legs are bound, what they carried, what they may still send.
+
+Belongs here: one session's own sums. Never: who may have one, and how its packets are passed on.
+"""
+
+from dataclasses import dataclass, field
+
+from lab.wire.addresses import Address
+
+IDLE_LIMIT = 30.0
+"""Seconds without a packet or a refresh after which a session is gone; clients refresh every ten."""
+CALL_RATE, CALL_BURST = 50_000.0, 50_000.0
+"""Bytes a second, and at once, that one call may send through; voice both ways takes about 12,000."""
+
+
+@dataclass
+class Leg:
+    """Where one end of a session is bound: an address of UDP, or a link of TCP."""
+
+    session: "Session"
+    index: int
+    address: Address
+    link: int | None
+
+
+@dataclass
+class Session:
+    """One call's two legs. `had` and `sent` are datagrams by leg; `packets` and `bytes` went through, both ways."""
+
+    call: str
+    number: int
+    last: float
+    legs: list[Leg | None] = field(default_factory=lambda: [None, None])
+    tokens: list[bytes] = field(default_factory=list)
+    budget: float = CALL_BURST
+    paid: float = 0.0
+    had: list[int] = field(default_factory=lambda: [0, 0])
+    sent: list[int] = field(default_factory=lambda: [0, 0])
+    packets: int = 0
+    bytes: int = 0
+
+    def counts(self, index: int) -> int:
+        """Datagrams had from a leg and sent to it, as an answer to a bind tells them; voice and checks, no binds."""
+        return (self.had[index] & 0xFFFF_FFFF) << 32 | self.sent[index] & 0xFFFF_FFFF
+
+    def may_send(self, size: int, now: float) -> bool:
+        """Token bucket over both directions together."""
+        self.budget = min(CALL_BURST, self.budget + (now - self.paid) * CALL_RATE)
+        self.last = self.paid = now
+        if self.budget < size:
+            return False
+        self.budget -= size
+        self.packets += 1
+        self.bytes += size
+        return True
