@@ -66,11 +66,15 @@ class Offloading:
         self.kernel, self.why_not = False, reason
         self.actions.emit(ForwardsInUserSpace(reason))
         for number, placed in list(self.placed.items()):
+            placed.session.complete = False
             self._back(number, placed, now)
 
     def refused(self, number: int, reason: str, now: float) -> None:
         if (placed := self.placed.get(number)) is not None:
             self.actions.emit(ForwardsInUserSpace(reason))
+            placed.session.complete &= (
+                placed.counted == Offloaded()
+            )  # one that the kernel never took has no counts there
             self._back(number, placed, now)
 
     def counted(self, number: int, counts: Offloaded, now: float) -> None:

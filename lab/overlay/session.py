@@ -38,9 +38,16 @@ class Session:
     sent: list[int] = field(default_factory=lambda: [0, 0])
     packets: int = 0
     bytes: int = 0
+    complete: bool = True
+    """Whether these are all: what a kernel counted is lost where it is not there to be asked."""
 
-    def counts(self, index: int) -> int:
-        """Datagrams had from a leg and sent to it, as an answer to a bind tells them; voice and checks, no binds."""
+    def counts(self, index: int) -> int | None:
+        """Datagrams had from a leg and sent to it, as an answer to a bind tells them; voice and checks, no binds.
+
+        None where it cannot be told: a client would take what was not counted for lost.
+        """
+        if not self.complete:
+            return None
         return (self.had[index] & 0xFFFF_FFFF) << 32 | self.sent[index] & 0xFFFF_FFFF
 
     def may_send(self, size: int, now: float) -> bool:

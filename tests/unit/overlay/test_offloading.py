@@ -149,6 +149,7 @@ def test_without_its_kernel_the_relay_goes_on_in_user_space(bench: KernelBench) 
     assert ForwardsInUserSpace("the deputy has ended") in actions
     assert [StunMessage.parse(a.data).kind for a in actions if hasattr(a, "data")] == [Kind.SUCCESS]
     assert bench.say(NEAR, b"\x80x") == [(FAR, b"\x80x")]
+    assert bench.bind(NEAR, bench.token(0)).counts is None, "what the kernel had counted would pass for lost"
 
 
 def test_a_session_that_the_kernel_refuses_is_served(bench: KernelBench) -> None:
