@@ -11,8 +11,10 @@ from lab.harness import record, standing, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
+from lab.harness.timeline import Timeline
 from lab.runtime.connection import Engine
-from lab.runtime.world import World
+from lab.runtime.world import World, discover
+from lab.topology.model import Topology
 
 
 def request(caller: str, callee: str, seconds: float, ring_ms: int) -> Request:
@@ -48,6 +50,19 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
             record.timeline(placed, lines, folder)
         else:
             record.discard(folder)
-    report = verdict.report(world.topology, placed, folder)
+    report = verdict.report(_as_it_was(engine, checkout, world, placed), placed, folder)
     record.document(report, folder)
     return report
+
+
+def _as_it_was(engine: Engine, checkout: Checkout, world: World, placed: Placed) -> Topology:
+    """The topology of the call; an end that went to another site in the middle of it has the addresses of both."""
+    ends = (placed.request.caller, placed.request.callee)
+    lines = Timeline(checkout.state, world.name).read(since=placed.started)
+    if not any(line["event"] == "move" and line.get("node") in ends for line in lines):
+        return world.topology
+    after = discover(engine, world.name)
+    if after is None:
+        return world.topology
+    said = standing.routers(engine, after, standing.concerned(after.topology, ends))
+    return standing.both(standing.live(world.topology, said), after.topology)

@@ -19,6 +19,7 @@ from lab.harness.events import CallEvent
 from lab.harness.settling import SETTLE_SECONDS, settle
 from lab.harness.subnetting import FIRST_LAB
 from lab.harness.timeline import Json, Timeline
+from lab.harness.watching import announce
 from lab.runtime import lifecycle, terminal
 from lab.runtime.connection import Engine, connect
 from lab.runtime.lifecycle import Removed
@@ -143,7 +144,10 @@ class Lab:
     def move(self, client: str, site: str) -> tuple[str, str]:
         """Take a client to the LAN of another site; returns the sites left and entered."""
         with self.timeline.event("move", node=client, site=site) as stamp:
-            left, entered = roaming.move(self.engine, self.running_world(), client, site)
+            world = self.running_world()
+            roaming.may_move(world.topology, client, site)
+            announce(self.checkout.state / "calls", client, site)
+            left, entered = roaming.move(self.engine, world, client, site)
             stamp |= {"left": left}
             return left, entered
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from lab.errors import EvidenceError, LabError, RuntimeUnavailable
 from lab.harness.events import CallEvent, Ended, parse_ended, parse_event
-from lab.harness.witnesses import Witnesses, open_all, places
+from lab.harness.watching import Watch
+from lab.harness.witnesses import Witnesses, moved, open_all, places
 from lab.runtime.capture import Captured
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel, Json
@@ -67,6 +68,16 @@ def place(
     with contextlib.closing(caller), contextlib.closing(callee):
         _signed_in(caller, callee)
         witnesses = Witnesses(engine, world, places(world.topology, ends), folder)
+        topology = world.topology
+
+        def follow_move(node: str, site: str) -> None:
+            nonlocal topology
+            if node in (request.caller, request.callee):
+                topology = moved(topology, node, site)
+                witnesses.add(places(topology, [topology.node(name) for name in (request.caller, request.callee)]))
+                witnesses.barrier()
+
+        watch = Watch(folder, follow_move)
         try:
             witnesses.barrier()
             callee.order("answer", call=call, ring_ms=request.ring_ms)
@@ -79,6 +90,7 @@ def place(
             except EvidenceError as error:
                 placed.trouble = placed.trouble or str(error)
         finally:
+            watch.close()
             placed.captured.extend(witnesses.close())
 
 

@@ -34,12 +34,7 @@ def move(engine: Engine, world: World, name: str, site: str) -> tuple[str, str]:
     Its program goes on running and finds itself elsewhere, as a laptop does. Raises ConfigError, RuntimeUnavailable.
     """
     topology = world.topology
-    node = topology.node(name)
-    if node.role is not Role.CLIENT:
-        raise ConfigError(f"only clients move; {name} is a {node.role}")
-    target = lan_of(topology, site)
-    if node.site == site:
-        raise ConfigError(f"{name} is at {site} already; name another of {', '.join(sorted(_with_lan(topology)))}")
+    node, target = may_move(topology, name, site)
     container = world.running(name)
     source = lan_of(topology, str(node.site))
     taken = cables.addresses_in_use(engine, world.name, target.name)
@@ -49,6 +44,17 @@ def move(engine: Engine, world: World, name: str, site: str) -> tuple[str, str]:
     cables.reattach(engine, container, world.name, source.name, target.name, address, address6)
     _await(engine, container, {str(address), str(address6)} - {"None"}, begun)
     return str(node.site), site
+
+
+def may_move(topology: Topology, name: str, site: str) -> tuple[Node, Network]:
+    """The client, and the LAN that it would go to. Raises ConfigError where that makes no sense."""
+    node = topology.node(name)
+    if node.role is not Role.CLIENT:
+        raise ConfigError(f"only clients move; {name} is a {node.role}")
+    target = lan_of(topology, site)
+    if node.site == site:
+        raise ConfigError(f"{name} is at {site} already; name another of {', '.join(sorted(_with_lan(topology)))}")
+    return node, target
 
 
 def _await(engine: Engine, container: Container, wanted: set[str], begun: float) -> None:

@@ -52,6 +52,18 @@ def concerned(topology: Topology, names: Iterable[str]) -> set[str]:
     }
 
 
+def both(before: Topology, after: Topology) -> Topology:
+    """The topology before, in which each client also has the addresses that it came to have since: it moved."""
+    now = {node.name: node.attachments for node in after.clients()}
+    nodes = (
+        replace(node, attachments=tuple(dict.fromkeys((*node.attachments, *now.get(node.name, ())))))
+        if node.role is Role.CLIENT
+        else node
+        for node in before.nodes
+    )
+    return replace(before, nodes=tuple(nodes))
+
+
 def live(topology: Topology, said: dict[str, Json]) -> Topology:
     """The topology with the addresses, profiles and firewalls that are true now, by what the routers say."""
     return replace(topology, nodes=tuple(_live(topology, node, said) for node in topology.nodes))

@@ -5,6 +5,7 @@ Belongs here: the set of captures. Never: what a single one does (runtime), or w
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -40,6 +41,12 @@ def open_all(openers: Iterable[Callable[[], T]]) -> list[T]:
     return opened
 
 
+def moved(topology: Topology, name: str, site: str) -> Topology:
+    """The topology with one client at another site; what it hangs at is left as it is."""
+    nodes = (replace(node, site=site) if node.name == name else node for node in topology.nodes)
+    return replace(topology, nodes=tuple(nodes))
+
+
 def places(topology: Topology, ends: Iterable[Node]) -> list[Node]:
     """Where the media between these clients can pass: core, the routers before them, their carriers' too, the proxies
     of their sites, the relays; on one LAN, they themselves."""
@@ -59,15 +66,21 @@ class Witnesses:
     def __init__(self, engine: Engine, world: World, nodes: Iterable[Node], folder: Path) -> None:
         """Raises RuntimeUnavailable where a capture does not start. Stopped relays and proxies are left out."""
 
-        def opener(node: Node) -> Callable[[], Capture]:
-            container = world.running(node.name).id
-            incoming = node.role is Role.CORE
-            return lambda: Capture(engine, container, node.name, folder / f"{node.name}.pcap", incoming=incoming)
-
-        between = (Role.RELAY, Role.PROXY)
-        seeing = [node for node in nodes if node.role not in between or world.containers[node.name].running]
-        self._captures = open_all([opener(node) for node in seeing])
+        self._engine, self._world, self._folder = engine, world, folder
+        self._captures: list[Capture] = []
         self._closed: list[Captured] | None = None
+        self.add(nodes)
+
+    def add(self, nodes: Iterable[Node]) -> None:
+        """Watch from these nodes too, as far as that is not done yet; raises RuntimeUnavailable."""
+        between = (Role.RELAY, Role.PROXY)
+        known = {capture.node for capture in self._captures}
+        seeing = [node for node in nodes if node.role not in between or self._world.containers[node.name].running]
+        self._captures += open_all([self._opener(node) for node in seeing if node.name not in known])
+
+    def _opener(self, node: Node) -> Callable[[], Capture]:
+        container, file = self._world.running(node.name).id, self._folder / f"{node.name}.pcap"
+        return lambda: Capture(self._engine, container, node.name, file, incoming=node.role is Role.CORE)
 
     def barrier(self) -> None:
         """Return when every capture has seen and written a marker sent now; raises EvidenceError."""

@@ -130,6 +130,14 @@ def test_a_cable_pulled_and_put_back_ends_no_call(lab: Lab) -> None:
         assert survived.missing(*pair) <= (survived.took + FOUND + NOISE) * FRAMES_A_SECOND, survived.report
 
 
+@pytest.mark.parametrize(("site", "path"), [("park", "direct/udp"), ("flat", "direct/udp"), ("bank", "relayed/mixed")])
+def test_a_caller_that_goes_to_another_site_goes_on_talking(lab: Lab, site: str, path: str) -> None:
+    survived = through(lab, ("bob", "frank"), lambda relay: lab.move("bob", site))
+    assert survived.report.holds(path), survived.report
+    for pair in (("bob", "frank"), ("frank", "bob")):
+        assert survived.missing(*pair) <= (survived.took + FOUND + NOISE) * FRAMES_A_SECOND, survived.report
+
+
 def test_without_any_supernode_a_call_goes_on_and_ends_as_calls_do(lab: Lab) -> None:
     survived = through(
         lab, ("bob", "frank"), lambda relay: [lab.kill(name) for name in ("supernode-1", "supernode-2")], 8
