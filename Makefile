@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down call status check test test-zoo lock clean
+.PHONY: help lab-up lab-down call status check test test-zoo bench lock clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -43,6 +43,10 @@ test: check ## check, then the whole lab; one that runs already is left running
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
 	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; exit $$status
+
+bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, about three minutes
+	@command -v turnserver >/dev/null || { $(call install,coturn,the bench compares with coturn); }
+	@.venv/bin/python -m tests.bench
 
 test-zoo: .venv/ready ## certify every network of the zoo by packets; about ten minutes
 	.venv/bin/pytest tests/zoo

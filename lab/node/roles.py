@@ -189,7 +189,7 @@ async def relay(settings: Settings, journal: Journal) -> None:
     for port in RELAY_TCP_PORTS:
         shell.listen_to_both("relay", "relay", port, wrapping)
     shell.sockets[RELAY_SOCKET] = RelaySocket(shell, machine, RELAY_UDP_PORT)
-    shell.forwarder = orders(machine, shell.settle)
+    shell.forwarder, shell.straight = orders(machine, shell.settle), machine.straight_link
 
     def status() -> Order:
         sessions = machine.sessions.values()

@@ -65,6 +65,7 @@ class Shell:
         self.opening: set[asyncio.Task[None]] = set()
         self.sockets: dict[int, UdpSocket] = {}
         self.forwarder: Forwarder | None = None
+        self.straight: Callable[[int, bytes, float], int | None] | None = None  # a relay's: from link to link
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
         self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
@@ -137,7 +138,7 @@ class Shell:
                 if (udp := self.sockets.get(number)) is not None:
                     udp.sendto(data, mapped(address) if number in self.dual else address)
             case Write(link, data, media):
-                self._write(link, data, media)
+                self.write(link, data, media)
             case Connect(link, address, secure, proxied):
                 self.connecting[link] = self.loop.create_task(self._connect(link, address, secure, proxied))
             case Close(link):
@@ -160,7 +161,8 @@ class Shell:
         self.opening.add(task)
         task.add_done_callback(self.opening.discard)
 
-    def _write(self, link: int, data: bytes, media: bool) -> None:
+    def write(self, link: int, data: bytes, media: bool) -> None:
+        """Sends on a link, if it is up; media only while little waits."""
         transport = self.links.get(link)
         if transport is None or transport.is_closing():
             return
@@ -233,6 +235,11 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.link in self.shell.links:
             assert self.link is not None
+            if (straight := self.shell.straight) is not None:
+                to = straight(self.link, data, time.monotonic())
+                if to is not None:
+                    self.shell.write(to, data, media=True)
+                    return
             self.shell.machine.link_data(self.link, bytes(data), time.monotonic())
             self.shell.settle()
 

@@ -112,9 +112,11 @@ class LegMeter:
     def answer(self, transaction: bytes, counts: int | None, now: float) -> bool:
         """The relay's counts came; True where over the last WINDOW too much is missing, in either direction."""
         sent = self.asked.pop(transaction, None)
-        if sent is None or counts is None:
+        if sent is None:
             return False
         self.unanswered = 0
+        if counts is None:
+            return False
         had, returned = counts >> 32, counts & 0xFFFF_FFFF
         if self.counts and (had < self.counts[-1].had or returned < self.counts[-1].returned):
             self.counts.clear()  # it counts from anew: this end has come to it from another outer address

@@ -25,7 +25,7 @@ from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import HubMessage, decode_token
-from lab.wire.stun import Kind, Method, StunMessage, is_stun, peek_method
+from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_method
 
 RELAY_SOCKET = 0
 """Number of the UDP socket that the shell binds to the relay's port before the machine starts."""
@@ -235,6 +235,29 @@ class Relay(Member):
         session.sent[1 - index] += 1
         return other.address
 
+    def straight_link(self, link: int, data: bytes, now: float) -> int | None:
+        """The link on which bytes of a link go on unchanged, already counted; None where `link_data` has to see them.
+
+        That is where they are whole frames of voice, and the other leg is on TCP as well.
+        """
+        leg = self.by_link.get(link)
+        if leg is None or self.streams[link].deframer.pending:
+            return None
+        other = leg.session.legs[1 - leg.index]
+        if other is None or other.link is None or other.link not in self.actions.links:
+            return None
+        at, end, frames = 0, len(data), 0
+        while at + 2 < end:
+            size = data[at] << 8 | data[at + 1]
+            if not 0 < size <= MEDIA_FRAME_LIMIT or _begins_bind(data, at + 2):
+                return None
+            at += 2 + size
+            frames += 1
+        if at != end or not leg.session.may_send(end - 2 * frames, now, frames):
+            return None
+        leg.session.had[leg.index] += frames
+        return other.link
+
     # -- binding and forwarding ----------------------------------------------------------------------------------
 
     def _bind(self, data: bytes, source: Address, link: int | None, now: float) -> None:
@@ -380,3 +403,8 @@ class Relay(Member):
     def bytes(self) -> int:
         """Of the same packets."""
         return self.past_bytes + sum(session.bytes for session in self.sessions.values())
+
+
+def _begins_bind(data: bytes, at: int) -> bool:
+    """Whether what stands there may be a bind: as is_stun and peek_method, without a copy of it."""
+    return data[at] < 0x40 and data[at + 4 : at + 8] == COOKIE

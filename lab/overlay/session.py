@@ -50,13 +50,13 @@ class Session:
             return None
         return (self.had[index] & 0xFFFF_FFFF) << 32 | self.sent[index] & 0xFFFF_FFFF
 
-    def may_send(self, size: int, now: float) -> bool:
-        """Token bucket over both directions together."""
+    def may_send(self, size: int, now: float, packets: int = 1) -> bool:
+        """Token bucket over both directions together; `size` is in bytes, of all those packets."""
         self.budget = min(CALL_BURST, self.budget + (now - self.paid) * CALL_RATE)
         self.last = self.paid = now
         if self.budget < size:
             return False
         self.budget -= size
-        self.packets += 1
+        self.packets += packets
         self.bytes += size
         return True

@@ -15,6 +15,7 @@ from lab.wire.addresses import MAGIC_COOKIE, Address
 from lab.wire.attributes import CODEC_BY_TYPE, CODECS, Attribute, Change
 
 __all__ = [
+    "COOKIE",
     "HEADER_SIZE",
     "Attribute",
     "Change",
@@ -34,7 +35,8 @@ _ATTRIBUTE = struct.Struct("!HH")
 _WORD = struct.Struct("!I")
 
 HEADER_SIZE = _HEADER.size
-_COOKIE_BYTES = _WORD.pack(MAGIC_COOKIE)
+COOKIE = _WORD.pack(MAGIC_COOKIE)
+"""The fifth to eighth byte of every message."""
 _INTEGRITY_SIZE = 20  # RFC 8489, 14.5: HMAC-SHA1
 _FINGERPRINT_MASK = 0x5354554E  # RFC 8489, 14.7: "STUN"
 _COMPREHENSION_OPTIONAL = 0x8000  # RFC 8489, 18.3
@@ -61,7 +63,7 @@ _INTEGRITY, _FINGERPRINT = int(Attribute.MESSAGE_INTEGRITY), int(Attribute.FINGE
 
 def is_stun(data: bytes) -> bool:
     """Whether a datagram is STUN among RTP and others: header whole, first two bits 0, magic cookie (RFC 8489, 5)."""
-    return len(data) >= HEADER_SIZE and data[0] < 0x40 and data[4:8] == _COOKIE_BYTES
+    return len(data) >= HEADER_SIZE and data[0] < 0x40 and data[4:8] == COOKIE
 
 
 def peek_method(data: bytes) -> int:
@@ -226,8 +228,8 @@ class StunStream:
         """Bytes of the message that begins with `head`, None while that cannot be told."""
         if head[0] >= 0x40:
             raise self._refuse(f"stream is not STUN: a message begins with byte {head[0]}, expected less than 64")
-        if not _COOKIE_BYTES.startswith(head[4:8]):
-            raise self._refuse(f"stream is not STUN: magic cookie is {head[4:8].hex()}, expected {_COOKIE_BYTES.hex()}")
+        if not COOKIE.startswith(head[4:8]):
+            raise self._refuse(f"stream is not STUN: magic cookie is {head[4:8].hex()}, expected {COOKIE.hex()}")
         if len(head) < 4:
             return None
         size = HEADER_SIZE + int.from_bytes(head[2:4], "big")

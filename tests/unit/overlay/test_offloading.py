@@ -2,10 +2,11 @@
 
 import pytest
 
-from lab.overlay.actions import CountOffloaded, Offload, Offloaded, Onload
+from lab.overlay.actions import CountOffloaded, LinkInfo, Offload, Offloaded, Onload
 from lab.overlay.offloading import COUNT_EVERY, ForwardsInKernel, ForwardsInUserSpace
 from lab.overlay.relay import Unbound
 from lab.overlay.session import CALL_RATE, IDLE_LIMIT
+from lab.wire.framing import frame
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.test_relay import FAR, NEAR, Bench
 
@@ -198,3 +199,22 @@ def test_the_straight_way_is_for_voice_between_two_udp_legs_alone() -> None:
     assert bench.bind(FAR, bench.token(1)).counts == 1, "one sent to it, none had"
     through = sum(bench.relay.straight(b"\x80" + bytes(999), NEAR, bench.now) == FAR for _ in range(100))
     assert through == 49, "the cap"
+
+
+def test_whole_frames_of_voice_go_straight_from_link_to_link() -> None:
+    bench = Bench()
+    relay = bench.relay
+    links = [relay.accepted("relay", LinkInfo(("203.0.113.21", 443), source), bench.now) for source in (NEAR, FAR)]
+    voice = frame(b"\x80voice", 2)
+    assert relay.straight_link(links[0], voice, bench.now) is None, "not bound"
+    for leg, link in enumerate(links):
+        bind = StunMessage(Method.BIND, Kind.REQUEST, bytes(12), token=bench.token(leg)).encode()
+        assert relay.straight_link(link, frame(bind, 2), bench.now) is None
+        relay.link_data(link, frame(bind, 2), bench.now)
+    assert relay.straight_link(links[0], voice * 3, bench.now) == links[1]
+    assert (relay.packets, relay.bytes) == (3, 18)
+    assert relay.straight_link(links[0], voice + frame(bind, 2), bench.now) is None
+    assert relay.straight_link(links[0], voice[:-1], bench.now) is None, "a frame that goes on"
+    relay.link_data(links[0], voice[:-1], bench.now)
+    assert relay.straight_link(links[0], voice, bench.now) is None, "behind half a frame"
+    assert relay.straight_link(links[1], frame(b"\x80" + bytes(4000), 2) * 20, bench.now) is None, "the cap"
