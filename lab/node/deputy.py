@@ -5,6 +5,7 @@ relay holds the other end of: JSON, one message a datagram. The relay, which rea
 Belongs here: obeying. Never: rules (kernel.py), decisions (the relay's machine).
 """
 
+import contextlib
 import json
 import socket
 import sys
@@ -61,4 +62,5 @@ class Deputy:
 
 
 if __name__ == "__main__":
-    Deputy(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])).run()
+    with contextlib.suppress(ConnectionError):  # the relay has gone, and with it whoever would be answered
+        Deputy(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])).run()

@@ -50,11 +50,9 @@ add map netdev {TABLE} from4 {{ type ipv4_addr . inet_service : verdict; }}
 add map netdev {TABLE} from6 {{ type ipv6_addr . inet_service : verdict; }}
 add chain netdev {TABLE} legs
 add rule netdev {TABLE} legs udp dport != {port} accept
-add rule netdev {TABLE} legs exthdr frag exists accept
-add rule netdev {TABLE} legs ip frag-off & 0x3fff != 0 accept
 add rule netdev {TABLE} legs {_BIND} accept
-add rule netdev {TABLE} legs ip saddr . udp sport vmap @from4
-add rule netdev {TABLE} legs ip6 saddr . udp sport vmap @from6
+add rule netdev {TABLE} legs ip frag-off & 0x3fff == 0 ip saddr . udp sport vmap @from4
+add rule netdev {TABLE} legs exthdr frag missing ip6 saddr . udp sport vmap @from6
 """
 
 
@@ -157,23 +155,31 @@ class Kernel:
 
     def counts(self, session: int) -> Counts:
         """What has been counted since the session came."""
-        had, passed = ([self._counter(f"{kind}{session}_{leg}") for leg in (0, 1)] for kind in ("had", "passed"))
-        return Counts((had[0][0], had[1][0]), (passed[0][0], passed[1][0]), (passed[0][1], passed[1][1]))
+        names = [f"{kind}{session}_{leg}" for kind in ("had", "passed") for leg in (0, 1)]
+        (had0, _), (had1, _), (passed0, size0), (passed1, size1) = self._counters(names)
+        return Counts((had0, had1), (passed0, passed1), (size0, size1))
 
-    def _counter(self, name: str) -> tuple[int, int]:
-        """Packets and bytes."""
-        body = _attribute(_OBJ_TABLE, TABLE.encode() + b"\0") + _attribute(_OBJ_NAME, name.encode() + b"\0")
-        body += _attribute(_OBJ_TYPE, struct.pack("!I", _OBJECT_COUNTER))
-        self.netlink.send(_HEADER.pack(_HEADER.size + len(body), _GETOBJ, 1, 1, 0, _NFPROTO_NETDEV, 0, 0) + body)
+    def _counters(self, names: Sequence[str]) -> list[tuple[int, int]]:
+        """Packets and bytes of each, asked for at once."""
         try:
-            for kind, message in messages(self.netlink.recv(4096)):
-                if kind == _NEWOBJ:
-                    data = dict(_attributes(dict(_attributes(message[4:]))[_OBJ_DATA]))
-                    packets, size = data[_COUNTER_PACKETS], data[_COUNTER_BYTES]
-                    return int.from_bytes(packets, "big"), int.from_bytes(size, "big")
+            self.netlink.send(b"".join(map(_asking, names)))
+            return [self._told(name) for name in names]
         except OSError as error:
             raise RuntimeUnavailable(f"nftables does not say what it counted: {error.strerror}") from None
+
+    def _told(self, name: str) -> tuple[int, int]:
+        for kind, message in messages(self.netlink.recv(4096)):
+            if kind == _NEWOBJ:
+                data = dict(_attributes(dict(_attributes(message[4:]))[_OBJ_DATA]))
+                packets, size = data[_COUNTER_PACKETS], data[_COUNTER_BYTES]
+                return int.from_bytes(packets, "big"), int.from_bytes(size, "big")
         raise RuntimeUnavailable(f"nftables knows no counter {name}")
+
+
+def _asking(name: str) -> bytes:
+    body = _attribute(_OBJ_TABLE, TABLE.encode() + b"\0") + _attribute(_OBJ_NAME, name.encode() + b"\0")
+    body += _attribute(_OBJ_TYPE, struct.pack("!I", _OBJECT_COUNTER))
+    return _HEADER.pack(_HEADER.size + len(body), _GETOBJ, 1, 1, 0, _NFPROTO_NETDEV, 0, 0) + body
 
 
 def _way(host: str) -> Way:

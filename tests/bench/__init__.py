@@ -1,1 +1,1 @@
-"""What a relayed packet costs: this relay and coturn under the same load in turn. `make bench`; no part of the tests."""
+"""What a relayed packet costs: this relay and coturn under the same load. `make bench`; no part of the tests."""

@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-PACKET_EVERY, SLICES = 0.02, 20
-"""Seconds between two packets of one leg, and the parts in which a turn of all legs is sent: a burst a millisecond."""
+PACKET_EVERY, SLICES = 0.02, 200
+"""Seconds between two packets of one leg, and the parts in which a turn of all legs is sent: calls know nothing of one
+another, and their packets come one by one rather than in bursts."""
 BIND_EVERY = 25
 """Turns after which a client binds anew while voice flows (lab.overlay.loss.COUNTING)."""
 VOICE = bytes([0x80, 111]) + bytes(118)

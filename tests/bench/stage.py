@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,10 +97,14 @@ class Stage:
 
 
 def busy() -> float:
-    """Seconds in which the processors of this machine were not idle since its start, interrupts included."""
-    words = Path("/proc/stat").read_text().split("\n")[0].split()
-    user, nice, system, _, _, irq, softirq = map(int, words[1:8])
-    return (user + nice + system + irq + softirq) / _TICKS
+    """Seconds in which the processors of this machine were not idle, interrupts included, since some moment.
+
+    By the idle time, which the kernel measures; what it calls busy is sampled by ticks and misses what wakes with them.
+    """
+    lines = Path("/proc/stat").read_text().splitlines()
+    idle, waiting = map(int, lines[0].split()[4:6])
+    processors = sum(line.startswith("cpu") for line in lines) - 1
+    return processors * time.monotonic() - (idle + waiting) / _TICKS
 
 
 def used(pids: list[int]) -> float:
