@@ -22,7 +22,9 @@ class NodeStatus:
     """One node. `state`: its own word (ready, away), or stopped, starting, unresponsive; `supernode`: where it sits.
 
     `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
-    behind. `heard_at`: when a client last heard its supernode, epoch seconds.
+    behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know;
+    `keepalive_s`: seconds after which it therefore refreshes a mapping. `heard_at`: when a client last heard its
+    supernode, epoch seconds.
     """
 
     name: str
@@ -36,6 +38,8 @@ class NodeStatus:
     behind: str | None = None
     heard_at: float | None = field(default=None, compare=False)
     forwarding: str | None = None
+    network: dict[str, Any] | None = None
+    keepalive_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ def ask(engine: Engine, world: World) -> LabStatus:
             supernode=said.get("supernode"),
             promoted=said.get("promoted"),
             forwarding=said.get("forwarding"),
+            network=said.get("network"),
+            keepalive_s=said.get("keepalive_s"),
             heard_at=said.get("heard_at"),
             behind=world.topology.behind(node.site) if node.site and node.site in routers else None,
         )

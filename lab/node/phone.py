@@ -114,6 +114,8 @@ class Phone:
             "heard_at": round(hub_link.last_heard + time.time() - time.monotonic(), 3) if hub else None,
             "addresses": list(self.client.membership.own.addresses),
             "passage": self.client.found(time.monotonic()),
+            "network": self.client.discovery.to_json(),
+            "keepalive_s": self.client.discovery.lifetime.keepalive(),
             "calls": [call.label for call in self.calls.values()],
         }
 

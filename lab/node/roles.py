@@ -41,7 +41,8 @@ from lab.overlay.member import (
 )
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
-from lab.overlay.supernode import STUN_SOCKET, Supernode
+from lab.overlay.stunserver import ALTERNATE_PORT
+from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
 
 NARROW_PORT = 443
@@ -159,7 +160,7 @@ async def client(settings: Settings, journal: Journal) -> None:
 
 
 async def supernode(settings: Settings, journal: Journal) -> None:
-    """A hub: TLS signalling on its own port, 443 and 80, STUN on UDP and, for those who are plain, TCP."""
+    """A hub: TLS signalling on its own port, 443 and 80, STUN on two UDP ports and, for those who are plain, on TCP."""
     membership = await _membership(settings)
     machine = Supernode(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))
@@ -168,6 +169,7 @@ async def supernode(settings: Settings, journal: Journal) -> None:
         shell.listen_to_both("stun", "signalling", port, tls)
     await shell.listen("stun", STUN_PORT, None)
     await shell.bind_udp(STUN_SOCKET, STUN_PORT)
+    await shell.bind_udp(ALTERNATE_SOCKET, ALTERNATE_PORT)
 
     def status() -> Order:
         return {

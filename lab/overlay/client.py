@@ -135,7 +135,7 @@ class Client(Member):
         self.outbox: list[Envelope] = []
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
-        self.discovery = Discovery()
+        self.discovery = Discovery(self.actions, membership.own, membership.rng, membership.supernodes)
         self.passage = Passage(self.actions, membership.own, membership.rng)
         self.standby = Standby(
             self.actions, membership.own, self.passage, membership.rng, lambda: self.hub.send(StandBy())
@@ -207,13 +207,14 @@ class Client(Member):
     def deadline(self) -> float | None:
         spare = self.spare.deadline() if self.spare else None
         calls = (call.deadline() for call in self.calls.values())
-        parts = (self.enrolment, self.hub, self.passage, self.strangers, self.standby)
+        parts = (self.enrolment, self.hub, self.passage, self.discovery, self.strangers, self.standby)
         return earliest(spare, *(part.deadline() for part in parts), *calls)
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
         self.hub.poll(now)
         self.passage.poll(now)
+        self.discovery.poll(now)
         self.strangers.poll(now)
         if self.spare is not None:
             self.spare.poll(now)
@@ -255,6 +256,7 @@ class Client(Member):
         self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1], hub.route.proxied))
         self.settle(True, now)
         self.passage.measure(hub.route, now)
+        self.discovery.begin(hub.route.address[0], now)
         self._ask(now)
         for envelope in self.outbox:
             hub.send(Carry(envelope))
@@ -356,7 +358,9 @@ class Client(Member):
         """A socket for the next call, whose outer address is known by the time it is wanted."""
         membership = self.membership
         servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
-        self.spare = MediaSocket(self.actions, servers, membership.rng, membership.own)
+        self.spare = MediaSocket(
+            self.actions, servers, membership.rng, membership.own, keepalive=self.discovery.lifetime.keepalive
+        )
         self.spare.open(now)
 
     def _clean(self) -> None:

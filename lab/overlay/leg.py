@@ -30,7 +30,10 @@ OTHER_FAMILY_FROM = 2
 TCP_HEADSTART = 0.25
 """Seconds that UDP is given before TCP is tried beside it, and between two TCP ports (RFC 8305, 5)."""
 REFRESH = 10.0
-"""Seconds between binds that keep the mapping and the session alive."""
+"""Seconds between binds that keep a session alive over TCP."""
+LONGEST_REFRESH = 15.0
+"""The same over UDP, where the router would let a mapping live longer: a relay forgets a session after 30 s, and a bind
+may be lost."""
 MISSED_REFRESHES = 3
 SUSPICIOUS_BINDS, SUSPICIOUS_PAUSE = 4, 0.2
 """Binds, and seconds between them, that a leg under suspicion sends; before the last one an answer must have come."""
@@ -173,6 +176,11 @@ class RelayLeg:
         if self.next_tcp is not None and now >= self.next_tcp:
             self._try_tcp(now)
 
+    @property
+    def _refresh(self) -> float:
+        """Seconds between two binds over UDP; the mapping at the router lives longer."""
+        return min(self.media.keepalive(), LONGEST_REFRESH)
+
     def _bind(self, transaction: bytes = b"") -> bytes:
         identifier = transaction or self.rng.randbytes(12)
         return StunMessage(Method.BIND, Kind.REQUEST, identifier, token=self.offer.token).encode()
@@ -208,7 +216,7 @@ class RelayLeg:
         self.actions.send_to(self.media.socket, self.udp_address, self._bind(transaction))
         self.unanswered += 1
         self.last_udp = now
-        self.next_udp = now + (COUNTING if flows else REFRESH / 10 if self.unanswered > 1 else REFRESH)
+        self.next_udp = now + (COUNTING if flows else REFRESH / 10 if self.unanswered > 1 else self._refresh)
         if self.suspicion:
             self.suspicion -= 1
             self.next_udp = now + SUSPICIOUS_PAUSE if self.suspicion else now + COUNTING
@@ -253,7 +261,7 @@ class RelayLeg:
             self.udp_address = source
             self.udp_bound, self.unanswered = True, 0
             # a bind over TCP may have overtaken this answer, and would leave the relay without a leg when it closes
-            self.next_udp = now if self.links else now + (COUNTING if self.meter.flows else REFRESH)
+            self.next_udp = now if self.links else now + (COUNTING if self.meter.flows else self._refresh)
             self._close_tcp(keep=None)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:

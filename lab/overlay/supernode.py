@@ -11,7 +11,8 @@ from lab.overlay.actions import Event, LinkInfo, earliest
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_credential, check_signature, issue_token
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership
-from lab.overlay.stunserver import StunConnections, answer_binding
+from lab.overlay.passage import STUN_PORT
+from lab.overlay.stunserver import ALTERNATE_PORT, Other, StunConnections, StunService
 from lab.wire.addresses import Address, family
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
@@ -26,6 +27,7 @@ from lab.wire.messages import (
     Ping,
     Pong,
     Present,
+    Reflect,
     Refused,
     RelayGrant,
     RelayOffer,
@@ -36,10 +38,11 @@ from lab.wire.messages import (
     decode_hub,
     encode,
 )
-from lab.wire.stun import is_stun
 
 STUN_SOCKET = 0
 """Number of the UDP socket that the shell binds to the STUN port before the machine starts."""
+ALTERNATE_SOCKET = -1
+"""The same, of the second STUN port."""
 GREETING_LIMIT = 5.0
 """Seconds in which a new link has to sign in."""
 SILENCE = 5.0
@@ -128,9 +131,12 @@ class Supernode(Member):
         self.relays: dict[str, RelayEntry] = {}
         self.elsewhere: dict[str, str] = {}
         self.peers: dict[str, Callable[[Message], object]] = {}
+        self.peer_hosts: dict[str, tuple[str, ...]] = {}
         self.joined = False
         self.stun = StunConnections(self.actions)
-        self.actions.sockets[STUN_SOCKET] = self
+        ports = {STUN_SOCKET: STUN_PORT, ALTERNATE_SOCKET: ALTERNATE_PORT}
+        self.reflector = StunService(self.actions, ports, lambda: self.membership.own.addresses, self._other)
+        self.actions.sockets.update(dict.fromkeys(ports, self))
         self.mesh = [self._toward(hosts) for hosts in self._later()]
 
     def _later(self) -> Sequence[tuple[str, ...]]:
@@ -199,11 +205,17 @@ class Supernode(Member):
         return link
 
     def udp_up(self, socket: int, local: Address, now: float) -> None:
-        """The STUN socket is the shell's from the start."""
+        """The STUN sockets are the shell's from the start."""
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
-        if is_stun(data) and (answer := answer_binding(data, source)) is not None:
-            self.actions.send_to(STUN_SOCKET, source, answer)
+        self.reflector.datagram(socket, data, source, now)
+
+    def _other(self, kind: int) -> Other | None:
+        """A supernode that is linked with this one and can answer in its place, over IPv4 or IPv6."""
+        for name, send in self.peers.items():
+            if (host := next((host for host in self.peer_hosts[name] if family(host) == kind), None)) is not None:
+                return host, send
+        return None
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
         session = self.sessions.get(link)
@@ -248,7 +260,7 @@ class Supernode(Member):
         if session.role == "client":
             self._client_in(link, session.name, now)
         elif session.role == "supernode":
-            self._peer_in(session.name, lambda m: self._send(link, m))
+            self._peer_in(session.name, host, lambda m: self._send(link, m))
             self._settle(now)
         else:
             hosts = _one_a_family((host, *message.hosts))
@@ -262,8 +274,9 @@ class Supernode(Member):
         self.elsewhere.pop(name, None)
         self._tell_peers(Present((name,)))
 
-    def _peer_in(self, name: str, send: Callable[[Message], object]) -> None:
+    def _peer_in(self, name: str, host: str, send: Callable[[Message], object]) -> None:
         self.peers[name] = send
+        self.peer_hosts[name] = next((hosts for hosts in self.membership.supernodes if host in hosts), ())
         names = sorted(self.clients)
         for at in range(0, len(names), 400):
             send(Present(tuple(names[at : at + 400])))
@@ -273,7 +286,7 @@ class Supernode(Member):
         self.elsewhere = {client: at for client, at in self.elsewhere.items() if at != name}
 
     def signed_in(self, hub: HubLink, now: float) -> None:
-        self._peer_in(hub.hub or "", hub.send)
+        self._peer_in(hub.hub or "", hub.route.address[0] if hub.route else "", hub.send)
         self._settle(now)
         self.actions.emit(Joined("supernode", hub.hub or "", hub.route.address[0] if hub.route else ""))
 
@@ -282,7 +295,7 @@ class Supernode(Member):
         self.actions.emit(Left("supernode", hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        self._of_peer(hub.hub or "", message)
+        self._of_peer(hub.hub or "", message, now)
 
     # -- what is said --------------------------------------------------------------------------------------------
 
@@ -292,7 +305,7 @@ class Supernode(Member):
             if session.role == "relay" and session.name in self.relays:
                 self.relays[session.name].load = message.load
         elif session.role == "supernode":
-            self._of_peer(session.name, message)
+            self._of_peer(session.name, message, now)
         elif session.role == "client" and isinstance(message, Carry):
             self._of_client(link, session, message, now)
         elif session.role == "client" and isinstance(message, StandBy):
@@ -327,7 +340,7 @@ class Supernode(Member):
         self.actions.emit(Carried(envelope.call, envelope.sender, envelope.recipient, toward))
         return True
 
-    def _of_peer(self, name: str, message: HubMessage) -> None:
+    def _of_peer(self, name: str, message: HubMessage, now: float) -> None:
         """A word of another supernode; what it carries is delivered here and goes no further."""
         if isinstance(message, Present):
             for client in message.names:
@@ -346,6 +359,8 @@ class Supernode(Member):
             elif (back := self.peers.get(name)) is not None:
                 reason = f"{envelope.recipient} is not signed in at any supernode"
                 back(Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
+        elif isinstance(message, Reflect):
+            self.reflector.reflect(message, now)
         elif isinstance(message, Undeliverable):
             if (link := self.clients.get(message.sender)) is not None:
                 self._send(link, message)

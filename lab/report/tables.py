@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.harness.doctor import Check, Diagnosis
-from lab.harness.status import LabStatus
+from lab.harness.status import LabStatus, NodeStatus
 
 _STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "starting": "yellow", "unresponsive": "bold red"}
 
@@ -20,7 +20,7 @@ _STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "starting": "ye
 def status(found: LabStatus) -> RenderableType:
     """One row a node: a client with the supernode that it sits at, a relay with where it forwards.
 
-    Carriers have a column where there are any.
+    Carriers have a column where there are any. Under it stands what each client has found out about its own network.
     """
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     behind = any(node.behind for node in found.nodes)
@@ -46,7 +46,32 @@ def status(found: LabStatus) -> RenderableType:
             Text(node.state, _STATES.get(node.state, "")),
             node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else ""),
         )
+    learnt = [node for node in found.nodes if node.network is not None]
+    return Group(table, Text(), _learnt(learnt)) if learnt else table
+
+
+def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
+    """One row a client: what it has found out, `?` for what it does not know."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("found by", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive"):
+        table.add_column(column, no_wrap=True)
+    for client in clients:
+        network = client.network or {}
+        ports = network.get("allocation")
+        if network.get("ports"):
+            ports = "{} {}-{}".format(ports, *network["ports"])
+        shown = (network.get("outer"), network.get("mapping"), network.get("filtering"))
+        untranslated = "-" if network.get("mapping") == "none" else None
+        table.add_row(
+            Text(client.name, "bold"),
+            *(_known(value) for value in (*shown, ports or untranslated, network.get("tcp_mapping"))),
+            f"{client.keepalive_s:g} s" if client.keepalive_s else "",
+        )
     return table
+
+
+def _known(value: str | None) -> Text:
+    return Text("?", "dim") if value is None else Text(value)
 
 
 def timeline(events: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -30,6 +30,8 @@ class Attribute(IntEnum):
     XOR_MAPPED_ADDRESS = 0x0020
     PRIORITY = 0x0024
     USE_CANDIDATE = 0x0025
+    PADDING = 0x0026
+    RESPONSE_PORT = 0x0027
     SOFTWARE = 0x8022
     FINGERPRINT = 0x8028
     ICE_CONTROLLED = 0x8029
@@ -153,6 +155,19 @@ def _read_change(value: bytes, _: bytes) -> Change:
     return Change(value[3] & (Change.IP | Change.PORT))
 
 
+def _read_response_port(value: bytes, _: bytes) -> int:
+    # RFC 5780, 7.5: a port and two bytes of padding, which some count as the value's and some do not.
+    if len(value) not in (2, 4) or not any(value[:2]):
+        raise ProtocolError(f"STUN RESPONSE-PORT is {value.hex()}, expected a port")
+    return int.from_bytes(value[:2], "big")
+
+
+def _write_response_port(port: int, _: bytes) -> bytes:
+    if not 1 <= port <= 0xFFFF:
+        raise ProtocolError(f"STUN RESPONSE-PORT is {port}, expected 1 to 65535")
+    return port.to_bytes(2, "big") + bytes(2)
+
+
 # The attributes that this code knows, in the order in which it writes them. MESSAGE-INTEGRITY and FINGERPRINT cover
 # what stands before them, so they are not values like these.
 CODECS = (
@@ -160,6 +175,8 @@ CODECS = (
     Codec(Attribute.UNKNOWN_ATTRIBUTES, "unknown", _read_unknown, _write_unknown),
     _text(Attribute.SOFTWARE, "software", 763),  # RFC 8489, 14.14: under 128 characters, up to 763 bytes
     Codec(Attribute.CHANGE_REQUEST, "change_request", _read_change, lambda value, _: _WORD.pack(value)),
+    Codec(Attribute.RESPONSE_PORT, "response_port", _read_response_port, _write_response_port),
+    Codec(Attribute.PADDING, "padding", lambda value, _: value, lambda value, _: value),  # RFC 5780, 7.6
     _text(Attribute.USERNAME, "username", 508),  # RFC 8489, 14.3: under 509 bytes
     _text(Attribute.REALM, "realm", 763),  # RFC 8489, 14.9
     Codec(Attribute.NONCE, "nonce", lambda value, _: value, lambda value, _: value),  # RFC 8489, 14.10

@@ -235,6 +235,19 @@ class Absent(Message, frozen=True):
     names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=400)]
 
 
+class Reflect(Message, frozen=True):
+    """Between supernodes: send `target` the answer to a Binding request of `source`, from here (RFC 5780, 6.1).
+
+    `alternate`: from the second port; `size` is the request's in bytes, which the answer may not exceed.
+    """
+
+    target: Endpoint
+    source: Endpoint
+    transaction: Annotated[bytes, msgspec.Meta(min_length=12, max_length=12)]
+    alternate: bool
+    size: Annotated[int, msgspec.Meta(ge=0, le=1500)]
+
+
 # -- between a node and the authority --------------------------------------------------------------------------------
 
 
@@ -273,7 +286,7 @@ class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Greetings = Challenge | Hello | Welcome | Refused | Ping | Pong
-HubMessage = Greetings | Carry | Offers | StandBy | StandingBy | Undeliverable | Present | Absent
+HubMessage = Greetings | Carry | Offers | StandBy | StandingBy | Undeliverable | Present | Absent | Reflect
 AuthorityMessage = Enrol | Enrolled | Refused
 CallMessage = Invite | Ringing | Answer | Trickle | Bye
 

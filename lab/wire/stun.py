@@ -101,6 +101,8 @@ class StunMessage:
     response_origin: Address | None = None
     other_address: Address | None = None
     change_request: Change | None = None
+    response_port: int | None = None
+    padding: bytes | None = None
     token: bytes | None = None
     leg: str | None = None
     loss: int | None = None

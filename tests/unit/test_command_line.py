@@ -165,7 +165,7 @@ def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest
     _, out, _ = run(monkeypatch, capsys, "status", "--json")
     (node,) = json.loads(out)["nodes"]
     of_a_place = ["name", "role", "site", "profile", "firewall", "state"]
-    assert list(node) == [*of_a_place, "supernode", "promoted", "behind", "forwarding"]
+    assert list(node) == [*of_a_place, "supernode", "promoted", "behind", "forwarding", "network", "keepalive_s"]
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -75,3 +75,15 @@ def test_the_tree_shows_addresses_that_are_in_use() -> None:
     assert "sid 2001:db8:0:38::10" in shown
     assert "dora 192.168.37.10 2001:db8:0:37::10" in shown
     assert "192.168.38" not in shown
+
+
+def test_what_clients_have_found_out_stands_under_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = {"mapping": "endpoint-independent", "allocation": "random", "ports": [2048, 3071], "outer": None}
+    bob = {"state": "ready", "network": network, "keepalive_s": 10.5}
+    found = asked(world("reference.yml"), monkeypatch, bob=bob)
+    assert found["bob"].network == network and found["alice"].network is None
+    console = out()
+    with console.capture() as capture:
+        console.print(tables.status(status.LabStatus(tuple(found.values()))), width=160)
+    (row,) = [line for line in capture.get().splitlines() if "endpoint-independent" in line]
+    assert row.split() == ["bob", "?", "endpoint-independent", "?", "random", "2048-3071", "?", "10.5", "s"]

@@ -18,7 +18,8 @@ from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, Membership
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
-from lab.overlay.supernode import STUN_SOCKET, Supernode
+from lab.overlay.stunserver import ALTERNATE_PORT
+from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
 
@@ -158,7 +159,8 @@ class FakeNet:
         listeners = {33033: {True: "signalling"}, 443: both, 80: both, 3478: {False: "stun"}}
         addresses = by_family(*membership.own.addresses)
         host = Host(f"supernode-{number}", addresses, Supernode(membership), membership.identity.public)
-        host.listeners, host.sockets = listeners, {STUN_PORT: STUN_SOCKET}
+        host.listeners = listeners
+        host.sockets = {STUN_PORT: STUN_SOCKET, ALTERNATE_PORT: ALTERNATE_SOCKET}
         return self._add(host)
 
     def relay(self, number: int = 1) -> Host:

@@ -1,0 +1,109 @@
+"""How long the router keeps a mapping that nothing uses, and how often one is therefore used (RFC 5780, 4.6).
+
+Several mappings are left alone for different times, each on a socket of its own. Then another socket asks the supernode
+to answer to the idle one's outer port: what arrives is alive. Asking again from the idle socket would tell nothing, for
+many routers give back the same port.
+"""
+
+import random
+from collections.abc import Callable
+
+from lab.overlay.actions import Actions, earliest
+from lab.overlay.asking import Asking, Question
+from lab.wire.addresses import Address
+
+IDLE = (7.0, 14.0, 24.0, 34.0)
+"""Seconds for which a mapping is left alone; RFC 4787, REQ-5 wants 120 of a router, and 20 to 30 are often seen."""
+SAFE_SHARE = 0.75
+"""Of the longest idle time that a mapping has survived: a refreshment that is lost is sent again in time."""
+LEAST, START, MOST = 5.0, 10.0, 25.0
+"""Seconds between refreshments: at the least, while nothing is known, and at the most."""
+
+
+class Lifetime:
+    """What is known of the router's patience; `longest` and `shortest` bracket it, seconds, None while not known."""
+
+    def __init__(self, actions: Actions, rng: random.Random) -> None:
+        self.asking = Asking(actions, rng, self._settled)
+        self.server: Address = ("", 0)
+        self.idle: dict[float, int] = {}
+        self.asker = 0
+        self.mapped: dict[int, Question] = {}
+        self.probes: dict[float, Question] = {}
+        self.due: dict[float, float] = {}
+        self.survived: dict[float, bool] = {}
+        self.found: Callable[[float], None] = lambda now: None
+
+    @property
+    def longest(self) -> float | None:
+        """The longest idle time that a mapping has survived."""
+        return max((idle for idle, alive in self.survived.items() if alive), default=None)
+
+    @property
+    def shortest(self) -> float | None:
+        """The shortest idle time, beyond that, which one has not survived."""
+        longest = self.longest or 0.0
+        return min((idle for idle, alive in self.survived.items() if not alive and idle > longest), default=None)
+
+    def keepalive(self) -> float:
+        """Seconds between refreshments of a mapping that is to live."""
+        if self.longest is not None:
+            return min(MOST, max(LEAST, SAFE_SHARE * self.longest))
+        return START if self.shortest is None else LEAST
+
+    def begin(self, server: Address, now: float) -> None:
+        """Finds out anew; what is known holds until then."""
+        self._stop()
+        self.server = server
+        *sockets, self.asker = self.asking.open(len(IDLE) + 1)
+        self.idle = dict(zip(IDLE, sockets, strict=True))
+
+    def forget(self) -> None:
+        """The client stands elsewhere."""
+        self._stop()
+        self.survived.clear()
+
+    def _stop(self) -> None:
+        self.asking.close()
+        self.idle.clear()
+        self.mapped.clear()
+        self.probes.clear()
+        self.due.clear()
+
+    def deadline(self) -> float | None:
+        return earliest(self.asking.deadline(), *self.due.values())
+
+    def poll(self, now: float) -> None:
+        self.asking.poll(now)
+        for idle, due in list(self.due.items()):
+            if now >= due:
+                del self.due[idle]
+                outer = self.mapped[self.idle[idle]].outer
+                assert outer is not None, "what has no outer address is not left alone"
+                self.probes[idle] = self.asking.ask(Question(self.asker, self.server, response_port=outer[1]), now)
+        self.asking.poll(now)
+
+    def _settled(self, now: float) -> None:
+        if self.idle and not self.mapped:
+            sockets = (*self.idle.values(), self.asker)
+            self.mapped = {number: self.asking.ask(Question(number, self.server), now) for number in sockets}
+        elif self.mapped and not self.probes and not self.due:
+            self._leave_alone(now)
+        else:
+            self._conclude(now)
+
+    def _leave_alone(self, now: float) -> None:
+        """Where the outer address is the same for all: an answer is never sent to another host than the asking one."""
+        outers = {question.outer[0] if question.outer else None for question in self.mapped.values()}
+        if len(outers) != 1 or None in outers:
+            self._stop()
+            return
+        self.due = {idle: self.mapped[number].asked_at + self.asking.rtt + idle for idle, number in self.idle.items()}
+
+    def _conclude(self, now: float) -> None:
+        for idle, probe in list(self.probes.items()):
+            if probe.over and not probe.refused:
+                self.survived[idle] = probe.outer is not None
+        if len(self.probes) == len(IDLE) and not self.due:
+            self._stop()
+        self.found(now)
