@@ -32,13 +32,17 @@ class Deputy:
             try:
                 answer = self._obey(order)
             except LabError as error:
-                answer = (
-                    {"session": order["session"], "refused": str(error)}
-                    if "session" in order
-                    else {"failed": str(error)}
-                )
+                answer = self._refusal(order, str(error))
             if answer:
                 self.channel.send(json.dumps(answer).encode())
+
+    def _refusal(self, order: dict[str, Any], reason: str) -> dict[str, object]:
+        """Who was refused anything is the relay's own again: nothing is forwarded that nobody would end."""
+        if "session" not in order:
+            return {"failed": reason}
+        if self.kernel is not None:
+            self.kernel.forget(order["session"])
+        return {"session": order["session"], "refused": reason}
 
     def _obey(self, order: dict[str, Any]) -> dict[str, object]:
         if order["order"] == "begin":

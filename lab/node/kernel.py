@@ -145,9 +145,15 @@ class Kernel:
         self.entrances |= set(new)
         self.legs[session] = legs
 
+    def forget(self, session: int) -> None:
+        """Forwards no longer for a session, if it did."""
+        if (legs := self.legs.pop(session, None)) is not None:
+            self.rules.run(parted(legs) + erased(session))
+
     def onload(self, session: int) -> Counts:
         """Forwards no longer; what it counted to the end."""
-        legs = self.legs.pop(session)
+        if (legs := self.legs.pop(session, None)) is None:
+            raise RuntimeUnavailable(f"the kernel has no session {session}")
         self.rules.run(parted(legs))
         counts = self.counts(session)
         self.rules.run(erased(session))

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ class Orders:
     def __init__(self, machine: Relay, settle: Callable[[], None], channel: socket.socket) -> None:
         self.machine, self.settle, self.channel = machine, settle, channel
         self.loop = asyncio.get_running_loop()
+        self.backlog: deque[bytes] = deque()
         channel.setblocking(False)
         self.loop.add_reader(channel.fileno(), self._answers)
         self._say({"order": "begin"})
@@ -39,10 +41,22 @@ class Orders:
                 self._say({"order": "count", "session": session})
 
     def _say(self, order: dict[str, object]) -> None:
+        self.backlog.append(json.dumps(order).encode())
+        if len(self.backlog) == 1:
+            self._flush()
+
+    def _flush(self) -> None:
+        """In order; what the socket has no room for waits until it has."""
         try:
-            self.channel.send(json.dumps(order).encode())
-        except OSError as error:  # it is gone, or so far behind that it is of no use
-            self.loop.call_soon(self._lost, f"the deputy does not listen: {os.strerror(error.errno or 0)}")
+            while self.backlog:
+                self.channel.send(self.backlog[0])
+                self.backlog.popleft()
+            self.loop.remove_writer(self.channel.fileno())
+        except BlockingIOError:
+            self.loop.add_writer(self.channel.fileno(), self._flush)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            self.loop.call_soon(self._lost, f"the deputy does not listen: {reason}")
 
     def _answers(self) -> None:
         now = time.monotonic()
@@ -51,9 +65,8 @@ class Orders:
                 data = self.channel.recv(MESSAGE)
             except BlockingIOError:
                 break
-            except OSError as error:
-                self._lost(os.strerror(error.errno or 0))
-                return
+            except OSError:  # it ended with orders unread
+                data = b""
             if not data:
                 self._lost("the deputy has ended")
                 return
@@ -74,6 +87,7 @@ class Orders:
     def _lost(self, reason: str) -> None:
         if self.channel.fileno() >= 0:
             self.loop.remove_reader(self.channel.fileno())
+            self.loop.remove_writer(self.channel.fileno())
             self.channel.close()  # with it the deputy ends, and with the deputy its rules
             self.machine.kernel_down(reason, time.monotonic())
             self.settle()

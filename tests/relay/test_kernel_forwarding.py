@@ -170,6 +170,22 @@ def test_the_rules_go_with_the_process_that_made_them(world: World) -> None:
         assert "no way to 10.9.0.1" in json.loads(ours.recv(4096))["refused"]
         near.sendto(VOICE, ("10.9.0.1", PORT))
         assert far.recv(2000) == VOICE
+        ours.send(
+            json.dumps({"order": "offload", "session": 5, "legs": [["10.9.0.2", 7], legs[1]], "rate": 1}).encode()
+        )
+        assert json.loads(ours.recv(4096))["session"] == 5, "an address that is another session's"
+        ours.send(json.dumps({"order": "onload", "session": 5}).encode())
+        assert "no session 5" in json.loads(ours.recv(4096))["refused"]
+        near.sendto(VOICE, ("10.9.0.1", PORT))
+        assert far.recv(2000) == VOICE, "the first is untouched by what others were refused"
+        wrong = {"order": "offload", "session": 3, "legs": [["10.9.0.1", 9], legs[1]], "rate": RATE}
+        ours.send(json.dumps(wrong).encode())
+        assert json.loads(ours.recv(4096))["session"] == 3
+        near.sendto(VOICE, ("10.9.0.1", PORT))
+        assert relay.recv(2000) == VOICE, "refused its new place, a session is the relay's own again"
+        ours.send(json.dumps({"order": "offload", "session": 3, "legs": legs, "rate": RATE}).encode())
+        ours.send(json.dumps({"order": "count", "session": 3}).encode())
+        assert json.loads(ours.recv(4096))["final"] is False
         deputy.kill()
         deputy.wait(10)
         near.sendto(VOICE, ("10.9.0.1", PORT))
