@@ -28,6 +28,9 @@ FRESH = 6
 ENOUGH = behaviours.BLOCK_EVIDENCE + 2
 """Mappings that are looked at where ports are random, to find out whether they come from a block."""
 
+AGAIN = 300.0
+"""Seconds after which a client that has not moved looks again: a router may be configured anew and break nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkFound(Event):
@@ -69,6 +72,8 @@ class Discovery:
         self.stage = _Stage.IDLE
         self.hosts: list[str] = []
         self.sockets: list[int] = []
+        self.hub = ""
+        self.again_at: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """For `lab status`: each thing that can be found out, None while it is not known."""
@@ -80,6 +85,7 @@ class Discovery:
     def begin(self, hub: str, now: float) -> None:
         """Finds out anew, asking the supernode at `hub` first; what is known holds until then."""
         self._stop()
+        self.hub, self.again_at = hub, now + AGAIN
         machines = sorted(self.supernodes, key=lambda hosts: hub not in hosts)
         hosts = [next((host for host in hosts if family(host) == 4), None) for hosts in machines]
         self.hosts = [host for host in hosts if host is not None and 4 in self.own.families]
@@ -89,6 +95,7 @@ class Discovery:
     def forget(self) -> None:
         """The client stands elsewhere: nothing is known."""
         self._stop()
+        self.again_at = None
         self.lifetime.forget()
         self.network = Network()
 
@@ -97,11 +104,13 @@ class Discovery:
         self.stage = _Stage.IDLE
 
     def deadline(self) -> float | None:
-        return earliest(self.asking.deadline(), self.lifetime.deadline())
+        return earliest(self.asking.deadline(), self.lifetime.deadline(), self.again_at)
 
     def poll(self, now: float) -> None:
         self.asking.poll(now)
         self.lifetime.poll(now)
+        if self.again_at is not None and now >= self.again_at:
+            self.begin(self.hub, now)
 
     # -- what is asked -------------------------------------------------------------------------------------------
 

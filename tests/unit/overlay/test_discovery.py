@@ -203,3 +203,13 @@ def test_a_call_goes_direct_though_a_supernode_lies(liar: str, wrong: Address) -
     for host in clients:
         path = host.machine.calls["c"].path
         assert path is not None and (str(path.kind), str(path.transport)) == ("punched", "udp")
+
+
+def test_a_router_that_is_configured_anew_is_noticed_by_looking_again() -> None:
+    net = world()
+    router = Nat(OUTER, EI, net=net, filtering=APD)
+    find_out(net, router)
+    machine = net.hosts["zoe"].machine
+    router.filtering = AD
+    assert net.run(310, until=lambda: machine.discovery.network.filtering == AD)
+    assert machine.discovery.network.mapping == EI
