@@ -17,6 +17,7 @@ from lab.node.sniffing import Doorkeeper
 from lab.node.tls import peer_key
 from lab.overlay.actions import (
     Close,
+    CloseTcp,
     CloseUdp,
     Connect,
     CountOffloaded,
@@ -25,6 +26,7 @@ from lab.overlay.actions import (
     Machine,
     Offload,
     Onload,
+    OpenTcp,
     OpenUdp,
     SendTo,
     Write,
@@ -64,6 +66,7 @@ class Shell:
         self.connecting: dict[int, asyncio.Task[None]] = {}
         self.opening: set[asyncio.Task[None]] = set()
         self.sockets: dict[int, UdpSocket] = {}
+        self.ports: dict[int, asyncio.Server] = {}
         self.forwarder: Forwarder | None = None
         self.straight: Callable[[int, bytes, float], int | None] | None = None  # a relay's: from link to link
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
@@ -139,8 +142,8 @@ class Shell:
                     udp.sendto(data, mapped(address) if number in self.dual else address)
             case Write(link, data, media):
                 self.write(link, data, media)
-            case Connect(link, address, secure, proxied):
-                self.connecting[link] = self.loop.create_task(self._connect(link, address, secure, proxied))
+            case Connect(link):
+                self.connecting[link] = self.loop.create_task(self._connect(action))
             case Close(link):
                 self._close(link)
             case OpenUdp(number):
@@ -149,6 +152,11 @@ class Shell:
                 self.dual.discard(number)
                 if (udp := self.sockets.pop(number, None)) is not None:
                     udp.close()
+            case OpenTcp(number):
+                self._keep(self.loop.create_task(self._open_tcp(number)))
+            case CloseTcp(number):
+                if (server := self.ports.pop(number, None)) is not None:
+                    server.close()
             case Offload() | Onload() | CountOffloaded():
                 if self.forwarder is not None:
                     self.forwarder.do(action)
@@ -170,10 +178,14 @@ class Shell:
             return
         transport.write(data)
 
-    async def _connect(self, link: int, address: Address, secure: bool, proxied: bool) -> None:
+    async def _connect(self, wanted: Connect) -> None:
+        link, address, secure = wanted.link, wanted.address, wanted.secure
         tls = self.client_tls if secure else None
         try:
-            if proxied:
+            if wanted.local_port is not None:
+                connected = await self._connect_from(wanted.local_port, address)
+                await self.loop.create_connection(lambda: _Link(self, link, ""), sock=connected)
+            elif wanted.proxied:
                 if self.proxy is None:
                     raise OSError("there is no proxy")
                 tunnel = await self.proxy.tunnel(address)
@@ -195,6 +207,29 @@ class Shell:
             task.cancel()
         if (transport := self.links.pop(link, None)) is not None:
             transport.close()
+
+    async def _connect_from(self, port: int, address: Address) -> socket.socket:
+        """A connection from a port that this host listens on, perhaps to a peer that connects at the same time."""
+        made = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            made.setblocking(False)
+            _share(made)
+            made.bind(("", port))
+            await self.loop.sock_connect(made, address)
+        except BaseException:  # a cancelled attempt gives up its port as well
+            made.close()
+            raise
+        return made
+
+    async def _open_tcp(self, number: int) -> None:
+        listener = bound(socket.SOCK_STREAM, 0, shared=True)
+        server = await self.loop.create_server(lambda: _Link(self, None, "media"), sock=listener)
+        if number not in self.machine.actions.ports:
+            server.close()
+            return
+        self.ports[number] = server
+        self.machine.tcp_up(number, plain(server.sockets[0].getsockname()), time.monotonic())
+        self.settle()
 
     async def _open_udp(self, number: int) -> None:
         local = await self.bind_udp(number, 0)
@@ -273,8 +308,15 @@ _MAPPED = "::ffff:"
 """What IPv4 addresses begin with on a socket of both families (RFC 4291, 2.5.5.2); no machine ever sees it."""
 
 
-def bound(kind: int, port: int) -> socket.socket:
-    """A TCP or UDP socket on a port of every own address, of both families where the kernel has both.
+def _share(made: socket.socket) -> None:
+    """Lets a port be listened on and connected from at once; every socket on it has to agree."""
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def bound(kind: int, port: int, shared: bool = False) -> socket.socket:
+    """A TCP or UDP socket on a port of every own address, of both families where the kernel has both; `shared`: one
+    that connections are opened from as well.
 
     Raises ConfigError where the port is taken; port 0 takes any.
     """
@@ -284,6 +326,8 @@ def bound(kind: int, port: int) -> socket.socket:
         made.setblocking(False)
         if kind == socket.SOCK_STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            _share(made)
         if families[0] == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         made.bind(("::" if families[0] == socket.AF_INET6 else "0.0.0.0", port))

@@ -13,13 +13,14 @@ from lab.wire.addresses import Address
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open a TCP connection, inside TLS where `secure`, by CONNECT through the site's proxy where `proxied`; report it
-    with link_up or link_down."""
+    """Open a TCP connection, inside TLS where `secure`, by CONNECT through the site's proxy where `proxied`, plain and
+    from a port that OpenTcp has opened where `local_port` is given; report it with link_up or link_down."""
 
     link: int
     address: Address
     secure: bool
     proxied: bool = False
+    local_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,21 @@ class CloseUdp:
     """Close a UDP socket."""
 
     socket: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTcp:
+    """Accept TCP connections on any free port, which connections may be opened from as well; report it with tcp_up.
+    What it accepts is reported as of the listener `media`."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTcp:
+    """Accept no more connections on a port; those that are up stay."""
+
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +116,9 @@ class Event:
     """Base of what a machine tells the program around it; the subclasses stand beside the machine that emits them."""
 
 
-Action = Connect | Write | Close | OpenUdp | CloseUdp | SendTo | Offload | Onload | CountOffloaded | Event
+Udp = OpenUdp | CloseUdp | SendTo
+Tcp = OpenTcp | CloseTcp | Connect | Write | Close
+Action = Tcp | Udp | Offload | Onload | CountOffloaded | Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,12 @@ class SocketOwner(Protocol):
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None: ...
 
 
+class PortOwner(LinkOwner, Protocol):
+    """A part of a machine that owns TCP ports."""
+
+    def tcp_up(self, number: int, local: Address, now: float) -> None: ...
+
+
 @dataclass
 class Actions:
     """The one outbox of a machine, shared by its parts; also knows which part owns which link and socket."""
@@ -141,6 +165,7 @@ class Actions:
     pending: list[Action] = field(default_factory=list)
     links: dict[int, LinkOwner] = field(default_factory=dict)
     sockets: dict[int, SocketOwner] = field(default_factory=dict)
+    ports: dict[int, PortOwner] = field(default_factory=dict)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def take(self) -> list[Action]:
@@ -148,10 +173,12 @@ class Actions:
         taken, self.pending = self.pending, []
         return taken
 
-    def connect(self, owner: LinkOwner, address: Address, secure: bool, proxied: bool = False) -> int:
+    def connect(
+        self, owner: LinkOwner, address: Address, secure: bool, proxied: bool = False, local_port: int | None = None
+    ) -> int:
         link = next(self.numbers)
         self.links[link] = owner
-        self.pending.append(Connect(link, address, secure, proxied))
+        self.pending.append(Connect(link, address, secure, proxied, local_port))
         return link
 
     def write(self, link: int, data: bytes, media: bool = False) -> None:
@@ -171,6 +198,16 @@ class Actions:
     def close_udp(self, socket: int) -> None:
         if self.sockets.pop(socket, None) is not None:
             self.pending.append(CloseUdp(socket))
+
+    def open_tcp(self, owner: PortOwner) -> int:
+        port = next(self.numbers)
+        self.ports[port] = owner
+        self.pending.append(OpenTcp(port))
+        return port
+
+    def close_tcp(self, port: int) -> None:
+        if self.ports.pop(port, None) is not None:
+            self.pending.append(CloseTcp(port))
 
     def send_to(self, socket: int, address: Address, data: bytes) -> None:
         if socket in self.sockets:
@@ -223,6 +260,10 @@ class Machine:
     def udp_up(self, socket: int, local: Address, now: float) -> None:
         if (owner := self.actions.sockets.get(socket)) is not None:
             owner.udp_up(socket, local, now)
+
+    def tcp_up(self, port: int, local: Address, now: float) -> None:
+        if (owner := self.actions.ports.get(port)) is not None:
+            owner.tcp_up(port, local, now)
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         if (owner := self.actions.sockets.get(socket)) is not None:

@@ -23,6 +23,7 @@ from lab.overlay.passage import Passage
 from lab.overlay.paths import PathName
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.standby import Waiting
+from lab.overlay.tcp_port import TcpPort
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.messages import (
@@ -90,7 +91,7 @@ TRANSITIONS: dict[tuple[State, type], State] = {
 class Surroundings:
     """What a call needs of its client; `post` sends an envelope through the hub, now or as soon as there is
     one, and says whether it is an invite that wants relays; `take_waiting` gives away a connection that waits at a
-    relay, where there is one."""
+    relay, where there is one; `open_port` opens a TCP port for the call."""
 
     actions: Actions
     identity: Identity
@@ -103,12 +104,23 @@ class Surroundings:
     discovery: Discovery
     post: Callable[[Envelope, bool], None]
     take_waiting: Callable[[str, float], Waiting | None]
+    open_port: Callable[[float], TcpPort]
 
 
 class Call:
     """One side of one call; made by the client when somebody dials, or when an invite arrives."""
 
-    def __init__(self, id: str, peer: str, caller: bool, around: Surroundings, media: MediaSocket, now: float) -> None:
+    def __init__(
+        self,
+        id: str,
+        peer: str,
+        caller: bool,
+        around: Surroundings,
+        media: MediaSocket,
+        now: float,
+        port: TcpPort | None = None,
+    ) -> None:
+        """`port` is one that has been opened before, where the client knows that it has no UDP."""
         self.id, self.peer, self.caller, self.around, self.media = id, peer, caller, around, media
         self.state = State.INVITING if caller else State.RINGING
         self.ephemeral = X25519PrivateKey.generate()
@@ -136,6 +148,9 @@ class Call:
         )
         self.told: set[Candidate] = set()
         media.deliver, media.learnt = self._datagram, self._learnt
+        self.port: TcpPort | None = None
+        if port is not None:
+            self._use(port)
 
     # -- the caller's and the callee's first words ---------------------------------------------------------------
 
@@ -159,7 +174,7 @@ class Call:
         self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
         self.offered(offers, now)
         self.checklist.meet(invite.network, now)
-        self.checklist.add_remote(invite.candidates, now)
+        self._meet_at(invite.candidates, now)
         self.checklist.unlock(self.keys.check, now)
 
     def answer(self, now: float) -> None:
@@ -243,7 +258,7 @@ class Call:
         if isinstance(message, Ringing):
             self._rings(message, following, now)
         elif isinstance(message, Trickle):
-            self.checklist.add_remote(message.candidates, now)
+            self._meet_at(message.candidates, now)
         elif isinstance(message, Answer):
             self._talk(now)
         elif isinstance(message, Bye):
@@ -264,7 +279,7 @@ class Call:
         self.state, self.limit = following, now + RINGING_LIMIT
         self.around.actions.emit(Rings(self.id, self.peer, incoming=False))
         self.checklist.meet(message.network, now)
-        self.checklist.add_remote(message.candidates, now)
+        self._meet_at(message.candidates, now)
         self.checklist.unlock(self.keys.check, now)
 
     def _datagram(self, data: bytes, source: Address, now: float) -> None:
@@ -288,9 +303,9 @@ class Call:
 
     def deadline(self) -> float | None:
         legs = (leg.deadline() for leg in self.legs)
-        return earliest(
-            self.limit, self.retry_at, self.hurry_at, self.checklist.deadline(), self.media.deadline(), *legs
-        )
+        port = self.port.deadline() if self.port is not None else None
+        own = (self.limit, self.retry_at, self.hurry_at)
+        return earliest(*own, port, self.checklist.deadline(), self.media.deadline(), *legs)
 
     def poll(self, now: float) -> None:
         if self.state is State.ENDED:
@@ -298,6 +313,8 @@ class Call:
         self.media.poll(now)
         for leg in self.legs:
             leg.poll(now)
+        if self.port is not None:
+            self.port.poll(now)
         self.checklist.poll(now)
         if self.hurry_at is not None and now >= self.hurry_at:
             self._hurry(now)
@@ -361,6 +378,16 @@ class Call:
             return network
         return msgspec.structs.replace(network, udp=self.around.passage.lets_udp_out(self.media, now))
 
+    def _meet_at(self, candidates: Sequence[Candidate], now: float) -> None:
+        """The peer's candidates; where it opens TCP from a port of its own, this end needs one as well."""
+        self.checklist.add_remote(candidates, now)
+        if self.port is None and self.checklist.tcp.targets:
+            self._use(self.around.open_port(now))
+
+    def _use(self, port: TcpPort) -> None:
+        self.port = self.checklist.tcp.port = port
+        port.learnt = self._learnt
+
     def _candidates(self) -> tuple[Candidate, ...]:
         """Host and server-reflexive for UDP, host for TCP (passive), each told once."""
         found: list[Candidate] = []
@@ -368,6 +395,7 @@ class Call:
         for host in self.around.own.addresses:
             found += [Candidate("host", "tcp", (host, tcp_port)) for tcp_port in self.around.tcp_ports]
         found += [Candidate("server-reflexive", "udp", address) for address in self.media.reflexive]
+        found += self.port.candidates() if self.port is not None else []
         fresh = tuple(candidate for candidate in found if candidate not in self.told)
         self.told.update(fresh)
         return fresh
@@ -379,6 +407,9 @@ class Call:
         self.media.relocated(now)
         for leg in self.legs:
             leg.relocated(now)
+        if self.port is not None:
+            self.port.close()
+            self._use(self.around.open_port(now))
         self.checklist.restart(now)
         self._learnt(now)
 
@@ -424,6 +455,8 @@ class Call:
         for leg in self.legs:
             leg.stop()
         self.media.close()
+        if self.port is not None:
+            self.port.close()
         self.around.actions.emit(Ended(self.id, self.error, self.talked and self.found_path))
 
     def _post(self, message: CallMessage) -> Envelope:

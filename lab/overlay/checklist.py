@@ -130,6 +130,8 @@ class Checklist:
         for candidate in usable(candidates, self.own):
             if candidate.transport == "udp":
                 self._add_udp(candidate.address, now)
+            elif candidate.tcp_type == "simultaneous-open":
+                self.tcp.meet([candidate.address], now)
             elif self._tcp_may_reach(candidate.address[0]):
                 listening.append(candidate.address)
         self.tcp.add(listening, self.passage.lets_udp_out(self.media, now) is False, now)
@@ -165,7 +167,7 @@ class Checklist:
         return self.paths[key]
 
     def _tcp_may_reach(self, host: str) -> bool:
-        mine = {address[0] for address in self.media.reflexive}
+        mine = {address[0] for address in (*self.media.reflexive, *(self.tcp.port.reflexive if self.tcp.port else ()))}
         same_site = mine & self.remote_reflexive or any(on_one_network(host, own) for own in self.own.addresses)
         return not is_local(host) or bool(same_site)
 

@@ -16,9 +16,10 @@ from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, SignedOut, Trouble
-from lab.overlay.passage import STUN_PORT, Passage
+from lab.overlay.passage import ANY, STUN_PORT, Passage
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.standby import Standby
+from lab.overlay.tcp_port import TcpPort
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
 from lab.wire.messages import (
@@ -135,6 +136,7 @@ class Client(Member):
         self.outbox: list[Envelope] = []
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
+        self.spare_port: TcpPort | None = None
         self.discovery = Discovery(self.actions, membership.own, membership.rng, membership.supernodes)
         self.passage = Passage(self.actions, membership.own, membership.rng)
         self.standby = Standby(
@@ -205,7 +207,7 @@ class Client(Member):
     # -- time and inputs -----------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        spare = self.spare.deadline() if self.spare else None
+        spare = earliest(*(part.deadline() for part in (self.spare, self.spare_port) if part is not None))
         calls = (call.deadline() for call in self.calls.values())
         parts = (self.enrolment, self.hub, self.passage, self.discovery, self.strangers, self.standby)
         return earliest(spare, *(part.deadline() for part in parts), *calls)
@@ -218,7 +220,9 @@ class Client(Member):
         self.strangers.poll(now)
         if self.spare is not None:
             self.spare.poll(now)
-            self.standby.want(self.passage.lets_udp_out(self.spare, now) is False, now)
+            tcp_alone = self.passage.lets_udp_out(self.spare, now) is False
+            self.standby.want(tcp_alone, now)
+            self._prepare_port(tcp_alone, now)
         for call in list(self.calls.values()):
             call.poll(now)
         self._clean()
@@ -229,6 +233,7 @@ class Client(Member):
         self.passage.forget()
         self.discovery.forget()
         self.standby.drop()
+        self._prepare_port(False, now)
         super().relocated(addresses, now)
         if self.hub.route is not None:
             self.passage.measure(self.hub.route, now)
@@ -349,8 +354,9 @@ class Client(Member):
             discovery=self.discovery,
             post=self.post,
             take_waiting=self.standby.take,
+            open_port=self._open_port,
         )
-        call = Call(id, peer, caller, around, media, now)
+        call = Call(id, peer, caller, around, media, now, self._take_port(now))
         self.calls[id] = call
         return call
 
@@ -362,6 +368,32 @@ class Client(Member):
             self.actions, servers, membership.rng, membership.own, keepalive=self.discovery.lifetime.keepalive
         )
         self.spare.open(now)
+
+    def _open_port(self, now: float) -> TcpPort:
+        membership = self.membership
+        servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
+        port = TcpPort(self.actions, servers, membership.rng, membership.own)
+        port.open(now)
+        return port
+
+    def _prepare_port(self, wanted: bool, now: float) -> None:
+        """A TCP port for the next call, of a client whose network lets TCP alone out, and to any port."""
+        wanted = wanted and self.passage.passes(ANY) is not False
+        if self.spare_port is not None and not wanted:
+            self.spare_port.close()
+            self.spare_port = None
+        elif self.spare_port is None and wanted:
+            self.spare_port = self._open_port(now)
+        elif self.spare_port is not None:
+            self.spare_port.poll(now)
+
+    def _take_port(self, now: float) -> TcpPort | None:
+        """The spare one, unless it has to be seen anew: its router counts its connections, or nobody sees it."""
+        port, self.spare_port = self.spare_port, None
+        if port is not None and not (port.endpoint_independent and port.questions):
+            port.close()
+            return self._open_port(now)
+        return port
 
     def _clean(self) -> None:
         for call in [call for call in self.calls.values() if call.state is State.ENDED]:

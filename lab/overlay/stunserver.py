@@ -19,7 +19,7 @@ ALTERNATE_PORT = 3479
 LONGEST = 2048
 """Bytes of the longest request that is read from a stream."""
 IDLE_LIMIT = 30.0
-"""Seconds for which a TCP connection is kept."""
+"""Seconds for which a TCP connection is kept after its last request."""
 HOST_BURST, HOST_RATE = 40, 10.0
 """Answers to one host from elsewhere than it asked: so many at once, and a second. A client asks 20 times."""
 BURST, RATE = 400, 200.0
@@ -184,6 +184,7 @@ class StunConnections:
             for message in stream.feed(data):
                 if (answer := answer_binding(message, source)) is not None:
                     self.actions.write(link, answer)
+                    self.streams[link] = (stream, source, now + IDLE_LIMIT)
         except ProtocolError:
             del self.streams[link]
             self.actions.close(link)

@@ -4,7 +4,7 @@ Belongs here: opening, accepting, framing, giving up. Never: which path is used;
 checklist's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
@@ -12,12 +12,24 @@ from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.passage import Passage
+from lab.overlay.tcp_port import TcpPort
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
 
 TCP_HEADSTART = 0.25
 """Seconds that UDP is given before TCP is tried beside it (RFC 8305, 5)."""
+SIMULTANEOUS_LIMIT = 4.0
+"""Seconds for which simultaneous open is tried with one address."""
+FRESH_SYN = 0.25
+"""Seconds between two SYNs of simultaneous open: the kernel's own timer begins at one second, and a SYN that reached a
+router too early is lost. Longer than the round trip, or the answer to one would meet the next."""
+ROUND_TRIPS = 3
+"""How many round trips to a supernode a SYN is given: the way to the peer may be twice as long, and vary."""
+REFUSED_PAUSE = 0.05
+"""Seconds before the next SYN to an address that has refused one: somebody is there, and not ready."""
+MOST_TARGETS = 8
+"""Addresses of the peer that simultaneous open is tried with; whoever stands there is sent a handful of SYNs."""
 TCP_LIMIT = 5.0
 """Seconds that a TCP connection may take; a firewall that drops in silence never says no."""
 
@@ -30,6 +42,16 @@ class _Connecting:
     expires: float
     info: LinkInfo | None = None
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+
+
+@dataclass
+class _Target:
+    """An address that is met by simultaneous open: the attempt under way, when to make the next, when to give up."""
+
+    remote: Address
+    due: float
+    until: float | None = None
+    link: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +73,8 @@ class TcpChecks:
         self.listening: list[Address] = []
         self.next_route: float | None = None
         self.links: dict[int, _Connecting] = {}
+        self.port: TcpPort | None = None
+        self.targets: dict[Address, _Target] = {}
 
     def add(self, listening: Sequence[Address], at_once: bool, now: float) -> None:
         """Addresses where the peer accepts connections; tried `at_once` where UDP cannot be had, else a bit later."""
@@ -58,6 +82,12 @@ class TcpChecks:
         self.routes += self.passage.likely(listening)
         if self.routes and self.next_route is None:
             self.next_route = now if at_once else now + TCP_HEADSTART
+
+    def meet(self, remotes: Iterable[Address], now: float) -> None:
+        """Addresses from which the peer opens connections too (RFC 6544, simultaneous-open)."""
+        for remote in remotes:
+            if remote not in self.targets and len(self.targets) < MOST_TARGETS:
+                self.targets[remote] = _Target(remote, now)
 
     def try_again(self, now: float) -> None:
         """UDP between the two is no good: every connection is worth a try."""
@@ -70,18 +100,21 @@ class TcpChecks:
                 self.actions.close(link)
                 self.link_down(link, "its address is gone", now)
         self.routes, self.listening, self.next_route = [], [], None
+        self.targets.clear()
 
     def close(self) -> None:
         """The call is over."""
         for link in self.links:
             self.actions.close(link)
         self.links.clear()
+        self.targets.clear()
 
     # -- time ----------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
         unfinished = (link.expires for link in self.links.values() if link.info is None)
-        return earliest(self.next_route, *unfinished)
+        meeting = (target.due for target in self.targets.values()) if self._may_meet() else ()
+        return earliest(self.next_route, *unfinished, *meeting)
 
     def poll(self, now: float) -> None:
         for link, connecting in list(self.links.items()):
@@ -90,6 +123,28 @@ class TcpChecks:
                 self.actions.close(link)
         if self.next_route is not None and now >= self.next_route:
             self._connect(now)
+        for target in list(self.targets.values()) if self._may_meet() else ():
+            if now >= target.due:
+                self._send_syn(target, now)
+
+    def _may_meet(self) -> bool:
+        """A router that counts must have given the ports that are told before it gives those that are used."""
+        return self.port is not None and self.port.settled
+
+    def _send_syn(self, target: _Target, now: float) -> None:
+        """A fresh SYN in place of one that has not been answered."""
+        assert self.port is not None
+        if target.link is not None:
+            self.links.pop(target.link, None)
+            self.actions.close(target.link)
+        if target.until is None:
+            target.until = now + SIMULTANEOUS_LIMIT
+        if now >= target.until or self.streams.enough(now):
+            target.link, target.due = None, float("inf")
+            return
+        target.link = self.actions.connect(self, target.remote, secure=False, local_port=self.port.port)
+        target.due = now + max(FRESH_SYN, ROUND_TRIPS * self.port.rtt)
+        self.links[target.link] = _Connecting(target.remote, now + TCP_LIMIT)
 
     def _connect(self, now: float) -> None:
         """Opens the next connection, unless a clean path between the two has been found in the meantime."""
@@ -115,6 +170,9 @@ class TcpChecks:
         connecting = self.links.get(link)
         if connecting is not None:
             connecting.info = info
+            for target in self.targets.values():
+                if target.link == link:
+                    target.link, target.due = None, float("inf")
             self.streams.up(link, info, now)
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
@@ -130,4 +188,7 @@ class TcpChecks:
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         self.links.pop(link, None)
+        for target in self.targets.values():
+            if target.link == link:
+                target.link, target.due = None, now + REFUSED_PAUSE
         self.streams.lost(link, now)

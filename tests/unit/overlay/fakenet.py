@@ -11,7 +11,19 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lab.overlay.actions import Close, CloseUdp, Connect, Event, LinkInfo, Machine, OpenUdp, SendTo, Write
+from lab.overlay.actions import (
+    Close,
+    CloseTcp,
+    CloseUdp,
+    Connect,
+    Event,
+    LinkInfo,
+    Machine,
+    OpenTcp,
+    OpenUdp,
+    SendTo,
+    Write,
+)
 from lab.overlay.authority import Authority
 from lab.overlay.client import Client
 from lab.overlay.identity import Identity
@@ -32,7 +44,9 @@ class Router:
 
     Filtering is by address and port, where something is translated or the router is `stateful`; `udp` and `tcp_ports`
     (None: all) are what the firewall lets out, of which `tls_only` swallows what does not begin like TLS; through
-    `proxy` goes TLS to port 443. UDP above `udp_rate` bytes a second is dropped, each way.
+    `proxy` goes TLS to port 443.
+    `sequential` gives ports one after the other, else they are far apart. UDP above `udp_rate` bytes a second is
+    dropped, each way.
     """
 
     outer: str
@@ -43,6 +57,7 @@ class Router:
     tls_only: bool = False
     proxy: bool = False
     udp_rate: float | None = None
+    sequential: bool = False
     buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     out: dict[tuple[Address, Address | None], Address] = field(default_factory=dict)
     back: dict[Address, Address] = field(default_factory=dict)
@@ -68,7 +83,8 @@ class Router:
             return source
         key = (source, destination if self.mapping == "address-and-port-dependent" else None)
         if key not in self.out:
-            outer = (self.outer, source[1] if key[1] is None else next(self.ports))
+            port = next(self.ports) if self.sequential else 50_000 + next(self.ports) * 7919 % 15_000
+            outer = (self.outer, source[1] if key[1] is None else port)
             self.out[key], self.back[outer] = outer, source
         self.contacted.add((self.out[key], destination))
         return self.out[key]
@@ -93,9 +109,22 @@ class Host:
     listeners: dict[int, dict[bool, str]] = field(default_factory=dict)
     """By port, and by whether TLS or plain words begin."""
     sockets: dict[int, int] = field(default_factory=dict)
+    ports: dict[int, int] = field(default_factory=dict)
+    """TCP ports that were opened, by number."""
     events: list[tuple[float, Event]] = field(default_factory=list)
     alive: bool = True
     alarm: float | None = None
+
+
+@dataclass(eq=False)
+class Syn:
+    """A SYN under way from `source`, seen as `outer`; its sender waits until it closes the link."""
+
+    host: Host
+    link: int
+    source: Address
+    outer: Address
+    destination: Address
 
 
 @dataclass
@@ -131,7 +160,10 @@ class FakeNet:
         self.hosts: dict[str, Host] = {}
         self.pipes: dict[tuple[str, int], Pipe] = {}
         self.udp_ports = itertools.count(40_000)
+        self.syns: dict[tuple[str, int], Syn] = {}
         self.authority_key = Ed25519PrivateKey.generate()
+        self.met = 0
+        """Pairs of SYNs that have become one connection."""
         self.lose: Callable[[Address, Address], bool] | None = None
 
     # -- building ------------------------------------------------------------------------------------------------
@@ -249,14 +281,21 @@ class FakeNet:
                 self.after(0.0, lambda: self._udp_up(host, socket, port))
             case CloseUdp(socket):
                 host.sockets = {port: number for port, number in host.sockets.items() if number != socket}
-            case Connect(link, address, secure, proxied):
-                self._connect(host, link, address, secure, proxied)
+            case OpenTcp(number):
+                self.after(0.0, lambda: self._tcp_up(host, number))
+            case CloseTcp(number):
+                host.ports.pop(number, None)
+            case Connect(link, address, secure, proxied, local_port):
+                if local_port is not None and self._send_syn(host, link, (host.addresses[4], local_port), address):
+                    return
+                self._connect(host, link, address, secure, proxied, local_port)
             case Write(link, data):
                 if (pipe := self.pipes.get((host.name, link))) and pipe.other and _stands(pipe):
                     other = pipe.other
                     if not pipe.swallowed:
                         self.after(2 * self.delay, lambda: self._arrive(other, data))
             case Close(link):
+                self.syns.pop((host.name, link), None)
                 if (pipe := self.pipes.pop((host.name, link), None)) and pipe.other:
                     other = pipe.other
                     self.after(2 * self.delay, lambda: self._hang_up(other))
@@ -288,12 +327,72 @@ class FakeNet:
                 self.settle(host)
                 return
 
-    def _connect(self, host: Host, link: int, address: Address, secure: bool, proxied: bool) -> None:
+    def _tcp_up(self, host: Host, number: int) -> None:
+        host.ports[number] = next(self.udp_ports)
+        host.machine.tcp_up(number, ("0.0.0.0", host.ports[number]), self.now)
+        self.settle(host)
+
+    def _send_syn(self, host: Host, link: int, source: Address, destination: Address) -> bool:
+        """A SYN between two clients, who may have sent one each; False to whom everybody may connect."""
+        if any(destination[0] in h.addresses.values() and h.listeners for h in self.hosts.values() if not h.routers):
+            return False
+        router = host.routers[4]
+        if router.tcp_ports is not None and destination[1] not in router.tcp_ports:
+            return True
+        outer = router.translate(source, destination)
+        syn = self.syns[host.name, link] = Syn(host, link, source, outer, destination)
+        self.after(2 * self.delay, lambda: self._syn_in(syn))
+        return True
+
+    def _syn_in(self, syn: "Syn") -> None:
+        """At the other router: dropped there, or met by a SYN the other way, or accepted by who listens."""
+        if self.syns.get((syn.host.name, syn.link)) is not syn:
+            return
+        for host in self.hosts.values():
+            router = host.routers.get(4)
+            if router is None or (router.outer if router.mapping else host.addresses.get(4)) != syn.destination[0]:
+                continue
+            target = router.admit(syn.outer, syn.destination)
+            if target is None or target[0] != host.addresses.get(4):
+                continue
+            crossing = next((s for s in self.syns.values() if (s.source, s.destination) == (target, syn.outer)), None)
+            if crossing is not None:
+                self.after(2 * self.delay, lambda crossing=crossing: self._joined(syn, crossing))
+            elif target[1] in host.ports.values():
+                self.after(2 * self.delay, lambda host=host: self._taken(syn, host))
+
+    def _joined(self, syn: "Syn", other: "Syn") -> None:
+        ends = [self.syns.pop((each.host.name, each.link), None) for each in (syn, other)]
+        if None in ends:
+            return
+        self.met += 1
+        pipes = [Pipe(each.host, each.link, each.source[0]) for each in (syn, other)]
+        for each, pipe, far in zip((syn, other), pipes, reversed(pipes), strict=True):
+            pipe.other = far
+            self.pipes[each.host.name, each.link] = pipe
+        for each in (syn, other):
+            each.host.machine.link_up(each.link, LinkInfo(each.source, each.destination), self.now)
+        for each in (syn, other):
+            self.settle(each.host)
+
+    def _taken(self, syn: "Syn", host: Host) -> None:
+        if self.syns.pop((syn.host.name, syn.link), None) is None:
+            return
+        near = self.pipes[syn.host.name, syn.link] = Pipe(syn.host, syn.link, syn.source[0])
+        syn.host.machine.link_up(syn.link, LinkInfo(syn.source, syn.destination), self.now)
+        far_link = host.machine.accepted("media", LinkInfo(syn.destination, syn.outer), self.now)
+        near.other = self.pipes[host.name, far_link] = Pipe(host, far_link, host.addresses[4], near)
+        self.settle(syn.host)
+        self.settle(host)
+
+    def _connect(
+        self, host: Host, link: int, address: Address, secure: bool, proxied: bool, local_port: int | None = None
+    ) -> None:
         kind = family(address[0])
         if kind not in host.addresses:
             self.after(0.0, lambda: self._down(host, link, "network is unreachable"))
             return
-        source: Address = (host.addresses[kind], next(self.udp_ports))
+        source: Address = (host.addresses[kind], local_port or next(self.udp_ports))
         swallowed = False
         if (router := host.routers.get(kind)) is not None:
             if proxied and (not router.proxy or not secure or address[1] != 443):
@@ -303,7 +402,7 @@ class FakeNet:
                 return  # dropped in silence
             swallowed = router.tls_only and not secure
             if router.mapping is not None:
-                source = (router.outer, source[1])
+                source = router.translate(source, address) if local_port else (router.outer, source[1])
         reachable = [
             h
             for h in self.hosts.values()
