@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import PORT, World, waiting
+from two_networks import PORT, World, waiting
 
 from lab.node.kernel import Kernel
 from lab.wire.stun import Kind, Method, StunMessage
