@@ -189,14 +189,15 @@ def shell(node: str) -> None:
 @click.option("--queue", help="What may wait for that rate, as 200ms or 64kB; what is more is dropped.")
 @click.option("--mtu", help="Longest packet of its link in bytes, as 1492.")
 @click.option("--blackhole/--no-blackhole", default=None, help="Whether packets above the MTU vanish without a word.")
-@click.option("--up", "direction", flag_value="up", help="Only what its clients send.")
-@click.option("--down", "direction", flag_value="down", help="Only what they are sent.")
+@click.option("--up", is_flag=True, help="Only what its clients send.")
+@click.option("--down", is_flag=True, help="Only what they are sent.")
 @click.option("--toward", metavar="SITE", help="Only what they send to that other site.")
 @AS_JSON
-def set_(site: str, direction: Any, toward: str | None, as_json: bool, **figures: Any) -> None:
+def set_(site: str, up: bool, down: bool, toward: str | None, as_json: bool, **figures: Any) -> None:
     """Change a site while the lab runs: its NAT, its firewall, its link. Holds when the command returns.
 
-    Without --up or --down a figure of the link goes for each direction. `lab up` restores what the file says.
+    Without --up or --down, or with both, a figure of the link goes for each direction. `lab up` restores what the
+    file says.
     """
     from lab.harness.changing import SiteChange
 
@@ -204,7 +205,8 @@ def set_(site: str, direction: Any, toward: str | None, as_json: bool, **figures
     if (blackhole := figures.pop("blackhole")) is not None:
         figures["blackhole"] = "yes" if blackhole else "no"
     link = {name: value for name, value in figures.items() if value is not None}
-    change = SiteChange(**router, link=link, direction=direction or "both", toward=toward)
+    direction: Any = "both" if up == down else "up" if up else "down"
+    change = SiteChange(**router, link=link, direction=direction, toward=toward)
     now = _lab().set(site, change)
     if as_json:
         _document(now)
