@@ -10,12 +10,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down call status check test test-zoo bench lock clean
+.PHONY: help lab-up lab-down call status check test test-timing test-zoo bench lock clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  TOPOLOGY=$(TOPOLOGY) CALLER=$(CALLER) CALLEE=$(CALLEE) can be given after any of them."
 
 lab-up: .venv/ready ## start the lab: environment, Docker, images, topology
@@ -41,12 +41,15 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 
 test: check ## check, then the whole lab; one that runs already is left running
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
-	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest $(SUITES); \
+	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -m "not timing" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; exit $$status
 
 bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, about three minutes
 	@command -v turnserver >/dev/null || { $(call install,coturn,the bench compares with coturn); }
 	@.venv/bin/python -m tests.bench
+
+test-timing: .venv/ready ## how soon calls talk, in milliseconds: on a machine that does nothing else
+	.venv/bin/pytest -m timing tests/calls
 
 test-zoo: .venv/ready ## certify every network of the zoo by packets; about ten minutes
 	.venv/bin/pytest tests/zoo

@@ -30,6 +30,9 @@ ENOUGH = behaviours.BLOCK_EVIDENCE + 2
 
 AGAIN = 300.0
 """Seconds after which a client that has not moved looks again: a router may be configured anew and break nothing."""
+SOON = 5.0
+"""Seconds before it looks again where supernodes answered and yet not all was found out; doubled each time. The other
+supernode may have been away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Discovery:
         self.sockets: list[int] = []
         self.hub = ""
         self.again_at: float | None = None
+        self.soon = SOON
 
     def to_json(self) -> dict[str, object]:
         """For `lab status`: each thing that can be found out, None while it is not known."""
@@ -84,6 +88,10 @@ class Discovery:
 
     def begin(self, hub: str, now: float) -> None:
         """Finds out anew, asking the supernode at `hub` first; what is known holds until then."""
+        self.soon = SOON
+        self._look(hub, now)
+
+    def _look(self, hub: str, now: float) -> None:
         self._stop()
         self.hub, self.again_at = hub, now + AGAIN
         machines = sorted(self.supernodes, key=lambda hosts: hub not in hosts)
@@ -110,7 +118,7 @@ class Discovery:
         self.asking.poll(now)
         self.lifetime.poll(now)
         if self.again_at is not None and now >= self.again_at:
-            self.begin(self.hub, now)
+            self._look(self.hub, now)
 
     # -- what is asked -------------------------------------------------------------------------------------------
 
@@ -182,6 +190,8 @@ class Discovery:
         self._stop()
         if answered is not None:
             self.lifetime.begin(answered, now)
+            if self.network.mapping is None or self.network.filtering is None:
+                self.again_at, self.soon = now + self.soon, min(2 * self.soon, AGAIN)
 
     def _heard(self, seen: dict[Address, Address]) -> Heard:
         straight, both, port = (each for each in self.asking.questions if each.socket == self.sockets[1])

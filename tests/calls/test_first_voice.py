@@ -5,6 +5,8 @@ from expected import CALLS
 
 from lab.harness import Lab
 
+pytestmark = pytest.mark.timing
+
 ROUND_TRIP_MS = 40
 """Of signalling, from client to supernode to client and back, with 10 ms on each access link; where a call's own, from
 dialling to ringing, was longer, that one counts."""
