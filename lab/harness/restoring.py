@@ -51,7 +51,7 @@ def _at_home(engine: Engine, world: World, wanted: Node) -> str | None:
     """A client back on the LAN that the file gives it, under its own address."""
     found = world.topology.node(wanted.name)
     (home,) = wanted.attachments
-    if found.attachments == (home,):
+    if [one.network for one in found.attachments] == [home.network]:
         return None
     container = world.running(wanted.name)
     (away,) = found.attachments
