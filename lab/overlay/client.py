@@ -14,6 +14,7 @@ from lab.overlay.call import Call, State, Surroundings
 from lab.overlay.discovery import Discovery
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
+from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, SignedOut, Trouble
 from lab.overlay.passage import ANY, STUN_PORT, Passage
@@ -236,7 +237,7 @@ class Client(Member):
         self._prepare_port(False, now)
         super().relocated(addresses, now)
         if self.hub.route is not None:
-            self.passage.measure(self.hub.route, now)
+            self._learn_network(self.hub.route, now)
         if self.spare is not None:
             self.spare.relocated(now)
         for call in list(self.calls.values()):
@@ -260,14 +261,18 @@ class Client(Member):
         assert hub.route is not None, "who is signed in came by some way"
         self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1], hub.route.proxied))
         self.settle(True, now)
-        self.passage.measure(hub.route, now)
-        self.discovery.begin(hub.route.address[0], now)
+        self._learn_network(hub.route, now)
         self._ask(now)
         for envelope in self.outbox:
             hub.send(Carry(envelope))
         self.outbox.clear()
         for call in self.calls.values():
             call.repeat()
+
+    def _learn_network(self, route: Route, now: float) -> None:
+        """What the network lets out, and how its router maps, by way of the supernode that this route leads to."""
+        self.passage.measure(route, now)
+        self.discovery.begin(route.address[0], now)
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self.actions.emit(SignedOut(hub.last_hub, reason))

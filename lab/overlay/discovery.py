@@ -31,8 +31,7 @@ ENOUGH = behaviours.BLOCK_EVIDENCE + 2
 AGAIN = 300.0
 """Seconds after which a client that has not moved looks again: a router may be configured anew and break nothing."""
 SOON = 5.0
-"""Seconds before it looks again where supernodes answered and yet not all was found out; doubled each time. The other
-supernode may have been away."""
+"""Seconds before it looks again where not all was found out; doubled each time. A supernode may have been away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +189,8 @@ class Discovery:
         self._stop()
         if answered is not None:
             self.lifetime.begin(answered, now)
-            if self.network.mapping is None or self.network.filtering is None:
-                self.again_at, self.soon = now + self.soon, min(2 * self.soon, AGAIN)
+        if self.network.mapping is None or self.network.filtering is None:
+            self.again_at, self.soon = now + self.soon, min(2 * self.soon, AGAIN)
 
     def _heard(self, seen: dict[Address, Address]) -> Heard:
         straight, both, port = (each for each in self.asking.questions if each.socket == self.sockets[1])

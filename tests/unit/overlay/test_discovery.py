@@ -156,6 +156,28 @@ def test_a_client_that_moves_forgets_and_finds_out_anew() -> None:
     assert (machine.discovery.network.mapping, machine.discovery.network.outer) == (APD, "203.0.113.41")
 
 
+def test_a_client_that_gets_one_more_address_stays_signed_in_and_finds_out_anew() -> None:
+    net = world()
+    router = Nat(OUTER, EI, net=net)
+    find_out(net, router)
+    zoe = net.hosts["zoe"]
+    signed_in_at = zoe.machine.hub.at
+    zoe.machine.relocated((*zoe.machine.membership.own.addresses, "fd00:40::10"), net.now)
+    net.settle(zoe)
+    assert zoe.machine.discovery.network == Network()
+    assert net.run(15, until=lambda: zoe.machine.discovery.network.mapping == EI)
+    assert zoe.machine.hub.at is signed_in_at
+
+
+def test_who_has_no_answer_at_first_asks_again_soon() -> None:
+    net = world()
+    deaf = True
+    net.lose = lambda source, destination: deaf and destination[1] in (3478, 3479)
+    assert find_out(net, Nat(OUTER, EI, net=net)) == Network()
+    deaf = False
+    assert net.run(10, until=lambda: net.hosts["zoe"].machine.discovery.network.mapping == EI)
+
+
 @pytest.mark.parametrize(
     ("timeout", "keepalive"), [(5.5, 5.0), (10.0, 5.25), (20.0, 10.5), (30.0, 18.0), (120.0, 25.0)]
 )
