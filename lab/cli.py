@@ -135,6 +135,58 @@ def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None
         sys.exit(1)
 
 
+@commands.command(**example("lab matrix", "lab matrix --sites home,office,hotel --html matrix.html"))
+@click.option("--sites", metavar="SITE,...", help="These sites alone.  [default: all that have a client]")
+@click.option("--seconds", type=click.FloatRange(1, 60), default=1, show_default=True, help="How long they talk.")
+@click.option("--ring", type=click.IntRange(0, 30_000), default=500, show_default=True, help="How many ms it rings.")
+@click.option("--at-once", type=click.IntRange(1, 64), default=8, show_default=True, help="Calls at the same time.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a heat map to this file.")
+@AS_JSON
+def matrix(sites: str | None, seconds: float, ring: int, at_once: int, html: Path | None, as_json: bool) -> None:
+    """Call every pair of sites in both directions, and show which paths the packets took.
+
+    A site is called by its first client; where it has two, these call each other as well. A call lasts until its
+    checklists are finished. Each keeps its evidence under .lab/matrices; `lab explain` reads it.
+
+    Exit status: 0 when every call connected and the packets agree with the clients; 1 when not; 2 when the request or
+    the lab was wrong.
+    """
+    from lab.report.console import err, out
+    from lab.report.matrix import Calling
+    from lab.report.matrix import matrix as shown
+
+    if html and not html.resolve().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {html.parent}", param_hint="--html")
+    wanted = [site.strip() for site in (sites or "").split(",") if site.strip()]
+    with Calling(err()) as calling:
+        found = _lab().matrix(wanted, seconds=seconds, ring_ms=ring, at_once=at_once, follow=calling.follow)
+    if html:
+        from lab.report.heatmap import page
+
+        html.write_text(page(found))
+    if as_json:
+        _document(found.to_json())
+    else:
+        out().print(shown(found, out().width))
+    if found.failed:
+        sys.exit(1)
+
+
+@commands.command(**example("lab explain c17", "lab explain m2-41 --json"))
+@click.argument("call")
+@AS_JSON
+def explain(call: str, as_json: bool) -> None:
+    """Say why a call that is over took its path: candidates, checks, and what ruled out each better path."""
+    found = _lab().explain(call)
+    if as_json:
+        _document(found.to_json())
+        return
+    from lab.report.console import out
+    from lab.report.explanation import explanation
+
+    out().print(explanation(found))
+
+
 @commands.command(**example("lab certify", "lab certify office", "lab certify home office --json"))
 @click.argument("sites", metavar="[SITE]...", nargs=-1)
 @AS_JSON

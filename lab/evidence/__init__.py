@@ -4,6 +4,7 @@
 """
 
 from lab.evidence.claims import Claim, Held, Verdict, hold
+from lab.evidence.cutting import Recording
 from lab.evidence.flows import Captures
 from lab.evidence.pcap import Capture, Endpoint, Packet, dissect, read
 from lab.evidence.scene import End, MediaPath, Stray, Way
@@ -20,6 +21,7 @@ __all__ = [
     "MediaPath",
     "Observed",
     "Packet",
+    "Recording",
     "Stray",
     "Verdict",
     "Way",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.errors import ConfigError, RuntimeUnavailable
 
-KEPT_CALLS = 50
+KEPT_CALLS, KEPT_MATRICES = 50, 3
 MARK = Path("compose/base.yml")
 
 
@@ -51,29 +51,43 @@ class Checkout:
 
     def new_call(self) -> tuple[str, Path]:
         """The next call's id and its new folder; the oldest folders beyond the last fifty are removed."""
-        calls = self.state / "calls"
-        calls.mkdir(parents=True, exist_ok=True)
-        number = max(self._numbers(calls), default=0)
-        while True:
-            number += 1
-            folder = calls / f"c{number}"
-            try:
-                folder.mkdir()
-            except FileExistsError:  # another call took it at the same moment
-                continue
-            break
-        for old in sorted(self._numbers(calls))[:-KEPT_CALLS]:
-            shutil.rmtree(calls / f"c{old}", ignore_errors=True)
-        return folder.name, folder
+        return self._new(self.state / "calls", "c", KEPT_CALLS)
+
+    def new_matrix(self) -> tuple[str, Path]:
+        """The next matrix's id and its new folder, in which each of its calls has one; the last three are kept."""
+        return self._new(self.state / "matrices", "m", KEPT_MATRICES)
 
     def call_folder(self, call: str) -> Path:
-        """Where what is kept of a call lies."""
-        return self.state / "calls" / call
+        """Where what is kept of a call lies: `c17`, or `m2-17`, a call of a matrix."""
+        matrix, dash, _ = call.partition("-")
+        return self.state / "matrices" / matrix / call if dash else self.state / "calls" / call
+
+    def calls(self) -> list[str]:
+        """The calls that are kept, oldest first; those of matrices, which are many, after the others."""
+        single = [f"c{number}" for number in sorted(self._numbers(self.state / "calls", "c"))]
+        matrices = [f"m{number}" for number in sorted(self._numbers(self.state / "matrices", "m"))]
+        folders = [folder for one in matrices for folder in (self.state / "matrices" / one).glob(f"{one}-*")]
+        return [*single, *(folder.name for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime))]
+
+    def _new(self, folders: Path, letter: str, kept: int) -> tuple[str, Path]:
+        folders.mkdir(parents=True, exist_ok=True)
+        number = max(self._numbers(folders, letter), default=0)
+        while True:
+            number += 1
+            folder = folders / f"{letter}{number}"
+            try:
+                folder.mkdir()
+            except FileExistsError:  # another took it at the same moment
+                continue
+            break
+        for old in sorted(self._numbers(folders, letter))[:-kept]:
+            shutil.rmtree(folders / f"{letter}{old}", ignore_errors=True)
+        return folder.name, folder
 
     @staticmethod
-    def _numbers(calls: Path) -> list[int]:
-        names = [one.name for one in calls.iterdir()]
-        return [int(name[1:]) for name in names if name.startswith("c") and name[1:].isdecimal()]
+    def _numbers(folders: Path, letter: str) -> list[int]:
+        names = [one.name for one in folders.iterdir()] if folders.is_dir() else []
+        return [int(name[1:]) for name in names if name.startswith(letter) and name[1:].isdecimal()]
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, RuntimeUnavailable
-from lab.harness import bringing, calling, certifying, changing, doctor, roaming, status
+from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, status
+from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
 from lab.harness.checkout import Checkout
@@ -99,6 +100,26 @@ class Lab:
         """
         request = calling.request(caller, callee, seconds, ring_ms)
         return calling.call(self.engine, self.checkout, self.running_world(), request, follow)
+
+    def matrix(
+        self,
+        sites: Sequence[str] = (),
+        *,
+        seconds: float = 1,
+        ring_ms: int = 500,
+        at_once: int = matrices.AT_ONCE,
+        follow: matrices.Follow = lambda progress: None,
+    ) -> matrices.Matrix:
+        """Call every pair of these sites (all, unless told) in both directions, and judge each call by its packets.
+
+        One client a site; where a site has two, these call each other as well. `follow` hears each cell as it ends.
+        """
+        world = self.running_world()
+        return matrices.run(self.engine, self.checkout, world, sites, seconds, ring_ms, at_once, follow)
+
+    def explain(self, call: str) -> explaining.Explanation:
+        """Why a call that is over took its path, from what is kept of it; ConfigError where nothing is."""
+        return explaining.explain(self.checkout, call)
 
     def certify(
         self,

@@ -66,7 +66,7 @@ def place(
 
     caller, callee = open_all([opener(end.name) for end in ends])
     with contextlib.closing(caller), contextlib.closing(callee):
-        _signed_in(caller, callee)
+        signed_in(caller, callee)
         witnesses = Witnesses(engine, world, places(world.topology, ends), folder)
         topology = world.topology
 
@@ -80,10 +80,7 @@ def place(
         watch = Watch(folder, follow_move)
         try:
             witnesses.barrier()
-            callee.order("answer", call=call, ring_ms=request.ring_ms)
-            callee.order("watch", call=call)
-            caller.order("watch", call=call)
-            caller.order("dial", call=call, callee=request.callee, seconds=request.seconds)
+            converse(caller, callee, request, call)
             Listener(said, follow, placed).listen(caller)
             try:
                 witnesses.barrier()
@@ -94,7 +91,16 @@ def place(
             placed.captured.extend(witnesses.close())
 
 
-def _signed_in(*channels: ControlChannel) -> None:
+def converse(caller: ControlChannel, callee: ControlChannel, request: Request, call: str) -> None:
+    """Give the orders of a call: how long it rings, who tells what happens, and to dial."""
+    callee.order("answer", call=call, ring_ms=request.ring_ms)
+    callee.order("watch", call=call)
+    caller.order("watch", call=call)
+    caller.order("dial", call=call, callee=request.callee, seconds=request.seconds)
+
+
+def signed_in(*channels: ControlChannel) -> None:
+    """Raise RuntimeUnavailable where one of these clients sits at no supernode."""
     for channel in channels:
         state = channel.order("status").get("state")
         if state != "ready":

@@ -31,14 +31,22 @@ def logs(engine: Engine, world: World, placed: Placed, folder: Path) -> list[Jso
             printed = list(Log(engine, world.containers[name].id, since=placed.started))
         except LabError as error:
             return [{"at": placed.started, "node": name, "event": "log-missing", "error": str(error)}]
-        return [said for _, said in printed if said and _about(said) == placed.call]
+        return [said for _, said in printed if said and about(said) == placed.call]
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="logs") as pool:
         found = list(pool.map(lines, names))
-    for name, said in zip(names, found, strict=True):
-        if said:
-            _write(folder / f"{name}.log", said)
-    return [line for said in found for line in said]
+    all_of_them = [line for said in found for line in said]
+    logged(all_of_them, folder)
+    return all_of_them
+
+
+def logged(lines: Iterable[Json], folder: Path) -> None:
+    """Keep lines about a call, one file a node."""
+    files: dict[str, list[Json]] = {}
+    for line in lines:
+        files.setdefault(str(line.get("node")), []).append(line)
+    for name, said in files.items():
+        _write(folder / f"{name}.log", said)
 
 
 def timeline(placed: Placed, lines: Iterable[Json], folder: Path) -> None:
@@ -50,7 +58,12 @@ def timeline(placed: Placed, lines: Iterable[Json], folder: Path) -> None:
 
 def document(report: CallReport, folder: Path) -> None:
     """Keep the report as the CLI prints it."""
-    (folder / "report.json").write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    json_document(report.to_json(), folder / "report.json")
+
+
+def json_document(document: Json, file: Path) -> None:
+    """Keep a document as the CLI prints it."""
+    file.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def discard(folder: Path) -> None:
@@ -62,6 +75,6 @@ def _write(file: Path, lines: Iterable[Json]) -> None:
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def _about(line: Json) -> str:
+def about(line: Json) -> str:
     """The call that a line is about: nodes know it as the user's name for it, a dot, and what makes it unique."""
     return str(line.get("call") or "").partition(".")[0]

@@ -20,7 +20,7 @@ from lab.node.control import Conversation, Order
 from lab.node.journal import Journal
 from lab.node.shell import Shell
 from lab.overlay.actions import Event
-from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Rings
+from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Opens, Rings, Told
 from lab.overlay.client import Client
 from lab.overlay.paths import PathName
 
@@ -173,8 +173,15 @@ class Phone:
                 self._moved(id, path)
             case Checked(id, verdict):
                 if (call := self.calls.get(id)) is not None:
-                    remote, state, rtt_ms = "{}:{}".format(*verdict.remote), str(verdict.state), verdict.rtt_ms
-                    self._report(call, "check", tried=verdict.path, remote=remote, state=state, rtt_ms=rtt_ms)
+                    at, state, rtt_ms = "{}:{}".format(*verdict.remote), verdict.state, verdict.rtt_ms
+                    self._report(call, "check", tried=verdict.path, remote=at, state=str(state), rtt_ms=rtt_ms)
+            case Opens(id, remote, state):
+                if (call := self.calls.get(id)) is not None:
+                    self._report(call, "connecting", remote="{}:{}".format(*remote), state=str(state))
+            case Told(id, candidates):
+                told = [(one.kind, one.transport, "{}:{}".format(*one.address)) for one in candidates]
+                label = label_of(id)  # the callee's first ones are told before it rings
+                self._tell(label, self.journal.write("candidates", call=label, id=id, candidates=told))
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):

@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
-from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Rings
+from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Opens, Rings, Told
 from lab.overlay.checklist import Checklist, Reports, Verdict
 from lab.overlay.discovery import Discovery
 from lab.overlay.identity import CallKeys, Identity, check_credential, derive_keys, open_envelope
 from lab.overlay.leg import RelayLeg
 from lab.overlay.passage import Passage
 from lab.overlay.paths import PathName
+from lab.overlay.paths import State as PathState
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.standby import Waiting
 from lab.overlay.tcp_port import TcpPort
@@ -142,7 +143,7 @@ class Call:
         self.retry_at: float | None = now + INVITE_RETRY if caller else None
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
-        reports = Reports(self._data, self._note_path, self._verdict, self._fell_silent)
+        reports = Reports(self._data, self._note_path, self._verdict, self._fell_silent, opens=self._opens)
         self.checklist = Checklist(
             around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.discovery
         )
@@ -367,6 +368,9 @@ class Call:
         if name is not None and self.newest is not None:
             self.send(IN_BAND + encode(self.newest))
 
+    def _opens(self, remote: Address, state: PathState) -> None:
+        self.around.actions.emit(Opens(self.id, remote, state))
+
     def _verdict(self, verdict: Verdict, now: float) -> None:
         self.around.actions.emit(Checked(self.id, verdict))
         self._note_path(now)
@@ -398,6 +402,8 @@ class Call:
         found += self.port.candidates() if self.port is not None else []
         fresh = tuple(candidate for candidate in found if candidate not in self.told)
         self.told.update(fresh)
+        if fresh:
+            self.around.actions.emit(Told(self.id, fresh))
         return fresh
 
     def relocated(self, now: float) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from lab.overlay.actions import Event
 from lab.overlay.checklist import Verdict
-from lab.overlay.paths import PathName
+from lab.overlay.paths import PathName, State
+from lab.wire.addresses import Address
+from lab.wire.messages import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,28 @@ class Moved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Told(Event):
+    """This side has told the peer of these candidates."""
+
+    call: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Checked(Event):
     """A path was found to work, or was given up."""
 
     call: str
     verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Opens(Event):
+    """A TCP connection to the peer is tried, or has not come about in time."""
+
+    call: str
+    remote: Address
+    state: State
 
 
 @dataclass(frozen=True, slots=True)

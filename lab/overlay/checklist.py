@@ -63,13 +63,14 @@ class Verdict:
 
 @dataclass
 class Reports:
-    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, and that the
-    peer's voice has stopped."""
+    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, that the
+    peer's voice has stopped, and that a TCP connection is tried, or has not come about."""
 
     data: Callable[[bytes, float], None]
     moved: Callable[[float], None]
     verdict: Callable[[Verdict, float], None]
     silent: Callable[[float], None]
+    opens: Callable[[Address, State], None]
 
 
 class Checklist:
@@ -102,7 +103,7 @@ class Checklist:
         self.vigil = Vigil()
         self.selected_at = 0.0
         self.patience: float | None = None
-        streams = Streams(self._add_tcp, self._frame, self._tcp_lost, self._between)
+        streams = Streams(self._add_tcp, self._frame, self._tcp_lost, self._between, self._tcp_tried, self._tcp_silent)
         self.tcp = TcpChecks(actions, own, passage, streams)
         self.waiting: dict[bytes, tuple[Path, float]] = {}
         self.next_slot = 0.0
@@ -330,6 +331,12 @@ class Checklist:
     def _frame(self, link: int, body: bytes, now: float) -> None:
         if (path := self.paths.get(("tcp", link))) is not None:
             self._received(path, body, now)
+
+    def _tcp_tried(self, remote: Address, now: float) -> None:
+        self.reports.opens(remote, State.IN_PROGRESS)
+
+    def _tcp_silent(self, remote: Address, now: float) -> None:
+        self.reports.opens(remote, State.FAILED)
 
     def _tcp_lost(self, link: int, now: float) -> None:
         path = self.paths.get(("tcp", link))

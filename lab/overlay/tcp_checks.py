@@ -56,12 +56,15 @@ class _Target:
 
 @dataclass(frozen=True)
 class Streams:
-    """Whom the connections tell: that one is up, a frame came, one is lost; `enough` says that no more are wanted."""
+    """Whom the connections tell: that one is up, a frame came, one is lost; that an address is tried, and that it has
+    not answered in time. `enough` says that no more are wanted."""
 
     up: Callable[[int, LinkInfo, float], None]
     frame: Callable[[int, bytes, float], None]
     lost: Callable[[int, float], None]
     enough: Callable[[float], bool]
+    tried: Callable[[Address, float], None]
+    silent: Callable[[Address, float], None]
 
 
 class TcpChecks:
@@ -121,6 +124,7 @@ class TcpChecks:
             if connecting.info is None and now >= connecting.expires:
                 del self.links[link]
                 self.actions.close(link)
+                self.streams.silent(connecting.remote, now)
         if self.next_route is not None and now >= self.next_route:
             self._connect(now)
         for target in list(self.targets.values()) if self._may_meet() else ():
@@ -139,7 +143,9 @@ class TcpChecks:
             self.actions.close(target.link)
         if target.until is None:
             target.until = now + SIMULTANEOUS_LIMIT
+            self.streams.tried(target.remote, now)
         if now >= target.until or self.streams.enough(now):
+            self.streams.silent(target.remote, now)
             target.link, target.due = None, float("inf")
             return
         target.link = self.actions.connect(self, target.remote, secure=False, local_port=self.port.port)
@@ -154,6 +160,7 @@ class TcpChecks:
         route = self.routes.pop(0)
         link = self.actions.connect(self, route.address, route.secure, route.proxied)
         self.links[link] = _Connecting(route.address, now + TCP_LIMIT)
+        self.streams.tried(route.address, now)
         self.next_route = now + TCP_HEADSTART
 
     # -- links ---------------------------------------------------------------------------------------------------

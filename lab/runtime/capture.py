@@ -35,8 +35,12 @@ tcpdump "$@" & p=$!
 while read -r marker; do printf %s "$marker" >/dev/udp/127.0.0.1/9; done
 kill -TERM "$p"; wait "$p"
 """
-# A slot of the ring is as large as the longest packet asked for: at 4,096 bytes, 8 MiB hold two thousand packets.
-_ARGV = ("-i", "any", "-y", "LINUX_SLL2", "-n", "-s", "4096", "-B", "8192", "-U", "--immediate-mode", "-Z", "root")
+# The same, and after the marker more bytes than tcpdump holds back (4,096): they push out what came before.
+_BUFFERED_SCRIPT = _SCRIPT.replace("done", "printf %08192d 0 >/dev/udp/127.0.0.1/9 2>/dev/null; done")
+_ARGV = ("-i", "any", "-y", "LINUX_SLL2", "-n", "-s", "4096", "--immediate-mode", "-Z", "root")
+RING, SMALL_RING = 8192, 2048
+"""KiB of a capture's ring, and of one at a place that one call passes at a time. A slot is as large as the longest
+packet asked for: two thousand packets, and five hundred."""
 _WORDS = re.compile(r"(\d+) packets? (captured|dropped by kernel)")
 
 
@@ -51,13 +55,29 @@ class Captured:
 
 
 class Capture:
-    """tcpdump on every interface of a node. `incoming` keeps only what comes in: on a node that forwards, all once."""
+    """tcpdump on every interface of a node. `incoming` keeps only what comes in: on a node that forwards, all once.
 
-    def __init__(self, client: DockerClient, container: str, node: str, file: Path, *, incoming: bool = False) -> None:
+    `buffered`, for many calls: packets come some kilobytes at once, which costs the engine a fraction, and a `barrier`
+    brings all that were seen before it.
+    """
+
+    def __init__(
+        self,
+        client: DockerClient,
+        container: str,
+        node: str,
+        file: Path,
+        *,
+        incoming: bool = False,
+        buffered: bool = False,
+        ring: int = RING,
+    ) -> None:
         self.node = node
         self.file = file
+        self._buffered = buffered
         self._output = file.open("wb")
         self._changed = threading.Condition()
+        self._turn = threading.Lock()
         self._size = 0
         self._complaint = ""
         self._ended = False
@@ -67,7 +87,8 @@ class Capture:
         self._awaited = b""
         self._tail = b""
         self._client, self._container = client, container
-        self._argv = [*_ARGV, *(("-Q", "in") if incoming else ()), "-w", "-"]
+        way = ("-Q", "in") if incoming else ()
+        self._argv = [*_ARGV, "-B", str(ring), *(() if buffered else ("-U",)), *way, "-w", "-"]
         try:
             self._stream = self._start()
         except BaseException:
@@ -80,13 +101,23 @@ class Capture:
         self._begun = time.time()
         self._life += 1
         self._open = False
-        return ExecStream(self._client, self._container, ["bash", "-c", _SCRIPT, "capture", *self._argv], stdin=True)
+        script = _BUFFERED_SCRIPT if self._buffered else _SCRIPT
+        return ExecStream(self._client, self._container, ["bash", "-c", script, "capture", *self._argv], stdin=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far: what is seen from now on lies beyond them."""
+        return self._size
 
     def barrier(self, seconds: float = 10.0) -> None:
         """Return when a marker sent now has been captured and written; raises EvidenceError when none comes.
 
-        A node that was stopped has nothing more to see: what it saw before has been written.
+        A node that was stopped has nothing more to see: what it saw before has been written. Threads take turns.
         """
+        with self._turn:
+            self._barrier(seconds)
+
+    def _barrier(self, seconds: float) -> None:
         marker = f"lab-marker-{uuid.uuid4().hex}".encode()
         deadline = time.monotonic() + seconds
         while True:
@@ -140,6 +171,9 @@ class Capture:
             with self._changed:
                 if kind != STDOUT:
                     self._complaint = (self._complaint + data.decode(errors="replace"))[-4000:]
+                    if self._buffered and b"listening on" in data:  # it holds back what it writes, not what it says
+                        self._open = True
+                        self._changed.notify_all()
                     continue
                 data, surplus = data[surplus:], max(0, surplus - len(data))
                 if not self._output.closed:

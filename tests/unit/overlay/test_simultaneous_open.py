@@ -107,7 +107,7 @@ def test_a_router_that_counts_is_asked_anew_for_each_call_and_its_next_ports_are
 def test_nothing_is_connected_before_this_ends_own_port_is_known_and_then_seldom_enough() -> None:
     net = FakeNet()
     actions, own = Actions(), net.membership("x", "192.168.1.2").own
-    checks = TcpChecks(actions, own, None, Streams(*[lambda *_: False] * 4))
+    checks = TcpChecks(actions, own, None, Streams(*[lambda *_: False] * 6))
     port = TcpPort(actions, [("203.0.113.11", 3478)], net.rng, own)
     port.open(0.0)
     checks.port = port

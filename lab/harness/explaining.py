@@ -1,0 +1,248 @@
+"""Why a call took its path: what each end had to offer, what was tried and what came of it, and what better was out.
+
+Read from the call's evidence folder alone, so it can be asked long after. Belongs here: reading and concluding.
+Never: packets (the judge has had them), or how it looks.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lab.errors import ConfigError, EvidenceError
+from lab.harness.checkout import Checkout
+
+RUNGS = (
+    "direct/udp",
+    "punched/udp",
+    "direct/tcp",
+    "punched/tcp",
+    "relayed/udp",
+    "relayed/mixed",
+    "relayed/tcp",
+)
+"""Best first (design)."""
+NAMED = 12
+"""Calls that are named to somebody who asks for one that there is not; the others are counted."""
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A candidate that an end told the other (RFC 8445, 5.1), or the relay session that both were offered."""
+
+    node: str
+    kind: str
+    transport: str
+    address: str
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way that an end tried: towards which address, as what, from when to when (ms since the call was dialled), and
+    what came of it: `valid`, `failed`, or `in-progress` where the call was over first. `path`: what it turned out as.
+    """
+
+    node: str
+    transport: str
+    remote: str
+    from_ms: int
+    to_ms: int | None
+    outcome: str
+    path: str | None
+    rtt_ms: float | None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A path of the table: `taken`, `ruled out` (better than the one taken), or `not needed` (worse). Why, in words."""
+
+    path: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything of it. `path` is what the packets showed, else what the clients said; None: it never connected."""
+
+    call: str
+    caller: str
+    callee: str
+    path: str | None
+    error: str | None
+    candidates: tuple[Offered, ...]
+    attempts: tuple[Attempt, ...]
+    moves: tuple[tuple[str, int, str], ...]
+    """Node, ms since dialling, and the path that its voice was on from then on."""
+    guesses: tuple[str, ...]
+    rungs: tuple[Rung, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `lab explain --json`."""
+        return {
+            "call": self.call,
+            "caller": self.caller,
+            "callee": self.callee,
+            "path": self.path,
+            "error": self.error,
+            "candidates": [asdict(one) for one in self.candidates],
+            "attempts": [asdict(one) for one in self.attempts],
+            "moves": [{"node": node, "at_ms": at, "path": path} for node, at, path in self.moves],
+            "guesses": list(self.guesses),
+            "rungs": [asdict(one) for one in self.rungs],
+        }
+
+
+def explain(checkout: Checkout, call: str) -> Explanation:
+    """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
+    folder = checkout.call_folder(call)
+    if call not in (known := checkout.calls()) or not (folder / "report.json").is_file():
+        shown = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+        raise ConfigError(f"there is no call {call!r}; kept are {shown or 'none: place one with `lab call`'}")
+    try:
+        report = json.loads((folder / "report.json").read_text())
+        lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise EvidenceError(f"what is kept of {call} in {folder} cannot be read: {error}") from None
+    return concluded(report, lines)
+
+
+def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:
+    """What follows from a call's report and the lines of its timeline."""
+    ends = (str(report["caller"]), str(report["callee"]))
+    told = [line for line in lines if line.get("node") in ends]
+    dialled = next((line["at"] for line in told if line["event"] == "dialled"), told[0]["at"] if told else 0.0)
+    seen = report.get("observed") or report.get("path")
+    path = f"{seen['kind']}/{seen['transport']}" if seen else None
+    tried = tuple(_attempts(told, dialled))
+    return Explanation(
+        call=str(report["call"]),
+        caller=ends[0],
+        callee=ends[1],
+        path=path,
+        error=report.get("error"),
+        candidates=tuple(_offered(told, dialled)),
+        attempts=tried,
+        moves=tuple(
+            (line["node"], _ms(line, dialled), _name(line["path"]))
+            for line in told
+            if line["event"] == "path" and line.get("path")
+        ),
+        guesses=tuple(_guesses(told)),
+        rungs=tuple(_rungs(path, tried, told)),
+    )
+
+
+def _ms(line: Line, dialled: float) -> int:
+    return round((float(line["at"]) - dialled) * 1000)
+
+
+def _name(path: Line) -> str:
+    return f"{path['kind']}/{path['transport']}" + (f" via {path['via']}" if path.get("via") else "")
+
+
+def _offered(lines: Iterable[Line], dialled: float) -> Iterable[Offered]:
+    for line in lines:
+        if line["event"] == "candidates":
+            for kind, transport, address in line["candidates"]:
+                yield Offered(line["node"], kind, transport, address, _ms(line, dialled))
+
+
+def _attempts(lines: Iterable[Line], dialled: float) -> list[Attempt]:
+    """The checks of each end put together by way: the first word of one, and its last change of state."""
+    found: dict[tuple[str, str, str], Attempt] = {}
+    for line in lines:
+        if line["event"] not in ("check", "connecting"):
+            continue
+        tried, state = str(line.get("tried", "tcp")), str(line["state"])
+        via = tried.partition(" via ")[2]
+        transport = "relay" if via else tried.rpartition("/")[2]
+        key = (line["node"], transport, via or line["remote"])
+        at = _ms(line, dialled)
+        before = found.get(key)
+        path = tried if state == "valid" else before.path if before else None
+        outcome = before.outcome if before and state == "in-progress" else state
+        found[key] = Attempt(
+            line["node"],
+            transport,
+            line["remote"],
+            before.from_ms if before else at,
+            at if state != "in-progress" else before.to_ms if before else None,
+            outcome,
+            path,
+            line.get("rtt_ms") or (before.rtt_ms if before else None),
+        )
+    return sorted(found.values(), key=lambda one: one.from_ms)
+
+
+def _guesses(lines: Iterable[Line]) -> Iterable[str]:
+    for line in lines:
+        if line["event"] == "guessing" and not line.get("under_way"):
+            yield f"{line['node']} ({line['part']}): {line['sent']} packets, {line['sockets']} sockets"
+
+
+def _rungs(path: str | None, tried: Sequence[Attempt], lines: Sequence[Line]) -> Iterable[Rung]:
+    taken = RUNGS.index(path) if path in RUNGS else len(RUNGS)
+    for number, rung in enumerate(RUNGS):
+        if number == taken:
+            yield Rung(rung, "taken", _why_taken(rung, tried))
+        elif number > taken:
+            yield Rung(rung, "not needed", "a better one works")
+        else:
+            yield Rung(rung, "ruled out", _why_not(rung, path, tried, lines))
+
+
+def _why_taken(rung: str, tried: Sequence[Attempt]) -> str:
+    works = [one for one in tried if one.path and one.path.partition(" via ")[0] == rung]
+    if not works:
+        return "what the packets show"
+    best = min(works, key=lambda one: one.to_ms or 0)
+    rtt = f", round trip {best.rtt_ms:g} ms" if best.rtt_ms is not None else ""
+    return f"{best.node} had the first answer of {best.remote} after {best.to_ms} ms{rtt}"
+
+
+def _why_not(rung: str, path: str | None, tried: Sequence[Attempt], lines: Sequence[Line]) -> str:
+    """What stood against a better rung: another kind on the same transport, no answer, or no attempt."""
+    kind, transport = rung.split("/")
+    if kind == "relayed":
+        return _no_such_legs(transport, tried)
+    ways = [one for one in tried if one.transport == transport]
+    worked = [one for one in ways if one.path]
+    if worked:
+        works = str(worked[0].path)
+        if works == rung:
+            lost = [one for one in worked if one.outcome == "failed"]
+            return f"it worked for {lost[0].node}, and failed later" if lost else "it worked, and was left for another"
+        if works == path and kind == "direct":
+            return "both ends are translated by a router, so what works is punched"
+        return f"what works over {transport.upper()} between the two is {works}"
+    if not ways:
+        return f"neither end tried {transport.upper()}: no candidate that it could reach, or nothing lets it out"
+    guessed = [line for line in lines if line["event"] == "guessing" and not line.get("under_way")]
+    if transport == "udp" and guessed:
+        sent = sum(int(line.get("sent") or 0) for line in guessed)
+        return f"{_unanswered(ways)}, and {sent} guesses of ports met nobody"
+    return _unanswered(ways)
+
+
+def _unanswered(ways: Sequence[Attempt]) -> str:
+    by_node: dict[str, list[Attempt]] = {}
+    for one in ways:
+        by_node.setdefault(one.node, []).append(one)
+    return "; ".join(
+        f"no answer to {node} from {', '.join(dict.fromkeys(one.remote for one in own))}"
+        for node, own in by_node.items()
+    )
+
+
+def _no_such_legs(transport: str, tried: Sequence[Attempt]) -> str:
+    ways = {str(one.path).partition(" via ")[0] for one in tried if one.transport == "relay" and one.path}
+    if f"relayed/{transport}" in ways:
+        return "it worked, and was left for another"
+    if not ways:
+        return "no relay answered"
+    both = "both legs" if transport == "udp" else "one leg"
+    return f"it needs UDP on {both}; what works at the relay is {', '.join(sorted(ways))}"

@@ -1,0 +1,199 @@
+"""Every pair of sites called in both directions, several calls at a time, each judged and kept like a call of its own.
+
+Belongs here: running them, and what is known when all are over. Never: how a call is placed or judged.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lab.errors import ConfigError
+from lab.harness import pairing, record, standing, verdict
+from lab.harness.call_report import CallReport
+from lab.harness.checkout import Checkout
+from lab.harness.pairing import Floor, Pair
+from lab.harness.placing import Request
+from lab.harness.session import Session
+from lab.runtime.connection import Engine
+from lab.runtime.world import World
+
+AT_ONCE = 8
+"""Calls under way at the same time; two cores carry them without the voice noticing."""
+JUDGES = 2
+"""Calls that are over and are judged while others go on."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All cells in the order in which they ended. `sites`: client -> its site. `seconds`: from the first dial to the
+    last verdict. `dropped_by_captures`: node -> packets that the kernel dropped before its capture had them."""
+
+    name: str
+    sites: Mapping[str, str]
+    cells: tuple[CallReport, ...]
+    seconds: float
+    dropped_by_captures: Mapping[str, int]
+    evidence: Path
+
+    @property
+    def failed(self) -> tuple[CallReport, ...]:
+        """The cells that did not connect, or on which clients and packets do not agree."""
+        return tuple(cell for cell in self.cells if not cell.holds())
+
+    def cell(self, caller: str, callee: str) -> CallReport | None:
+        """The call of these two, None where there was none."""
+        return next((one for one in self.cells if (one.caller, one.callee) == (caller, callee)), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `lab matrix --json`."""
+        return {
+            "matrix": self.name,
+            "seconds": round(self.seconds, 1),
+            "sites": dict(self.sites),
+            "cells": [cell.to_json() for cell in self.cells],
+            "dropped_by_captures": dict(self.dropped_by_captures),
+            "evidence": str(self.evidence),
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a matrix has come; `ended` is the cell that has just been judged."""
+
+    done: int
+    total: int
+    failed: int
+    ended: CallReport | None = None
+
+
+Follow = Callable[[Progress], None]
+
+
+def run(
+    engine: Engine,
+    checkout: Checkout,
+    world: World,
+    sites: Sequence[str],
+    seconds: float,
+    ring_ms: int,
+    at_once: int,
+    follow: Follow,
+) -> Matrix:
+    """Place every call and judge it. Raises ConfigError and RuntimeUnavailable where it cannot begin.
+
+    A call that fails is a cell like another. An interrupt hangs up what is under way, and leaves what is known so far
+    in the matrix's folder.
+    """
+    if at_once < 1 or seconds < 1 or ring_ms < 0:
+        raise ConfigError(f"expected calls of 1 s or longer, at least one at a time; got {seconds:g} s, {at_once}")
+    teams = pairing.players(world.topology, sites)
+    order = pairing.pairs(teams)
+    clients = list(dict.fromkeys(name for pair in order for name in pair))
+    for name in clients:
+        world.running(name)
+    said = standing.routers(engine, world, standing.concerned(world.topology, clients))
+    world = replace(world, topology=standing.live(world.topology, said))
+    name, folder = checkout.new_matrix()
+    captures = folder / "captures"
+    captures.mkdir()
+    try:
+        session = Session(engine, world, clients, captures)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    play = _Play(session, world, folder, order, (seconds, ring_ms), follow)
+    begun = time.monotonic()
+    try:
+        play.all(at_once)
+    finally:
+        dropped = {one.node: one.dropped for one in session.close() if one.dropped}
+        shutil.rmtree(captures, ignore_errors=True)  # each cell has its own part
+        took = time.monotonic() - begun
+        homes = {client: str(world.topology.node(client).site) for client in clients}
+        found = Matrix(name, homes, tuple(play.cells), took, dropped, folder)
+        record.json_document(found.to_json(), folder / "matrix.json")
+    return found
+
+
+class _Play:
+    """The calls of one matrix under way."""
+
+    def __init__(
+        self,
+        session: Session,
+        world: World,
+        folder: Path,
+        order: Sequence[Pair],
+        lasting: tuple[float, int],
+        follow: Follow,
+    ) -> None:
+        """`lasting`: seconds of talk and milliseconds of ringing of each call."""
+        self.cells: list[CallReport] = []
+        self._session, self._world, self._folder, self._lasting = session, world, folder, lasting
+        self._follow = follow
+        self._numbers = {pair: number for number, pair in enumerate(order, 1)}
+        self._floor = Floor(order)
+        self._changed = threading.Condition()
+        self._free = 0
+
+    def all(self, at_once: int) -> None:
+        """Return when every pair has called and been judged."""
+        self._free = at_once
+        self._tell(None)
+        with ThreadPoolExecutor(max_workers=at_once + JUDGES, thread_name_prefix="cell") as pool:
+            workers = [pool.submit(self._work) for _ in range(at_once + JUDGES)]
+            try:
+                for worker in workers:
+                    worker.result()
+            except BaseException:
+                with self._changed:
+                    self._floor.clear()
+                    self._changed.notify_all()
+                self._session.close()  # hangs up, so that nobody waits for the end of a call
+                raise
+
+    def _work(self) -> None:
+        while (pair := self._next()) is not None:
+            self._cell(pair)
+
+    def _next(self) -> Pair | None:
+        """The next pair that may call, as soon as there is one; None when all have."""
+        with self._changed:
+            while self._floor.waiting:
+                if self._free and (pair := self._floor.take()):
+                    self._free -= 1
+                    return pair
+                self._changed.wait()
+            return None
+
+    def _cell(self, pair: Pair) -> None:
+        call = f"{self._folder.name}-{self._numbers[pair]}"
+        folder = self._folder / call
+        folder.mkdir()
+
+        def over() -> None:
+            with self._changed:
+                self._free += 1
+                self._floor.leave(pair)
+                self._changed.notify_all()
+
+        request = Request(*pair, *self._lasting)
+        placed = self._session.place(request, call, folder, lambda event: None, over)
+        lines = self._session.lines(call)
+        record.logged(lines, folder)
+        record.timeline(placed, lines, folder)
+        report = verdict.report(self._world.topology, placed, folder)
+        record.document(report, folder)
+        with self._changed:
+            self.cells.append(report)
+        self._tell(report)
+
+    def _tell(self, ended: CallReport | None) -> None:
+        with self._changed:
+            failed = sum(not cell.holds() for cell in self.cells)
+            self._follow(Progress(len(self.cells), len(self._numbers), failed, ended))

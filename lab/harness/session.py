@@ -1,0 +1,183 @@
+"""What many calls share: one control channel to each client, one capture at each place, the logs of all nodes followed.
+
+Belongs here: opening these once, and giving each call its part of them. Never: which calls are placed, verdicts.
+"""
+
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab.errors import EvidenceError, LabError
+from lab.evidence import Recording
+from lab.harness.placing import Follow, Listener, Placed, Request, converse, signed_in
+from lab.harness.record import about
+from lab.harness.witnesses import open_all, places
+from lab.runtime.capture import RING, SMALL_RING, Capture, Captured
+from lab.runtime.connection import Engine
+from lab.runtime.control import ControlChannel, Json
+from lab.runtime.logs import Logs
+from lab.runtime.world import World
+from lab.topology.model import Node, Role, Topology
+
+SHARED = (Role.CORE, Role.RELAY)
+"""Places that several calls pass at once."""
+LOOPBACK = "127.0.0.1"
+MARGIN = 0.1
+"""Seconds before a call is dialled that its captures begin."""
+TICK = 0.5
+"""Seconds after which the reader of the logs looks whether it is still wanted."""
+
+Said = tuple[str, Json | None]
+
+
+class _Line:
+    """A control channel to one client, which is in one call at a time: what it says goes to that call."""
+
+    def __init__(self, engine: Engine, container: str, name: str) -> None:
+        self._to: queue.SimpleQueue[Said] | None = None
+        self._gone = False
+        self.channel = ControlChannel(engine, container, name, self._hear)
+
+    def serve(self, call: "queue.SimpleQueue[Said]") -> None:
+        self._to = call
+        if self._gone:
+            call.put((self.channel.node, None))
+
+    def close(self) -> None:
+        self.channel.close()
+
+    def _hear(self, event: Json | None) -> None:
+        self._gone = self._gone or event is None
+        if (to := self._to) is not None:
+            to.put((self.channel.node, event))
+
+
+class Session:
+    """Opened for some clients; several threads may place calls on it, as long as no client is in two at once."""
+
+    def __init__(self, engine: Engine, world: World, clients: Iterable[str], folder: Path) -> None:
+        """Captures grow in `folder`. Raises RuntimeUnavailable where a client is stopped or offline, EvidenceError
+        where a capture does not start."""
+        self._world, self._topology = world, world.topology
+        self._logged: defaultdict[str, list[Json]] = defaultdict(list)
+        self._closing = threading.Event()
+        self._captured: list[Captured] | None = None
+        names = list(clients)
+        ends = [self._topology.node(name) for name in names]
+        self._lines = dict(zip(names, open_all([self._dialler(engine, name) for name in names]), strict=True))
+        self._captures: dict[str, Capture] = {}
+        self._logs: Logs | None = None
+        try:
+            with ThreadPoolExecutor(max_workers=16, thread_name_prefix="status") as pool:
+                list(pool.map(lambda line: signed_in(line.channel), self._lines.values()))
+            seeing = self._seeing(ends)
+            captures = open_all([self._watcher(engine, node, folder) for node in seeing])
+            self._captures = {capture.node: capture for capture in captures}
+            self._barrier(self._captures)
+            self._recordings = {name: Recording(one.file, name) for name, one in self._captures.items()}
+            talking = [node for node in self._topology.nodes if node.role in (Role.SUPERNODE, Role.RELAY)]
+            containers = [world.containers[node.name] for node in (*talking, *ends)]
+            begun = time.time()
+            self._logs = Logs(engine, [one for one in containers if one.running], lambda container: begun)
+            self._logs.__enter__()
+            self._reader = threading.Thread(target=self._read_logs, name="logs of a session", daemon=True)
+            self._reader.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def place(self, request: Request, call: str, folder: Path, follow: Follow, over: Callable[[], None]) -> Placed:
+        """Place a call, and leave its part of every capture that it can have passed in `folder`.
+
+        `over` is told as soon as both ends are free again, before the captures are cut. What keeps the call from being
+        placed is its trouble, as is whatever keeps the captures from being had.
+        """
+        placed = Placed(call, request, started=time.time())
+        caller, callee = self._lines[request.caller], self._lines[request.callee]
+        said: queue.SimpleQueue[Said] = queue.SimpleQueue()
+        for line in (caller, callee):
+            line.serve(said)
+        try:
+            converse(caller.channel, callee.channel, request, call)
+            Listener(said, follow, placed).listen(caller.channel)
+        except LabError as error:
+            placed.trouble = placed.trouble or str(error)
+        finally:
+            over()
+        try:
+            placed.captured.extend(self._cut(placed, folder))
+        except (EvidenceError, OSError) as error:
+            placed.trouble = placed.trouble or str(error)
+        return placed
+
+    def lines(self, call: str) -> list[Json]:
+        """What nodes have logged about a call so far; asked for once."""
+        return self._logged.pop(call, [])
+
+    def close(self) -> list[Captured]:
+        """End everything; calls that are under way are hung up. Returns what each capture says of itself."""
+        if self._captured is None:
+            self._closing.set()
+            with ThreadPoolExecutor(max_workers=16, thread_name_prefix="close") as pool:
+                list(pool.map(lambda line: line.close(), self._lines.values()))
+                self._captured = list(pool.map(lambda capture: capture.close(), self._captures.values()))
+            if self._logs is not None:
+                self._logs.__exit__(None, None, None)
+        return self._captured
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _dialler(self, engine: Engine, name: str) -> Callable[[], _Line]:
+        container = self._world.running(name).id
+        return lambda: _Line(engine, container, name)
+
+    def _seeing(self, ends: list[Node]) -> list[Node]:
+        """Every place that calls between these clients can pass; clients only where two of them are at one site."""
+        sites = [end.site for end in ends]
+        found = dict.fromkeys(place for end in ends for place in places(self._topology, [end]))
+        found |= dict.fromkeys(end for end in ends if sites.count(end.site) > 1)
+        return [node for node in found if self._world.containers[node.name].running]
+
+    def _watcher(self, engine: Engine, node: Node, folder: Path) -> Callable[[], Capture]:
+        container, file = self._world.running(node.name).id, folder / f"{node.name}.pcap"
+        ring = RING if node.role in SHARED else SMALL_RING
+        incoming = node.role is Role.CORE
+        return lambda: Capture(engine, container, node.name, file, incoming=incoming, buffered=True, ring=ring)
+
+    def _barrier(self, names: Iterable[str]) -> None:
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="barrier") as pool:
+            list(pool.map(lambda name: self._captures[name].barrier(), names))
+
+    def _cut(self, placed: Placed, folder: Path) -> list[Captured]:
+        ends = [self._topology.node(name) for name in (placed.request.caller, placed.request.callee)]
+        passed = [node.name for node in places(self._topology, ends) if node.name in self._captures]
+        for name in passed:
+            self._captures[name].barrier()
+        foreign = [LOOPBACK, *foreign_to(self._topology, ends)]
+        until = time.time()
+        found = []
+        for name in passed:
+            target = folder / f"{name}.pcap"
+            packets = self._recordings[name].cut(placed.started - MARGIN, until, foreign, target)
+            found.append(Captured(name, target, packets, 0))
+        return found
+
+    def _read_logs(self) -> None:
+        assert self._logs is not None
+        while not self._closing.is_set():
+            try:
+                said = self._logs.next(time.monotonic() + TICK)
+            except LabError:
+                continue  # one node's log has ended; the others go on
+            if said is not None and said.line is not None and (call := about(said.line)):
+                self._logged[call].append(said.line)
+
+
+def foreign_to(topology: Topology, ends: Iterable[Node]) -> list[str]:
+    """The addresses of every site that these clients are not at, nor behind: in a call of theirs they have no part."""
+    own = {end.site for end in ends} | {router.site for end in ends for router in topology.routers_outward(end)}
+    return [str(address) for node in topology.nodes if node.site and node.site not in own for address in node.addresses]

@@ -1,0 +1,82 @@
+"""A matrix as one HTML page: a heat map that needs no network, in light and dark, on wide screens and on telephones.
+
+Belongs here: the page. Never: verdicts; they come with the cells.
+"""
+
+import json
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from lab.harness.call_report import CallReport
+from lab.harness.explaining import RUNGS
+from lab.harness.matrix import Matrix
+from lab.report.matrix import CODES, path_of, setup
+
+_TEMPLATE = Path(__file__).with_name("heatmap.html")
+
+
+def page(found: Matrix) -> str:
+    """The whole page; every cell can be opened to see its setup, its stretches and where its evidence lies."""
+    sites = list(found.sites.values())
+    names = {client: site if sites.count(site) == 1 else client for client, site in found.sites.items()}
+    cells = {(cell.caller, cell.callee): cell for cell in found.cells}
+    told: dict[str, Any] = {cell.call: _told(cell) for cell in found.cells}
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names.values())
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(_cell(cells.get((caller, callee))) for callee in names)
+        + "</tr>"
+        for caller, name in names.items()
+    )
+    count, failed = len(found.cells), len(found.failed)
+    verdict = f"{failed} of them failed" if failed else "clients and packets agree on every path"
+    return Template(_TEMPLATE.read_text()).substitute(
+        title=f"{len(names)} networks, every pair in both directions",
+        summary=escape(f"{count} calls in {found.seconds:.0f} s: {verdict}."),
+        legend="".join(_legend(found)),
+        head=head,
+        rows=rows,
+        data=json.dumps(told).replace("</", "<\\/"),
+    )
+
+
+def _class(cell: CallReport) -> str:
+    path = path_of(cell)
+    return CODES[path] if path and cell.holds() else "bad"
+
+
+def _cell(cell: CallReport | None) -> str:
+    if cell is None:
+        return '<td class="none"></td>'
+    took = setup(cell)
+    label = f"{cell.caller} calls {cell.callee}: {path_of(cell) or 'failed'}"
+    word = "" if took is None else str(took)
+    kind = _class(cell)
+    word = word if kind != "bad" else "✗"
+    title = escape(label, quote=True)
+    return (
+        f'<td class="{kind}"><button data-call="{cell.call}" title="{title}" aria-label="{title}">{word}</button></td>'
+    )
+
+
+def _legend(found: Matrix) -> list[str]:
+    counts = {path: sum(path_of(cell) == path and cell.holds() for cell in found.cells) for path in RUNGS}
+    items = [f'<li><i class="{CODES[path]}"></i>{path} <b>{count}</b></li>' for path, count in counts.items() if count]
+    if found.failed:
+        items.append(f'<li><i class="bad"></i>failed <b>{len(found.failed)}</b></li>')
+    return items
+
+
+def _told(cell: CallReport) -> dict[str, Any]:
+    times = cell.setup_ms
+    return {
+        "pair": f"{cell.caller} → {cell.callee}",
+        "path": path_of(cell) or "no path",
+        "error": cell.error or "; ".join(cell.disagreements),
+        "setup": f"rang {times.ringing} ms, answered {times.answered} ms, first voice {times.first_media} ms, "
+        f"best path {times.best_path} ms after dialling",
+        "history": [f"{one.from_ms} to {one.to_ms} ms: {one}" for one in cell.history],
+        "evidence": str(cell.evidence),
+    }
