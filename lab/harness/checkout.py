@@ -63,11 +63,14 @@ class Checkout:
         return self.state / "matrices" / matrix / call if dash else self.state / "calls" / call
 
     def calls(self) -> list[str]:
-        """The calls that are kept, oldest first; those of matrices, which are many, after the others."""
+        """The calls that are kept, those of matrices before the others, each in the order of their numbers."""
         single = [f"c{number}" for number in sorted(self._numbers(self.state / "calls", "c"))]
         matrices = [f"m{number}" for number in sorted(self._numbers(self.state / "matrices", "m"))]
         folders = [folder for one in matrices for folder in (self.state / "matrices" / one).glob(f"{one}-*")]
-        return [*single, *(folder.name for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime))]
+        cells = sorted(
+            (folder.name for folder in folders), key=lambda name: [int(part) for part in name[1:].split("-")]
+        )
+        return [*cells, *single]
 
     def _new(self, folders: Path, letter: str, kept: int) -> tuple[str, Path]:
         folders.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,8 @@ RUNGS = (
     "relayed/tcp",
 )
 """Best first (design)."""
+AT_THE_END = 0.05
+"""Seconds before the first end says that the call is over in which it has closed what it no longer needs."""
 NAMED = 12
 """Calls that are named to somebody who asks for one that there is not; the others are counted."""
 
@@ -100,7 +102,7 @@ def explain(checkout: Checkout, call: str) -> Explanation:
     """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
     folder = checkout.call_folder(call)
     if call not in (known := checkout.calls()) or not (folder / "report.json").is_file():
-        shown = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+        shown = ", ".join(known[-NAMED:]) + (f", and {len(known) - NAMED} before them" if len(known) > NAMED else "")
         raise ConfigError(f"there is no call {call!r}; kept are {shown or 'none: place one with `lab call`'}")
     try:
         report = json.loads((folder / "report.json").read_text())
@@ -152,7 +154,12 @@ def _offered(lines: Iterable[Line], dialled: float) -> Iterable[Offered]:
 
 
 def _attempts(lines: Iterable[Line], dialled: float) -> list[Attempt]:
-    """The checks of each end put together by way: the first word of one, and its last change of state."""
+    """The checks of each end put together by way: the first word of one, and its last change of state.
+
+    What worked and was closed because the call was over has not failed.
+    """
+    lines = list(lines)
+    over = min((float(line["at"]) for line in lines if line["event"] == "ended"), default=float("inf")) - AT_THE_END
     found: dict[tuple[str, str, str], Attempt] = {}
     for line in lines:
         if line["event"] not in ("check", "connecting"):
@@ -163,6 +170,8 @@ def _attempts(lines: Iterable[Line], dialled: float) -> list[Attempt]:
         key = (line["node"], transport, via or line["remote"])
         at = _ms(line, dialled)
         before = found.get(key)
+        if before and before.outcome == "valid" and float(line["at"]) >= over:
+            continue
         path = tried if state == "valid" else before.path if before else None
         outcome = before.outcome if before and state == "in-progress" else state
         found[key] = Attempt(
