@@ -51,7 +51,7 @@ bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, 
 test-timing: .venv/ready ## how soon calls talk, in milliseconds: on a machine that does nothing else
 	.venv/bin/pytest -m timing tests/calls
 
-test-zoo: .venv/ready ## certify every network of the zoo by packets; about ten minutes
+test-zoo: .venv/ready ## the zoo: every network certified, every pair called; about twenty minutes
 	.venv/bin/pytest tests/zoo
 
 # The locks are made from the public index alone: a private index or a folder of wheels would put hashes into them that

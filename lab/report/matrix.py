@@ -92,7 +92,8 @@ def matrix(found: Matrix, width: int) -> RenderableType:
     parts: list[RenderableType] = []
     for block in blocks:
         parts += [_grid(found, names, block, size), Text()]
-    return Group(*parts, _counts(found, with_codes=size == _SHORT), *_failures(found), Text(), _end(found))
+    note = Text("ms: from the answer to the first voice, at the worse end", "dim")
+    return Group(*parts, _counts(found, size == _SHORT), note, *_failures(found), Text(), _end(found))
 
 
 def _labels(found: Matrix) -> dict[str, str]:
@@ -132,7 +133,7 @@ def _counts(found: Matrix, with_codes: bool) -> Table:
             if (took := setup(cell)) is not None:
                 times[path].append(took)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("path")
+    table.add_column("path", no_wrap=True)
     for column in ("calls", "median", "95 of 100", "most"):
         table.add_column(column, justify="right")
     for path in RUNGS:
@@ -140,8 +141,6 @@ def _counts(found: Matrix, with_codes: bool) -> Table:
             name = f"{CODES[path]}  {path}" if with_codes else path
             figures = [f"{value:.0f} ms" for value in _figures(times[path])] or ["—"] * 3
             table.add_row(Text(name, path.partition("/")[0]), str(counts[path]), *figures)
-    table.caption = "ms: from the answer to the first voice, at the worse end"
-    table.caption_style, table.caption_justify = "dim", "left"
     return table
 
 

@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 import lab.harness
 from lab import cli
-from lab.errors import RuntimeUnavailable
+from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness.call_report import CallReport, MediaPath, Observed, SetupTimes
+from lab.harness.explaining import Explanation
+from lab.harness.matrix import Matrix
 from lab.harness.status import LabStatus, NodeStatus
 
 
@@ -38,6 +40,7 @@ class FakeLab:
 
     report: CallReport | Exception
     names: ClassVar[list[str | None]] = []
+    sites: ClassVar[list[list[str]]] = []
 
     def __init__(self, name: str | None = None) -> None:
         self.names.append(name)
@@ -46,6 +49,16 @@ class FakeLab:
         if isinstance(self.report, BaseException):
             raise self.report
         return self.report
+
+    def matrix(self, sites: list[str], **options: Any) -> Matrix:
+        self.sites.append(sites)
+        assert isinstance(self.report, CallReport)
+        return Matrix("m1", {"bob": "home", "frank": "flat"}, (self.report,), 2.0, {}, Path("e"))
+
+    def explain(self, call: str) -> Explanation:
+        if call != "c1":
+            raise ConfigError(f"there is no call {call!r}; kept are c1")
+        return Explanation(call, "bob", "frank", "punched/udp", None, (), (), (), (), ())
 
     def status(self) -> LabStatus:
         return LabStatus((NodeStatus("bob", "client", "home", "linux", "none", "ready", "supernode-1", None),))
@@ -172,3 +185,37 @@ def test_help_loads_nothing_heavy() -> None:
     code = "import sys, lab.cli; print(*{'docker', 'scapy', 'rich', 'yaml'} & sys.modules.keys())"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == ""
+
+
+@pytest.mark.parametrize(("agrees", "status"), [(True, 0), (False, 1)])
+def test_a_matrix_is_one_document_of_call_reports_and_fails_with_any_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake: type[FakeLab], agrees: bool, status: int
+) -> None:
+    fake.report = good(agrees=agrees)
+    left, out, _ = run(monkeypatch, capsys, "matrix", "--sites", "home, flat", "--json")
+    assert left == status and fake.sites[-1] == ["home", "flat"]
+    assert json.loads(out)["cells"] == [json.loads(json.dumps(fake.report.to_json()))]
+
+
+def test_a_matrix_goes_to_a_page_and_to_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake: type[FakeLab], tmp_path: Path
+) -> None:
+    fake.report = good()
+    left, out, _ = run(monkeypatch, capsys, "matrix", "--html", str(tmp_path / "m.html"))
+    assert left == 0 and "punched/udp 20" in out and "<table>" in (tmp_path / "m.html").read_text()
+
+
+def test_a_page_in_a_folder_that_is_not_there_is_refused_before_any_call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake: type[FakeLab], tmp_path: Path
+) -> None:
+    before = len(fake.sites)
+    left, _, said = run(monkeypatch, capsys, "matrix", "--html", str(tmp_path / "none" / "m.html"))
+    assert left == 2 and "none" in said and len(fake.sites) == before
+
+
+@pytest.mark.parametrize(("call", "status"), [("c1", 0), ("c2", 2)])
+def test_a_call_is_explained_or_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake: type[FakeLab], call: str, status: int
+) -> None:
+    left, out, said = run(monkeypatch, capsys, "explain", call, "--json")
+    assert left == status and (json.loads(out)["path"] == "punched/udp" if status == 0 else said.count("\n") == 1)

@@ -1,6 +1,5 @@
 """The zoo as a whole, certified by packets: one case a site, and the time that all of them took."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,23 +8,15 @@ from lab.certify.certificate import Certification, SiteCertificate
 from lab.harness import Lab
 from lab.topology import parse
 
-ROOT = Path(__file__).parents[2]
-ZOO = ROOT / "compose" / "zoo.yml"
-SITES = parse(ZOO).sites()
+SITES = parse(Path(__file__).parents[2] / "compose" / "zoo.yml").sites()
 LIMIT_S = 600
 pytestmark = pytest.mark.timeout(2 * LIMIT_S)
 
 
 @pytest.fixture(scope="session")
-def certification() -> Iterator[Certification]:
-    """Of every site; the zoo is up already, or comes up for this and goes again."""
-    lab = Lab(ROOT)
-    running = lab.world()
-    if running is None or running.file != ZOO:
-        lab.up(ZOO, print)
-    yield lab.certify(say=print, follow=lambda progress: print(progress.ended or ""))
-    if running is None:
-        lab.down()
+def certification(lab: Lab) -> Certification:
+    """Of every site."""
+    return lab.certify(say=print, follow=lambda progress: print(progress.ended or ""))
 
 
 @pytest.fixture

@@ -1,0 +1,210 @@
+"""The theory of paths: what the best path between two clients is, by the axes of the networks between them alone.
+
+A pure function of axes; no profile's name is asked for. Belongs here: what RFC 4787, 5128, 5382 and 6092 imply of two
+networks. Never: how the clients find out, nor what any of them did. The suites hold matrices of calls against it.
+"""
+
+from dataclasses import dataclass
+
+from lab.nat import firewall, profile
+from lab.nat.axes import Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, Pooling
+from lab.topology.model import Node, Topology
+
+RANK = ("direct/udp", "punched/udp", "direct/tcp", "punched/tcp", "relayed/udp", "relayed/mixed", "relayed/tcp")
+"""Best first (design.md)."""
+STRICTEST = 2048
+"""Ports of a block that can be searched where both sides draw theirs (a carrier's subscriber has 1,024)."""
+
+_MAPPINGS, _FILTERINGS = list(Mapping), list(Filtering)
+_HARD = (Mapping.ADDRESS_DEPENDENT, Mapping.ADDRESS_AND_PORT_DEPENDENT)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One transport protocol of a client, as the internet sees it: all routers on its way put together.
+
+    `filtering` None: whoever knows the address may come. `foreseeable`: the next port can be told from the last ones.
+    `block`: how many ports the next one is drawn from.
+    """
+
+    translated: bool
+    mapping: Mapping
+    filtering: Filtering | None
+    foreseeable: bool = False
+    block: int = 64 * 1024
+    one_address: bool = True
+
+    @property
+    def hard(self) -> bool:
+        """Whether the port that one peer is sent from says nothing about the port for another."""
+        return self.mapping in _HARD
+
+    @property
+    def port_filtered(self) -> bool:
+        """Whether only the endpoint that was sent to may answer."""
+        return self.filtering is Filtering.ADDRESS_AND_PORT_DEPENDENT
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A client in one address family."""
+
+    udp: Seen
+    tcp: Seen
+
+
+@dataclass(frozen=True)
+class Side:
+    """A client: where it is, what it has, and what its firewall lets out.
+
+    `hairpins`: whether the router that it shares with a neighbour of its carrier turns packets back.
+    """
+
+    site: str
+    carrier: str | None
+    hairpins: bool
+    ipv4: Standing | None
+    ipv6: Standing | None
+    policy: FirewallPolicy
+
+    @property
+    def udp(self) -> bool:
+        """Whether its firewall lets voice out by UDP at all."""
+        return any(permit.protocol in (None, "udp") and permit.source == "site" for permit in self.policy.outbound)
+
+    @property
+    def throttled(self) -> bool:
+        """Whether UDP is let out and is no good for voice."""
+        return self.udp and self.policy.udp_rate is not None
+
+    @property
+    def any_port(self) -> bool:
+        """Whether TCP may be opened to every port, without TLS."""
+        return any(
+            permit.protocol in (None, "tcp") and permit.port is None and not permit.tls and permit.source == "site"
+            for permit in self.policy.outbound
+        )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The best path that two networks allow, and those that a call may end on where chance decides, or time."""
+
+    best: str
+    accepted: frozenset[str]
+
+    def holds(self, path: str | None) -> bool:
+        """Whether a call that took this path took one that it may."""
+        return path in self.accepted
+
+
+def side(topology: Topology, client: Node) -> Side:
+    """A client of a topology, with every router before it."""
+    routers = topology.routers_outward(client)
+    policy = firewall(str(client.firewall))
+    carrier = topology.behind(str(client.site))
+    lan = topology.lan_of(str(client.site))
+    outermost = profile(str(routers[-1].profile), routers[-1].axes or "").translation
+    boxes = [profile(str(one.profile), one.axes or "").translation for one in routers]
+    translations = [box for box in boxes if box is not None]
+    ipv4 = None
+    if not lan.ipv6_only:
+        block = min((box.ports_per_host for box in translations if box.ports_per_host), default=64 * 1024)
+        paired = all(box.pooling is Pooling.PAIRED for box in translations)
+        ipv4 = Standing(
+            _chain([box.udp for box in translations], policy, block, paired),
+            _chain([box.tcp for box in translations], policy, block, paired),
+        )
+    ipv6 = None
+    if any(attachment.address6 for attachment in client.attachments):
+        prefixes = profile(str(client.profile), client.axes or "", client.profile6 or "open").prefix_translation
+        seen = Seen(prefixes, Mapping.ENDPOINT_INDEPENDENT, _stateful(None, policy))
+        ipv6 = Standing(seen, seen)
+    return Side(str(client.site), carrier, outermost is not None and outermost.hairpinning, ipv4, ipv6, policy)
+
+
+def _stateful(filtering: Filtering | None, policy: FirewallPolicy) -> Filtering | None:
+    """RFC 6092: a firewall that lets nothing be opened from outside lets in answers alone."""
+    return filtering if policy.inbound else Filtering.ADDRESS_AND_PORT_DEPENDENT
+
+
+def _chain(boxes: list[Behaviour], policy: FirewallPolicy, block: int, paired: bool) -> Seen:
+    """Routers one after the other: the most dependent mapping, the strictest filter, the least foreseeable port."""
+    mapping = max((box.mapping for box in boxes), key=_MAPPINGS.index, default=Mapping.ENDPOINT_INDEPENDENT)
+    filtering = max((box.filtering for box in boxes), key=_FILTERINGS.index, default=None)
+    foreseeable = bool(boxes) and all(box.allocation is Allocation.SEQUENTIAL for box in boxes)
+    return Seen(bool(boxes), mapping, _stateful(filtering, policy), foreseeable, block, paired)
+
+
+def expected(one: Side, two: Side) -> Expected:
+    """What a call between two clients ends on, whoever calls."""
+    if one.site == two.site:
+        return _certain("direct/udp")  # their LAN
+    relayed = _relayed(one.udp and not one.throttled, two.udp and not two.throttled)
+    sure, chance = {relayed}, set[str]()
+    for mine, theirs in ((one.ipv4, two.ipv4), (one.ipv6, two.ipv6)):
+        if mine is None or theirs is None:
+            continue
+        if mine is one.ipv4 and one.carrier is not None and one.carrier == two.carrier and not one.hairpins:
+            continue
+        kind = "punched" if mine.udp.translated and theirs.udp.translated else "direct"
+        if one.udp and two.udp:
+            found = _udp(mine.udp, theirs.udp)
+            voice = not (one.throttled or two.throttled)
+            if found is not None:
+                (sure if found and voice else chance).add(f"{kind}/udp")
+        found = _tcp(one, mine.tcp, two, theirs.tcp)
+        if found is not None:
+            (sure if found else chance).add(f"{kind}/tcp")
+    if one.throttled or two.throttled:  # until its loss has been noticed, UDP carries voice, badly
+        chance.add(_relayed(one.udp, two.udp))
+        chance.add(_relayed(one.udp and not one.throttled, two.udp))
+        chance.add(_relayed(one.udp, two.udp and not two.throttled))
+    best = min(sure, key=RANK.index)
+    worse = {path for path in chance if RANK.index(path) > RANK.index(best)} if _throttled(one, two) else set()
+    better = {path for path in chance if RANK.index(path) < RANK.index(best)}
+    return Expected(best, frozenset({best, *better, *worse}))
+
+
+def _certain(path: str) -> Expected:
+    return Expected(path, frozenset({path}))
+
+
+def _throttled(one: Side, two: Side) -> bool:
+    return one.throttled or two.throttled
+
+
+def _relayed(one: bool, two: bool) -> str:
+    """By which transport each leg goes."""
+    return "relayed/udp" if one and two else "relayed/mixed" if one or two else "relayed/tcp"
+
+
+def _udp(one: Seen, two: Seen) -> bool | None:
+    """Whether UDP between the two comes about: for sure, perhaps (False), or never (None)."""
+    if not one.hard and not two.hard:
+        return True  # RFC 5128, 3.3.1: both are found where they are told to be
+    for easy, other in ((one, two), (two, one)):
+        if not easy.hard and not easy.port_filtered and (easy.filtering is None or other.one_address):
+            return True  # whatever port the other comes from, it is let in, and answered where it came from
+    hard = [seen for seen in (one, two) if seen.hard]
+    if all(seen.foreseeable for seen in hard):
+        return True  # the next ports are told, or met at
+    if len(hard) == 1:
+        return False  # guessed: 36 of 40
+    return False if any(seen.block <= STRICTEST or not seen.port_filtered for seen in hard) else None
+
+
+def _tcp(one: Side, mine: Seen, two: Side, theirs: Seen) -> bool | None:
+    """Whether TCP between the two comes about: opened by one, or by both at once (RFC 6544, 4.1; RFC 5382, 4.3)."""
+    if _listens(theirs) or _listens(mine):
+        return True  # whoever is open is reached by every firewall: on port 443, in TLS, through a proxy
+    if not (one.any_port and two.any_port):
+        return None  # a mapped port is none of those that the firewall lets out to
+    if not mine.hard and not theirs.hard:
+        return True
+    easy = (not mine.hard and not mine.port_filtered) or (not theirs.hard and not theirs.port_filtered)
+    return False if easy or mine.foreseeable or theirs.foreseeable else None
+
+
+def _listens(seen: Seen) -> bool:
+    return not seen.translated and seen.filtering is None

@@ -1,0 +1,147 @@
+"""Why a call took its path, from what it left behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import ConfigError, EvidenceError
+from lab.harness.checkout import Checkout
+from lab.harness.explaining import Explanation, concluded, explain
+
+
+def report(kind: str | None = "relayed", transport: str = "udp") -> dict[str, Any]:
+    seen = {"kind": kind, "transport": transport, "via": None, "packets": 9} if kind else None
+    return {"call": "c7", "caller": "bob", "callee": "carol", "observed": seen, "path": None, "error": None}
+
+
+def line(event: str, node: str, at: float, **more: Any) -> dict[str, Any]:
+    return {"event": event, "node": node, "at": 100 + at, "call": "c7", **more}
+
+
+def check(node: str, at: float, tried: str, remote: str, state: str, rtt_ms: float | None = None) -> dict[str, Any]:
+    return line("check", node, at, tried=tried, remote=remote, state=state, rtt_ms=rtt_ms)
+
+
+DIALLED = line("dialled", "bob", 0)
+CAROL = "203.0.113.34:40362"
+
+
+def reason(found: Explanation, path: str) -> tuple[str, str]:
+    (rung,) = [rung for rung in found.rungs if rung.path == path]
+    return rung.verdict, rung.reason
+
+
+def test_a_relayed_call_names_the_addresses_that_never_answered() -> None:
+    found = concluded(
+        report(),
+        [
+            DIALLED,
+            check("bob", 0.05, "udp", CAROL, "in-progress"),
+            check("bob", 0.06, "relayed/udp via relay-1", "203.0.113.21:33034", "in-progress"),
+            check("bob", 0.1, "relayed/udp via relay-1", "203.0.113.21:33034", "valid", 41.0),
+            check("bob", 6.05, "udp", CAROL, "failed"),
+        ],
+    )
+    assert reason(found, "punched/udp") == ("ruled out", f"no answer to bob from {CAROL}")
+    assert reason(found, "direct/tcp")[1].startswith("neither end tried TCP")
+    assert reason(found, "relayed/udp") == (
+        "taken",
+        "bob had the first answer of 203.0.113.21:33034 after 100 ms, round trip 41 ms",
+    )
+    assert reason(found, "relayed/mixed") == ("not needed", "a better one works")
+    assert [(one.from_ms, one.to_ms, one.outcome) for one in found.attempts] == [
+        (50, 6050, "failed"),
+        (60, 100, "valid"),
+    ]
+
+
+def test_translation_of_both_ends_is_what_rules_out_a_direct_path() -> None:
+    lines = [
+        DIALLED,
+        check("bob", 0.05, "udp", CAROL, "in-progress"),
+        check("bob", 0.1, "punched/udp", CAROL, "valid", 40),
+    ]
+    found = concluded(report("punched"), lines)
+    assert reason(found, "direct/udp") == (
+        "ruled out",
+        "both ends are translated by a router, so what works is punched",
+    )
+
+
+def test_guesses_that_met_nobody_are_counted() -> None:
+    guess = line("guessing", "carol", 20, part="guess", under_way=False, sent=4000, sockets=0)
+    found = concluded(report(), [DIALLED, check("bob", 0.05, "udp", CAROL, "failed"), guess])
+    assert reason(found, "punched/udp")[1].endswith("and 4000 guesses of ports met nobody")
+    assert found.guesses == ("carol (guess): 4000 packets, 0 sockets",)
+
+
+def test_a_leg_that_has_no_udp_is_why_a_relayed_call_is_mixed() -> None:
+    relay = [check("bob", 0.1, "relayed/mixed via relay-1", "203.0.113.21:33034", "valid", 40)]
+    found = concluded(report("relayed", "mixed"), [DIALLED, *relay])
+    assert reason(found, "relayed/udp") == (
+        "ruled out",
+        "it needs UDP on both legs; what works at the relay is relayed/mixed",
+    )
+
+
+def test_a_tcp_connection_that_never_came_about_is_an_attempt() -> None:
+    tried = [
+        line("connecting", "bob", at, remote="198.51.100.18:443", state=state)
+        for at, state in ((0.3, "in-progress"), (5.3, "failed"))
+    ]
+    found = concluded(report(), [DIALLED, *tried])
+    assert [(one.transport, one.from_ms, one.to_ms, one.outcome) for one in found.attempts] == [
+        ("tcp", 300, 5300, "failed")
+    ]
+    assert reason(found, "direct/tcp") == ("ruled out", "no answer to bob from 198.51.100.18:443")
+
+
+def test_what_worked_to_the_end_has_not_failed_because_the_call_was_over() -> None:
+    lines = [DIALLED, check("bob", 0.1, "direct/tcp", CAROL, "valid", 40), line("ended", "carol", 2.0)]
+    found = concluded(report("direct", "tcp"), [*lines, check("bob", 2.01, "direct/tcp", CAROL, "failed")])
+    assert [(one.outcome, one.to_ms) for one in found.attempts] == [("valid", 100)]
+
+
+def test_candidates_and_moves_are_on_the_calls_own_clock() -> None:
+    told = line("candidates", "carol", 0.04, candidates=[["host", "udp", "192.168.34.10:42059"]])
+    path = line("path", "bob", 0.5, path={"kind": "relayed", "transport": "udp", "via": "relay-1"})
+    found = concluded(report(), [DIALLED, told, path])
+    assert [(one.node, one.kind, one.address, one.at_ms) for one in found.candidates] == [
+        ("carol", "host", "192.168.34.10:42059", 40)
+    ]
+    assert found.moves == (("bob", 500, "relayed/udp via relay-1"),)
+
+
+def test_a_call_that_never_began_has_no_rung_taken() -> None:
+    found = concluded({**report(None), "error": "nobody there"}, [DIALLED])
+    assert found.path is None and {rung.verdict for rung in found.rungs} == {"ruled out"}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    found = Checkout(tmp_path)
+    _, folder = found.new_call()
+    (folder / "report.json").write_text(json.dumps(report()))
+    (folder / "timeline.jsonl").write_text(json.dumps(DIALLED) + "\n")
+    return found
+
+
+def test_a_call_is_read_from_its_folder_and_one_of_a_matrix_from_the_matrix(checkout: Checkout) -> None:
+    assert explain(checkout, "c1").path == "relayed/udp"
+    name, folder = checkout.new_matrix()
+    checkout.call_folder("c1").rename(folder / f"{name}-3")
+    assert explain(checkout, "m1-3").path == "relayed/udp"
+
+
+@pytest.mark.parametrize("name", ["c9", "m1-1", "../c1", ""])
+def test_an_unknown_call_is_refused_and_those_that_are_kept_are_named(checkout: Checkout, name: str) -> None:
+    with pytest.raises(ConfigError, match="c1"):
+        explain(checkout, name)
+
+
+def test_a_torn_folder_is_said_to_be_torn(checkout: Checkout) -> None:
+    (checkout.call_folder("c1") / "timeline.jsonl").write_text("{")
+    with pytest.raises(EvidenceError, match="c1"):
+        explain(checkout, "c1")

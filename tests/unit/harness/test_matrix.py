@@ -1,0 +1,145 @@
+"""A matrix as it runs: how many calls at once, what one that fails leaves, and what an interrupt leaves."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import ConfigError
+from lab.harness import matrix as matrices
+from lab.harness.checkout import Checkout
+from lab.harness.matrix import Matrix, Progress
+from lab.harness.placing import Placed, Request
+from lab.runtime.world import Container, World
+from lab.topology import parse
+
+REFERENCE = Path(__file__).parents[3] / "compose" / "reference.yml"
+TOPOLOGY = parse(REFERENCE)
+WORLD = World("lab", TOPOLOGY, {node.name: Container(node.name, node.name, "running") for node in TOPOLOGY.nodes}, None)
+
+
+class FakeSession:
+    """Calls that fail at once, as those of clients that are silent; says who was in a call when."""
+
+    def __init__(self, engine: Any, world: World, clients: list[str], folder: Path) -> None:
+        self.clients, self.captures = clients, folder
+        self.busy: list[str] = []
+        self.most, self.clashes, self.closed = 0, 0, 0
+        self._lock = threading.Lock()
+        made.append(self)
+
+    def place(self, request: Request, call: str, folder: Path, follow: object, over: Callable[[], None]) -> Placed:
+        ends = [request.caller, request.callee]
+        with self._lock:
+            self.clashes += any(name in self.busy for name in ends)
+            self.busy += ends
+            self.most = max(self.most, len(self.busy) // 2)
+        try:
+            for hook in hooks:
+                hook(request)
+        finally:
+            with self._lock:
+                for name in ends:
+                    self.busy.remove(name)
+            over()
+        return Placed(call, request, 100.0, trouble=f"{request.callee} is silent")
+
+    def lines(self, call: str) -> list[dict[str, Any]]:
+        return [{"at": 100.0, "node": "supernode-1", "event": "invited", "call": f"{call}.1"}]
+
+    def close(self) -> list[Any]:
+        self.closed += 1
+        return []
+
+
+made: list[FakeSession] = []
+hooks: list[Callable[[Request], None]] = []
+"""What happens during a call."""
+
+
+@pytest.fixture(autouse=True)
+def session(monkeypatch: pytest.MonkeyPatch) -> None:
+    made.clear()
+    hooks.clear()
+    monkeypatch.setattr(matrices, "Session", FakeSession)
+    monkeypatch.setattr(matrices.standing, "routers", lambda *about: {})
+
+
+def run(
+    root: Path, sites: tuple[str, ...] = (), at_once: int = 3, follow: Callable[[Progress], None] = print
+) -> Matrix:
+    return matrices.run(None, Checkout(root), WORLD, sites, 1, 500, at_once, follow)  # type: ignore[arg-type]
+
+
+def test_every_pair_is_a_cell_and_no_client_is_in_two_calls(tmp_path: Path) -> None:
+    together = threading.Barrier(3)
+
+    def meet(request: Request) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):  # the last calls of a round are fewer
+            together.wait(0.5)
+
+    hooks.append(meet)
+    found = run(tmp_path)
+    assert len({(cell.caller, cell.callee) for cell in found.cells}) == len(found.cells) == 30
+    assert (made[0].most, made[0].clashes) == (3, 0)
+
+
+def test_a_cell_that_failed_keeps_its_logs_and_report_and_is_placed_once(tmp_path: Path) -> None:
+    found = run(tmp_path, ("home", "flat"))
+    assert [cell.error for cell in found.failed] == ["frank is silent", "bob is silent"]
+    for cell in found.cells:
+        assert json.loads((cell.evidence / "report.json").read_text())["error"] == cell.error
+        assert (cell.evidence / "supernode-1.log").is_file() and (cell.evidence / "timeline.jsonl").is_file()
+
+
+def test_the_document_has_a_call_report_for_each_cell_and_lies_in_the_folder(tmp_path: Path) -> None:
+    found = run(tmp_path, ("home", "flat"))
+    kept = json.loads((found.evidence / "matrix.json").read_text())
+    assert kept == json.loads(json.dumps(found.to_json()))
+    assert {"caller", "callee", "connected", "agrees", "path", "observed", "setup_ms"} <= kept["cells"][0].keys()
+    assert kept["sites"] == {"bob": "home", "frank": "flat"}
+
+
+def test_progress_is_told_from_nothing_to_everything(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    run(tmp_path, ("home", "flat", "park"), follow=told.append)
+    assert [step.done for step in told] == list(range(7)) and told[-1].failed == told[-1].total == 6
+    assert told[0].ended is None and all(step.ended for step in told[1:])
+
+
+def test_an_interrupt_ends_the_session_and_leaves_what_is_known(tmp_path: Path) -> None:
+    def interrupted(step: Progress) -> None:
+        if step.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, at_once=1, follow=interrupted)
+    (folder,) = (tmp_path / ".lab" / "matrices").iterdir()
+    assert made[0].closed and 2 <= len(json.loads((folder / "matrix.json").read_text())["cells"]) < 30
+    assert not (folder / "captures").exists()
+
+
+def test_a_session_that_cannot_be_opened_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*about: object) -> None:
+        raise ConfigError("no")
+
+    monkeypatch.setattr(matrices, "Session", refused)
+    with pytest.raises(ConfigError):
+        run(tmp_path)
+    assert list((tmp_path / ".lab" / "matrices").iterdir()) == []
+
+
+def test_the_last_three_matrices_are_kept(tmp_path: Path) -> None:
+    for _ in range(5):
+        run(tmp_path, ("home", "flat"))
+    assert sorted(folder.name for folder in (tmp_path / ".lab" / "matrices").iterdir()) == ["m3", "m4", "m5"]
+
+
+@pytest.mark.parametrize("at_once", [0, -1])
+def test_a_matrix_of_no_calls_at_a_time_is_refused(tmp_path: Path, at_once: int) -> None:
+    with pytest.raises(ConfigError, match="at least one"):
+        run(tmp_path, at_once=at_once)

@@ -1,0 +1,99 @@
+"""The theory of paths says what RFCs and the project's table say, for pairs that are easily thought through."""
+
+import runpy
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from lab.topology import parse
+from lab.topology.model import Topology
+from tests.theory import Side, expected, side
+
+COMPOSE = Path(__file__).parents[2] / "compose"
+
+
+@pytest.fixture(scope="module")
+def zoo() -> Topology:
+    return parse(COMPOSE / "zoo.yml")
+
+
+def of(zoo: Topology, site: str) -> Side:
+    return side(zoo, next(client for client in zoo.clients() if client.site == site))
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "best"),
+    [
+        ("open-1", "symmetric-1", "direct/udp"),
+        ("inbound-blocked-1", "inbound-blocked-2", "direct/udp"),  # stateful, untranslated
+        ("inbound-blocked-1", "linux-1", "direct/udp"),
+        ("full-cone-1", "symmetric-1", "punched/udp"),
+        ("restricted-1", "symmetric-1", "punched/udp"),  # filters by address
+        ("rfc4787-1", "address-dependent-1", "punched/udp"),
+        ("port-restricted-1", "linux-1", "punched/udp"),
+        ("sequential-1", "port-restricted-1", "punched/udp"),  # predicted
+        ("sequential-1", "sequential-2", "punched/udp"),  # met
+        ("symmetric-1", "symmetric-2", "relayed/udp"),
+        ("symmetric-1", "sequential-1", "relayed/udp"),
+        ("mobile-1", "mobile-2", "punched/udp"),  # hairpinned by the carrier that they share
+        ("udp-blocked-1", "open-1", "direct/tcp"),
+        ("udp-blocked-1", "inbound-blocked-1", "direct/tcp"),  # both at once
+        ("udp-blocked-1", "linux-1", "punched/tcp"),  # both at once
+        ("udp-blocked-2", "linux-1", "relayed/mixed"),  # symmetric for TCP as well
+        ("tcp-443-2", "linux-1", "relayed/mixed"),  # a mapped port is not 443
+        ("proxy-only-1", "open-1", "direct/tcp"),
+        ("proxy-only-1", "tls-only-1", "relayed/tcp"),
+        ("ipv6-1", "dual-1", "direct/udp"),
+        ("ipv6-1", "nptv6-1", "direct/udp"),
+        ("ipv6-1", "linux-1", "relayed/udp"),  # no family in common
+        ("dual-1", "linux-1", "punched/udp"),
+        ("udp-throttled-1", "open-1", "direct/tcp"),
+        ("udp-throttled-1", "linux-2", "punched/tcp"),
+    ],
+)
+def test_the_best_path_is_what_theory_says(zoo: Topology, one: str, two: str, best: str) -> None:
+    assert expected(of(zoo, one), of(zoo, two)).best == best
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "path"),
+    [
+        ("symmetric-1", "port-restricted-1", "punched/udp"),  # by guessing, which may fail
+        ("symmetric-1", "port-restricted-1", "relayed/udp"),
+        ("mobile-3", "symmetric-1", "punched/udp"),  # ports out of a carrier's block
+        ("udp-throttled-1", "open-1", "direct/udp"),  # before the loss has been noticed
+    ],
+)
+def test_where_chance_or_time_decides_both_are_accepted(zoo: Topology, one: str, two: str, path: str) -> None:
+    assert expected(of(zoo, one), of(zoo, two)).holds(path)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "path"),
+    [
+        ("symmetric-1", "symmetric-2", "punched/udp"),
+        ("linux-1", "linux-2", "relayed/udp"),
+        ("udp-blocked-1", "open-1", "direct/udp"),
+        ("open-1", "linux-1", "punched/udp"),
+    ],
+)
+def test_what_cannot_be_is_not_accepted(zoo: Topology, one: str, two: str, path: str) -> None:
+    assert not expected(of(zoo, one), of(zoo, two)).holds(path)
+
+
+def test_it_does_not_matter_who_calls(zoo: Topology) -> None:
+    sides = [side(zoo, client) for client in zoo.clients()]
+    assert all(expected(one, two) == expected(two, one) for one, two in permutations(sides, 2))
+
+
+def test_neighbours_use_their_lan(zoo: Topology) -> None:
+    assert expected(of(zoo, "linux-1"), of(zoo, "linux-1")).best == "direct/udp"
+
+
+def test_the_table_of_the_reference_lab_says_nothing_that_theory_does_not() -> None:
+    table = runpy.run_path(str(COMPOSE.parent / "tests" / "calls" / "expected.py"))
+    world = parse(COMPOSE / "reference.yml")
+    sides = {client.name: side(world, client) for client in world.clients()}
+    for caller, callee, path in table["CALLS"]:
+        assert expected(sides[caller], sides[callee]).holds(path), (caller, callee)
