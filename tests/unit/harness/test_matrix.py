@@ -90,7 +90,7 @@ def test_every_pair_is_a_cell_and_no_client_is_in_two_calls(tmp_path: Path) -> N
 
 def test_a_cell_that_failed_keeps_its_logs_and_report_and_is_placed_once(tmp_path: Path) -> None:
     found = run(tmp_path, ("home", "flat"))
-    assert [cell.error for cell in found.failed] == ["frank is silent", "bob is silent"]
+    assert {cell.error for cell in found.failed} == {"frank is silent", "bob is silent"} and len(found.failed) == 2
     for cell in found.cells:
         assert json.loads((cell.evidence / "report.json").read_text())["error"] == cell.error
         assert (cell.evidence / "supernode-1.log").is_file() and (cell.evidence / "timeline.jsonl").is_file()
