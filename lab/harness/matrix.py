@@ -151,15 +151,23 @@ class _Play:
                 for worker in workers:
                     worker.result()
             except BaseException:
-                with self._changed:
-                    self._floor.clear()
-                    self._changed.notify_all()
-                self._session.close()  # hangs up, so that nobody waits for the end of a call
+                self._stop()
                 raise
 
+    def _stop(self) -> None:
+        """No call begins any more, and those under way are hung up, so that nobody waits for their end."""
+        with self._changed:
+            self._floor.clear()
+            self._changed.notify_all()
+        self._session.close()
+
     def _work(self) -> None:
-        while (pair := self._next()) is not None:
-            self._cell(pair)
+        try:
+            while (pair := self._next()) is not None:
+                self._cell(pair)
+        except BaseException:  # the others must not go on for minutes before it is told
+            self._stop()
+            raise
 
     def _next(self) -> Pair | None:
         """The next pair that may call, as soon as there is one; None when all have."""

@@ -65,6 +65,7 @@ class Session:
         self._world, self._topology = world, world.topology
         self._logged: defaultdict[str, list[Json]] = defaultdict(list)
         self._closing = threading.Event()
+        self._end = threading.Lock()
         self._captured: list[Captured] | None = None
         names = list(clients)
         ends = [self._topology.node(name) for name in names]
@@ -120,6 +121,10 @@ class Session:
 
     def close(self) -> list[Captured]:
         """End everything; calls that are under way are hung up. Returns what each capture says of itself."""
+        with self._end:
+            return self._close()
+
+    def _close(self) -> list[Captured]:
         if self._captured is None:
             self._closing.set()
             with ThreadPoolExecutor(max_workers=16, thread_name_prefix="close") as pool:
