@@ -20,7 +20,19 @@ from lab.node.control import Conversation, Order
 from lab.node.journal import Journal
 from lab.node.shell import Shell
 from lab.overlay.actions import Event
-from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Opens, Rings, Told
+from lab.overlay.call_events import (
+    Answered,
+    Checked,
+    Closing,
+    Ended,
+    Finished,
+    Guesses,
+    Heard,
+    Moved,
+    Opens,
+    Rings,
+    Told,
+)
 from lab.overlay.client import Client
 from lab.overlay.paths import PathName
 
@@ -31,6 +43,10 @@ EARLY_PACKETS = 100
 RECORDINGS = ("speech-a", "speech-b")
 """The caller's voice and the callee's."""
 PROGRESS_SECONDS = 1.0
+LAST_STRETCH = 1.2
+"""Seconds for which voice goes on after a move, before this side hangs up: the peer moves as well."""
+OVERTIME = 22.0
+"""Seconds for which a call talks on until it has found its best path; guessing, the longest search, ends after 20."""
 
 
 @dataclass
@@ -182,6 +198,12 @@ class Phone:
                 told = [(one.kind, one.transport, "{}:{}".format(*one.address)) for one in candidates]
                 label = label_of(id)  # the callee's first ones are told before it rings
                 self._tell(label, self.journal.write("candidates", call=label, id=id, candidates=told))
+            case Guesses(id, part, under_way, sent, sockets):
+                if (call := self.calls.get(id)) is not None:
+                    self._report(call, "guessing", part=part, under_way=under_way, sent=sent, sockets=sockets)
+            case Finished(id):
+                if (call := self.calls.get(id)) is not None:
+                    self._report(call, "checklist-finished")
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):
@@ -285,7 +307,7 @@ class Phone:
         while (packet := voice.next_packet(now, wall)) is not None:
             self.client.send(call.id, packet)
             call.sent += 1
-            if call.frames is not None and call.sent >= call.frames:
+            if call.frames is not None and call.sent >= call.frames and self._may_end(call):
                 self._hang_up(call)
                 break
         while voice.next_play_at is not None and voice.next_play_at <= now:
@@ -295,6 +317,15 @@ class Phone:
             self._report(call, "first-media", at=first)
         self._arm(call)
         self._settle()
+
+    def _may_end(self, call: Conversing) -> bool:
+        """Whether the path is the call's best, as far as this side can find out."""
+        assert call.frames is not None
+        live = self.client.calls.get(call.id)
+        if live is None or call.sent >= call.frames + OVERTIME / FRAME_SECONDS:
+            return True
+        moved = len(call.stretches) > 1 and time.time() - call.stretches[-1].begin < LAST_STRETCH
+        return not moved and live.checklist.finished(time.monotonic())
 
     def _silence(self, call: Conversing) -> None:
         call.hung_up = True

@@ -232,7 +232,13 @@ class Shell:
         self.settle()
 
     async def _open_udp(self, number: int) -> None:
-        local = await self.bind_udp(number, 0)
+        try:
+            local = await self.bind_udp(number, 0)
+        except ConfigError:  # no descriptors left: the machine goes on with the sockets that are up
+            return
+        if number not in self.machine.actions.sockets:  # closed while it was opened
+            self._do(CloseUdp(number))
+            return
         self.machine.udp_up(number, local, time.monotonic())
         self.settle()
 

@@ -14,7 +14,19 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
-from lab.overlay.call_events import Answered, Checked, Closing, Ended, Heard, Moved, Opens, Rings, Told
+from lab.overlay.call_events import (
+    Answered,
+    Checked,
+    Closing,
+    Ended,
+    Finished,
+    Guesses,
+    Heard,
+    Moved,
+    Opens,
+    Rings,
+    Told,
+)
 from lab.overlay.checklist import Checklist, Reports, Verdict
 from lab.overlay.discovery import Discovery
 from lab.overlay.identity import CallKeys, Identity, check_credential, derive_keys, open_envelope
@@ -22,6 +34,7 @@ from lab.overlay.leg import RelayLeg
 from lab.overlay.passage import Passage
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
+from lab.overlay.prospects import refined
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.standby import Waiting
 from lab.overlay.tcp_port import TcpPort
@@ -133,7 +146,7 @@ class Call:
         self.error: str | None = None
         self.talked = False
         self.found_path = False
-        self.took_leave = False
+        self.took_leave = self.finished = False
         self.legs: list[RelayLeg] = []
         self.path: PathName | None = None
         self.proven = False
@@ -143,7 +156,9 @@ class Call:
         self.retry_at: float | None = now + INVITE_RETRY if caller else None
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
-        reports = Reports(self._data, self._note_path, self._verdict, self._fell_silent, opens=self._opens)
+        reports = Reports(
+            self._data, self._note_path, self._verdict, self._fell_silent, self._opens, self._guesses, self._tell
+        )
         self.checklist = Checklist(
             around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.discovery
         )
@@ -317,6 +332,9 @@ class Call:
         if self.port is not None:
             self.port.poll(now)
         self.checklist.poll(now)
+        if self.talked and not self.finished and self.checklist.finished(now):
+            self.finished = True
+            self.around.actions.emit(Finished(self.id))
         if self.hurry_at is not None and now >= self.hurry_at:
             self._hurry(now)
         self._note_path(now)
@@ -343,6 +361,7 @@ class Call:
     def _talk(self, now: float) -> None:
         assert self.keys is not None
         self.state, self.talked, self.pathless_since = State.TALKING, True, now
+        self.checklist.answered(now)
         self.limit = None if self.proven else now + FIRST_PATH_LIMIT
         send, receive = (self.keys.caller, self.keys.callee) if self.caller else (self.keys.callee, self.keys.caller)
         self.around.actions.emit(Answered(self.id, send, receive))
@@ -375,12 +394,24 @@ class Call:
         self.around.actions.emit(Checked(self.id, verdict))
         self._note_path(now)
 
+    def _guesses(self, now: float) -> None:
+        guessing = self.checklist.guessing
+        told = Guesses(self.id, guessing.part, guessing.under_way, guessing.sent, guessing.opened)
+        self.around.actions.emit(told)
+
+    def _tell(self, candidates: Sequence[Candidate], now: float) -> None:
+        if self.state in (State.RINGING, State.TALKING):
+            self._post(Trickle(self._next(), tuple(candidates)))
+
     def _network(self, now: float) -> Network:
-        """What is known of this end's network; whether it lets UDP out is known first."""
-        network = self.around.discovery.network
-        if network.udp is not None:
-            return network
-        return msgspec.structs.replace(network, udp=self.around.passage.lets_udp_out(self.media, now))
+        """What is known of this end's network, as both sides go by in this call; whether it lets UDP out is known
+        first, and lossy UDP is none."""
+        network = refined(self.around.discovery.network, self.media)
+        udp = self.around.passage.lets_udp_out(self.media, now)
+        if udp is False or network.udp is None:
+            network = msgspec.structs.replace(network, udp=udp)
+        self.checklist.own_network = network
+        return network
 
     def _meet_at(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates; where it opens TCP from a port of its own, this end needs one as well."""

@@ -64,6 +64,24 @@ class Opens(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Guesses(Event):
+    """Guessing of ports has begun or, with `under_way` False, ended: this side's part, guesses sent, sockets opened."""
+
+    call: str
+    part: str
+    under_way: bool
+    sent: int
+    sockets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """The checklist is done: nothing better than the path in use is under way."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heard(Event):
     """A packet of the peer's voice, protected."""
 

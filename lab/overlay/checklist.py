@@ -11,10 +11,23 @@ from dataclasses import dataclass
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.discovery import Discovery
+from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
 from lab.overlay.loss import TOO_MUCH, LossMeter
 from lab.overlay.passage import Passage
-from lab.overlay.paths import Key, Path, State, TcpCarrier, Transport, UdpCarrier, is_local, on_one_network, usable
+from lab.overlay.paths import (
+    RANK,
+    Key,
+    Kind,
+    Path,
+    State,
+    TcpCarrier,
+    Transport,
+    UdpCarrier,
+    is_local,
+    on_one_network,
+    usable,
+)
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.tcp_checks import TCP_HEADSTART, Streams, TcpChecks
 from lab.overlay.vigil import STORM, Vigil
@@ -47,6 +60,10 @@ REVIVE = 2.0
 """Seconds between checks of a path between the two that has worked and does no longer: its network may recover."""
 FRESH = 0.5
 """Seconds after a move in which the peer's word on loss may still be of the path before."""
+MOST_CANDIDATES = 50
+"""Of a peer, as many as one message carries: what more comes is not looked at (RFC 8445, 19.5.1 asks for a limit)."""
+FIRST_TRIES = 5
+"""Checks, a second's worth, after which a path that has not answered is not waited for."""
 PRIORITY = 0x6E7F1EFF
 """RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
 
@@ -64,13 +81,16 @@ class Verdict:
 @dataclass
 class Reports:
     """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, that the
-    peer's voice has stopped, and that a TCP connection is tried, or has not come about."""
+    peer's voice has stopped, that a TCP connection is tried, or has not come about, and that guessing has begun or
+    ended; `tell` gets more candidates to the peer."""
 
     data: Callable[[bytes, float], None]
     moved: Callable[[float], None]
     verdict: Callable[[Verdict, float], None]
     silent: Callable[[float], None]
     opens: Callable[[Address, State], None]
+    guesses: Callable[[float], None]
+    tell: Callable[[Sequence[Candidate], float], None]
 
 
 class Checklist:
@@ -90,7 +110,7 @@ class Checklist:
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
         self.own, self.rng, self.reports, self.passage = own, rng, reports, passage
-        self.discovery, self.peer_network = discovery, Network()
+        self.discovery, self.own_network, self.peer_network = discovery, Network(), Network()
         self.tie_breaker = rng.getrandbits(64)
         self.key: bytes | None = None
         self.paths: dict[Key, Path] = {}
@@ -105,6 +125,10 @@ class Checklist:
         self.patience: float | None = None
         streams = Streams(self._add_tcp, self._frame, self._tcp_lost, self._between, self._tcp_tried, self._tcp_silent)
         self.tcp = TcpChecks(actions, own, passage, streams)
+        means = Means(
+            self._may_check, self._guess, self._udp_between, self._in_use, self.datagram, reports.tell, self._guesses
+        )
+        self.guessing = Guessing(actions, media, rng, means)
         self.waiting: dict[bytes, tuple[Path, float]] = {}
         self.next_slot = 0.0
         self.closed = False
@@ -117,14 +141,19 @@ class Checklist:
         self.poll(now)
 
     def meet(self, network: Network, now: float) -> None:
-        """What the peer has found out about its own network."""
+        """What the peer has found out about its own network; `own_network` is what it has been told of this side's."""
         self.peer_network = network
         for path in self.paths.values():
             self._expect_leg(path)
+        self.guessing.meet(self.own_network, network, self.controlling, now)
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""
-        self.remote |= dict.fromkeys(candidates)
+        self.guessing.learn(candidates, now)
+        candidates = [one for one in candidates if (one.kind, one.transport) != ("predicted", "udp")]
+        new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self.remote]
+        self.remote |= dict.fromkeys(new[: MOST_CANDIDATES - len(self.remote)])
+        candidates = [candidate for candidate in candidates if candidate in self.remote]
         self.remote_hosts |= {c.address[0] for c in candidates if c.kind == "host"}
         self.remote_reflexive |= {c.address[0] for c in candidates if c.kind == "server-reflexive"}
         listening: list[Address] = []
@@ -160,10 +189,12 @@ class Checklist:
         hearing = [path for path in self.paths.values() if path.via is not None and path.carrier.ready]
         return min(hearing, key=lambda path: path.name.rank, default=None)
 
-    def _add_udp(self, remote: Address, now: float) -> Path:
-        key = ("udp", remote)
+    def _add_udp(self, remote: Address, now: float, socket: int | None = None) -> Path:
+        """A path from the media socket, or from another of the call's."""
+        socket = self.media.socket if socket is None else socket
+        key = ("udp", (socket, remote))
         if key not in self.paths:
-            carrier = UdpCarrier(self.actions, self.media.socket, remote)
+            carrier = UdpCarrier(self.actions, socket, remote)
             self.paths[key] = Path(key, carrier, remote, None, now)
         return self.paths[key]
 
@@ -177,6 +208,7 @@ class Checklist:
         not may work now. Connections from addresses that are gone are closed; voice waits for the first path to answer.
         """
         self.tcp.restart(now)
+        self.guessing.close()
         for path in self.paths.values():
             if path.key[0] == "udp" and not self.own.reachable([path.remote[0]]):
                 path.state = State.FAILED
@@ -210,7 +242,8 @@ class Checklist:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
         turned = 0.0 if any(self._turned(path) for path in self.paths.values()) else None
-        return earliest(checks, self.tcp.deadline(), self.patience, turned, self.vigil.deadline())
+        parts = (self.tcp.deadline(), self.vigil.deadline(), self.guessing.deadline())
+        return earliest(checks, self.patience, turned, *parts)
 
     def poll(self, now: float) -> None:
         if self.closed:
@@ -218,7 +251,12 @@ class Checklist:
         self.tcp.poll(now)
         for path in self.paths.values():
             if self._turned(path):  # what it is now has to be found out, and told
+                if path.carried is Transport.UDP and self.guessing.under_way:
+                    self.passage.throttles(now)  # where guesses drown a relay's leg, UDP is too narrow for voice
                 path.carried, path.next_check = path.carrier.transport, now
+        if self.passage.throttled(now):
+            self.guessing.give_up(now)
+        self.guessing.poll(now)
         if self.patience is not None and now >= self.patience:
             self.patience = None
             self._choose(now)
@@ -292,6 +330,7 @@ class Checklist:
             controlled=None if self.controlling else self.tie_breaker,
             leg=str(path.carrier.transport) if path.via is not None else None,
             loss=self._missed(now),
+            guessing=self.guessing.under_way,
         )
         self.waiting[transaction] = (path, now)
         path.carrier.send(request.encode(self.key))
@@ -311,6 +350,55 @@ class Checklist:
         if path.state is not State.VALID or path.nominating:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
         return (CONSENT if path is self.selected else STANDBY) * self.rng.uniform(0.8, 1.2)
+
+    # -- guessing ------------------------------------------------------------------------------------------------
+
+    def answered(self, now: float) -> None:
+        """The callee has picked up."""
+        self.guessing.answered(now)
+
+    def _may_check(self) -> bool:
+        return self.key is not None and not self.closed
+
+    def _guess(self) -> bytes:
+        """A check that no path waits for."""
+        assert self.key is not None
+        message = StunMessage(
+            Method.BINDING,
+            StunKind.REQUEST,
+            self.rng.randbytes(12),
+            username=self.call,
+            priority=PRIORITY,
+            controlling=self.tie_breaker if self.controlling else None,
+            controlled=None if self.controlling else self.tie_breaker,
+        )
+        return message.encode(self.key)
+
+    def _udp_between(self) -> bool:
+        return any(path.state is State.VALID and path.key[0] == "udp" for path in self.paths.values())
+
+    def _in_use(self) -> set[int]:
+        """The sockets that a path lives on, or has lived on and may again."""
+        living = (path for path in self.paths.values() if path.state is not State.FAILED or self._may_recover(path))
+        return {path.carrier.socket for path in living if isinstance(path.carrier, UdpCarrier)}
+
+    def _guesses(self, now: float) -> None:
+        """The peer is told at once, over every path that works."""
+        for path in self.paths.values():
+            if path.state is State.VALID:
+                path.next_check = now
+        self.reports.guesses(now)
+
+    def finished(self, now: float) -> bool:
+        """Whether nothing better than the path in use is under way or may come of guessing."""
+        using = self.selected
+        if using is None or using.state is not State.VALID or self.guessing.active:
+            return False
+        between = [path for path in self.paths.values() if path.via is None and path is not using]
+        if any(path.state is State.IN_PROGRESS and path.tries < FIRST_TRIES for path in between):
+            return False
+        better = [path for path in self.paths.values() if path.state is State.VALID and _gains(using, path, now)]
+        return not better and not (self.tcp.busy and using.name.rank > RANK[Kind.DIRECT, Transport.TCP])
 
     # -- TCP -----------------------------------------------------------------------------------------------------
 
@@ -345,14 +433,14 @@ class Checklist:
 
     # -- what arrives --------------------------------------------------------------------------------------------
 
-    def datagram(self, data: bytes, source: Address, now: float) -> None:
-        """What came to the media socket from an address that is neither a relay's nor a supernode's."""
-        path = self.paths.get(("udp", source))
+    def datagram(self, data: bytes, source: Address, now: float, socket: int | None = None) -> None:
+        """What came to a socket of the call's, None the media socket, from neither a relay nor a supernode."""
+        path = self.paths.get(("udp", (self.media.socket if socket is None else socket, source)))
         if path is None:
             # RFC 8445, 7.3.1.3: a check with the right key from an address not known makes it peer-reflexive.
-            if self.key is None or not is_stun(data) or not verify(data, self.key):
+            if self.key is None or self.guessing.hopeless or not is_stun(data) or not verify(data, self.key):
                 return
-            path = self._add_udp(source, now)
+            path = self._add_udp(source, now, socket)
         self._received(path, data, now)
 
     def from_relay(self, leg: RelayLeg, data: bytes, now: float) -> None:
@@ -375,6 +463,8 @@ class Checklist:
             message = StunMessage.parse(data)
         except ProtocolError:
             return
+        if message.guessing:
+            self.guessing.word(now)
         if message.leg in ("udp", "tcp") and path.via is not None:
             self._note_legs(path, Transport(message.leg))
         if message.loss is not None and message.loss > 1000 * TOO_MUCH and now - self.selected_at > FRESH:
@@ -392,6 +482,7 @@ class Checklist:
             xor_mapped=self._seen(path),
             leg=str(path.carrier.transport) if path.via is not None else None,
             loss=self._missed(now),
+            guessing=self.guessing.under_way,
         )
         assert self.key is not None
         path.carrier.send(answer.encode(self.key))
@@ -549,6 +640,7 @@ class Checklist:
                 path.state = State.FAILED
                 self._tell(path, now)
         self.tcp.close()
+        self.guessing.close()
 
 
 def _gains(selected: Path, best: Path, now: float) -> bool:

@@ -191,9 +191,17 @@ def on_one_network(host: str, other: str) -> bool:
     return int(ipaddress.IPv6Address(host)) >> 64 == int(ipaddress.IPv6Address(other)) >> 64
 
 
+def _disguised(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """RFC 1112, 4 (240/4, broadcast among them) and RFC 4291, 2.5.5: nobody's unicast address, or another family's."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_reserved or address.packed[0] == 0
+    return address.ipv4_mapped is not None or address.sixtofour is not None or address.teredo is not None
+
+
 def usable(candidates: Iterable[Candidate], own: Whereabouts) -> list[Candidate]:
-    """The peer's candidates that may be tried at all, IPv6 first: no loopback, multicast, broadcast or unspecified
-    address, no text that is not an IP address, nothing of our own host or of a family that it has not, each once."""
+    """The peer's candidates that may be tried at all, IPv6 first: no loopback, multicast, broadcast, reserved or
+    unspecified address, no IPv4 in the clothes of IPv6, no text that is not an IP address, nothing of our own host or
+    of a family that it has not, each once."""
     kept: dict[tuple[str, Address], Candidate] = {}
     ours, families = set(own.addresses), own.families
     for candidate in candidates:
@@ -202,7 +210,7 @@ def usable(candidates: Iterable[Candidate], own: Whereabouts) -> list[Candidate]
         except ValueError:
             continue
         refused = (address.is_loopback, address.is_multicast, address.is_unspecified, address.is_link_local)
-        if any(refused) or str(address) == "255.255.255.255" or str(address) in ours or address.version not in families:
+        if any(refused) or _disguised(address) or str(address) in ours or address.version not in families:
             continue
         kept.setdefault((candidate.transport, candidate.address), candidate)
     return sorted(kept.values(), key=lambda candidate: family(candidate.address[0]), reverse=True)

@@ -114,6 +114,11 @@ class TcpChecks:
 
     # -- time ----------------------------------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether a connection is on its way, or will be tried."""
+        return self.next_route is not None or any(link.info is None for link in self.links.values())
+
     def deadline(self) -> float | None:
         unfinished = (link.expires for link in self.links.values() if link.info is None)
         meeting = (target.due for target in self.targets.values()) if self._may_meet() else ()

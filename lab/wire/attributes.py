@@ -42,6 +42,7 @@ class Attribute(IntEnum):
     LEG = 0xC0F2
     LOSS = 0xC0F3
     COUNTS = 0xC0F4
+    GUESSING = 0xC0F5
 
 
 class Change(IntFlag):
@@ -114,10 +115,15 @@ def _address(attribute: Attribute, name: str) -> Codec:
     return Codec(int(attribute), name, lambda value, _: unpack_address(value), lambda value, _: pack_address(value))
 
 
-def _read_flag(value: bytes, _: bytes) -> bool:
-    if value:
-        raise ProtocolError(f"STUN USE-CANDIDATE has {len(value)} bytes, expected none")
-    return True
+def _flag(attribute: Attribute, name: str) -> Codec:
+    label = attribute.name.replace("_", "-")
+
+    def read(value: bytes, _: bytes) -> bool:
+        if value:
+            raise ProtocolError(f"STUN {label} has {len(value)} bytes, expected none")
+        return True
+
+    return Codec(int(attribute), name, read, lambda value, _: b"")
 
 
 def _read_error(value: bytes, _: bytes) -> tuple[int, str]:
@@ -181,7 +187,7 @@ CODECS = (
     _text(Attribute.REALM, "realm", 763),  # RFC 8489, 14.9
     Codec(Attribute.NONCE, "nonce", lambda value, _: value, lambda value, _: value),  # RFC 8489, 14.10
     _number(Attribute.PRIORITY, "priority", _WORD),  # RFC 8445, 7.1.1
-    Codec(Attribute.USE_CANDIDATE, "use_candidate", _read_flag, lambda value, _: b""),  # RFC 8445, 7.1.2
+    _flag(Attribute.USE_CANDIDATE, "use_candidate"),  # RFC 8445, 7.1.2
     _number(Attribute.ICE_CONTROLLING, "controlling", _LONG),  # RFC 8445, 7.1.3
     _number(Attribute.ICE_CONTROLLED, "controlled", _LONG),
     Codec(Attribute.XOR_MAPPED_ADDRESS, "xor_mapped", unpack_xor_address, pack_xor_address),
@@ -192,5 +198,6 @@ CODECS = (
     _text(Attribute.LEG, "leg", 255),
     _number(Attribute.LOSS, "loss", _WORD),
     _number(Attribute.COUNTS, "counts", _LONG),
+    _flag(Attribute.GUESSING, "guessing"),
 )
 CODEC_BY_TYPE = {int(codec.type): codec for codec in CODECS}

@@ -14,8 +14,8 @@ PATHS = {  # whoever calls
     ("park", "hotel"): "direct/tcp",  # opened by the side that may only open TCP
     ("park", "bank"): "direct/tcp",
     ("home", "flat"): "punched/udp",  # both mappings are endpoint-independent
-    ("home", "office"): "relayed/udp",  # random ports on one side, port-dependent filtering on the other
-    ("flat", "office"): "relayed/udp",
+    ("home", "office"): "punched/udp",  # random ports on one side, port-dependent filtering on the other: guessed
+    ("flat", "office"): "punched/udp",
     ("home", "hotel"): "relayed/mixed",  # one leg each way that its firewall lets out
     ("home", "bank"): "relayed/mixed",
     ("flat", "hotel"): "relayed/mixed",

@@ -17,7 +17,7 @@ def net() -> FakeNet:
     net.client("alice", "198.51.100.18", Router("203.0.113.31", mapping=None))
     net.client("bob", "192.168.32.10", Router("203.0.113.32"))
     net.client("frank", "192.168.33.10", Router("203.0.113.33"))
-    net.client("carol", "192.168.34.10", Router("203.0.113.34", mapping=hard))
+    net.client("carol", "192.168.34.10", Router("203.0.113.34", mapping=hard, ports_drawn_from=range(1024, 65536)))
     net.client("dave", "192.168.35.10", Router("203.0.113.35", mapping=hard, udp=False))
     net.client("erin", "192.168.36.10", Router("203.0.113.36", mapping=hard, udp=False, tcp_ports={443}))
     clients = ("alice", "bob", "carol", "dave", "erin", "frank")

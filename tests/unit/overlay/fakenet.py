@@ -58,6 +58,9 @@ class Router:
     proxy: bool = False
     udp_rate: float | None = None
     sequential: bool = False
+    ports_drawn_from: range | None = None
+    """Outer ports are drawn from these; without, they lie far apart, in an order that repeats."""
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
     buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     out: dict[tuple[Address, Address | None], Address] = field(default_factory=dict)
     back: dict[Address, Address] = field(default_factory=dict)
@@ -83,11 +86,18 @@ class Router:
             return source
         key = (source, destination if self.mapping == "address-and-port-dependent" else None)
         if key not in self.out:
-            port = next(self.ports) if self.sequential else 50_000 + next(self.ports) * 7919 % 15_000
-            outer = (self.outer, source[1] if key[1] is None else port)
+            outer = (self.outer, source[1] if key[1] is None else self._next_port())
             self.out[key], self.back[outer] = outer, source
         self.contacted.add((self.out[key], destination))
         return self.out[key]
+
+    def _next_port(self) -> int:
+        if self.sequential:
+            return next(self.ports)
+        if self.ports_drawn_from is None:
+            return 50_000 + next(self.ports) * 7919 % 15_000
+        drawn = iter(lambda: self.rng.choice(self.ports_drawn_from or ()), None)
+        return next(port for port in drawn if port is not None and (self.outer, port) not in self.back)
 
     def admit(self, source: Address, destination: Address) -> Address | None:
         if self.mapping is None:
@@ -111,6 +121,8 @@ class Host:
     sockets: dict[int, int] = field(default_factory=dict)
     ports: dict[int, int] = field(default_factory=dict)
     """TCP ports that were opened, by number."""
+    bound: dict[int, int] = field(default_factory=dict)
+    """The UDP port of each socket, by number."""
     events: list[tuple[float, Event]] = field(default_factory=list)
     alive: bool = True
     alarm: float | None = None
@@ -228,6 +240,7 @@ class FakeNet:
 
     def _add(self, host: Host) -> Host:
         self.hosts[host.name] = host
+        host.bound = {number: port for port, number in host.sockets.items()}
         host.machine.start(self.now)
         self.settle(host)
         return host
@@ -272,15 +285,16 @@ class FakeNet:
             case Event():
                 host.events.append((self.now, action))
             case SendTo(socket, address, data):
-                port = next(port for port, number in host.sockets.items() if number == socket)
+                port = host.bound[socket]
                 if (own := host.addresses.get(family(address[0]))) is not None:
                     self._datagram(host, (own, port), address, data)
             case OpenUdp(socket):
                 port = next(self.udp_ports)
                 host.sockets[port] = socket
+                host.bound[socket] = port
                 self.after(0.0, lambda: self._udp_up(host, socket, port))
             case CloseUdp(socket):
-                host.sockets = {port: number for port, number in host.sockets.items() if number != socket}
+                host.sockets.pop(host.bound.pop(socket), None)
             case OpenTcp(number):
                 self.after(0.0, lambda: self._tcp_up(host, number))
             case CloseTcp(number):

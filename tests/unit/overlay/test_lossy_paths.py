@@ -104,9 +104,9 @@ def test_a_little_loss_moves_nobody(net: FakeNet) -> None:
 
 
 def test_a_clean_call_stays_where_it_is(net: FakeNet) -> None:
-    id = place(net, "cone", "hard")
-    talk(net, id, ("cone", "hard"), 10)
-    assert paths(net, "cone") == ["relayed/udp via relay-1"]
+    id = place(net, "cone", "blocked")
+    talk(net, id, ("cone", "blocked"), 10)
+    assert paths(net, "cone") == ["relayed/mixed via relay-1"]
 
 
 def test_loss_is_a_share_of_what_one_path_should_have_brought() -> None:

@@ -14,7 +14,7 @@ EXPECTED = {
     frozenset({"open", "tcp"}): "direct/tcp",
     frozenset({"open", "tcp-443"}): "direct/tcp",
     frozenset({"cone"}): "punched/udp",
-    frozenset({"cone", "hard"}): "relayed/udp via relay-1",
+    frozenset({"cone", "hard"}): "punched/udp",
     frozenset({"cone", "tcp"}): "relayed/mixed via relay-1",
     frozenset({"cone", "tcp-443"}): "relayed/mixed via relay-1",
     frozenset({"hard", "tcp"}): "relayed/mixed via relay-1",
@@ -39,7 +39,7 @@ def place(net: FakeNet, caller: str, callee: str, ring: float = 0.5) -> str:
 @pytest.mark.parametrize(("caller", "callee"), list(itertools.permutations(SITES, 2)))
 def test_call_ends_on_the_best_path_of_both_networks(net: FakeNet, caller: str, callee: str) -> None:
     id = place(net, caller, callee)
-    net.run(2)
+    net.run(8)  # guessing ports takes that long at the most
     expected = EXPECTED[frozenset({SITES[caller], SITES[callee]})]
     for name in (caller, callee):
         moves = net.told(name, Moved)

@@ -27,8 +27,9 @@ def net() -> FakeNet:
     net.client("cone", "192.168.32.10", Router("203.0.113.32"))
     net.client("flat", "192.168.33.10", Router("203.0.113.33"))
     net.client("hard", "192.168.34.10", Router("203.0.113.34", mapping=HARD))
+    net.client("drawn", "192.168.36.10", Router("203.0.113.36", mapping=HARD, ports_drawn_from=range(1024, 65536)))
     net.client("blocked", "192.168.35.10", Router("203.0.113.35", mapping=HARD, udp=False))
-    clients = ("open", "cone", "flat", "hard", "blocked")
+    clients = ("open", "cone", "flat", "hard", "drawn", "blocked")
     assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in clients))
     net.run(4)
     return net
@@ -86,7 +87,7 @@ def test_one_direction_alone_that_dies_moves_both_ends(net: FakeNet) -> None:
     assert longest_gap(net, "cone", died) < 1.0
 
 
-@pytest.mark.parametrize("pair", [("hard", "cone"), ("blocked", "hard"), ("cone", "hard")])
+@pytest.mark.parametrize("pair", [("hard", "drawn"), ("blocked", "hard"), ("drawn", "hard")])
 def test_a_relay_that_is_killed_is_replaced_by_the_other(net: FakeNet, pair: tuple[str, str]) -> None:
     id = place(net, *pair)
     talk(net, id, pair, 3)

@@ -1,0 +1,258 @@
+"""Guessing ports of one call: when it begins and ends, its sockets, and how much of it a peer has to put up with.
+
+Belongs here: limits, sockets, the peer's word that it takes part. Never: which ports, which path is used.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, earliest
+from lab.overlay.guesses import GUESSES, Guess
+from lab.overlay.paths import is_local
+from lab.overlay.prospects import CHEAP, Part, part
+from lab.overlay.reflexive import MediaSocket
+from lab.wire.addresses import Address, family
+from lab.wire.messages import Candidate, Network
+from lab.wire.stun import Kind, Method, StunMessage, is_stun
+
+GRACE = 0.15
+"""Seconds that hole punching is given before ports are guessed."""
+LIMIT = 20.0
+"""Seconds after which guessing stops for good: who has had no luck by then is as well off with the relay."""
+HANDFUL = 24
+"""Guesses sent to a peer that has not said by another path that it guesses too: its candidates may name others."""
+WORD_HOLDS = 3.0
+"""Seconds for which the peer's word that it guesses holds; it is said in every check of a path that works."""
+WORD_COMES = 5.0
+"""Seconds after which a peer that has not said that it guesses will not."""
+SWEEP = 1.0
+"""Seconds after the end in which a path on any socket may still prove to work; then those without one are closed."""
+REVIVAL = 2.0
+"""Seconds that a path which has been guessed, and has died, is given to come back."""
+LIVES = 4
+"""Times that one call guesses."""
+MOST_HOSTS = 2
+"""Outer addresses of one peer that are tried; RFC 4787, REQ-2 wants one."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What guessing needs of its checklist: whether checks may be sent, a fresh one, whether UDP between the two works
+    already, sockets on which a path lives, and whom to hand datagrams; `tell` gets candidates to the peer, signed;
+    `changed` is told of starts and ends."""
+
+    ready: Callable[[], bool]
+    check: Callable[[], bytes]
+    between: Callable[[], bool]
+    in_use: Callable[[], set[int]]
+    datagram: Callable[[bytes, Address, float, int], None]
+    tell: Callable[[Sequence[Candidate], float], None]
+    changed: Callable[[float], None]
+
+
+class Guessing:
+    """One call's, from one side; also the ground that its guess stands on."""
+
+    def __init__(self, actions: Actions, media: MediaSocket, rng: random.Random, means: Means) -> None:
+        self.actions, self.media, self.rng, self.means = actions, media, rng, means
+        self.peer = Network()
+        self.part = Part.NOTHING
+        self.guess: Guess | None = None
+        self.begins: float | None = None
+        self.ends: float | None = None
+        self.sweeps: float | None = None
+        self.over = self.mended = self.hopeless = False
+        self.times = 0
+        self.candidates: dict[Address, str] = {}
+        self.sockets: set[int] = set()
+        self.questions: dict[int, bytes] = {}
+        self.early: Sequence[Address] = ()
+        self.word_until = self.begun = float("-inf")
+        self.sent = self.unproven = self.opened = 0
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    def meet(self, own: Network, peer: Network, controlling: bool, now: float) -> None:
+        """What both have told each other of their networks."""
+        if self.guess is None and not self.over:
+            self.peer, self.part = peer, part(own, peer, controlling)
+            self.begins = now + GRACE if self.part in CHEAP else None
+
+    def answered(self, now: float) -> None:
+        """The callee has picked up: what takes many packets may begin as well."""
+        if self.active and self.guess is None and self.part not in CHEAP:
+            self.begins = now + GRACE
+
+    def learn(self, candidates: Sequence[Candidate], now: float) -> None:
+        """The peer's candidates; what it predicts is for the guess alone, and only of addresses that are its own."""
+        over_udp = [one for one in candidates if one.transport == "udp" and family(one.address[0]) == 4]
+        for candidate in over_udp:
+            if candidate.kind != "predicted":
+                self.candidates.setdefault(candidate.address, candidate.kind)
+        predicted = [one.address for one in over_udp if one.kind == "predicted" and one.address[0] in self.hosts]
+        if predicted and self.guess is not None:
+            self.guess.told(predicted, now)
+        elif predicted:
+            self.early = predicted
+
+    def word(self, now: float) -> None:
+        """The peer has said, in a check with the call's key, that it guesses."""
+        self.word_until = now + WORD_HOLDS
+
+    def give_up(self, now: float) -> None:
+        """UDP has been found to lose voice here: no path that could still be found would be of use."""
+        if self.active:
+            self.begins, self.hopeless = None, True
+            self._end(now)
+
+    @property
+    def alone_at(self) -> float:
+        """When the peer has ended, or has not begun, and guessing has no sense for one."""
+        return max(self.word_until, self.begun + WORD_COMES)
+
+    @property
+    def active(self) -> bool:
+        """Whether a path may yet come of it."""
+        return self.part is not Part.NOTHING and not self.over
+
+    @property
+    def under_way(self) -> bool:
+        """What the peer is told in every check."""
+        return self.guess is not None
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        if self.guess is None:
+            return earliest(self.sweeps, self.begins if self._able() else None)
+        return 0.0 if self.means.between() else earliest(self.ends, self.alone_at, self.guess.deadline())
+
+    def poll(self, now: float) -> None:
+        if self.sweeps is not None and now >= self.sweeps:
+            self._sweep(now)
+        if self.guess is None and self.begins is not None and now >= self.begins and self._able():
+            self._begin(now)
+        if self.guess is None:
+            self._revive(now)
+            return
+        assert self.ends is not None
+        if self.means.between() or now >= min(self.ends, self.alone_at):
+            self._end(now)
+        else:
+            self.guess.poll(now)
+
+    def _revive(self, now: float) -> None:
+        """What was found works no more: a mapping may have been lost, and the next one has to be guessed again."""
+        if self.mended and not self.means.between():
+            self.mended, self.over, self.begins = False, False, now + REVIVAL
+
+    def _able(self) -> bool:
+        return bool(self.hosts) and bool(self.media.port) and self.means.ready()
+
+    def _begin(self, now: float) -> None:
+        self.begins = None
+        if self.means.between():
+            self.over = True
+            return
+        self.guess, self.ends, self.begun = GUESSES[self.part](self, now), now + LIMIT, now
+        if self.early:
+            self.guess.told(self.early, now)
+        self.means.changed(now)
+
+    def _end(self, now: float) -> None:
+        self.times += 1
+        self.mended = self.means.between() and self.times < LIVES
+        self.guess, self.over, self.sweeps = None, True, now + SWEEP
+        self.means.changed(now)
+
+    def _sweep(self, now: float) -> None:
+        """Sockets that no path lives on are closed, again and again as paths die."""
+        self.close_losers(list(self.sockets))
+        self.sweeps = now + 5 * SWEEP if len(self.sockets) > 1 else None
+
+    def close(self) -> None:
+        """The call is over, or stands elsewhere."""
+        self.over, self.mended, self.guess, self.begins, self.sweeps = True, False, None, None, None
+        for socket in self.sockets:
+            self.actions.close_udp(socket)
+        self.sockets.clear()
+
+    # -- the ground ---------------------------------------------------------------------------------------------
+
+    @property
+    def media_socket(self) -> int:
+        return self.media.socket
+
+    @property
+    def target(self) -> Address:
+        outer = [address for address, kind in self.candidates.items() if kind != "host"]
+        return (outer or [address for address in self.candidates if not is_local(address[0])])[0]
+
+    @property
+    def hosts(self) -> list[str]:
+        outer = [address[0] for address, kind in self.candidates.items() if kind != "host"]
+        known = outer or [address[0] for address in self.candidates if not is_local(address[0])]
+        return list(dict.fromkeys(known))[:MOST_HOSTS]
+
+    def may(self, now: float) -> bool:
+        """Whether one more guess may be sent."""
+        return now < self.word_until or self.unproven < HANDFUL
+
+    def check(self, socket: int, address: Address, now: float) -> bool:
+        if not self.may(now):
+            return False
+        self.sent += 1
+        self.unproven += now >= self.word_until
+        self.actions.send_to(socket, address, self.means.check())
+        return True
+
+    def open(self) -> int:
+        socket = self.actions.open_udp(self)
+        self.sockets.add(socket)
+        self.opened += 1
+        return socket
+
+    def ask(self, socket: int) -> None:
+        """Asks the first supernode that has answered this call's socket."""
+        server = next((server for server in self.media.mapped if family(server[0]) == 4), None)
+        if server is not None:
+            transaction = self.questions.setdefault(socket, self.rng.randbytes(12))
+            self.actions.send_to(socket, server, StunMessage(Method.BINDING, Kind.REQUEST, transaction).encode())
+
+    def tell(self, addresses: Sequence[Address], now: float) -> None:
+        self.means.tell([Candidate("predicted", "udp", address) for address in addresses], now)
+
+    def close_losers(self, sockets: Sequence[int]) -> None:
+        living = self.means.in_use()
+        for socket in sockets:
+            if socket in self.sockets and socket not in living:
+                self.sockets.discard(socket)
+                self.questions.pop(socket, None)
+                self.actions.close_udp(socket)
+
+    # -- sockets ------------------------------------------------------------------------------------------------
+
+    def udp_up(self, socket: int, local: Address, now: float) -> None:
+        if self.guess is not None and socket in self.sockets:
+            self.guess.up(socket, now)
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        transaction = self.questions.get(socket)
+        if transaction is None or source not in self.media.mapped:
+            self.means.datagram(data, source, now, socket)
+        elif is_stun(data) and self.guess is not None:
+            outer = _outer(data, transaction)
+            if outer is not None:
+                self.guess.seen(socket, outer, now)
+
+
+def _outer(data: bytes, transaction: bytes) -> Address | None:
+    """The address that a server says it has seen, if `data` is its answer to that question."""
+    try:
+        message = StunMessage.parse(data)
+    except ProtocolError:
+        return None
+    fits = message.kind is Kind.SUCCESS and message.transaction_id == transaction
+    return message.xor_mapped if fits else None

@@ -1,0 +1,239 @@
+"""Two sides that guess ports through NATs in memory, without a call around them: hundreds of tries in seconds.
+
+A NAT is mapping x filtering x allocation (RFC 4787), with Linux's bias and other hosts' flows. Checks are answered as
+clients answer them; what the signalling carries takes `SIGNALLING` seconds, a datagram `DELAY`.
+"""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lab.overlay.actions import Actions, CloseUdp, OpenUdp, SendTo
+from lab.overlay.guessing import Guessing, Means
+from lab.overlay.reflexive import MediaSocket
+from lab.overlay.whereabouts import Whereabouts
+from lab.wire.addresses import Address
+from lab.wire.messages import Candidate, Network
+from lab.wire.stun import Kind, Method, StunMessage, is_stun
+
+DELAY, SIGNALLING, OPENS = 0.02, 0.08, 0.0005
+SERVER: Address = ("203.0.113.11", 3478)
+CHECK, ANSWER = b"\x00check", b"\x01answer"
+EVERY_PORT = range(1024, 65536)
+
+
+@dataclass
+class Nat:
+    """One side's router. `biased`: as Linux draws; `busy`: ports that other hosts behind it take a second."""
+
+    outer: str
+    mapping: str = "endpoint-independent"
+    filtering: str = "address-and-port-dependent"
+    allocation: str = "preserving"
+    ports: range = EVERY_PORT
+    biased: bool = False
+    busy: float = 0.0
+    rng: random.Random = field(default_factory=random.Random)
+    started: float = field(init=False)
+    given: int = 0
+    out: dict[tuple[int, object], int] = field(default_factory=dict)
+    back: dict[tuple[int, object], int] = field(default_factory=dict)
+    contacted: dict[int, set[object]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.started = self.rng.random() / (self.busy or 1.0)
+
+    @property
+    def network(self) -> Network:
+        """What its client finds out about it."""
+        few = (self.ports.start, self.ports.stop - 1) if len(self.ports) <= 2048 else None
+        return Network(True, self.mapping, self.filtering, self.allocation, outer=self.outer, ports=few)
+
+    def translate(self, local: int, remote: Address, now: float) -> Address:
+        key = (local, _part(self.mapping, remote))
+        if key not in self.out:
+            port = self._next(local, now)
+            self.out[key] = port
+            self.back[port, key[1]] = local
+        self.contacted.setdefault(self.out[key], set()).add(_part(self.filtering, remote))
+        return self.outer, self.out[key]
+
+    def admit(self, remote: Address, port: int) -> int | None:
+        """The inner port that a datagram of `remote` to an outer port comes to, if any."""
+        if _part(self.filtering, remote) not in self.contacted.get(port, ()):
+            return None
+        return self.back.get((port, _part(self.mapping, remote)))
+
+    def _next(self, local: int, now: float) -> int:
+        if self.allocation == "preserving":
+            return local
+        if self.allocation == "sequential":
+            others = max(0, int((now - self.started) * self.busy))
+            self.given += 1
+            return self.ports.start + (self.given + others) % len(self.ports)
+        for _ in range(12):
+            drawn = self.rng.getrandbits(16) % len(self.ports) if self.biased else self.rng.randrange(len(self.ports))
+            port = self.ports.start + drawn
+            if port not in self.contacted:
+                break
+        return port
+
+
+def _part(behaviour: str, remote: Address) -> object:
+    return {"endpoint-independent": None, "address-dependent": remote[0]}.get(behaviour, remote)
+
+
+class Side:
+    """One end: its guessing, what it has sent, and when a path proved to work."""
+
+    def __init__(self, world: "World", nat: Nat, controlling: bool, first_port: int) -> None:
+        self.world, self.nat, self.controlling = world, nat, controlling
+        self.actions = Actions()
+        self.media = MediaSocket(self.actions, [SERVER], world.rng, Whereabouts(("192.168.1.10",)))
+        self.local: dict[int, int] = {}
+        self.free = itertools.count(first_port)
+        self.sent: list[tuple[float, Address]] = []
+        self.works_at: float | None = None
+        self.used: set[int] = set()
+        self.willing = True
+        means = Means(
+            lambda: True, lambda: CHECK, lambda: self.works_at is not None, lambda: self.used, self.heard, self.tell,
+            lambda now: None,
+        )  # fmt: skip
+        self.guessing = Guessing(self.actions, self.media, world.rng, means)
+        self.media.open(0.0)
+        self.flush()
+        self.media.port = self.local[self.media.socket]
+        self.media.mapped[SERVER] = nat.translate(self.media.port, SERVER, 0.0)
+
+    @property
+    def other(self) -> "Side":
+        return next(side for side in self.world.sides if side is not self)
+
+    def flush(self) -> None:
+        for action in self.actions.take():
+            if isinstance(action, OpenUdp):
+                self.local[action.socket] = next(self.free)
+                self.world.after(OPENS, lambda number=action.socket: self.up(number))
+            elif isinstance(action, CloseUdp):
+                self.local.pop(action.socket, None)
+            elif isinstance(action, SendTo):
+                self.send(action.socket, action.address, action.data)
+
+    def up(self, number: int) -> None:
+        if number in self.guessing.sockets and number in self.local:
+            self.guessing.udp_up(number, ("0.0.0.0", self.local[number]), self.world.now)
+            self.flush()
+
+    def send(self, socket: int, remote: Address, data: bytes) -> None:
+        world = self.world
+        outer = self.nat.translate(self.local[socket], remote, world.now)
+        if remote == SERVER:
+            asked = StunMessage.parse(data)
+            answer = StunMessage(Method.BINDING, Kind.SUCCESS, asked.transaction_id, xor_mapped=outer).encode()
+            world.after(2 * DELAY, lambda: self.arrive(SERVER, outer[1], answer))
+            return
+        if data == CHECK:
+            self.sent.append((world.now, remote))
+        if remote[0] == self.other.nat.outer:
+            world.after(DELAY, lambda: self.other.arrive(outer, remote[1], data))
+
+    def arrive(self, source: Address, port: int, data: bytes) -> None:
+        local = self.nat.admit(source, port)
+        socket = next((number for number, at in self.local.items() if at == local), None)
+        if local is None or socket is None:
+            return
+        if socket == self.media.socket:
+            self.heard(data, source, self.world.now, socket)
+        else:
+            self.guessing.datagram(socket, data, source, self.world.now)
+        self.flush()
+
+    def heard(self, data: bytes, source: Address, now: float, socket: int) -> None:
+        if is_stun(data) or not self.willing:
+            return
+        self.used.add(socket)
+        if data == CHECK:
+            self.send(socket, source, ANSWER)
+            if self.works_at is None:
+                self.world.after(0.0, lambda: self.send(socket, source, CHECK))
+        elif self.works_at is None:
+            self.works_at = now
+
+    def tell(self, candidates: Sequence[Candidate], now: float) -> None:
+        def arrives() -> None:
+            self.other.guessing.learn(candidates, self.world.now)
+            self.other.flush()
+
+        self.world.after(SIGNALLING, arrives)
+
+
+class World:
+    """One try: the caller invites at 0 s; what one says, the other knows SIGNALLING later."""
+
+    def __init__(self, caller: Nat, callee: Nat, seed: int, relay: bool = True) -> None:
+        self.rng = random.Random(seed)
+        self.now = 0.0
+        self.queue: list[tuple[float, int, Callable[[], None]]] = []
+        self.order = itertools.count()
+        self.relay = relay
+        caller.rng.seed(seed * 2 + 1)
+        callee.rng.seed(seed * 2 + 2)
+        self.sides: list[Side] = []
+        self.sides = [Side(self, caller, True, 20_000), Side(self, callee, False, 30_000)]
+
+    def after(self, seconds: float, what: Callable[[], None]) -> None:
+        heapq.heappush(self.queue, (self.now + seconds, next(self.order), what))
+
+    def call(self, ring: float = 0.5) -> None:
+        """The caller invites at 0 s; the callee knows it SIGNALLING later, and answers after `ring` seconds."""
+        caller, callee = self.sides
+        for side, late in ((callee, SIGNALLING), (caller, 2 * SIGNALLING)):
+            self.after(late, lambda side=side: self._meet(side))
+        self.after(SIGNALLING + ring, lambda: callee.guessing.answered(self.now))
+        self.after(2 * SIGNALLING + ring, lambda: caller.guessing.answered(self.now))
+        self.answered = SIGNALLING + ring
+        if self.relay:
+            self.after(0.1, self._say)
+
+    def _meet(self, side: Side) -> None:
+        other = side.other
+        side.guessing.learn([Candidate("server-reflexive", "udp", other.media.mapped[SERVER])], self.now)
+        side.guessing.meet(side.nat.network, other.nat.network, side.controlling, self.now)
+
+    def _say(self) -> None:
+        """The checks over the relay."""
+        for side in self.sides:
+            if side.other.guessing.under_way and side.other.willing:
+                side.guessing.word(self.now)
+        self.after(0.1, self._say)
+
+    def run(self, until: float) -> None:
+        """To a time, or until a path works for both sides."""
+        while self.now < until:
+            due = [(at, side) for side in self.sides if (at := side.guessing.deadline()) is not None]
+            alarm, side = min(due, key=lambda each: each[0]) if due else (until, self.sides[0])
+            if self.queue and self.queue[0][0] <= alarm:
+                at, _, what = heapq.heappop(self.queue)
+                self.now = max(self.now, min(at, until))
+                if at > until:
+                    return
+                what()
+                self.sides[0].flush()
+                self.sides[1].flush()
+            elif alarm >= until:
+                self.now = until
+            else:
+                self.now = max(self.now, alarm)
+                side.guessing.poll(self.now)
+                side.flush()
+            if all(each.works_at is not None for each in self.sides):
+                return
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from the answer until a path worked for both, 0 at least; None if none did."""
+        times = [side.works_at for side in self.sides]
+        return None if None in times else max(0.0, max(at for at in times if at is not None) - self.answered)

@@ -1,0 +1,94 @@
+"""Whole calls between networks that only guessing joins: the voice loses and repeats nothing, sockets are put away."""
+
+import pytest
+
+from lab.overlay.call_events import Finished, Guesses, Heard, Moved
+from lab.overlay.client import Client
+from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.test_paths_in_memory import place
+
+HARD = "address-and-port-dependent"
+
+
+@pytest.fixture
+def net() -> FakeNet:
+    net = FakeNet(delay=0.01, seed=3)
+    net.authority()
+    net.supernode(1)
+    net.supernode(2)
+    net.relay(1)
+    net.client("cone", "192.168.32.10", Router("203.0.113.32"))
+    net.client("counting", "192.168.33.10", Router("203.0.113.33", mapping=HARD, sequential=True))
+    net.client("counting-too", "192.168.34.10", Router("203.0.113.34", mapping=HARD, sequential=True))
+    net.client("drawing", "192.168.35.10", Router("203.0.113.35", mapping=HARD, ports_drawn_from=range(1024, 65536)))
+    net.client(
+        "drawing-too", "192.168.36.10", Router("203.0.113.36", mapping=HARD, ports_drawn_from=range(1024, 65536))
+    )
+    names = ("cone", "counting", "counting-too", "drawing", "drawing-too")
+    assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in names))
+    net.run(3)
+    return net
+
+
+def words(net: FakeNet, name: str) -> list[int]:
+    return [int.from_bytes(event.data[2:4], "big") for _, event in net.told(name, Heard)]
+
+
+PAIRS = [("cone", "counting"), ("counting", "counting-too"), ("cone", "drawing")]
+
+
+@pytest.mark.parametrize(("caller", "callee"), [*PAIRS, *((b, a) for a, b in PAIRS)])
+@pytest.mark.parametrize("ring", [0.0, 0.5])
+def test_voice_moves_to_the_guessed_path_without_a_lost_or_repeated_frame(
+    net: FakeNet, caller: str, callee: str, ring: float
+) -> None:
+    id = place(net, caller, callee, ring)
+    names = (caller, callee)
+    for number in range(400):
+        for name in names:
+            assert net.hosts[name].machine.send(id, b"\x80\x6f" + number.to_bytes(2, "big") + bytes(100)) or number < 20
+            net.settle(net.hosts[name])
+        net.run(0.02)
+    net.run(0.5)
+    for name in names:
+        assert str(net.told(name, Moved)[-1][1].path) == "punched/udp"
+        heard = words(net, name)
+        assert sorted(heard) == list(range(heard[0], 400)) and heard[0] < 20
+        assert net.told(name, Finished)
+
+
+def test_sockets_are_put_away_and_the_call_ends_with_none(net: FakeNet) -> None:
+    before = len(net.hosts["drawing"].sockets)
+    id = place(net, "cone", "drawing")
+    net.run(8)
+    drawing = net.hosts["drawing"].machine
+    assert isinstance(drawing, Client)
+    told = [event for _, event in net.told("drawing", Guesses)]
+    assert [event.under_way for event in told] == [True, False] and told[1].sockets > 1
+    net.run(8)
+    assert len(drawing.calls[id].checklist.guessing.sockets) <= 2
+    drawing.hang_up(id, net.now)
+    net.settle(net.hosts["drawing"])
+    net.run(2)
+    assert len(net.hosts["drawing"].sockets) == before
+
+
+def test_a_guessed_path_that_dies_is_guessed_again(net: FakeNet) -> None:
+    place(net, "cone", "counting")
+    net.run(4)
+    assert str(net.told("cone", Moved)[-1][1].path) == "punched/udp"
+    router = net.hosts["counting"].routers[4]
+    router.out.clear()
+    router.back.clear()
+    router.contacted.clear()
+    assert net.run(10, until=lambda: str(net.told("cone", Moved)[-1][1].path).startswith("relayed"))
+    assert net.run(10, until=lambda: str(net.told("cone", Moved)[-1][1].path) == "punched/udp")
+
+
+def test_two_sides_that_draw_from_every_port_stay_on_the_relay_and_do_not_guess(net: FakeNet) -> None:
+    id = place(net, "drawing", "drawing-too")
+    net.run(5)
+    for name in ("drawing", "drawing-too"):
+        assert str(net.told(name, Moved)[-1][1].path) == "relayed/udp via relay-1"
+        assert not net.told(name, Guesses)
+        assert net.hosts[name].machine.calls[id].checklist.finished(net.now)

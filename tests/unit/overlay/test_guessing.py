@@ -1,0 +1,192 @@
+"""How often and how fast ports are guessed through routers in memory, and what it may cost a third party."""
+
+import statistics
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from lab.overlay.guessing import HANDFUL, LIMIT, SWEEP
+from tests.unit.overlay.hardnat import SERVER, Nat, World
+
+TRIES = 100
+HARD = "address-and-port-dependent"
+
+
+def steady(outer: str) -> Nat:
+    return Nat(outer)
+
+
+def counting(outer: str, busy: float = 0.0) -> Nat:
+    return Nat(outer, HARD, HARD, "sequential", range(40_000, 44_096), busy=busy)
+
+
+def busy(outer: str) -> Nat:
+    return counting(outer, busy=1.0)
+
+
+def very_busy(outer: str) -> Nat:
+    return counting(outer, busy=5.0)
+
+
+def counting_by_address(outer: str) -> Nat:
+    return Nat(outer, "address-dependent", "address-dependent", "sequential", range(50_000, 60_000), busy=1.0)
+
+
+def drawing(outer: str) -> Nat:
+    return Nat(outer, HARD, HARD, "random")
+
+
+def biased(outer: str) -> Nat:
+    return Nat(outer, HARD, HARD, "random", biased=True)
+
+
+def drawing_by_address(outer: str) -> Nat:
+    return Nat(outer, "address-dependent", "address-dependent", "random")
+
+
+def from_a_block(outer: str) -> Nat:
+    return Nat(outer, HARD, HARD, "random", range(20_480, 21_504))
+
+
+def from_two_blocks(outer: str) -> Nat:
+    return Nat(outer, HARD, HARD, "random", range(20_480, 22_528))
+
+
+def times(one: Callable[[str], Nat], other: Callable[[str], Nat], until: float) -> list[float]:
+    """Seconds after the answer of the tries that succeeded, half of them called from either side."""
+    found = []
+    for seed in range(TRIES):
+        nats = [one("198.51.100.1"), other("198.51.100.2")]
+        world = World(*(nats if seed % 2 else reversed(nats)), seed=seed)
+        world.call()
+        world.run(until)
+        if world.took is not None:
+            found.append(world.took)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (counting, steady),
+        (busy, steady),
+        (very_busy, steady),
+        (counting, counting),
+        (busy, busy),
+        (counting_by_address, steady),
+    ],
+)
+def test_a_router_that_counts_is_predicted_within_a_second_of_the_answer(
+    one: Callable[[str], Nat], other: Callable[[str], Nat]
+) -> None:
+    found = times(one, other, until=6)
+    assert sum(took <= 1.0 for took in found) >= 0.95 * TRIES, found
+
+
+@pytest.mark.parametrize("hard", [drawing, biased])
+def test_drawn_ports_are_found_in_seconds_by_a_side_that_filters_by_port(hard: Callable[[str], Nat]) -> None:
+    found = times(hard, steady, until=8)
+    assert sum(took <= 6.0 for took in found) >= 0.95 * TRIES, sorted(found)
+    assert statistics.median(found) <= 2.5
+
+
+def test_linux_favours_some_ports_and_they_are_tried_first() -> None:
+    assert statistics.median(times(biased, steady, until=8)) < statistics.median(times(drawing, steady, until=8))
+
+
+@pytest.mark.parametrize("other", [drawing, drawing_by_address, counting])
+def test_who_filters_by_address_is_found_whatever_the_other_maps(other: Callable[[str], Nat]) -> None:
+    found = times(drawing_by_address, other, until=8)
+    assert sum(took <= 6.0 for took in found) >= 0.95 * TRIES, sorted(found)
+
+
+def test_a_side_that_draws_from_a_block_is_found_within_a_second_or_two() -> None:
+    found = times(from_a_block, steady, until=6)
+    assert len(found) >= 0.95 * TRIES and statistics.median(found) <= 1.0, sorted(found)
+
+
+def test_two_sides_that_draw_from_blocks_meet_within_15_seconds() -> None:
+    found = times(from_a_block, from_a_block, until=16)
+    assert sum(took <= 15.0 for took in found) >= 0.9 * TRIES, sorted(found)
+
+
+def one_try(one: Nat, other: Nat, **how: bool) -> World:
+    world = World(one, other, seed=5, **how)
+    world.call()
+    return world
+
+
+@pytest.mark.parametrize("other", [drawing, counting, from_a_block])
+def test_a_call_without_prospects_does_not_guess_at_all(other: Callable[[str], Nat]) -> None:
+    world = one_try(drawing("198.51.100.1"), other("198.51.100.2"))
+    world.run(LIMIT + 5)
+    assert not any(side.sent or side.guessing.opened for side in world.sides)
+
+
+def test_two_steady_sides_do_not_guess() -> None:
+    world = one_try(steady("198.51.100.1"), steady("198.51.100.2"))
+    world.run(5)
+    assert not any(side.guessing.active or side.sent for side in world.sides)
+
+
+def unlucky(one: Nat, other: Nat) -> World:
+    """Both say that they guess, and nothing of the other arrives."""
+    world = one_try(one, other)
+    for side in world.sides:
+        admit = side.nat.admit
+        side.nat.admit = lambda remote, port, admit=admit: admit(remote, port) if remote == SERVER else None
+    return world
+
+
+PAIRS = [(drawing, steady), (from_a_block, from_a_block), (counting, steady), (counting, counting)]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_guessing_ends_after_20_seconds_and_closes_its_sockets(
+    one: Callable[[str], Nat], other: Callable[[str], Nat]
+) -> None:
+    world = unlucky(one("198.51.100.1"), other("198.51.100.2"))
+    world.run(LIMIT + 10)
+    for side in world.sides:
+        assert side.guessing.part and not side.guessing.active and not side.guessing.sockets
+        assert max((at for at, _ in side.sent), default=0.0) <= world.answered + LIMIT + 1
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_no_more_than_200_guesses_leave_in_any_second(one: Callable[[str], Nat], other: Callable[[str], Nat]) -> None:
+    world = unlucky(one("198.51.100.1"), other("198.51.100.2"))
+    world.run(LIMIT + 10)
+    for side in world.sides:
+        seconds = Counter(int(at * 2) for at, _ in side.sent)
+        assert max((seconds[half] + seconds[half + 1] for half in seconds), default=0) <= 200
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_who_does_not_say_that_it_guesses_gets_a_handful(
+    one: Callable[[str], Nat], other: Callable[[str], Nat]
+) -> None:
+    world = unlucky(one("198.51.100.1"), other("198.51.100.2"))
+    world.sides[1].willing = False
+    world.run(LIMIT + 10)
+    assert len(world.sides[0].sent) <= HANDFUL
+
+
+def test_guesses_go_to_the_outer_address_of_the_peer_and_nowhere_else() -> None:
+    world = one_try(drawing("198.51.100.1"), steady("198.51.100.2"))
+    world.run(10)
+    for side in world.sides:
+        assert {remote[0] for _, remote in side.sent} == {side.other.nat.outer}
+
+
+def test_the_sockets_of_lost_guesses_are_closed_and_the_lucky_one_stays() -> None:
+    world = one_try(drawing("198.51.100.1"), steady("198.51.100.2"))
+    world.run(10)
+    hard = world.sides[0]
+    assert len(hard.guessing.sockets) > 1
+    for _ in range(3):
+        hard.guessing.poll(world.now)
+        hard.flush()
+        world.now += SWEEP
+    assert hard.guessing.sockets == hard.used - {hard.media.socket}
+    assert len(hard.guessing.sockets) == 1
