@@ -70,6 +70,7 @@ class Shell:
         self.forwarder: Forwarder | None = None
         self.straight: Callable[[int, bytes, float], int | None] | None = None  # a relay's: from link to link
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
+        self.raw: dict[int, socket.socket] = {}
         self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
         self.due = 0.0
@@ -104,7 +105,7 @@ class Shell:
         """Opens a UDP socket that the machine expects to be there under `number`; returns what it is bound to."""
         udp = bound(socket.SOCK_DGRAM, port)
         transport, _ = await self.loop.create_datagram_endpoint(lambda: _Udp(self, number), sock=udp)
-        self.sockets[number] = transport
+        self.sockets[number], self.raw[number] = transport, udp
         if udp.family == socket.AF_INET6:
             self.dual.add(number)
         return plain(udp.getsockname())
@@ -137,9 +138,13 @@ class Shell:
 
     def _do(self, action: object) -> None:
         match action:
-            case SendTo(number, address, data):
+            case SendTo(number, address, data, hops):
                 if (udp := self.sockets.get(number)) is not None:
-                    udp.sendto(data, mapped(address) if number in self.dual else address)
+                    to = mapped(address) if number in self.dual else address
+                    if hops is None:
+                        udp.sendto(data, to)
+                    else:
+                        _send_near(self.raw[number], data, to, hops)
             case Write(link, data, media):
                 self.write(link, data, media)
             case Connect(link):
@@ -150,6 +155,7 @@ class Shell:
                 self._keep(self.loop.create_task(self._open_udp(number)))
             case CloseUdp(number):
                 self.dual.discard(number)
+                self.raw.pop(number, None)
                 if (udp := self.sockets.pop(number, None)) is not None:
                     udp.close()
             case OpenTcp(number):
@@ -241,6 +247,18 @@ class Shell:
             return
         self.machine.udp_up(number, local, time.monotonic())
         self.settle()
+
+
+def _send_near(udp: socket.socket, data: bytes, to: Address, hops: int) -> None:
+    """Sends an IPv4 datagram that no more than `hops` routers pass on; what cannot leave at once is lost."""
+    usual = udp.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
+    udp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
+    try:
+        udp.sendto(data, to)
+    except OSError:
+        pass
+    finally:
+        udp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, usual)
 
 
 class _Link(asyncio.Protocol):

@@ -70,11 +70,12 @@ class CloseTcp:
 
 @dataclass(frozen=True, slots=True)
 class SendTo:
-    """Send one datagram."""
+    """Send one datagram, over `hops` routers and no more where that is given (RFC 791: time to live)."""
 
     socket: int
     address: Address
     data: bytes
+    hops: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +210,9 @@ class Actions:
         if self.ports.pop(port, None) is not None:
             self.pending.append(CloseTcp(port))
 
-    def send_to(self, socket: int, address: Address, data: bytes) -> None:
+    def send_to(self, socket: int, address: Address, data: bytes, hops: int | None = None) -> None:
         if socket in self.sockets:
-            self.pending.append(SendTo(socket, address, data))
+            self.pending.append(SendTo(socket, address, data, hops))
 
     def emit(self, event: Event) -> None:
         self.pending.append(event)

@@ -36,6 +36,10 @@ REFRESH = 8.0
 """Seconds after which a mapping is kept alive; routers were seen to forget unanswered ones after 10 s."""
 TRYING = 1 / 160
 """Seconds between two ports tried: with the other packets of a call less than 200 a second."""
+TRYING_BOTH = 1 / 190
+"""The same where both sides' ports are drawn: every check counts twice, for what it opens and for whom it meets."""
+HOPS = 3
+"""Routers that a check passes which only opens the way out: a site's and its carrier's, and one on the internet."""
 BURST = 4
 """Ports tried at once where the clock has jumped."""
 
@@ -44,7 +48,9 @@ class Ground(Protocol):
     """What a guess stands on. `check` and `may` are False while the peer has not shown that it takes part."""
 
     rng: random.Random
+    own: Network
     peer: Network
+    controlling: bool
 
     @property
     def media_socket(self) -> int: ...
@@ -60,7 +66,7 @@ class Ground(Protocol):
         ...
 
     def may(self, now: float) -> bool: ...
-    def check(self, socket: int, address: Address, now: float) -> bool: ...
+    def check(self, socket: int, address: Address, now: float, hops: int | None = None) -> bool: ...
     def open(self) -> int: ...
     def ask(self, socket: int) -> None: ...
     def tell(self, addresses: Sequence[Address], now: float) -> None: ...
@@ -221,7 +227,8 @@ class Opening(Guess):
 
     def __init__(self, ground: Ground, now: float) -> None:
         super().__init__(ground, now)
-        self.left = MOST_SOCKETS
+        few = block(ground.own)
+        self.left = MOST_SOCKETS if few is None else len(few) // SHARE_OF_BLOCK
         self.kept: deque[tuple[float, int]] = deque()
 
     def poll(self, now: float) -> None:
@@ -244,17 +251,19 @@ class Opening(Guess):
 class Trying(Guess):
     """The peer opens sockets: ports are tried from the call's own socket, whose outer address the peer knows."""
 
+    pace = TRYING
+
     def __init__(self, ground: Ground, now: float) -> None:
         super().__init__(ground, now)
         self.ports = ports_to_try(ground.peer, ground.rng)
 
     def poll(self, now: float) -> None:
         if not self.ground.may(now):
-            self.next = max(self.next, now + TRYING)
+            self.next = max(self.next, now + self.pace)
         for _ in range(BURST):
             if now < self.next:
                 return
-            self.next += TRYING
+            self.next += self.pace
             self.attempt(next(self.ports), now)
         self.next = max(self.next, now)
 
@@ -266,7 +275,13 @@ class Trying(Guess):
 class Both(Trying):
     """Both routers draw, from blocks: each port of the peer's is tried once from one socket, which has got another
     outer port for each, then from the next socket; all stay open. A try is lucky if it goes from a port to one that the
-    peer has tried from, to that very port."""
+    peer has tried from, to that very port.
+
+    The caller's tries go out of its own routers and not into the peer's: a carrier that filters by address would let
+    them in to some other port of the peer's router, and remember that they belong there.
+    """
+
+    pace = TRYING_BOTH
 
     def __init__(self, ground: Ground, now: float) -> None:
         super().__init__(ground, now)
@@ -281,14 +296,15 @@ class Both(Trying):
         if self.ready:
             super().poll(now)
         else:
-            self.next = now + TRYING
+            self.next = now + self.pace
 
     def up(self, socket: int, now: float) -> None:
         self.ready = True
 
     def attempt(self, port: int, now: float) -> None:
         assert self.socket is not None
-        if self.ground.check(self.socket, (self.ground.hosts[0], port), now):
+        hops = HOPS if self.ground.controlling else None
+        if self.ground.check(self.socket, (self.ground.hosts[0], port), now, hops):
             self.tried += 1
             if self.tried % self.size == 0:
                 self.socket, self.ready = self.ground.open(), False

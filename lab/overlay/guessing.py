@@ -57,7 +57,7 @@ class Guessing:
 
     def __init__(self, actions: Actions, media: MediaSocket, rng: random.Random, means: Means) -> None:
         self.actions, self.media, self.rng, self.means = actions, media, rng, means
-        self.peer = Network()
+        self.own, self.peer, self.controlling = Network(), Network(), False
         self.part = Part.NOTHING
         self.guess: Guess | None = None
         self.begins: float | None = None
@@ -77,7 +77,8 @@ class Guessing:
     def meet(self, own: Network, peer: Network, controlling: bool, now: float) -> None:
         """What both have told each other of their networks."""
         if self.guess is None and not self.over:
-            self.peer, self.part = peer, part(own, peer, controlling)
+            self.own, self.peer, self.controlling = own, peer, controlling
+            self.part = part(own, peer, controlling)
             self.begins = now + GRACE if self.part in CHEAP else None
 
     def answered(self, now: float) -> None:
@@ -200,12 +201,12 @@ class Guessing:
         """Whether one more guess may be sent."""
         return now < self.word_until or self.unproven < HANDFUL
 
-    def check(self, socket: int, address: Address, now: float) -> bool:
+    def check(self, socket: int, address: Address, now: float, hops: int | None = None) -> bool:
         if not self.may(now):
             return False
         self.sent += 1
         self.unproven += now >= self.word_until
-        self.actions.send_to(socket, address, self.means.check())
+        self.actions.send_to(socket, address, self.means.check(), hops)
         return True
 
     def open(self) -> int:

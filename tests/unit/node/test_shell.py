@@ -1,6 +1,8 @@
 """The shell on loopback: a machine's actions become real sockets, and what happens to those becomes its inputs."""
 
 import asyncio
+import socket
+import sys
 import time
 
 import pytest
@@ -10,6 +12,8 @@ from lab.node.shell import Shell, plain
 from lab.node.tls import client_context, server_context
 from lab.overlay.actions import LinkInfo, Machine
 from lab.overlay.identity import Identity
+
+IP_RECVTTL = 12  # of linux/in.h; the socket module has it from Python 3.14 on
 
 
 class Echo(Machine):
@@ -171,3 +175,23 @@ def test_one_listener_and_one_socket_serve_both_families_in_plain_addresses(host
 )
 def test_machines_never_see_a_mapped_address(told: tuple[object, ...], plainly: tuple[str, int]) -> None:
     assert plain(told) == plainly
+
+
+def test_a_datagram_of_few_hops_leaves_with_that_time_to_live_and_the_next_one_as_usual() -> None:
+    async def story(machine: Echo, shell: Shell) -> None:
+        await until(lambda: machine.udp_port)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far_end:
+            far_end.bind(("127.0.0.1", 0))
+            far_end.settimeout(2)
+            far_end.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+            machine.actions.send_to(machine.socket, far_end.getsockname(), b"near", hops=3)
+            machine.actions.send_to(machine.socket, far_end.getsockname(), b"far")
+            shell.settle()
+            lives = {}
+            for _ in range(2):
+                data, extra, *_ = far_end.recvmsg(100, 100)
+                lives[data] = int.from_bytes(extra[0][2], sys.byteorder)
+        assert lives[b"near"] == 3
+        assert lives[b"far"] > 3
+
+    run(story)

@@ -26,7 +26,11 @@ EVERY_PORT = range(1024, 65536)
 
 @dataclass
 class Nat:
-    """One side's router. `biased`: as Linux draws; `busy`: ports that other hosts behind it take a second."""
+    """One side's router. `biased`: as Linux draws; `busy`: ports that other hosts behind it take a second.
+
+    `carried`: before it is a carrier's, which filters by address: what comes to a port in use and is not expected there
+    goes astray for good, and so does what is sent from there to where it came from. A call before has used every port.
+    """
 
     outer: str
     mapping: str = "endpoint-independent"
@@ -35,15 +39,19 @@ class Nat:
     ports: range = EVERY_PORT
     biased: bool = False
     busy: float = 0.0
+    carried: bool = False
     rng: random.Random = field(default_factory=random.Random)
     started: float = field(init=False)
     given: int = 0
     out: dict[tuple[int, object], int] = field(default_factory=dict)
     back: dict[tuple[int, object], int] = field(default_factory=dict)
     contacted: dict[int, set[object]] = field(default_factory=dict)
+    astray: set[tuple[int, Address]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.started = self.rng.random() / (self.busy or 1.0)
+        if self.carried:
+            self.contacted = {port: set() for port in self.ports}
 
     @property
     def network(self) -> Network:
@@ -63,6 +71,8 @@ class Nat:
     def admit(self, remote: Address, port: int) -> int | None:
         """The inner port that a datagram of `remote` to an outer port comes to, if any."""
         if _part(self.filtering, remote) not in self.contacted.get(port, ()):
+            if self.carried and port in self.contacted:
+                self.astray.add((port, remote))
             return None
         return self.back.get((port, _part(self.mapping, remote)))
 
@@ -120,16 +130,18 @@ class Side:
             elif isinstance(action, CloseUdp):
                 self.local.pop(action.socket, None)
             elif isinstance(action, SendTo):
-                self.send(action.socket, action.address, action.data)
+                self.send(action.socket, action.address, action.data, action.hops)
 
     def up(self, number: int) -> None:
         if number in self.guessing.sockets and number in self.local:
             self.guessing.udp_up(number, ("0.0.0.0", self.local[number]), self.world.now)
             self.flush()
 
-    def send(self, socket: int, remote: Address, data: bytes) -> None:
+    def send(self, socket: int, remote: Address, data: bytes, hops: int | None = None) -> None:
         world = self.world
         outer = self.nat.translate(self.local[socket], remote, world.now)
+        if (outer[1], remote) in self.nat.astray:
+            return
         if remote == SERVER:
             asked = StunMessage.parse(data)
             answer = StunMessage(Method.BINDING, Kind.SUCCESS, asked.transaction_id, xor_mapped=outer).encode()
@@ -137,7 +149,7 @@ class Side:
             return
         if data == CHECK:
             self.sent.append((world.now, remote))
-        if remote[0] == self.other.nat.outer:
+        if remote[0] == self.other.nat.outer and hops is None:
             world.after(DELAY, lambda: self.other.arrive(outer, remote[1], data))
 
     def arrive(self, source: Address, port: int, data: bytes) -> None:
