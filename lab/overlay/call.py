@@ -175,7 +175,7 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         wall = now + self.around.wall_offset
-        message = Invite(self._next(), wall, credential, self._public(), self._candidates(), self._network(now))
+        message = Invite(self._next(), wall, credential, self._public(), self._candidates(), self._introduce(now))
         self.invite_body = encode(message)
         self._post(message)
 
@@ -186,7 +186,7 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         digest = hashlib.sha256(envelope.body).digest()
-        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest, self._network(now)))
+        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest, self._introduce(now)))
         self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
         self.offered(offers, now)
         self.checklist.meet(invite.network, now)
@@ -274,6 +274,8 @@ class Call:
         if isinstance(message, Ringing):
             self._rings(message, following, now)
         elif isinstance(message, Trickle):
+            if message.network is not None:
+                self.checklist.meet(message.network, now)
             self._meet_at(message.candidates, now)
         elif isinstance(message, Answer):
             self._talk(now)
@@ -410,8 +412,21 @@ class Call:
         udp = self.around.passage.lets_udp_out(self.media, now)
         if udp is False or network.udp is None:
             network = msgspec.structs.replace(network, udp=udp)
-        self.checklist.own_network = network
         return network
+
+    def _introduce(self, now: float) -> Network:
+        """What the peer is told of this end's network."""
+        self.checklist.own_network = self._network(now)
+        return self.checklist.own_network
+
+    def _other_network(self, now: float) -> Network | None:
+        """The network as fresh outer addresses show it, where that is not what the peer was told."""
+        told, found = self.checklist.own_network, self._network(now)
+        if not self.media.settled or (told.mapping, told.allocation) == (found.mapping, found.allocation):
+            return None
+        self.checklist.own_network = found
+        self.checklist.meet(self.checklist.peer_network, now)
+        return found
 
     def _meet_at(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates; where it opens TCP from a port of its own, this end needs one as well."""
@@ -473,9 +488,9 @@ class Call:
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""
         if self.told and self.state in (State.INVITING, State.RINGING, State.TALKING):
-            fresh = self._candidates()
-            if fresh:
-                self.newest = self._post(Trickle(self._next(), fresh))
+            fresh, network = self._candidates(), self._other_network(now)
+            if fresh or network is not None:
+                self.newest = self._post(Trickle(self._next(), fresh, network))
                 self.send(IN_BAND + encode(self.newest))  # the hub may be out of reach for the same reason
 
     def _close(self, error: str | None, frames: int | None, now: float) -> None:

@@ -63,7 +63,7 @@ class Guessing:
         self.begins: float | None = None
         self.ends: float | None = None
         self.sweeps: float | None = None
-        self.over = self.mended = self.hopeless = False
+        self.over = self.mended = self.hopeless = self.picked_up = False
         self.times = 0
         self.candidates: dict[Address, str] = {}
         self.sockets: set[int] = set()
@@ -76,13 +76,14 @@ class Guessing:
 
     def meet(self, own: Network, peer: Network, controlling: bool, now: float) -> None:
         """What both have told each other of their networks."""
-        if self.guess is None and not self.over:
+        if self.guess is None and not self.over:  # it may be told again, as long as nothing rests on it
             self.own, self.peer, self.controlling = own, peer, controlling
             self.part = part(own, peer, controlling)
-            self.begins = now + GRACE if self.part in CHEAP else None
+            self.begins = now + GRACE if self.picked_up or self.part in CHEAP else None
 
     def answered(self, now: float) -> None:
         """The callee has picked up: what takes many packets may begin as well."""
+        self.picked_up = True
         if self.active and self.guess is None and self.part not in CHEAP:
             self.begins = now + GRACE
 
@@ -91,7 +92,7 @@ class Guessing:
         over_udp = [one for one in candidates if one.transport == "udp" and family(one.address[0]) == 4]
         for candidate in over_udp:
             if candidate.kind != "predicted":
-                self.candidates.setdefault(candidate.address, candidate.kind)
+                self.candidates[candidate.address] = candidate.kind
         predicted = [one.address for one in over_udp if one.kind == "predicted" and one.address[0] in self.hosts]
         if predicted and self.guess is not None:
             self.guess.told(predicted, now)
@@ -188,14 +189,17 @@ class Guessing:
 
     @property
     def target(self) -> Address:
-        outer = [address for address, kind in self.candidates.items() if kind != "host"]
-        return (outer or [address for address in self.candidates if not is_local(address[0])])[0]
+        return self._outer()[0]
 
     @property
     def hosts(self) -> list[str]:
-        outer = [address[0] for address, kind in self.candidates.items() if kind != "host"]
-        known = outer or [address[0] for address in self.candidates if not is_local(address[0])]
-        return list(dict.fromkeys(known))[:MOST_HOSTS]
+        return list(dict.fromkeys(host for host, _ in self._outer()))[:MOST_HOSTS]
+
+    def _outer(self) -> list[Address]:
+        """Where the peer is seen, the last told first, for a mapping may have become another; where nobody sees it
+        elsewhere than where it stands, that."""
+        outer = [address for address, kind in self.candidates.items() if kind != "host"]
+        return (outer or [address for address in self.candidates if not is_local(address[0])])[::-1]
 
     def may(self, now: float) -> bool:
         """Whether one more guess may be sent."""

@@ -100,16 +100,19 @@ def ports_to_try(network: Network, rng: random.Random) -> Iterator[int]:
 
 
 def refined(known: Network, media: MediaSocket) -> Network:
-    """What is known of this side's network, and where that is nothing, what one socket's outer addresses show: two
-    supernodes asked within one moment see one port, two in a row, or any two."""
+    """What is known of this side's network, unless the outer addresses of a call's socket show it to be another by now,
+    or nothing is known: two supernodes asked within one moment see one port, two in a row, or any two.
+    """
     seen = [media.mapped[server] for server in media.servers if server in media.mapped and family(server[0]) == 4]
-    if known.mapping is not None or len(seen) < 2 or len({host for host, _ in seen}) > 1:
+    if len(seen) < 2 or len({host for host, _ in seen}) > 1:
         return known
     (host, first), (_, second) = seen[:2]
+    if known.mapping is not None and _steady(known) == (first == second):
+        return known
     if seen[0] in media.own_addresses:
-        return Network(udp=True, mapping="none", filtering=known.filtering)
+        return Network(udp=True, mapping="none")
     if first == second:
         kept: Allocation = "preserving" if first == media.port else "random"
-        return Network(True, "endpoint-independent", known.filtering, kept, known.tcp_mapping, host, known.ports)
+        return Network(True, "endpoint-independent", None, kept, known.tcp_mapping, host)
     order: Allocation = "sequential" if 0 < second - first <= IN_A_ROW else "random"
-    return Network(True, "address-and-port-dependent", known.filtering, order, known.tcp_mapping, host, known.ports)
+    return Network(True, "address-and-port-dependent", None, order, known.tcp_mapping, host)

@@ -79,6 +79,11 @@ class MediaSocket:
         """The distinct outer addresses that differ from the socket's own."""
         return [address for address in dict.fromkeys(self.mapped.values()) if address not in self.own_addresses]
 
+    @property
+    def settled(self) -> bool:
+        """Whether every server that was asked has answered since."""
+        return bool(self.questions) and all(each.unanswered_since is None for each in self.questions.values())
+
     def udp_up(self, socket: int, local: Address, now: float) -> None:
         self.port = local[1]
         self.ask(now)
@@ -132,8 +137,8 @@ class MediaSocket:
         fits = message.kind is Kind.SUCCESS and message.transaction_id == question.transaction_id
         if not fits or message.xor_mapped is None:
             return
-        known = set(self.mapped.values())
+        before = self.mapped.get(question.server)
         self.mapped[question.server] = message.xor_mapped
         question.due, question.retry, question.unanswered_since = now + self.keepalive(), FIRST_RETRY, None
-        if message.xor_mapped not in known and self.learnt is not None:
+        if message.xor_mapped != before and self.learnt is not None:
             self.learnt(now)

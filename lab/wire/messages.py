@@ -131,9 +131,10 @@ class Answer(EndToEnd, frozen=True):
 
 
 class Trickle(EndToEnd, frozen=True):
-    """Candidates found after the first ones were sent."""
+    """Candidates found after the first ones were sent, and the sender's network where it is not what was said first."""
 
     candidates: Candidates
+    network: Network | None = None
 
 
 class Bye(EndToEnd, frozen=True):

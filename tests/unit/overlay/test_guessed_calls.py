@@ -92,3 +92,32 @@ def test_two_sides_that_draw_from_every_port_stay_on_the_relay_and_do_not_guess(
         assert str(net.told(name, Moved)[-1][1].path) == "relayed/udp via relay-1"
         assert not net.told(name, Guesses)
         assert net.hosts[name].machine.calls[id].checklist.finished(net.now)
+
+
+@pytest.mark.parametrize(("caller", "callee"), [("drawing", "drawing-too"), ("drawing-too", "drawing")])
+def test_a_router_that_has_become_another_since_it_was_looked_at_is_seen_in_the_call(
+    net: FakeNet, caller: str, callee: str
+) -> None:
+    """What was found out says that both draw ports, and neither side would guess."""
+    router = net.hosts["drawing"].routers[4]
+    router.mapping = "endpoint-independent"
+    router.out.clear()
+    router.back.clear()
+    router.contacted.clear()
+    place(net, caller, callee)
+    net.run(10)
+    for name in (caller, callee):
+        assert str(net.told(name, Moved)[-1][1].path) == "punched/udp"
+
+
+def test_a_router_that_has_begun_to_draw_ports_is_seen_in_the_call(net: FakeNet) -> None:
+    router = net.hosts["cone"].routers[4]
+    router.mapping, router.ports_drawn_from = HARD, range(1024, 65536)
+    router.out.clear()
+    router.back.clear()
+    router.contacted.clear()
+    id = place(net, "cone", "drawing")
+    net.run(4)
+    for name in ("cone", "drawing"):
+        assert str(net.told(name, Moved)[-1][1].path) == "relayed/udp via relay-1"
+        assert net.hosts[name].machine.calls[id].checklist.finished(net.now), "there is nothing to wait for"
