@@ -266,6 +266,7 @@ class Call:
             raise ProtocolError(f"{envelope.sender} sent {type(message).__name__} before its key is known")
         open_envelope(envelope, self.peer_key)
         if message.sequence <= self.heard_sequence:
+            self._overtaken(message, now)
             return  # a copy: the same word may come over the hub and over the media path
         following = TRANSITIONS.get((self.state, type(message)))
         if following is None or (isinstance(message, Answer) and not self.caller):
@@ -283,6 +284,13 @@ class Call:
             usual = self.talked and message.reason == HUNG_UP
             error = self.error if usual else f"{self.peer} ended the call: {message.reason}"
             self._close(error, message.frames, now)
+
+    def _overtaken(self, message: CallMessage, now: float) -> None:
+        """A copy, or a word that a later one came before by the shorter way: its candidates are worth having still."""
+        if isinstance(message, Trickle) and (self.state, Trickle) in TRANSITIONS:
+            unknown = [each for each in message.candidates if each not in self.checklist.remote]
+            if unknown:
+                self._meet_at([each for each in unknown if each.kind != "predicted"], now)
 
     def _meet(self, message: Ringing, now: float) -> None:
         check_credential(message.credential, self.around.authority, now + self.around.wall_offset)

@@ -4,6 +4,7 @@ import pytest
 
 from lab.overlay.call_events import Finished, Guesses, Heard, Moved
 from lab.overlay.client import Client
+from lab.wire.messages import Candidate, Trickle
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -121,3 +122,17 @@ def test_a_router_that_has_begun_to_draw_ports_is_seen_in_the_call(net: FakeNet)
     for name in ("cone", "drawing"):
         assert str(net.told(name, Moved)[-1][1].path) == "relayed/udp via relay-1"
         assert net.hosts[name].machine.calls[id].checklist.finished(net.now), "there is nothing to wait for"
+
+
+def test_candidates_that_a_later_word_has_overtaken_still_count(net: FakeNet) -> None:
+    """What goes in band is faster than what goes by the hub."""
+    id = place(net, "cone", "drawing")
+    net.run(1)
+    cone, drawing = (net.hosts[name].machine.calls[id] for name in ("cone", "drawing"))
+    addresses = [("198.51.100.7", 5000), ("198.51.100.8", 5000)]
+    words = [Trickle(cone._next(), (Candidate("host", "udp", address),)) for address in addresses]
+    for word in reversed(words):
+        envelope = cone.around.identity.seal("drawing", id, word)
+        drawing.envelope(envelope, word, net.now)
+        drawing.envelope(envelope, word, net.now)
+    assert {path.remote for path in drawing.checklist.paths.values()} >= set(addresses)
