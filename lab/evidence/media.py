@@ -20,6 +20,8 @@ MOST_BYTES = 64_000.0
 """Bytes a second: twice that of uncompressed PCM at 256 kbit/s; above it is a file, not a voice."""
 SHORTEST = 0.25
 """Seconds: 13 frames. A burst of signalling or a handshake is over by then."""
+FEWEST_BY_TCP = 12.0
+"""Frames in a stretch: TCP loses none of those 13. Checks and keepalives inside TLS look like voice, and are fewer."""
 GAP = {"udp": 0.4, "tcp": 1.0}
 """Seconds of silence that end a stretch: 20 lost frames, or the waits of TCP for a segment lost twice."""
 COVERAGE = {"udp": 0.6, "tcp": 0.35}
@@ -82,7 +84,8 @@ def bouts(stream: Stream | None, start: float, end: float) -> list[Bout]:
             inside = [i for i in run if start <= times[i] <= end]
             size = sum(chosen[i][1] for i in run)
             frames = sum(weights[i] for i in run)
-            if inside and _rhythmic([times[i] for i in run], frames, size, COVERAGE[stream.protocol]):
+            enough = not segmented or frames >= FEWEST_BY_TCP
+            if inside and enough and _rhythmic([times[i] for i in run], frames, size, COVERAGE[stream.protocol]):
                 found.append(Bout(max(first, start), min(last, end), len(inside)))
             run = []
         run.append(index)

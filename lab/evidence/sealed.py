@@ -3,6 +3,7 @@
 Belongs here: records and frames of a TCP stream, and whether one stream's sizes are another's. Never: keys, verdicts.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ ENOUGH, PART = 5, 0.15
 few hundredths; what does loses the runs in which a relay joined, split or dropped a packet, or used another leg."""
 EARLY, LATE = 0.002, 2.0
 """Seconds from a packet's arrival in which it leaves again: one kernel's clock, and the longest wait of TCP."""
+MOST_JOINED = 8
+"""Packets that a relay may have had at once, and sent on as one record; or that came as one, and left singly."""
 APART = 0.002
 """Seconds by which the right stream must be quicker than any other that fits as well, where two say the same."""
 AT_ONCE = 0.1
@@ -34,12 +37,15 @@ tell from voice there. Less than the shortest stretch that is judged by its rhyt
 _RECORDS = range(20, 24)  # RFC 8446, 5.1: change_cipher_spec, alert, handshake, application_data
 _APPLICATION = 23
 _RECORD_HEADER, _LARGEST_RECORD = 5, (1 << 14) + 256  # RFC 8446, 5.2
+_SEALING = (
+    1 + 16
+)  # what TLS 1.3 adds to a record, unpadded: the type of its content and the tag of its cipher; 5.2, 5.3
 _FRAME_HEADER, _LARGEST_FRAME = 2, 1500  # RFC 4571; a frame larger than a packet is no voice
 _FIRST = 64  # packets that are looked at to tell whether a stream is TLS
 
 
 class Unit(NamedTuple):
-    """One packet of voice as it was carried: when it was whole (epoch s), and how long, with what is always added."""
+    """One packet of voice as it was carried: when it was whole (epoch s), and how long it is as a frame of RFC 4571."""
 
     time: float
     size: int
@@ -49,7 +55,7 @@ class Unit(NamedTuple):
 class Likeness:
     """How far the sizes of one stream are those of another: runs that tell, and when those found left and came.
 
-    `found` has the time of each run where it was sent and where it was received, epoch seconds.
+    `found` has the time of each run, of its first packet, where it was sent and where it was received, epoch seconds.
     """
 
     telling: int = 0
@@ -82,13 +88,24 @@ def units(stream: Stream, start: float, end: float) -> list[Unit]:
     """What a stream carried in a window of epoch seconds: packets of UDP, TLS records, or frames of RFC 4571."""
     if stream.protocol == "udp":
         window = stream.packets[stream.between(start, end)]
-        return [Unit(packet.time, packet.length) for packet in window if voice_like(packet)]
+        return [Unit(packet.time, packet.length + _FRAME_HEADER) for packet in window if voice_like(packet)]
     found = _records(stream) if sealed(stream) else _frames(stream)
     return [unit for unit in found if start <= unit.time <= end]
 
 
 def likeness(sent: list[Unit], received: list[Unit]) -> Likeness:
-    """How far what arrived at a place is what left it: runs of `sent` found in `received` no earlier, soon after."""
+    """How far what arrived at a place is what left it: runs of `sent` found in `received` no earlier, soon after.
+
+    Packet by packet, whatever is always added to one; or else as one row of bytes that a relay has cut anew.
+    """
+    whole = _packet_by_packet(sent, received)
+    if whole.holds:
+        return whole
+    anew = _cut_anew(sent, received)
+    return anew if anew.holds else whole
+
+
+def _packet_by_packet(sent: list[Unit], received: list[Unit]) -> Likeness:
     places: defaultdict[tuple[int, ...], list[float]] = defaultdict(list)
     for run, time in _runs(received):
         places[run].append(time)
@@ -102,6 +119,43 @@ def likeness(sent: list[Unit], received: list[Unit]) -> Likeness:
     return Likeness(telling, tuple(found))
 
 
+def _cut_anew(sent: list[Unit], received: list[Unit]) -> Likeness:
+    """Runs of as many bytes from edge to edge, RUN edges each: packets were joined between two, or taken apart."""
+    times = [unit.time for unit in received]
+    telling = 0
+    found: list[tuple[float, float]] = []
+    for index in range(len(sent) - RUN + 1):
+        if len({unit.size for unit in sent[index : index + RUN]}) < TELLING:
+            continue
+        telling += 1
+        time = sent[index].time
+        near = range(bisect_left(times, time - EARLY), bisect_right(times, time + LATE))
+        place = next((place for place in near if _same_edges(sent, index, received, place)), None)
+        if place is not None:
+            found.append((time, times[place]))
+    return Likeness(telling, tuple(found))
+
+
+def _same_edges(sent: list[Unit], index: int, received: list[Unit], place: int) -> bool:
+    """Whether bytes from here on in both have RUN edges between packets in common, and none far from the one before."""
+    edges = joined = ahead = 0  # `ahead`: bytes of `sent` that have not been seen in `received` yet
+    while edges < RUN and joined <= MOST_JOINED:
+        if ahead <= 0:
+            if index == len(sent):
+                return False
+            ahead += sent[index].size
+            index += 1
+        else:
+            if place == len(received):
+                return False
+            ahead -= received[place].size
+            place += 1
+        joined += 1
+        if ahead == 0:
+            edges, joined = edges + 1, 0
+    return edges == RUN
+
+
 def passed_at_once(sent: list[Unit], received: list[Unit]) -> bool:
     """Whether most of a few packets left again at once, all with the same added: for windows too short for runs."""
     added: defaultdict[int, int] = defaultdict(int)
@@ -112,12 +166,12 @@ def passed_at_once(sent: list[Unit], received: list[Unit]) -> bool:
 
 
 def _runs(found: list[Unit]) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Every run that tells, with the time of its last packet."""
+    """Every run that tells, with the time of its first packet."""
     steps = [two.size - one.size for one, two in pairwise(found)]
     for index in range(len(steps) - RUN + 2):
         run = tuple(steps[index : index + RUN - 1])
         if len(set(run)) >= TELLING:
-            yield run, found[index + RUN - 1].time
+            yield run, found[index].time
 
 
 def _is_record(data: bytes | bytearray) -> bool:
@@ -136,7 +190,7 @@ def _records(stream: Stream) -> Iterator[Unit]:
             if stop > len(data):
                 break
             if data[at] == _APPLICATION:
-                yield Unit(times.whole(stop), size)
+                yield Unit(times.whole(stop), size - _SEALING)
             at = stop
 
 
@@ -151,7 +205,7 @@ def _frames(stream: Stream) -> Iterator[Unit]:
             stop = at + _FRAME_HEADER + size
             if stop > len(data):
                 break
-            yield Unit(times.whole(stop), size)
+            yield Unit(times.whole(stop), size + _FRAME_HEADER)
             at = stop
 
 

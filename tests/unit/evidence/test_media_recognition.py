@@ -49,6 +49,7 @@ def test_voice_is_media_for_as_long_as_it_lasts(protocol: str, every: float, siz
         ("a burst of signalling", steady(0.2, 0.01, 300), "tcp"),
         ("a shell: single keys", steady(5, 0.15, 40), "tcp"),
         ("one second of probes at 10 a second", steady(1, 0.1, 80), "udp"),
+        ("a few checks inside TLS", steady(0.35, 0.04, 124), "tcp"),
     ],
 )
 def test_what_is_not_voice_is_not_media(what: str, packets: list[tuple[float, bytes]], protocol: str) -> None:

@@ -1,8 +1,10 @@
 """Streams inside TLS joined by their sizes: what was carried is recognised, chance and pauses are not taken for it."""
 
 import random
+from itertools import islice
 from pathlib import Path
 
+import pytest
 from packet_world import ACK, IN, OUT, PSH, START, frame, framed, record, write_pcap
 
 from lab.evidence.flows import Captures, Stream
@@ -54,6 +56,26 @@ def test_other_sizes_and_a_few_runs_in_common_are_not_alike() -> None:
     assert not few.holds
 
 
+def joined(units_of_voice: list[Unit], seed: int) -> list[Unit]:
+    """What a busy relay makes of it: every few packets it has two or three at once, and sends them on as one."""
+    dice, found = random.Random(seed), list[Unit]()
+    rest = iter(units_of_voice)
+    while together := list(islice(rest, dice.choice([1, 1, 1, 2, 2, 3]))):
+        found.append(Unit(together[-1].time, sum(unit.size for unit in together)))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_packets_that_a_relay_has_joined_are_those_that_it_was_sent(seed: int) -> None:
+    sent = row(chance(seed, 60))
+    anew = joined([unit._replace(time=unit.time + 0.001) for unit in sent], seed)
+    assert len(anew) < 45
+    for one, two in ((sent, anew), (anew, [unit._replace(time=unit.time + 0.06) for unit in sent])):
+        assert likeness(one, two).holds
+    assert not likeness(sent, joined(row(chance(seed + 100, 60)), seed)).holds
+    assert not likeness(sent, [unit._replace(time=unit.time - 0.5) for unit in anew]).found
+
+
 def test_packets_of_one_size_tell_nothing() -> None:
     pause = [80] * 150
     assert likeness(row(pause), row(pause)).telling == 0
@@ -71,13 +93,13 @@ def test_single_packets_pass_at_once_when_most_grow_alike() -> None:
 def test_records_and_frames_are_read_however_they_are_cut(tmp_path: Path) -> None:
     dice = random.Random(3)
     voice = [dice.randbytes(size) for size in chance(4, 60)]
-    for wrap, added in ((lambda data: record(dice, framed(data)), 19), (framed, 0)):
+    for wrap, inside in ((lambda data: record(dice, framed(data)), True), (framed, False)):
         data = b"".join(map(wrap, voice))
         cut = [data[at : at + 333] for at in range(0, len(data), 333)]
         found = units(stream(tmp_path, cut, NEAR, RELAY, IN), START, START + 9)
-        assert [unit.size - added for unit in found] == [len(payload) for payload in voice]
+        assert [unit.size for unit in found] == [len(framed(payload)) for payload in voice]
         assert [unit.time for unit in found] == sorted(unit.time for unit in found)
-        assert sealed(stream(tmp_path, cut, NEAR, RELAY, IN)) is (added > 0)
+        assert sealed(stream(tmp_path, cut, NEAR, RELAY, IN)) is inside
 
 
 def test_records_are_found_again_behind_a_gap(tmp_path: Path) -> None:
