@@ -29,6 +29,11 @@ from lab.evidence.translation import (
 from lab.topology.model import Node, Role, Topology
 
 
+AROUND = 3.0
+"""Seconds before and after a window in which the legs of a relay are compared: what two TLS connections carry for each
+other there they carry in the window, which may be too short to tell."""
+
+
 def survey(
     topology: Topology, captures: Captures, caller: str, callee: str, start: float, end: float, trace: bool = False
 ) -> Scene:
@@ -156,7 +161,7 @@ class _Survey:
                 if not left or not carried(left, received, self.start, self.end, self.enough):
                     continue
                 passing = legs.passing(brought, left)
-                if self.trace:
+                if self.trace and not passing.joined:
                     passing = Passing(legs.passed_at_once(brought, left), 0.0)
                 if passing.joined is not False:
                     took = flight(sent, brought, self.start, self.end) + flight(left, received, self.start, self.end)
@@ -169,7 +174,7 @@ class _Survey:
             table, inbound, outbound = self._at_relay(relay)
             into = [s for address in addresses_of(relay) for s in table.reaching(address, inbound) if self.spans(s)]
             out = [s for address in addresses_of(relay) for s in table.leaving(address, outbound) if self.spans(s)]
-            self._legs[relay.name] = RelayLegs(into, out, self.start, self.end)
+            self._legs[relay.name] = RelayLegs(into, out, self.start - AROUND, self.end + AROUND)
         return self._legs[relay.name]
 
     def _sole(self, relay: Node, one: Flow, two: Flow) -> bool:
