@@ -28,7 +28,6 @@ from lab.evidence.translation import (
 )
 from lab.topology.model import Node, Role, Topology
 
-
 AROUND = 3.0
 """Seconds before and after a window in which the legs of a relay are compared: what two TLS connections carry for each
 other there they carry in the window, which may be too short to tell."""
