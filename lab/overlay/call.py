@@ -4,16 +4,13 @@ The transitions stand in one table. Signalling goes out through `Phone.post`; vo
 """
 
 import hashlib
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ProtocolError
-from lab.overlay.actions import Actions, earliest
+from lab.overlay.actions import earliest
 from lab.overlay.call_events import (
     Answered,
     Checked,
@@ -25,20 +22,17 @@ from lab.overlay.call_events import (
     Moved,
     Opens,
     Rings,
-    Told,
 )
-from lab.overlay.checklist import Checklist, Reports, Verdict
-from lab.overlay.discovery import Discovery
-from lab.overlay.identity import CallKeys, Identity, check_credential, derive_keys, open_envelope
+from lab.overlay.checklist import Checklist
+from lab.overlay.identity import CallKeys, check_credential, derive_keys, open_envelope
+from lab.overlay.introduction import Introduction
 from lab.overlay.leg import RelayLeg
-from lab.overlay.passage import Passage
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
-from lab.overlay.prospects import refined
 from lab.overlay.reflexive import MediaSocket
-from lab.overlay.standby import Waiting
+from lab.overlay.reports import Reports, Verdict
+from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
-from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.messages import (
     Answer,
@@ -101,26 +95,6 @@ TRANSITIONS: dict[tuple[State, type], State] = {
 """What the peer may say, and when; anything else is a protocol error and changes nothing."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a call needs of its client; `post` sends an envelope through the hub, now or as soon as there is
-    one, and says whether it is an invite that wants relays; `take_waiting` gives away a connection that waits at a
-    relay, where there is one; `open_port` opens a TCP port for the call."""
-
-    actions: Actions
-    identity: Identity
-    authority: bytes
-    rng: random.Random
-    wall_offset: float
-    own: Whereabouts
-    tcp_ports: tuple[int, ...]
-    passage: Passage
-    discovery: Discovery
-    post: Callable[[Envelope, bool], None]
-    take_waiting: Callable[[str, float], Waiting | None]
-    open_port: Callable[[float], TcpPort]
-
-
 class Call:
     """One side of one call; made by the client when somebody dials, or when an invite arrives."""
 
@@ -159,12 +133,9 @@ class Call:
         reports = Reports(
             self._data, self._note_path, self._verdict, self._fell_silent, self._opens, self._guesses, self._tell
         )
-        self.checklist = Checklist(
-            around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.discovery
-        )
-        self.told: set[Candidate] = set()
+        self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
+        self.introduction = Introduction(id, around, media)
         media.deliver, media.learnt = self._datagram, self._learnt
-        self.port: TcpPort | None = None
         if port is not None:
             self._use(port)
 
@@ -175,7 +146,8 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         wall = now + self.around.wall_offset
-        message = Invite(self._next(), wall, credential, self._public(), self._candidates(), self._introduce(now))
+        candidates, network = self.introduction.candidates(), self.introduction.introduce(now)
+        message = Invite(self._next(), wall, credential, self._public(), candidates, network)
         self.invite_body = encode(message)
         self._post(message)
 
@@ -186,10 +158,11 @@ class Call:
         credential = self.around.identity.credential
         assert credential is not None
         digest = hashlib.sha256(envelope.body).digest()
-        self._post(Ringing(self._next(), credential, self._public(), self._candidates(), digest, self._introduce(now)))
+        candidates, network = self.introduction.candidates(), self.introduction.introduce(now)
+        self._post(Ringing(self._next(), credential, self._public(), candidates, digest, network))
         self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
         self.offered(offers, now)
-        self.checklist.meet(invite.network, now)
+        self._meet_network(invite.network, now)
         self._meet_at(invite.candidates, now)
         self.checklist.unlock(self.keys.check, now)
 
@@ -226,7 +199,7 @@ class Call:
 
     def send(self, data: bytes) -> bool:
         """A protected voice packet, on the path in use; False if there is none."""
-        path = self.checklist.outlet
+        path = self.checklist.choice.outlet
         if path is None or not path.carrier.ready:
             return False
         path.carrier.send(data)
@@ -276,7 +249,7 @@ class Call:
             self._rings(message, following, now)
         elif isinstance(message, Trickle):
             if message.network is not None:
-                self.checklist.meet(message.network, now)
+                self._meet_network(message.network, now)
             self._meet_at(message.candidates, now)
         elif isinstance(message, Answer):
             self._talk(now)
@@ -304,7 +277,7 @@ class Call:
         self.keys = derive_keys(self.ephemeral, message.ephemeral, self.id, self.invite_body, message.ephemeral)
         self.state, self.limit = following, now + RINGING_LIMIT
         self.around.actions.emit(Rings(self.id, self.peer, incoming=False))
-        self.checklist.meet(message.network, now)
+        self._meet_network(message.network, now)
         self._meet_at(message.candidates, now)
         self.checklist.unlock(self.keys.check, now)
 
@@ -388,7 +361,7 @@ class Call:
                 self.limit = None if proven else now + LOST_PATH_LIMIT
         if self.state is not State.TALKING:
             return
-        outlet = self.checklist.outlet
+        outlet = self.checklist.choice.outlet
         name = outlet.name if outlet else None
         if name == self.path:
             return
@@ -413,28 +386,9 @@ class Call:
         if self.state in (State.RINGING, State.TALKING):
             self._post(Trickle(self._next(), tuple(candidates)))
 
-    def _network(self, now: float) -> Network:
-        """What is known of this end's network, as both sides go by in this call; whether it lets UDP out is known
-        first, and lossy UDP is none."""
-        network = refined(self.around.discovery.network, self.media)
-        udp = self.around.passage.lets_udp_out(self.media, now)
-        if udp is False or network.udp is None:
-            network = msgspec.structs.replace(network, udp=udp)
-        return network
-
-    def _introduce(self, now: float) -> Network:
-        """What the peer is told of this end's network."""
-        self.checklist.own_network = self._network(now)
-        return self.checklist.own_network
-
-    def _other_network(self, now: float) -> Network | None:
-        """The network as fresh outer addresses show it, where that is not what the peer was told."""
-        told, found = self.checklist.own_network, self._network(now)
-        if not self.media.settled or (told.mapping, told.allocation) == (found.mapping, found.allocation):
-            return None
-        self.checklist.own_network = found
-        self.checklist.meet(self.checklist.peer_network, now)
-        return found
+    def _meet_network(self, network: Network, now: float) -> None:
+        """What the peer has found out about its own network, beside what it has been told of this side's."""
+        self.checklist.meet(self.introduction.network, network, now)
 
     def _meet_at(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates; where it opens TCP from a port of its own, this end needs one as well."""
@@ -442,23 +396,14 @@ class Call:
         if self.port is None and self.checklist.tcp.targets:
             self._use(self.around.open_port(now))
 
-    def _use(self, port: TcpPort) -> None:
-        self.port = self.checklist.tcp.port = port
-        port.learnt = self._learnt
+    @property
+    def port(self) -> TcpPort | None:
+        """The port that it opens TCP from, where it needs one."""
+        return self.introduction.port
 
-    def _candidates(self) -> tuple[Candidate, ...]:
-        """Host and server-reflexive for UDP, host for TCP (passive), each told once."""
-        found: list[Candidate] = []
-        found += [Candidate("host", "udp", address) for address in self.media.own_addresses]
-        for host in self.around.own.addresses:
-            found += [Candidate("host", "tcp", (host, tcp_port)) for tcp_port in self.around.tcp_ports]
-        found += [Candidate("server-reflexive", "udp", address) for address in self.media.reflexive]
-        found += self.port.candidates() if self.port is not None else []
-        fresh = tuple(candidate for candidate in found if candidate not in self.told)
-        self.told.update(fresh)
-        if fresh:
-            self.around.actions.emit(Told(self.id, fresh))
-        return fresh
+    def _use(self, port: TcpPort) -> None:
+        self.introduction.port = self.checklist.tcp.port = port
+        port.learnt = self._learnt
 
     def relocated(self, now: float) -> None:
         """This end stands elsewhere: learns its addresses anew, tells them, and tries every path again."""
@@ -487,7 +432,7 @@ class Call:
         self.hurry_at = now
 
     def _hurry(self, now: float) -> None:
-        storms = self.checklist.vigil.storms(now)
+        storms = self.checklist.choice.vigil.storms(now)
         self.hurry_at = now + HURRY if storms else None
         if storms:
             for leg in self.legs:
@@ -495,15 +440,17 @@ class Call:
 
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""
-        if self.told and self.state in (State.INVITING, State.RINGING, State.TALKING):
-            fresh, network = self._candidates(), self._other_network(now)
+        if self.introduction.begun and self.state in (State.INVITING, State.RINGING, State.TALKING):
+            fresh, network = self.introduction.candidates(), self.introduction.other_network(now)
+            if network is not None:
+                self._meet_network(self.checklist.peer_network, now)
             if fresh or network is not None:
                 self.newest = self._post(Trickle(self._next(), fresh, network))
                 self.send(IN_BAND + encode(self.newest))  # the hub may be out of reach for the same reason
 
     def _close(self, error: str | None, frames: int | None, now: float) -> None:
         """From here on only what is in flight counts; a peer's second word may come, that it has heard the first."""
-        self.checklist.vigil.forget()
+        self.checklist.choice.vigil.forget()
         if self.state is not State.CLOSING:
             self.state, self.error = State.CLOSING, error
             self.limit = now + (LINGER + 2 * (self.rtt or 0.0) if self.talked else 0.0)

@@ -6,8 +6,8 @@ Shapes alone. `call` is the call's name in the world.
 from dataclasses import dataclass
 
 from lab.overlay.actions import Event
-from lab.overlay.checklist import Verdict
 from lab.overlay.paths import PathName, State
+from lab.overlay.reports import Verdict
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate
 

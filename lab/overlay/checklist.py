@@ -5,15 +5,13 @@ check from end to end, kept fresh in the same way (RFC 7675), ranked by one tabl
 """
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
-from lab.overlay.discovery import Discovery
+from lab.overlay.checks import Checks
+from lab.overlay.choice import CONSENT, Choice, Consequences
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
-from lab.overlay.loss import TOO_MUCH, LossMeter
 from lab.overlay.passage import Passage
 from lab.overlay.paths import (
     RANK,
@@ -29,14 +27,15 @@ from lab.overlay.paths import (
     usable,
 )
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.reports import Reports, Verdict
 from lab.overlay.tcp_checks import TCP_HEADSTART, Streams, TcpChecks
-from lab.overlay.vigil import STORM, Vigil
+from lab.overlay.vigil import STORM
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed
 from lab.wire.messages import Candidate, Network
 from lab.wire.stun import Kind as StunKind
-from lab.wire.stun import Method, StunMessage, is_stun, verify
+from lab.wire.stun import StunMessage, is_stun
 
 PACING = 0.02
 """Ta: seconds between two new checks. RFC 8445, 14.2 recommends 50 ms and allows down to 5 ms."""
@@ -44,53 +43,17 @@ RETRIES = (0.1, 0.1, 0.2, 0.2, 0.4, 0.4, 0.5)
 """Seconds between checks of a path that has not answered; the last one repeats until GIVE_UP."""
 GIVE_UP = 6.0
 """Seconds after the first check at which a path without an answer fails."""
-CONSENT = 0.5
-"""Seconds between checks of the path in use, each 0.8 to 1.2 times as long (RFC 7675, 5.1 asks for 5 s or less)."""
 STANDBY = 2.0
-"""The same for a valid path that is not in use."""
+"""Seconds between checks of a valid path that is not in use (choice.py has those of the one that is)."""
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
-LOSSY_FOR = 30.0
-"""Seconds for which a path that lost too much voice ranks below every clean one: too long to swing, and a network that
-has recovered is used again."""
-PATIENCE = 0.8
-"""Seconds that TCP between the two is given, once UDP has proven lossy, before a relay is taken: some round trips."""
 REVIVE = 2.0
 """Seconds between checks of a path between the two that has worked and does no longer: its network may recover."""
-FRESH = 0.5
-"""Seconds after a move in which the peer's word on loss may still be of the path before."""
 MOST_CANDIDATES = 50
 """Of a peer, as many as one message carries: what more comes is not looked at (RFC 8445, 19.5.1 asks for a limit)."""
 FIRST_TRIES = 5
 """Checks, a second's worth, after which a path that has not answered is not waited for."""
-PRIORITY = 0x6E7F1EFF
-"""RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What becomes of one path, for the log: told when it is first checked, and when its state changes."""
-
-    path: str
-    remote: Address
-    state: State
-    rtt_ms: float | None
-
-
-@dataclass
-class Reports:
-    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, that the
-    peer's voice has stopped, that a TCP connection is tried, or has not come about, and that guessing has begun or
-    ended; `tell` gets more candidates to the peer."""
-
-    data: Callable[[bytes, float], None]
-    moved: Callable[[float], None]
-    verdict: Callable[[Verdict, float], None]
-    silent: Callable[[float], None]
-    opens: Callable[[Address, State], None]
-    guesses: Callable[[float], None]
-    tell: Callable[[Sequence[Candidate], float], None]
 
 
 class Checklist:
@@ -106,46 +69,57 @@ class Checklist:
         rng: random.Random,
         reports: Reports,
         passage: Passage,
-        discovery: Discovery,
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
         self.own, self.rng, self.reports, self.passage = own, rng, reports, passage
-        self.discovery, self.own_network, self.peer_network = discovery, Network(), Network()
-        self.tie_breaker = rng.getrandbits(64)
-        self.key: bytes | None = None
+        self.peer_network = Network()
+        self.checks = Checks(call, controlling, rng)
         self.paths: dict[Key, Path] = {}
-        self.selected: Path | None = None
         self.remote: dict[Candidate, None] = {}
         self.remote_hosts: set[str] = set()
         self.remote_reflexive: set[str] = set()
         self.legs: list[RelayLeg] = []
-        self.meter = LossMeter()
-        self.vigil = Vigil()
-        self.selected_at = 0.0
-        self.patience: float | None = None
-        streams = Streams(self._add_tcp, self._frame, self._tcp_lost, self._between, self._tcp_tried, self._tcp_silent)
+        self.choice = Choice(self.paths, controlling, Consequences(reports.moved, self.poll, self._went_lossy))
+        streams = Streams(
+            self._add_tcp, self._frame, self._tcp_lost, self.choice.between, self._tcp_tried, self._tcp_silent
+        )
         self.tcp = TcpChecks(actions, own, passage, streams)
         means = Means(
-            self._may_check, self._guess, self._udp_between, self._in_use, self.datagram, reports.tell, self._guesses
+            self._may_check,
+            self.checks.guess,
+            self._udp_between,
+            self._in_use,
+            self.datagram,
+            reports.tell,
+            self._guesses,
         )
         self.guessing = Guessing(actions, media, rng, means)
-        self.waiting: dict[bytes, tuple[Path, float]] = {}
         self.next_slot = 0.0
         self.closed = False
 
     # -- what is known ------------------------------------------------------------------------------------------
 
+    @property
+    def key(self) -> bytes | None:
+        """The key of the checks, once it is known."""
+        return self.checks.key
+
+    @property
+    def selected(self) -> Path | None:
+        """The path in use."""
+        return self.choice.selected
+
     def unlock(self, key: bytes, now: float) -> None:
         """The key of the checks is known: they may begin."""
-        self.key = key
+        self.checks.key = key
         self.poll(now)
 
-    def meet(self, network: Network, now: float) -> None:
-        """What the peer has found out about its own network; `own_network` is what it has been told of this side's."""
-        self.peer_network = network
+    def meet(self, own: Network, peer: Network, now: float) -> None:
+        """What both sides have told each other of their networks."""
+        self.peer_network = peer
         for path in self.paths.values():
             self._expect_leg(path)
-        self.guessing.meet(self.own_network, network, self.controlling, now)
+        self.guessing.meet(own, peer, self.controlling, now)
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""
@@ -178,17 +152,6 @@ class Checklist:
         if path.via is not None and path.legs is None and self.peer_network.udp is not None:
             path.peer_leg = Transport.UDP if self.peer_network.udp else Transport.TCP
 
-    @property
-    def outlet(self) -> Path | None:
-        """What voice goes out on: the path in use, and until there has been one a relay that hears this end. That one
-        needs no check of its own to be harmless: what it is given goes to the holder of the session's other half, the
-        peer, or to nobody.
-        """
-        if self.selected is not None or self.selected_at:
-            return self.selected
-        hearing = [path for path in self.paths.values() if path.via is not None and path.carrier.ready]
-        return min(hearing, key=lambda path: path.name.rank, default=None)
-
     def _add_udp(self, remote: Address, now: float, socket: int | None = None) -> Path:
         """A path from the media socket, or from another of the call's."""
         socket = self.media.socket if socket is None else socket
@@ -215,12 +178,7 @@ class Checklist:
             elif path.key[0] != "tcp":
                 path.state, path.first_check, path.tries, path.next_check = State.IN_PROGRESS, None, 0, now
                 path.rtt, path.nominating = None, False
-        if self.selected is not None and self.selected.state is not State.VALID:
-            self.selected = None
-            self.reports.moved(now)
-        self.patience = None
-        self.meter.forget()
-        self.vigil.forget()
+        self.choice.begin_anew(now)
         self.add_remote(tuple(self.remote), now)
         self.poll(now)
 
@@ -242,8 +200,7 @@ class Checklist:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
         turned = 0.0 if any(self._turned(path) for path in self.paths.values()) else None
-        parts = (self.tcp.deadline(), self.vigil.deadline(), self.guessing.deadline())
-        return earliest(checks, self.patience, turned, *parts)
+        return earliest(checks, turned, self.tcp.deadline(), self.choice.deadline(), self.guessing.deadline())
 
     def poll(self, now: float) -> None:
         if self.closed:
@@ -257,9 +214,7 @@ class Checklist:
         if self.passage.throttled(now):
             self.guessing.give_up(now)
         self.guessing.poll(now)
-        if self.patience is not None and now >= self.patience:
-            self.patience = None
-            self._choose(now)
+        self.choice.poll(now)
         self._watch(now)
         if self.key is None or now < self.next_slot:
             return
@@ -280,8 +235,8 @@ class Checklist:
 
     def _watch(self, now: float) -> None:
         """The peer's voice has stopped: every path is asked at once whether it works."""
-        before = self.vigil.suspicious_since
-        if self.vigil.suspects(now) and before is None:
+        before = self.choice.vigil.suspicious_since
+        if self.choice.vigil.suspects(now) and before is None:
             for path in self.paths.values():
                 path.next_check = now
             if self.selected is not None and self.selected.via is None:
@@ -290,15 +245,15 @@ class Checklist:
 
     def _visit(self, path: Path, now: float) -> None:
         """One path's turn: found dead, or checked again."""
-        if path is self.selected and self._better_left(path, now):
+        if self.choice.better_left(path, now):
             self._fail(path, now)
             return
         if path.state is State.FAILED:
             self._check(path, now)
             return
         if path.state is State.VALID:
-            drowning = path is self.selected and self.meter.path == path.key and self.meter.still_hears(now)
-            limit = DEAD_AFTER if path is self.selected and not drowning else STANDBY_DEAD_AFTER
+            soon = path is self.selected and not self.choice.drowns(path, now)
+            limit = DEAD_AFTER if soon else STANDBY_DEAD_AFTER
             if now - path.last_answer > limit:
                 self._fail(path, now)
                 return
@@ -307,43 +262,18 @@ class Checklist:
             return
         self._check(path, now)
 
-    def _better_left(self, path: Path, now: float) -> bool:
-        """Whether the path in use is silent in every way while another has answered since it fell silent."""
-        since = self.vigil.suspicious_since
-        if since is None or not self.vigil.lasts_too_long(path.last_answer, path.rtt or 0.0, now):
-            return False
-        others = (other for other in self.paths.values() if other is not path and other.state is State.VALID)
-        return any(other.last_answer > since and other.carrier.ready for other in others)
-
     def _check(self, path: Path, now: float) -> None:
-        assert self.key is not None
-        transaction = self.rng.randbytes(12)
         nominate = self.controlling and (path.nominating or path is self.selected)
-        request = StunMessage(
-            Method.BINDING,
-            StunKind.REQUEST,
-            transaction,
-            username=self.call,
-            priority=PRIORITY,
-            use_candidate=nominate,
-            controlling=self.tie_breaker if self.controlling else None,
-            controlled=None if self.controlling else self.tie_breaker,
-            leg=str(path.carrier.transport) if path.via is not None else None,
-            loss=self._missed(now),
-            guessing=self.guessing.under_way,
-        )
-        self.waiting[transaction] = (path, now)
-        path.carrier.send(request.encode(self.key))
+        missed, guessing = self.choice.missed(now), self.guessing.under_way
+        path.carrier.send(self.checks.request(path, nominate, missed, guessing, now))
         if path.first_check is None:
             path.first_check = now
             self._tell(path, now)
         path.next_check = now + self._interval(path, now)
         path.tries += 1
-        if len(self.waiting) > 256:
-            del self.waiting[next(iter(self.waiting))]
 
     def _interval(self, path: Path, now: float) -> float:
-        if self.vigil.storms(now):
+        if self.choice.vigil.storms(now):
             return STORM
         if path.state is State.FAILED:
             return REVIVE
@@ -359,20 +289,6 @@ class Checklist:
 
     def _may_check(self) -> bool:
         return self.key is not None and not self.closed
-
-    def _guess(self) -> bytes:
-        """A check that no path waits for."""
-        assert self.key is not None
-        message = StunMessage(
-            Method.BINDING,
-            StunKind.REQUEST,
-            self.rng.randbytes(12),
-            username=self.call,
-            priority=PRIORITY,
-            controlling=self.tie_breaker if self.controlling else None,
-            controlled=None if self.controlling else self.tie_breaker,
-        )
-        return message.encode(self.key)
 
     def _udp_between(self) -> bool:
         return any(path.state is State.VALID and path.key[0] == "udp" for path in self.paths.values())
@@ -397,19 +313,13 @@ class Checklist:
         between = [path for path in self.paths.values() if path.via is None and path is not using]
         if any(path.state is State.IN_PROGRESS and path.tries < FIRST_TRIES for path in between):
             return False
-        better = [path for path in self.paths.values() if path.state is State.VALID and _gains(using, path, now)]
-        return not better and not (self.tcp.busy and using.name.rank > RANK[Kind.DIRECT, Transport.TCP])
+        return not self.choice.gains(now) and not (self.tcp.busy and using.name.rank > RANK[Kind.DIRECT, Transport.TCP])
 
     # -- TCP -----------------------------------------------------------------------------------------------------
 
     def adopt(self, link: int, info: LinkInfo, frames: Sequence[bytes], deframer: LengthPrefixed, now: float) -> None:
         """A TCP connection that the peer opened: the first of its frames is a check with this call's key."""
         self.tcp.adopt(link, info, frames, deframer, now)
-
-    def _between(self, now: float) -> bool:
-        """Whether a clean path between the two has been found, so that no more TCP connections are worth opening."""
-        silent = self.selected if self.vigil.suspicious_since is not None else None
-        return any(p.via is None and p is not silent and not p.lossy(now) for p in self.valid(now))
 
     def _add_tcp(self, link: int, info: LinkInfo, now: float) -> None:
         key = ("tcp", link)
@@ -438,7 +348,7 @@ class Checklist:
         path = self.paths.get(("udp", (self.media.socket if socket is None else socket, source)))
         if path is None:
             # RFC 8445, 7.3.1.3: a check with the right key from an address not known makes it peer-reflexive.
-            if self.key is None or self.guessing.hopeless or not is_stun(data) or not verify(data, self.key):
+            if self.guessing.hopeless or not self.checks.genuine(data):
                 return
             path = self._add_udp(source, now, socket)
         self._received(path, data, now)
@@ -451,46 +361,30 @@ class Checklist:
 
     def _received(self, path: Path, data: bytes, now: float) -> None:
         if not is_stun(data):
-            if self.vigil.excuses(now):
-                self.meter.forget()
-            self.meter.hear(path.key, data, now)
-            self.vigil.hear(path, now)
+            self.choice.hear(path, data, now)
             self.reports.data(data, now)
             return
-        if self.key is None or not verify(data, self.key):
-            return
-        try:
-            message = StunMessage.parse(data)
-        except ProtocolError:
+        message = self.checks.read(data)
+        if message is None:
             return
         if message.guessing:
             self.guessing.word(now)
         if message.leg in ("udp", "tcp") and path.via is not None:
             self._note_legs(path, Transport(message.leg))
-        if message.loss is not None and message.loss > 1000 * TOO_MUCH and now - self.selected_at > FRESH:
-            self._went_lossy(self.selected, now)
+        if message.loss is not None:
+            self.choice.peer_missed(message.loss, now)
         if message.kind is StunKind.REQUEST and message.username == self.call:
             self._asked(path, message, now)
         elif message.kind is StunKind.SUCCESS:
             self._answered(path, message, now)
 
     def _asked(self, path: Path, request: StunMessage, now: float) -> None:
-        answer = StunMessage(
-            Method.BINDING,
-            StunKind.SUCCESS,
-            request.transaction_id,
-            xor_mapped=self._seen(path),
-            leg=str(path.carrier.transport) if path.via is not None else None,
-            loss=self._missed(now),
-            guessing=self.guessing.under_way,
-        )
-        assert self.key is not None
-        path.carrier.send(answer.encode(self.key))
+        missed, guessing = self.choice.missed(now), self.guessing.under_way
+        path.carrier.send(self.checks.answer(path, request, missed, guessing))
         if request.use_candidate and not self.controlling:
-            for other in self.paths.values():
-                other.nominated = other is path
+            self.choice.follow(path)
         if path.state is State.VALID:
-            self._choose(now)
+            self.choice.choose(now)
         elif path.state is State.FAILED or path.tries == 0 or path.next_check > now + PACING:
             # RFC 8445, 7.3.1.4: a triggered check; also brings back a path that had failed.
             if path.state is State.FAILED:
@@ -498,15 +392,11 @@ class Checklist:
             path.next_check = now
             self.poll(now)
 
-    def _seen(self, path: Path) -> Address | None:
-        carrier = path.carrier
-        return carrier.remote if isinstance(carrier, UdpCarrier | TcpCarrier) else None
-
     def _answered(self, path: Path, answer: StunMessage, now: float) -> None:
-        asked = self.waiting.pop(answer.transaction_id, None)
-        if asked is None or asked[0] is not path:
-            return  # late, repeated, or not symmetric (RFC 8445, 7.2.5.2.1)
-        sample = now - asked[1]
+        asked = self.checks.asked(path, answer)
+        if asked is None:
+            return
+        sample = now - asked.time
         path.rtt = sample if path.rtt is None else path.rtt + (sample - path.rtt) / 8
         path.last_answer = now
         if path.state is not State.VALID:
@@ -518,84 +408,16 @@ class Checklist:
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
         if path.nominating:
-            path.nominating = False
-            self._select(path, now)
-        self._choose(now)
+            self.choice.agreed(path, now)
+        self.choice.choose(now)
 
-    # -- choice --------------------------------------------------------------------------------------------------
+    # -- relays' legs --------------------------------------------------------------------------------------------
 
-    def valid(self, now: float) -> list[Path]:
-        """The paths that work, best first. After voice has stopped, what counts is who has answered since."""
-        since = self.vigil.suspicious_since
-        working = [
-            path
-            for path in self.paths.values()
-            if path.state is State.VALID
-            and path.carrier.ready
-            and (since is None or path is self.selected or path.last_answer > since)
-        ]
-        return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
-
-    def _choose(self, now: float) -> None:
-        """RFC 8445, 8.1.1: the controlling end nominates the best that works, the controlled one follows."""
-        working = self.valid(now)
-        if not working:
-            return
-        best = working[0]
-        if not self.controlling:
-            best = next((path for path in working if path.nominated), self.selected or best)
-            if best is not self.selected and best in working:
-                self._select(best, now)
-            return
-        if self.selected is None:
-            self._select(best, now)
-        if best is self.selected or best.nominating:
-            return
-        if self.selected in working and not _gains(self.selected, best, now):
-            return
-        if self.patience is not None and best.via is not None and self.selected in working:
-            return
-        best.nominating, best.next_check = True, now
-        self.poll(now)
-
-    def _select(self, path: Path, now: float) -> None:
-        if path is self.selected:
-            return
-        self.selected, self.selected_at = path, now
-        self.vigil.watch(path, now)
-        path.last_answer = max(path.last_answer, now)  # the peer's nomination came over it: it is as good as an answer
-        path.next_check = now if self.controlling else min(path.next_check, now + CONSENT)
-        self.reports.moved(now)
-
-    # -- loss ----------------------------------------------------------------------------------------------------
-
-    def _missed(self, now: float) -> int | None:
-        """What is told to the peer in every check and answer, and taken to heart here: voice that did not arrive."""
-        lost = self.meter.lost(now)
-        if lost is None:
-            return None
-        if lost > TOO_MUCH:
-            self._went_lossy(self.paths.get(self._heard_on()), now)
-        return round(1000 * lost)
-
-    def _heard_on(self) -> Key:
-        assert isinstance(self.meter.path, tuple)
-        return self.meter.path
-
-    def _went_lossy(self, path: Path | None, now: float) -> None:
-        """Voice is lost on a path, seldom by the fault of one pair of addresses: all UDP between the two is suspect."""
-        if path is None or path.lossy(now):
-            return
-        of_its_kind = path.via is None and path.carrier.transport is Transport.UDP
-        for other in self.paths.values():
-            if other is path or (of_its_kind and other.key[0] == "udp"):
-                other.lossy_until = now + LOSSY_FOR
-        if path.via is None:
-            for leg in self.legs:
-                leg.suspect(now)
-            self.tcp.try_again(now)
-            self.patience = now + PATIENCE
-        self._choose(now)
+    def _went_lossy(self, now: float) -> None:
+        """UDP between the two loses voice: that of the relays' legs may as well, and TCP is wanted."""
+        for leg in self.legs:
+            leg.suspect(now)
+        self.tcp.try_again(now)
 
     def _turned(self, path: Path) -> bool:
         """Whether this end's leg has changed between UDP and TCP."""
@@ -606,8 +428,8 @@ class Checklist:
         legs = (path.carrier.transport, peer_leg)
         if path.legs != legs:
             path.legs, path.lossy_until = legs, float("-inf")
-            if self.meter.path == path.key:
-                self.meter.forget()
+            if self.choice.meter.path == path.key:
+                self.choice.meter.forget()
         path.peer_leg = peer_leg
 
     # -- the end of a path ---------------------------------------------------------------------------------------
@@ -615,17 +437,13 @@ class Checklist:
     def _fail(self, path: Path, now: float) -> None:
         path.state, path.nominating, path.nominated = State.FAILED, False, False
         path.next_check = now + self._interval(path, now)
-        if path is self.selected and self.vigil.suspicious_since is not None:
+        if path is self.selected and self.choice.vigil.suspicious_since is not None:
             path.shun(now)
         self._tell(path, now)
         if path.via is not None:  # a relay session outlives its silences: it is asked again and again
             path.state, path.first_check, path.tries = State.IN_PROGRESS, None, len(RETRIES)
             path.next_check = now + RETRIES[-1]
-        if path is self.selected:
-            self.selected = None
-            self._choose(now)
-            if self.selected is None:
-                self.reports.moved(now)
+        self.choice.failed(path, now)
 
     def _tell(self, path: Path, now: float) -> None:
         rtt = None if path.rtt is None else round(path.rtt * 1000, 2)
@@ -641,13 +459,3 @@ class Checklist:
                 self._tell(path, now)
         self.tcp.close()
         self.guessing.close()
-
-
-def _gains(selected: Path, best: Path, now: float) -> bool:
-    """Whether moving from one path that works to a better one is worth it: to a clean one,
-    to a better kind, or to IPv6 (RFC 8421)."""
-    if selected.lossy(now):
-        return not best.lossy(now)
-    if best.name.rank == selected.name.rank:
-        return best.over_ipv6 and not selected.over_ipv6 and selected.via == best.via is None
-    return best.name.rank < selected.name.rank

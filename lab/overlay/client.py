@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
-from lab.overlay.call import Call, State, Surroundings
+from lab.overlay.call import Call, State
 from lab.overlay.discovery import Discovery
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
@@ -20,6 +20,7 @@ from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, S
 from lab.overlay.passage import ANY, STUN_PORT, Passage
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.standby import Standby
+from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed

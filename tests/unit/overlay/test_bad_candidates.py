@@ -4,12 +4,11 @@ from collections import Counter
 
 import pytest
 
-from lab.overlay import call as calls
 from lab.overlay.actions import SendTo
-from lab.overlay.call import Call
 from lab.overlay.call_events import Ended, Moved
 from lab.overlay.checklist import MOST_CANDIDATES
 from lab.overlay.client import Client
+from lab.overlay.introduction import Introduction
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate
 from lab.wire.stun import Kind, Method, StunMessage
@@ -56,10 +55,13 @@ def sent_by(net: FakeNet, name: str) -> Counter[Address]:
 def lies(monkeypatch: pytest.MonkeyPatch) -> list[Candidate]:
     """What bob's peer tells beside its own candidates."""
     more: list[Candidate] = []
-    honest = Call._candidates
-    monkeypatch.setattr(
-        calls.Call, "_candidates", lambda call: honest(call) + (tuple(more) if call.peer == "bob" else ())
-    )
+    honest = Introduction.candidates
+
+    def tell(self: Introduction) -> tuple[Candidate, ...]:
+        credential = self.around.identity.credential
+        return honest(self) + (tuple(more) if credential is not None and credential.name != "bob" else ())
+
+    monkeypatch.setattr(Introduction, "candidates", tell)
     return more
 
 

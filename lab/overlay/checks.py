@@ -1,0 +1,103 @@
+"""The words of one call's connectivity checks (RFC 8445, 7), and which answer belongs to which question.
+
+Belongs here: writing and reading them under the call's key. Never: when a path is checked, and what its answer means.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import ProtocolError
+from lab.overlay.paths import Path, TcpCarrier, UdpCarrier
+from lab.wire.addresses import Address
+from lab.wire.stun import Kind, Method, StunMessage, is_stun, verify
+
+PRIORITY = 0x6E7F1EFF
+"""RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
+MOST_WAITING = 256
+"""Checks whose answer is waited for; the oldest make room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A check that was sent, at `time` (monotonic seconds)."""
+
+    path: Path
+    time: float
+
+
+class Checks:
+    """One side's."""
+
+    def __init__(self, call: str, controlling: bool, rng: random.Random) -> None:
+        self.call, self.controlling, self.rng = call, controlling, rng
+        self.tie_breaker = rng.getrandbits(64)
+        self.key: bytes | None = None
+        self.waiting: dict[bytes, Asked] = {}
+
+    def request(self, path: Path, nominate: bool, loss: int | None, guessing: bool, now: float) -> bytes:
+        """A check of a path; `loss` is what this end has missed of the peer's voice, in thousandths."""
+        transaction = self.rng.randbytes(12)
+        self.waiting[transaction] = Asked(path, now)
+        if len(self.waiting) > MOST_WAITING:
+            del self.waiting[next(iter(self.waiting))]
+        return self._request(transaction, use_candidate=nominate, leg=_leg(path), loss=loss, guessing=guessing)
+
+    def guess(self) -> bytes:
+        """A check that no path waits for."""
+        return self._request(self.rng.randbytes(12))
+
+    def _request(self, transaction: bytes, **more: Any) -> bytes:
+        assert self.key is not None
+        message = StunMessage(
+            Method.BINDING,
+            Kind.REQUEST,
+            transaction,
+            username=self.call,
+            priority=PRIORITY,
+            controlling=self.tie_breaker if self.controlling else None,
+            controlled=None if self.controlling else self.tie_breaker,
+            **more,
+        )
+        return message.encode(self.key)
+
+    def answer(self, path: Path, request: StunMessage, loss: int | None, guessing: bool) -> bytes:
+        """The answer to a check of the peer's that came on a path."""
+        assert self.key is not None
+        answer = StunMessage(
+            Method.BINDING,
+            Kind.SUCCESS,
+            request.transaction_id,
+            xor_mapped=_seen(path),
+            leg=_leg(path),
+            loss=loss,
+            guessing=guessing,
+        )
+        return answer.encode(self.key)
+
+    def genuine(self, data: bytes) -> bool:
+        """Whether it is a check, or an answer to one, that the holder of the call's key has written."""
+        return self.key is not None and is_stun(data) and verify(data, self.key)
+
+    def read(self, data: bytes) -> StunMessage | None:
+        """The message, if it is genuine and makes sense."""
+        if not self.genuine(data):
+            return None
+        try:
+            return StunMessage.parse(data)
+        except ProtocolError:
+            return None
+
+    def asked(self, path: Path, answer: StunMessage) -> Asked | None:
+        """What an answer is to; None where it is late, repeated, or not symmetric (RFC 8445, 7.2.5.2.1)."""
+        asked = self.waiting.pop(answer.transaction_id, None)
+        return asked if asked is not None and asked.path is path else None
+
+
+def _leg(path: Path) -> str | None:
+    return str(path.carrier.transport) if path.via is not None else None
+
+
+def _seen(path: Path) -> Address | None:
+    carrier = path.carrier
+    return carrier.remote if isinstance(carrier, UdpCarrier | TcpCarrier) else None

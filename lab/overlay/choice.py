@@ -1,0 +1,211 @@
+"""Which of a call's paths its voice takes: the best that works is nominated; one that loses voice, or falls silent, is
+left.
+
+Belongs here: ranking, and moving from path to path. Never: finding paths, nor whether one works (checklist.py).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lab.overlay.actions import earliest
+from lab.overlay.loss import TOO_MUCH, LossMeter
+from lab.overlay.paths import Key, Path, State, Transport
+from lab.overlay.vigil import Vigil
+
+LOSSY_FOR = 30.0
+"""Seconds for which a path that lost too much voice ranks below every clean one: too long to swing, and a network that
+has recovered is used again."""
+PATIENCE = 0.8
+"""Seconds that TCP between the two is given, once UDP has proven lossy, before a relay is taken: some round trips."""
+CONSENT = 0.5
+"""Seconds between checks of the path in use, each 0.8 to 1.2 times as long (RFC 7675, 5.1 asks for 5 s or less)."""
+FRESH = 0.5
+"""Seconds after a move in which the peer's word on loss may still be of the path before."""
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What a choice leads to: voice moves, to another path or to none; a path is to be checked at once, for it is being
+    nominated; UDP between the two loses voice, and TCP may do better."""
+
+    moved: Callable[[float], None]
+    nominated: Callable[[float], None]
+    lossy: Callable[[float], None]
+
+
+class Choice:
+    """One side's. The caller is the controlling end (RFC 8445, 6.1.1); `paths` are the checklist's own."""
+
+    def __init__(self, paths: Mapping[Key, Path], controlling: bool, consequences: Consequences) -> None:
+        self.paths, self.controlling, self.consequences = paths, controlling, consequences
+        self.selected: Path | None = None
+        self.selected_at = 0.0
+        self.patience: float | None = None
+        self.meter = LossMeter()
+        self.vigil = Vigil()
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        return earliest(self.patience, self.vigil.deadline())
+
+    def poll(self, now: float) -> None:
+        if self.patience is not None and now >= self.patience:
+            self.patience = None
+            self.choose(now)
+
+    # -- which -----------------------------------------------------------------------------------------------------
+
+    @property
+    def outlet(self) -> Path | None:
+        """What voice goes out on: the path in use, and until there has been one a relay that hears this end. That one
+        needs no check of its own to be harmless: what it is given goes to the holder of the session's other half, the
+        peer, or to nobody.
+        """
+        if self.selected is not None or self.selected_at:
+            return self.selected
+        hearing = [path for path in self.paths.values() if path.via is not None and path.carrier.ready]
+        return min(hearing, key=lambda path: path.name.rank, default=None)
+
+    def valid(self, now: float) -> list[Path]:
+        """The paths that work, best first. After voice has stopped, what counts is who has answered since."""
+        since = self.vigil.suspicious_since
+        working = [
+            path
+            for path in self.paths.values()
+            if path.state is State.VALID
+            and path.carrier.ready
+            and (since is None or path is self.selected or path.last_answer > since)
+        ]
+        return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
+
+    def between(self, now: float) -> bool:
+        """Whether a clean path between the two has been found, one that has not fallen silent."""
+        silent = self.selected if self.vigil.suspicious_since is not None else None
+        return any(p.via is None and p is not silent and not p.lossy(now) for p in self.valid(now))
+
+    def gains(self, now: float) -> bool:
+        """Whether there is a path worth moving to that works already."""
+        using = self.selected
+        return using is not None and any(
+            path.state is State.VALID and _gains(using, path, now) for path in self.paths.values()
+        )
+
+    def choose(self, now: float) -> None:
+        """RFC 8445, 8.1.1: the controlling end nominates the best that works, the controlled one follows."""
+        working = self.valid(now)
+        if not working:
+            return
+        best = working[0]
+        if not self.controlling:
+            best = next((path for path in working if path.nominated), self.selected or best)
+            if best is not self.selected and best in working:
+                self._select(best, now)
+            return
+        if self.selected is None:
+            self._select(best, now)
+        if best is self.selected or best.nominating:
+            return
+        if self.selected in working and not _gains(self.selected, best, now):
+            return
+        if self.patience is not None and best.via is not None and self.selected in working:
+            return
+        best.nominating, best.next_check = True, now
+        self.consequences.nominated(now)
+
+    def follow(self, nominated: Path) -> None:
+        """The controlling end has nominated a path, which may not have answered this end yet."""
+        for path in self.paths.values():
+            path.nominated = path is nominated
+
+    def agreed(self, path: Path, now: float) -> None:
+        """The peer has answered the nomination of a path."""
+        path.nominating = False
+        self._select(path, now)
+
+    def _select(self, path: Path, now: float) -> None:
+        if path is self.selected:
+            return
+        self.selected, self.selected_at = path, now
+        self.vigil.watch(path, now)
+        path.last_answer = max(path.last_answer, now)  # the peer's nomination came over it: it is as good as an answer
+        path.next_check = now if self.controlling else min(path.next_check, now + CONSENT)
+        self.consequences.moved(now)
+
+    # -- what leads away from a path --------------------------------------------------------------------------------
+
+    def hear(self, path: Path, data: bytes, now: float) -> None:
+        """Voice of the peer has come on a path."""
+        if self.vigil.excuses(now):
+            self.meter.forget()
+        self.meter.hear(path.key, data, now)
+        self.vigil.hear(path, now)
+
+    def missed(self, now: float) -> int | None:
+        """Voice that did not arrive, in thousandths: told to the peer in every check and answer, and taken to heart."""
+        lost = self.meter.lost(now)
+        if lost is None:
+            return None
+        if lost > TOO_MUCH:
+            assert isinstance(self.meter.path, tuple)
+            self._went_lossy(self.paths.get(self.meter.path), now)
+        return round(1000 * lost)
+
+    def peer_missed(self, thousandths: int, now: float) -> None:
+        """The peer's word on what it has missed, on the path in use unless that one is too new."""
+        if thousandths > 1000 * TOO_MUCH and now - self.selected_at > FRESH:
+            self._went_lossy(self.selected, now)
+
+    def _went_lossy(self, path: Path | None, now: float) -> None:
+        """Voice is lost on a path, seldom by the fault of one pair of addresses: all UDP between the two is suspect."""
+        if path is None or path.lossy(now):
+            return
+        of_its_kind = path.via is None and path.carrier.transport is Transport.UDP
+        for other in self.paths.values():
+            if other is path or (of_its_kind and other.key[0] == "udp"):
+                other.lossy_until = now + LOSSY_FOR
+        if path.via is None:
+            self.consequences.lossy(now)
+            self.patience = now + PATIENCE
+        self.choose(now)
+
+    def drowns(self, path: Path, now: float) -> bool:
+        """Whether the path in use still brings voice, so that checks without an answer are lost beside it."""
+        return path is self.selected and self.meter.path == path.key and self.meter.still_hears(now)
+
+    def better_left(self, path: Path, now: float) -> bool:
+        """Whether it is the path in use, silent in every way, while another has answered since it fell silent."""
+        since = self.vigil.suspicious_since
+        if path is not self.selected or since is None:
+            return False
+        if not self.vigil.lasts_too_long(path.last_answer, path.rtt or 0.0, now):
+            return False
+        others = (other for other in self.paths.values() if other is not path and other.state is State.VALID)
+        return any(other.last_answer > since and other.carrier.ready for other in others)
+
+    def failed(self, path: Path, now: float) -> None:
+        """A path works no more."""
+        if path is self.selected:
+            self.selected = None
+            self.choose(now)
+            if self.selected is None:
+                self.consequences.moved(now)
+
+    def begin_anew(self, now: float) -> None:
+        """Every path has to answer again; what was lost so far was lost on others."""
+        if self.selected is not None and self.selected.state is not State.VALID:
+            self.selected = None
+            self.consequences.moved(now)
+        self.patience = None
+        self.meter.forget()
+        self.vigil.forget()
+
+
+def _gains(selected: Path, best: Path, now: float) -> bool:
+    """Whether moving from one path that works to a better one is worth it: to a clean one,
+    to a better kind, or to IPv6 (RFC 8421)."""
+    if selected.lossy(now):
+        return not best.lossy(now)
+    if best.name.rank == selected.name.rank:
+        return best.over_ipv6 and not selected.over_ipv6 and selected.via == best.via is None
+    return best.name.rank < selected.name.rank

@@ -1,0 +1,64 @@
+"""What one end of a call tells the other of itself: its candidates, each of them once, and its network.
+
+Belongs here: what is said of this end. Never: what is known of the peer, nor how words get to it.
+"""
+
+import msgspec
+
+from lab.overlay.call_events import Told
+from lab.overlay.prospects import refined
+from lab.overlay.reflexive import MediaSocket
+from lab.overlay.surroundings import Surroundings
+from lab.overlay.tcp_port import TcpPort
+from lab.wire.messages import Candidate, Network
+
+
+class Introduction:
+    """One call's, from one side."""
+
+    def __init__(self, call: str, around: Surroundings, media: MediaSocket) -> None:
+        self.call, self.around, self.media = call, around, media
+        self.port: TcpPort | None = None
+        self.told: set[Candidate] = set()
+        self.network = Network()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the peer has been told anything."""
+        return bool(self.told)
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Host and server-reflexive for UDP, host for TCP (passive), those of the call's TCP port; each told once."""
+        found: list[Candidate] = []
+        found += [Candidate("host", "udp", address) for address in self.media.own_addresses]
+        for host in self.around.own.addresses:
+            found += [Candidate("host", "tcp", (host, tcp_port)) for tcp_port in self.around.tcp_ports]
+        found += [Candidate("server-reflexive", "udp", address) for address in self.media.reflexive]
+        found += self.port.candidates() if self.port is not None else []
+        fresh = tuple(candidate for candidate in found if candidate not in self.told)
+        self.told.update(fresh)
+        if fresh:
+            self.around.actions.emit(Told(self.call, fresh))
+        return fresh
+
+    def introduce(self, now: float) -> Network:
+        """What the peer is told of this end's network, in the first words."""
+        self.network = self._found(now)
+        return self.network
+
+    def other_network(self, now: float) -> Network | None:
+        """The network as fresh outer addresses show it, where that is not what the peer was told."""
+        told, found = self.network, self._found(now)
+        if not self.media.settled or (told.mapping, told.allocation) == (found.mapping, found.allocation):
+            return None
+        self.network = found
+        return found
+
+    def _found(self, now: float) -> Network:
+        """What is known of this end's network, as both sides go by in this call; whether it lets UDP out is known
+        first, and lossy UDP is none."""
+        network = refined(self.around.discovery.network, self.media)
+        udp = self.around.passage.lets_udp_out(self.media, now)
+        if udp is False or network.udp is None:
+            network = msgspec.structs.replace(network, udp=udp)
+        return network

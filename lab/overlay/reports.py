@@ -1,0 +1,36 @@
+"""What the checklist of a call reports, and to whom.
+
+Belongs here: the list. Never: what follows from a report.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lab.overlay.paths import State
+from lab.wire.addresses import Address
+from lab.wire.messages import Candidate
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of one path, for the log: told when it is first checked, and when its state changes."""
+
+    path: str
+    remote: Address
+    state: State
+    rtt_ms: float | None
+
+
+@dataclass
+class Reports:
+    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, that the
+    peer's voice has stopped, that a TCP connection is tried, or has not come about, and that guessing has begun or
+    ended; `tell` gets more candidates to the peer."""
+
+    data: Callable[[bytes, float], None]
+    moved: Callable[[float], None]
+    verdict: Callable[[Verdict, float], None]
+    silent: Callable[[float], None]
+    opens: Callable[[Address, State], None]
+    guesses: Callable[[float], None]
+    tell: Callable[[Sequence[Candidate], float], None]

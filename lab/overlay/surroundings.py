@@ -1,0 +1,37 @@
+"""What a call needs of the client that it belongs to.
+
+Belongs here: the list. Never: what a call does with it.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.overlay.actions import Actions
+from lab.overlay.discovery import Discovery
+from lab.overlay.identity import Identity
+from lab.overlay.passage import Passage
+from lab.overlay.standby import Waiting
+from lab.overlay.tcp_port import TcpPort
+from lab.overlay.whereabouts import Whereabouts
+from lab.wire.messages import Envelope
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a call needs of its client; `post` sends an envelope through the hub, now or as soon as there is
+    one, and says whether it is an invite that wants relays; `take_waiting` gives away a connection that waits at a
+    relay, where there is one; `open_port` opens a TCP port for the call."""
+
+    actions: Actions
+    identity: Identity
+    authority: bytes
+    rng: random.Random
+    wall_offset: float
+    own: Whereabouts
+    tcp_ports: tuple[int, ...]
+    passage: Passage
+    discovery: Discovery
+    post: Callable[[Envelope, bool], None]
+    take_waiting: Callable[[str, float], Waiting | None]
+    open_port: Callable[[float], TcpPort]
