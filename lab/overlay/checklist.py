@@ -220,7 +220,7 @@ class Checklist:
             return
         due = [path for path in self._checkable() if now >= path.next_check]
         if due:
-            self._visit(min(due, key=lambda path: path.next_check), now)
+            self._visit(min(due, key=lambda path: (not path.nominating, path.next_check)), now)
             self.next_slot = now + PACING
 
     def _checkable(self) -> list[Path]:
@@ -407,7 +407,7 @@ class Checklist:
                 path.remote_translated = path.remote[0] not in self.remote_hosts
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
-        if path.nominating:
+        if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it
             self.choice.agreed(path, now)
         self.choice.choose(now)
 

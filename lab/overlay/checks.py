@@ -20,10 +20,11 @@ MOST_WAITING = 256
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A check that was sent, at `time` (monotonic seconds)."""
+    """A check that was sent, at `time` (monotonic seconds), and whether it nominated its path."""
 
     path: Path
     time: float
+    nominated: bool
 
 
 class Checks:
@@ -38,7 +39,7 @@ class Checks:
     def request(self, path: Path, nominate: bool, loss: int | None, guessing: bool, now: float) -> bytes:
         """A check of a path; `loss` is what this end has missed of the peer's voice, in thousandths."""
         transaction = self.rng.randbytes(12)
-        self.waiting[transaction] = Asked(path, now)
+        self.waiting[transaction] = Asked(path, now, nominate)
         if len(self.waiting) > MOST_WAITING:
             del self.waiting[next(iter(self.waiting))]
         return self._request(transaction, use_candidate=nominate, leg=_leg(path), loss=loss, guessing=guessing)

@@ -102,16 +102,22 @@ class Choice:
             if best is not self.selected and best in working:
                 self._select(best, now)
             return
-        if self.selected is None:
-            self._select(best, now)
         if best is self.selected or best.nominating:
+            return
+        if self.selected is None:  # any that works is better than none; the peer may agree later
+            self._nominate(best, now)
+            self._select(best, now)
             return
         if self.selected in working and not _gains(self.selected, best, now):
             return
         if self.patience is not None and best.via is not None and self.selected in working:
             return
-        best.nominating, best.next_check = True, now
+        self._nominate(best, now)
         self.consequences.nominated(now)
+
+    def _nominate(self, path: Path, now: float) -> None:
+        """Said in every check of the path, in quick succession until the peer has answered one."""
+        path.nominating, path.next_check, path.tries = True, now, 0
 
     def follow(self, nominated: Path) -> None:
         """The controlling end has nominated a path, which may not have answered this end yet."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, IPv6Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import ConfigError
@@ -191,6 +191,7 @@ def test_maps_of_a_former_profile_are_taken_away() -> None:
         assert "delete table ip lab\n" in nftables and "delete table ip6 lab\n" in nftables
 
 
+@settings(deadline=None)
 @given(translations, st.sampled_from(list(FIREWALLS.values())), st.sampled_from([(), (IPv4Address("203.0.113.33"),)]))
 def test_any_axes_render_or_are_refused(
     translation: Translation, policy: FirewallPolicy, outer: tuple[IPv4Address, ...]

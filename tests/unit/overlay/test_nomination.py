@@ -1,0 +1,44 @@
+"""Moving to a better path: the caller nominates it, and goes once the callee has agreed (RFC 8445, 7.2.5.3.4)."""
+
+import pytest
+
+from lab.overlay.call_events import Checked, Moved
+from lab.overlay.checks import Checks
+from lab.overlay.paths import State
+from lab.wire.stun import StunMessage
+from tests.unit.overlay.fakenet import FakeNet
+from tests.unit.overlay.test_paths_in_memory import place
+
+
+def paths(net: FakeNet) -> list[str]:
+    """Where the voice of both sides goes."""
+    return [str(net.told(name, Moved)[-1][1].path) for name in ("bob", "frank")]
+
+
+def test_a_path_is_taken_once_the_peer_has_answered_its_nomination(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dark = deaf = True
+    honest = Checks.read
+
+    def read(self: Checks, data: bytes) -> StunMessage | None:
+        message = honest(self, data)
+        between = message is not None and message.leg is None
+        return None if deaf and between and message.use_candidate else message
+
+    monkeypatch.setattr(Checks, "read", read)
+    routers = {router.outer for name in ("bob", "frank") for router in net.hosts[name].routers.values()}
+    net.lose = lambda source, destination: dark and {source[0], destination[0]} == routers
+    place(net, "bob", "frank", ring=0)
+    net.run(1)
+    assert paths(net) == ["relayed/udp via relay-1"] * 2
+    dark, net.delay = False, 0.2  # a round trip of 0.8 s: several checks are under way at any time
+    net.run(2.5)
+    works = [event.verdict for _, event in net.told("bob", Checked) if event.verdict.state is State.VALID]
+    assert "punched/udp" in {verdict.path for verdict in works}
+    assert paths(net) == ["relayed/udp via relay-1"] * 2, (
+        "checks from before the nomination are answered, and say nothing"
+    )
+    deaf = False
+    net.run(2)
+    assert paths(net) == ["punched/udp"] * 2
