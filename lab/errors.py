@@ -18,6 +18,11 @@ class RuntimeUnavailable(LabError):
     """The world is not there: no engine, no permission, the lab is not up."""
 
 
+class NotNow(RuntimeUnavailable):
+    """The world is there and in another state than this needs: a lab that is down, a node that is stopped, a client
+    that is offline or in a call. Nothing was changed."""
+
+
 class ProtocolError(LabError):
     """A peer broke the protocol; the offender is cut off and counted."""
 
@@ -28,3 +33,7 @@ class EvidenceError(LabError):
     """The packets do not allow a verdict: an empty or truncated capture, a missing witness."""
 
     exit_code = 1
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody has ended what went on; the message says what is kept of it."""

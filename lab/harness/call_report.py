@@ -3,13 +3,13 @@
 Belongs here: the shapes. Never: how they are found out, or how they are shown to a person.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-KINDS = ("direct", "punched", "relayed")
-TRANSPORTS = ("udp", "tcp", "mixed")
+from lab.path_names import checked
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Media:
     mos: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CallReport:
     """One call. `path` is what both clients say, `observed` what the packets say; None where it never connected."""
 
@@ -91,6 +91,14 @@ class CallReport:
         verb = "the packets agree" if self.agrees else "; ".join(self.disagreements) or "the packets do not agree"
         return f"call {self.call} {self.caller} -> {self.callee}: {told}, {verb}; evidence in {self.evidence}"
 
+    def __repr__(self) -> str:
+        """The same in the few words that pytest shows of an object."""
+        told = f"path {self.path}, observed {self.observed}, {'agrees' if self.agrees else 'does not agree'}"
+        folder = self.evidence
+        shown = os.path.relpath(folder) if folder.is_absolute() and folder.is_relative_to(Path.cwd()) else str(folder)
+        error = f", {self.error}" if self.error else ""
+        return f"<call {self.call} {self.caller} -> {self.callee}: {told}{error}, in {shown}>"
+
     def missed(self, expected: str | None) -> str | None:
         """The sentence for an expected path that was not the one taken; None where it was, or none is expected."""
         if expected is None or self.holds(expected):
@@ -101,7 +109,12 @@ class CallReport:
         return f"expected {expected}, but the call of {self.caller} to {self.callee} took {found}"
 
     def holds(self, expected: str | None = None) -> bool:
-        """Whether it went well, the packets agree, and they show the expected "kind/transport", if there is one."""
+        """Whether it went well, the packets agree, and they show the expected "kind/transport", if there is one.
+
+        Raises ValueError where that is no path's name.
+        """
+        if expected is not None:
+            checked(expected)
         if self.error or not (self.connected and self.agrees and self.observed):
             return False
         return expected is None or f"{self.observed.kind}/{self.observed.transport}" == expected

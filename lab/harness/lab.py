@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lab.certify.certificate import Certification
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError, NotNow
 from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, status
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
@@ -74,11 +74,11 @@ class Lab:
         return discover(self.engine, self.name)
 
     def running_world(self) -> World:
-        """What runs now; RuntimeUnavailable where nothing does."""
+        """What runs now; NotNow where nothing does."""
         world = self.world()
         if world is None:
             which, told = ("the lab", "") if self.name == FIRST_LAB else (f"the lab {self.name}", f" --lab {self.name}")
-            raise RuntimeUnavailable(f"{which} is not up; `lab{told} up` starts it")
+            raise NotNow(f"{which} is not up; `lab{told} up` starts it")
         return world
 
     def status(self) -> status.LabStatus:
@@ -96,7 +96,7 @@ class Lab:
     ) -> CallReport:
         """Place a call, and report what the clients say of it and what the packets say. `follow` hears it happen.
 
-        An interrupt (KeyboardInterrupt) hangs up on both sides and ends the captures before it goes on.
+        An interrupt (KeyboardInterrupt) hangs up on both sides and ends the captures before it goes on as Interrupted.
         """
         request = calling.request(caller, callee, seconds, ring_ms)
         return calling.call(self.engine, self.checkout, self.running_world(), request, follow)
@@ -207,9 +207,9 @@ class Lab:
         container = self._container(node)
         return (text for text, _ in Log(self.engine, container.id, since=since, follow=follow))
 
-    def shell(self, node: str) -> int:
-        """A shell inside a running node on this terminal; its exit status."""
-        return terminal.interactive(self.engine, self.running_world().running(node).id, ["bash"])
+    def shell(self, node: str, command: Sequence[str] = ()) -> int:
+        """A shell inside a running node on this terminal, or one command instead of it; its exit status."""
+        return terminal.interactive(self.engine, self.running_world().running(node).id, command or ["bash"])
 
     def doctor(self, begin: Say = _silent) -> doctor.Diagnosis:
         """Check what this machine needs to run the lab."""

@@ -20,14 +20,14 @@ _METER = 20
 
 
 class CallProgress:
-    """Feed it the events of a call; it draws them until it is closed."""
+    """Feed it the events of a call; it draws them, from the first one on, until it is closed."""
 
     def __init__(self, console: Console, caller: str, callee: str, seconds: float, quiet: bool = False) -> None:
         """`quiet`: no lines where there is no terminal."""
         self._ends = (caller, callee)
         self._seconds = seconds
         self._console = console
-        self._state = "getting ready"
+        self._state = ""
         self._talking_since: float | None = None
         self._path: MediaPath | None = None
         self._figures: dict[str, dict[str, Any]] = {}
@@ -35,8 +35,6 @@ class CallProgress:
         self._quiet = quiet
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start()
         return self
 
     def __exit__(
@@ -47,6 +45,8 @@ class CallProgress:
 
     def follow(self, event: CallEvent) -> None:
         """Take in one event."""
+        if self._console.is_terminal and not self._live.is_started:
+            self._live.start()
         before = self._state, self._path
         self._state = _STATES.get(event.event, self._state)
         if event.event == "answered" and self._talking_since is None:

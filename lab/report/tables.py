@@ -3,9 +3,7 @@
 Belongs here: layout. Never: looking anything up.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,7 +12,14 @@ from rich.text import Text
 from lab.harness.doctor import Check, Diagnosis
 from lab.harness.status import LabStatus, NodeStatus
 
-_STATES = {"ready": "green", "stopped": "dim", "away": "yellow", "starting": "yellow", "unresponsive": "bold red"}
+_STATES = {
+    "ready": "green",
+    "stopped": "dim",
+    "away": "yellow",
+    "unplugged": "yellow",
+    "starting": "yellow",
+    "unresponsive": "bold red",
+}
 
 
 def status(found: LabStatus) -> RenderableType:
@@ -72,34 +77,6 @@ def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
 
 def _known(value: str | None) -> Text:
     return Text("?", "dim") if value is None else Text(value)
-
-
-def timeline(events: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """One row an event: local time, what it was, whom it befell, how long it took."""
-    if not events:
-        return Text("nothing has been done to this lab yet", "dim")
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("time", "event", "where", "what", "took"):
-        table.add_column(column, no_wrap=column != "what", overflow="fold")
-    for line in events:
-        about = {key: value for key, value in line.items() if key not in _OF_EVERY_EVENT}
-        moment = datetime.fromtimestamp(line["at"]).strftime("%m-%d %H:%M:%S.%f")[:-3]
-        where = str(about.pop("node", None) or about.pop("site", None) or "")
-        error = about.pop("error", None)
-        what = Text(", ".join(_words(key, value) for key, value in about.items()))
-        if error:
-            what.append(f" failed: {error}", "bold red")
-        table.add_row(Text(moment, "dim"), line["event"], Text(where, "bold"), what, f"{line.get('took_ms', 0)} ms")
-    return table
-
-
-_OF_EVERY_EVENT = ("at", "lab", "event", "took_ms")
-
-
-def _words(key: str, value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {text}" for name, text in value.items())
-    return f"{key} {value}"
 
 
 def diagnosis(found: Diagnosis) -> RenderableType:

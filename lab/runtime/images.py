@@ -28,7 +28,7 @@ LABEL = "lab.content"
 PYTHON = "3.13"  # of Debian 13
 REGISTRY_PATIENCE_S = 15  # a registry that says nothing for so long is not there
 # What stays on the host: rooms that no container runs. Edits there rebuild nothing.
-HOST_ROOMS = {"certify", "cli.py", "evidence", "harness", "report", "runtime"}
+HOST_ROOMS = {"certify", "cli", "evidence", "harness", "path_names.py", "report", "runtime"}
 NOT_IN_NODE = HOST_ROOMS | {"probe"}
 NOT_IN_PROBE = HOST_ROOMS | {"media", "node", "overlay", "wire"}
 NOT_IN_ROUTER = NOT_IN_PROBE | {"probe"}

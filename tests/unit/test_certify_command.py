@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, found: Certification | Exception, *word
     monkeypatch.setattr(lab.harness, "Lab", FakeLab)
     monkeypatch.setattr(sys, "argv", ["lab", "certify", *words])
     try:
-        return cli._run()
+        return cli.run()
     except SystemExit as left:
         return int(left.code or 0)
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 import lab.harness
 from lab import cli
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.cli.program import Terminated
+from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.harness.call_report import CallReport, MediaPath, Observed, SetupTimes
 from lab.harness.explaining import Explanation
 from lab.harness.matrix import Matrix
@@ -28,7 +29,7 @@ def test_every_command_shows_an_example(name: str) -> None:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["lab", *words])
     try:
-        status = cli._run()
+        status = cli.run()
     except SystemExit as left:
         status = int(left.code or 0)
     said = capsys.readouterr()
@@ -38,7 +39,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *wo
 class FakeLab:
     """A lab whose call goes as it is told."""
 
-    report: CallReport | Exception
+    report: CallReport | BaseException
+    shells: ClassVar[list[tuple[str, tuple[str, ...]]]] = []
     names: ClassVar[list[str | None]] = []
     sites: ClassVar[list[list[str]]] = []
 
@@ -49,6 +51,10 @@ class FakeLab:
         if isinstance(self.report, BaseException):
             raise self.report
         return self.report
+
+    def shell(self, node: str, command: tuple[str, ...]) -> int:
+        self.shells.append((node, command))
+        return 7
 
     def matrix(self, sites: list[str], **options: Any) -> Matrix:
         self.sites.append(sites)
@@ -108,6 +114,9 @@ def test_the_exit_status_of_a_call(
         ("call", "bob", "frank", "--seconds", "0"),
         ("call", "bob", "frank", "--seconds", "many"),
         ("call", "bob", "frank", "--ring", "-1"),
+        ("call", "bob", "frank", "--ring", "0.5"),
+        ("call", "bob", "frank", "--seconds", "nan"),
+        ("matrix", "--at-once", "65"),
         ("dance",),
     ],
 )
@@ -132,12 +141,58 @@ def test_a_defect_is_one_sentence_that_says_where_its_details_are(
     assert "ZeroDivisionError" in (tmp_path / ".lab" / "errors.log").read_text()
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, click.Abort])
-def test_an_interrupt_leaves_with_130(
-    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, interrupt: type[BaseException]
+@pytest.mark.parametrize(("interrupt", "left"), [(KeyboardInterrupt, 130), (click.Abort, 130), (Terminated, 143)])
+def test_an_interrupt_leaves_with_128_and_the_number_of_its_signal(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, interrupt: type[BaseException], left: int
 ) -> None:
-    fake.report = interrupt()  # type: ignore[assignment]
-    assert run(monkeypatch, capsys, "call", "bob", "frank")[0] == 130
+    fake.report = interrupt()
+    assert run(monkeypatch, capsys, "call", "bob", "frank")[0] == left
+
+
+@pytest.mark.parametrize(("cause", "left"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+def test_an_interrupted_call_says_what_was_kept(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, cause: BaseException, left: int
+) -> None:
+    fake.report = Interrupted("interrupted; what is known of call c7 is in .lab/calls/c7")
+    fake.report.__cause__ = cause
+    status, _, said = run(monkeypatch, capsys, "call", "bob", "frank")
+    assert (status, said.strip()) == (left, "lab: interrupted; what is known of call c7 is in .lab/calls/c7")
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("bob",), ()),
+        (("bob", "--", "ls", "-l"), ("ls", "-l")),
+        (("bob", "ls", "-l", "--", "x"), ("ls", "-l", "--", "x")),
+    ],
+)
+def test_a_shell_runs_what_it_is_given_and_leaves_with_its_status(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, words: Any, command: tuple[str, ...]
+) -> None:
+    assert run(monkeypatch, capsys, "shell", *words)[0] == 7
+    assert fake.shells[-1] == ("bob", command)
+
+
+def test_a_number_out_of_bounds_is_refused_in_the_words_of_the_lab(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    _, _, said = run(monkeypatch, capsys, "call", "bob", "frank", "--seconds", "0.5")
+    assert "'--seconds': expected a number of seconds from 1 to 3600, got 0.5" in said
+
+
+@pytest.mark.parametrize("path", ["punched", "udp", "punched/mixed", ""])
+def test_a_path_that_is_none_is_an_error_and_no_no(path: str) -> None:
+    for ask in (good().holds, good().missed):
+        with pytest.raises(ValueError, match="expected a path as kind/transport, one of direct/udp, punched/udp"):
+            ask(path)
+
+
+def test_a_report_shows_path_verdict_and_folder_within_what_pytest_shows_of_an_object() -> None:
+    shown = repr(good(evidence=Path.cwd() / ".lab" / "calls" / "c1"))
+    assert shown == "<call c1 bob -> frank: path punched/udp, observed punched/udp, agrees, in .lab/calls/c1>"
+    failed = repr(good(connected=False, error="no answer within 30 s", path=None, observed=None, agrees=False))
+    assert "no answer within 30 s" in failed and "does not agree" in failed and len(failed) < 240
 
 
 @pytest.mark.parametrize(

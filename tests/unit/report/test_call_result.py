@@ -116,3 +116,13 @@ def test_progress_without_a_terminal_is_a_line_a_change() -> None:
         progress.follow(CallEvent("ringing", "c7", "frank", 1.0))
         progress.follow(CallEvent("path", "c7", "bob", 1.0, PUNCHED))
     assert console.file.getvalue().splitlines() == ["dialling", "ringing", "ringing, punched/udp"]  # type: ignore[attr-defined]
+
+
+def test_on_a_terminal_nothing_is_drawn_before_the_call_is_dialled() -> None:
+    console = Console(file=(written := io.StringIO()), width=80, force_terminal=True)
+    with CallProgress(console, "bob", "nobody", 3):
+        pass
+    assert written.getvalue() == ""
+    with CallProgress(console, "bob", "frank", 3) as progress:
+        progress.follow(CallEvent("dialled", "c7", "bob", 1.0))
+    assert "dialling" in written.getvalue()

@@ -29,7 +29,10 @@ def checkout(tmp_path: Path) -> Path:
         "images/node/requirements.lock": "x==1\n",
         "images/router/Dockerfile": "FROM lab/base\n",
         "images/probe/Dockerfile": "FROM lab/base\n",
-        **{f"lab/{name}": "" for name in ("__init__.py", "cli.py", "boot/__init__.py", "nat/render.py", "media/a.wav")},
+        **{
+            f"lab/{name}": ""
+            for name in ("__init__.py", "cli/calls.py", "boot/__init__.py", "nat/render.py", "media/a.wav")
+        },
         **{f"lab/{name}": "" for name in ("overlay/client.py", "runtime/images.py", "harness/up.py", "nat/notes.txt")},
         **{f"lab/{name}": "" for name in ("probe/reading.py", "certify/verdict.py")},
     }
@@ -64,7 +67,7 @@ def changed_by(checkout: Path, name: str) -> set[str]:
         ("lab/media/a.wav", {"lab/node"}),
         ("lab/harness/up.py", set()),
         ("lab/runtime/images.py", set()),
-        ("lab/cli.py", set()),
+        ("lab/cli/calls.py", set()),
         ("lab/nat/notes.txt", set()),
     ],
 )

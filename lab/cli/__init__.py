@@ -1,0 +1,10 @@
+"""The command line: each command is one step of the harness, shown by the report room.
+
+Belongs here: options, help, exit codes, one file a topic. Never: work; and nothing heavy is imported before a command
+needs it.
+"""
+
+from lab.cli import calls, nodes, sites, worlds
+from lab.cli.program import commands, main, run
+
+__all__ = ["calls", "commands", "main", "nodes", "run", "sites", "worlds"]

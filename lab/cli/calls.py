@@ -1,0 +1,131 @@
+"""Commands that call, judge and explain: call, matrix, explain, certify.
+
+Belongs here: options, exit codes and what is printed. Never: work.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from lab.cli.program import AS_JSON, Within, commands, document, example, say, the_lab
+from lab.path_names import PATHS, checked
+
+SECONDS = "How long they talk."
+RING = click.option(
+    "--ring", type=Within(0, 30_000, "ms", whole=True), default=500, show_default=True, help="How many ms it rings."
+)
+
+
+def _kind_and_transport(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else checked(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@commands.command(**example("lab call alice bob", "lab call bob carol --seconds 10 --expect relayed/udp --json"))
+@click.argument("caller")
+@click.argument("callee")
+@click.option("--seconds", type=Within(1, 3600, "seconds"), default=3, show_default=True, help=SECONDS)
+@RING
+@click.option("--expect", metavar="KIND/TRANSPORT", callback=_kind_and_transport, help=f"One of {', '.join(PATHS)}.")
+@AS_JSON
+def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None, as_json: bool) -> None:
+    """Place a voice call, and say from the packets which path it took.
+
+    Exit status: 0 when it connected, the packets agree with the clients, and --expect holds; 1 when not;
+    2 when the request or the lab was wrong.
+    """
+    from lab.report.console import err, out
+    from lab.report.progress import CallProgress
+    from lab.report.result import result
+
+    lab = the_lab()
+    with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
+        report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, follow=progress.follow)
+    if as_json:
+        document(report.to_json())
+        if missed := report.missed(expect):
+            say(missed, 1)
+    else:
+        topology = lab.running_world().topology
+        out().print(result(report, topology, lab.checkout.call_folder(report.call), expect))
+    if not report.holds(expect):
+        sys.exit(1)
+
+
+@commands.command(**example("lab matrix", "lab matrix --sites home,office,hotel --html matrix.html"))
+@click.option("--sites", metavar="SITE,...", help="These sites alone.  [default: all that have a client]")
+@click.option("--seconds", type=Within(1, 60, "seconds"), default=1, show_default=True, help=SECONDS)
+@RING
+@click.option(
+    "--at-once", type=Within(1, 64, "calls", whole=True), default=8, show_default=True, help="Calls at the same time."
+)
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a heat map to this file.")
+@AS_JSON
+def matrix(sites: str | None, seconds: float, ring: int, at_once: int, html: Path | None, as_json: bool) -> None:
+    """Call every pair of sites in both directions, and show which paths the packets took.
+
+    A site is called by its first client; where it has two, these call each other as well. A call lasts until its
+    checklists are finished. Each keeps its evidence under .lab/matrices; `lab explain` reads it.
+
+    Exit status: 0 when every call connected and the packets agree with the clients; 1 when not; 2 when the request or
+    the lab was wrong.
+    """
+    from lab.report.console import err, out
+    from lab.report.matrix import Calling
+    from lab.report.matrix import matrix as shown
+
+    if html and not html.resolve().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {html.parent}", param_hint="--html")
+    wanted = [site.strip() for site in (sites or "").split(",") if site.strip()]
+    with Calling(err()) as calling:
+        found = the_lab().matrix(wanted, seconds=seconds, ring_ms=ring, at_once=at_once, follow=calling.follow)
+    if html:
+        from lab.report.heatmap import page
+
+        html.write_text(page(found))
+    if as_json:
+        document(found.to_json())
+    else:
+        out().print(shown(found, out().width))
+    if found.failed:
+        sys.exit(1)
+
+
+@commands.command(**example("lab explain c17", "lab explain m2-41 --json"))
+@click.argument("call")
+@AS_JSON
+def explain(call: str, as_json: bool) -> None:
+    """Say why a call that is over took its path: candidates, checks, and what ruled out each better path."""
+    found = the_lab().explain(call)
+    if as_json:
+        document(found.to_json())
+        return
+    from lab.report.console import out
+    from lab.report.explanation import explanation
+
+    out().print(explanation(found))
+
+
+@commands.command(**example("lab certify", "lab certify office", "lab certify home office --json"))
+@click.argument("sites", metavar="[SITE]...", nargs=-1)
+@AS_JSON
+def certify(sites: tuple[str, ...], as_json: bool) -> None:
+    """Measure by crafted packets what each site's network does, and hold it against what it claims to be.
+
+    Exit status: 0 when every site is what it claims; 1 when one is not; 2 when the request or the lab was wrong.
+    """
+    from lab.report.certification import Certifying, certification
+    from lab.report.console import err, out
+
+    lab = the_lab()
+    with Certifying(err()) as shown:
+        found = lab.certify(sites, shown.say, shown.follow)
+    if as_json:
+        document(found.to_json())
+    else:
+        out().print(certification(found))
+    if not found.agrees:
+        sys.exit(1)

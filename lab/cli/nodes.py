@@ -1,0 +1,79 @@
+"""Commands about one node: logs, shell, kill, start, restart, unplug, plug, move.
+
+Belongs here: options and what is printed. Never: work.
+"""
+
+import sys
+
+import click
+
+from lab.cli.program import commands, example, progress, the_lab
+
+
+@commands.command(**example("lab logs bob", "lab logs supernode-1 -f"))
+@click.argument("node")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on, until Ctrl-C.")
+def logs(node: str, follow: bool) -> None:
+    """Print what a node has logged, one JSON object a line."""
+    for line in the_lab().logs(node, follow):
+        click.echo(line)
+
+
+@commands.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    **example("lab shell bob", "lab shell home-router -- iptables -t nat -nvL"),
+)
+@click.argument("node")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def shell(node: str, command: tuple[str, ...]) -> None:
+    """Open a shell inside a node, or run one COMMAND there and leave with its exit status."""
+    words = command[1:] if command[:1] == ("--",) else command
+    sys.exit(the_lab().shell(node, words))
+
+
+@commands.command(**example("lab kill supernode-1"))
+@click.argument("node")
+def kill(node: str) -> None:
+    """Stop a node at once, without a goodbye."""
+    click.echo(f"{node} is stopped" if the_lab().kill(node) else f"{node} was stopped already")
+
+
+@commands.command(**example("lab start supernode-1"))
+@click.argument("node")
+def start(node: str) -> None:
+    """Start a stopped node and wait until it is ready."""
+    with progress() as say:
+        started = the_lab().start(node, say)
+    click.echo(f"{node} is ready" if started else f"{node} runs already")
+
+
+@commands.command(**example("lab restart home-router"))
+@click.argument("node")
+def restart(node: str) -> None:
+    """Kill a node, start it again, and wait until it is ready; a router loses all its mappings."""
+    with progress() as say:
+        the_lab().restart(node, say)
+    click.echo(f"{node} is ready")
+
+
+@commands.command(**example("lab unplug bob"))
+@click.argument("node")
+def unplug(node: str) -> None:
+    """Pull a node's network cables; its programs go on running."""
+    click.echo(f"{node} is unplugged" if the_lab().unplug(node) else f"{node} was unplugged already")
+
+
+@commands.command(**example("lab plug bob"))
+@click.argument("node")
+def plug(node: str) -> None:
+    """Put a node's network cables back in."""
+    click.echo(f"{node} is plugged in" if the_lab().plug(node) else f"{node} was plugged in already")
+
+
+@commands.command(**example("lab move bob office"))
+@click.argument("client")
+@click.argument("site")
+def move(client: str, site: str) -> None:
+    """Take a client to another site, as somebody who carries a laptop from home to the office."""
+    left, entered = the_lab().move(client, site)
+    click.echo(f"{client} has gone from {left} to {entered}")

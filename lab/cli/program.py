@@ -1,0 +1,179 @@
+"""The program `lab`: the group that commands join, what they share, and what becomes of errors and interrupts.
+
+Belongs here: exit codes, one sentence for each error. Never: a command; they have files by topic.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lab.errors import Interrupted, LabError
+
+if TYPE_CHECKING:
+    from lab.harness import Lab
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""Exit codes as a shell has them for a program that a signal has ended."""
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+
+
+def example(*lines: str) -> dict[str, Any]:
+    """The example at the end of a command's help; click leaves the block after \\b as it is."""
+    return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
+
+
+class Within(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
+    """A number between two bounds, both included."""
+
+    name = "number"
+
+    def __init__(self, least: float, most: float, unit: str, *, whole: bool = False) -> None:
+        self._least, self._most, self._unit, self._whole = least, most, unit, whole
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | int:
+        """The number; anything else is refused in one sentence."""
+        try:
+            number = int(value) if self._whole else float(value)
+        except ValueError:
+            number = float("nan")
+        if not self._least <= number <= self._most:
+            kind = "a whole number" if self._whole else "a number"
+            self.fail(
+                f"expected {kind} of {self._unit} from {self._least:g} to {self._most:g}, got {value}", param, ctx
+            )
+        return number
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="supernode-lab", prog_name="lab")
+@click.option(
+    "--lab", "name", metavar="NAME", envvar="LAB_NAME", help="Which lab, of several side by side.  [default: lab]"
+)
+def commands(name: str | None) -> None:
+    """A small internet of real NATs and firewalls on this machine, and calls whose paths are proven by packets.
+
+    A lab with another NAME has subnets of its own, and runs beside the first.
+
+    \b
+    Example:
+      lab up
+      lab call alice bob
+      lab down
+    """
+
+
+def the_lab() -> "Lab":
+    """The lab that the command is about."""
+    from lab.harness import Lab
+
+    return Lab(name=lab_name())
+
+
+def lab_name() -> str | None:
+    """Its name, where one was given."""
+    return click.get_current_context().find_root().params.get("name")
+
+
+def document(content: dict[str, Any]) -> None:
+    """Print one JSON document: laid out for a terminal, on one line for a program."""
+    click.echo(json.dumps(content, indent=2 if sys.stdout.isatty() else None))
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Says each step: on a terminal one changing line that leaves behind what took long, elsewhere a line each."""
+    from lab.report.console import err
+    from lab.report.steps import Steps
+
+    console = err()
+    if not console.is_terminal:
+        yield lambda text: console.print(text, markup=False)
+        return
+    with Steps(console) as steps:
+        yield steps.begin
+
+
+def own_name() -> str:
+    """How the user would call this program from here."""
+    own = Path(sys.argv[0])
+    found = shutil.which("lab")
+    if found and Path(found).resolve() == own.resolve():
+        own_name = "lab"
+    else:
+        own_name = os.path.relpath(own) if own.is_absolute() and own.is_relative_to(Path.cwd()) else str(own)
+    name = lab_name()
+    return own_name if name is None or os.environ.get("LAB_NAME") == name else f"{own_name} --lab {name}"
+
+
+def _unexpected(error: Exception) -> str:
+    """Where the details of a defect are kept, in one sentence."""
+    log = Path(".lab") / "errors.log" if Path(".lab").is_dir() else Path.home() / ".lab-errors.log"
+    try:
+        with log.open("a") as file:
+            file.write(f"{time.strftime('%F %T')} {' '.join(sys.argv)}\n{traceback.format_exc()}\n")
+    except OSError:
+        traceback.print_exc()
+    return f"unexpected {type(error).__name__}: {error} (the details are in {log})"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; it ends what goes on as Ctrl-C does: hang up, end the captures, leave."""
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise Terminated
+
+
+def _interrupted(error: BaseException) -> int:
+    """What was kept, in one sentence, and the exit code of the signal; click and the harness hide either in causes."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
+    told = next((str(one) for one in chain if isinstance(one, Interrupted)), "interrupted")
+    return say(told, TERMINATED if any(isinstance(one, Terminated) for one in chain) else INTERRUPTED)
+
+
+def run() -> int:
+    """Run the command of sys.argv; its exit code. What goes wrong is one sentence on standard error."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        done = commands.main(prog_name="lab", standalone_mode=False)
+        return done if isinstance(done, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.UsageError as error:
+        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        return say(f"{error.format_message()}{hint}", error.exit_code)
+    except click.ClickException as error:
+        return say(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _interrupted(error)
+    except LabError as error:
+        return say(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return say(_unexpected(error), LabError.exit_code)
+
+
+def say(sentence: str, status: int) -> int:
+    """A sentence on standard error; returns the exit code that goes with it."""
+    click.echo(f"lab: {sentence}", err=True)
+    return status
+
+
+def main() -> None:
+    """Entry point of the program `lab`."""
+    sys.exit(run())

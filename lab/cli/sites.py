@@ -1,0 +1,80 @@
+"""Commands that change a site while the lab runs: set, renew, forget.
+
+Belongs here: options and what is printed. Never: work.
+"""
+
+from typing import Any
+
+import click
+
+from lab.cli.program import AS_JSON, commands, document, example, the_lab
+
+
+@commands.command("set", **example("lab set home --profile symmetric", "lab set home --delay 50ms --loss 5% --up"))
+@click.argument("site")
+@click.option("--profile", help="What its router does to addresses: a preset's name.")
+@click.option("--axes", help='Axes that differ from the preset\'s, as "udp-timeout=20 hairpinning=yes".')
+@click.option("--profile6", help="What its router does to IPv6 addresses: open or nptv6.")
+@click.option("--firewall", help="What may be opened through its router.")
+@click.option("--delay", help="One-way delay of its link, as 50ms.")
+@click.option("--jitter", help="How far a packet's delay may be from that, as 5ms.")
+@click.option("--loss", help="Share of packets lost, each by itself, as 5%.")
+@click.option(
+    "--burst", help="Loss in bursts (Gilbert-Elliott), as 1%,30%: shares of packets that begin and that end a burst."
+)
+@click.option("--rate", help="Most bits a second, as 1mbit.")
+@click.option("--queue", help="What may wait for that rate, as 200ms or 64kB; what is more is dropped.")
+@click.option("--mtu", help="Longest packet of its link in bytes, as 1492.")
+@click.option("--blackhole/--no-blackhole", default=None, help="Whether packets above the MTU vanish without a word.")
+@click.option("--up", is_flag=True, help="Only what its clients send.")
+@click.option("--down", is_flag=True, help="Only what they are sent.")
+@click.option("--toward", metavar="SITE", help="Only what they send to that other site.")
+@AS_JSON
+def set_(site: str, up: bool, down: bool, toward: str | None, as_json: bool, **figures: Any) -> None:
+    """Change a site while the lab runs: its NAT, its firewall, its link. Holds when the command returns.
+
+    Without --up or --down, or with both, a figure of the link goes for each direction. `lab up` restores what the
+    file says.
+    """
+    from lab.harness.changing import SiteChange
+
+    router = {name: figures.pop(name) for name in ("profile", "axes", "profile6", "firewall")}
+    if (blackhole := figures.pop("blackhole")) is not None:
+        figures["blackhole"] = "yes" if blackhole else "no"
+    link = {name: value for name, value in figures.items() if value is not None}
+    direction: Any = "both" if up == down else "up" if up else "down"
+    change = SiteChange(**router, link=link, direction=direction, toward=toward)
+    now = the_lab().set(site, change)
+    if as_json:
+        document(now)
+        return
+    click.echo(f"{site} is {_standing(now)}")
+
+
+def _standing(now: dict[str, Any]) -> str:
+    """What a site's router and link are, in a few words."""
+    router, link = now.get("router"), now.get("link")
+    words = []
+    if router:
+        axes = f" ({router['axes']})" if router.get("axes") else ""
+        words.append(f"{router['profile']}{axes}, firewall {router['firewall']}")
+    if link:
+        words.append("; ".join(f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()))
+    return "; ".join(words)
+
+
+@commands.command(**example("lab renew home", "lab renew home 203.0.113.99"))
+@click.argument("site")
+@click.argument("address", required=False)
+def renew(site: str, address: str | None) -> None:
+    """Give a site a new outer address (the next free one, or ADDRESS), as a provider does overnight."""
+    before, after = the_lab().renew(site, address)
+    click.echo(f"{site} was {before} and is {after}")
+
+
+@commands.command(**example("lab forget home"))
+@click.argument("site")
+def forget(site: str) -> None:
+    """Let a site's router lose all its mappings, as one that is overrun or reset does."""
+    the_lab().forget(site)
+    click.echo(f"the router of {site} has forgotten its mappings")

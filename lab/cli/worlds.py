@@ -1,0 +1,91 @@
+"""Commands about a lab as a whole: up, down, status, timeline, doctor.
+
+Belongs here: options and what is printed. Never: work.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from lab.cli.program import AS_JSON, commands, document, example, own_name, progress, the_lab
+
+
+@commands.command(**example("lab up", "lab up compose/reference.yml"))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def up(file: Path | None) -> None:
+    """Bring a topology up (compose/reference.yml unless FILE is given) and wait until every node is ready.
+
+    Another topology that runs is taken down first.
+    """
+    from lab.report import sites
+    from lab.report.console import out
+
+    lab, began = the_lab(), time.monotonic()
+    with progress() as say:
+        done = lab.up(file, say)
+    console, topology = out(), done.world.topology
+    title = f"{sites.shown(done.file)}: {len(topology.nodes)} nodes ready in {time.monotonic() - began:.1f} s"
+    console.print(sites.tree(topology, title))
+    console.print()
+    console.print(sites.next_steps(topology, own_name()))
+
+
+@commands.command(**example("lab down"))
+def down() -> None:
+    """Take the lab down and leave nothing behind: no container, network or volume."""
+    lab, began = the_lab(), time.monotonic()
+    with progress() as say:
+        say("taking the lab down")
+        gone = lab.down()
+    if not gone.containers and not gone.networks and not gone.volumes:
+        click.echo("the lab was not up")
+        return
+    what = f"{gone.containers} containers with their volumes, {gone.networks} networks"
+    click.echo(f"gone in {time.monotonic() - began:.1f} s: {what}; images and the engine stay")
+
+
+@commands.command(**example("lab status", "lab status --json"))
+@AS_JSON
+def status(as_json: bool) -> None:
+    """Ask every node what it is doing now."""
+    found = the_lab().status()
+    if as_json:
+        document(found.to_json())
+        return
+    from lab.report import tables
+    from lab.report.console import out
+
+    out().print(tables.status(found))
+
+
+@commands.command(**example("lab timeline", "lab timeline --json"))
+@AS_JSON
+def timeline(as_json: bool) -> None:
+    """What was done to the lab, and when."""
+    events = the_lab().timeline.read()
+    if as_json:
+        document({"events": events})
+        return
+    from lab.report.console import out
+    from lab.report.timeline import timeline as shown
+
+    out().print(shown(events))
+
+
+@commands.command(**example("lab doctor"))
+@AS_JSON
+def doctor(as_json: bool) -> None:
+    """Check what the lab needs: Docker, Compose, kernel features, subnets, disk; and say how to mend each."""
+    with progress() as say:
+        found = the_lab().doctor(lambda what: say(f"looking at {what}"))
+    if as_json:
+        document(found.to_json())
+    else:
+        from lab.report import tables
+        from lab.report.console import out
+
+        out().print(tables.diagnosis(found))
+    if not found.healthy:
+        sys.exit(2)
