@@ -17,7 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from lab.boot.core import Core
 from lab.boot.router import Router
 from lab.boot.wiring import Wiring
-from lab.errors import LabError
+from lab.errors import ConfigError, LabError
 
 SOCKET = Path("/run/lab/control.sock")
 
@@ -114,7 +114,7 @@ def answer(line: bytes, orders: Mapping[str, Callable[[Order], Order]]) -> Order
     try:
         return {**reference, "ok": True, **act(order)}
     except (LabError, OSError, NetlinkError) as error:
-        return {**reference, "ok": False, "error": str(error)}
+        return {**reference, "ok": False, "error": str(error), "refused": isinstance(error, ConfigError)}
 
 
 def _reaped() -> Iterator[int]:

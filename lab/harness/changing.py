@@ -13,8 +13,10 @@ from lab import nat
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import standing
 from lab.links.axes import FULL_MTU
+from lab.links.notation import AXES, read
 from lab.runtime.cables import addresses_in_use
 from lab.runtime.connection import Engine
+from lab.runtime.control import Refused
 from lab.runtime.world import World
 from lab.topology.model import Network, Node, Role, Topology
 
@@ -54,6 +56,9 @@ def check(topology: Topology, site: str, change: SiteChange) -> None:
     axes = _axes(router, change)
     nat.profile(change.profile or str(router.profile), axes, change.profile6 or router.profile6 or "open")
     nat.firewall(change.firewall or str(router.firewall))
+    for axis, text in change.link.items():
+        if axis in AXES:
+            _option(axis, text)
     if change.toward is not None:
         topology.router_of(change.toward)
         if change.toward == site:
@@ -63,6 +68,13 @@ def check(topology: Topology, site: str, change: SiteChange) -> None:
     carrier = topology.behind(site)
     if change.link and carrier:
         raise ConfigError(f"{site} sits behind {carrier} and has no link of its own to the internet; set {carrier}'s")
+
+
+def _option(axis: str, text: str) -> None:
+    try:
+        read(axis, text)
+    except ConfigError as error:
+        raise ConfigError(f"--{axis}: {str(error).removeprefix(f'{axis}: ')}") from None
 
 
 def _axes(router: Node, change: SiteChange) -> str:
@@ -89,15 +101,23 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
     }
     said: Json = {}
     if change.link and change.router:
-        standing.order(engine, world, core.name, "link", **link, dry=True)
+        _order(engine, world, site, core.name, "link", **link, dry=True)
     if change.router:
         told = {**change.router, "axes": _axes(topology.router_of(site), change)}
-        said["router"] = standing.order(engine, world, router, "set", **told)
+        said["router"] = _order(engine, world, site, router, "set", **told)
     if change.link:
-        said["link"] = standing.order(engine, world, core.name, "link", **link)
+        said["link"] = _order(engine, world, site, core.name, "link", **link)
         if {"mtu", "blackhole"} & change.link.keys():
             tell_mtu(engine, world, router, said["link"])
     return said
+
+
+def _order(engine: Engine, world: World, about: str, node: str, order: str, **fields: Any) -> Json:
+    """What a node refuses `about` a site is wrong with the request, whichever node it is that knows."""
+    try:
+        return standing.order(engine, world, node, order, **fields)
+    except Refused as refusal:
+        raise ConfigError(f"{about}: {refusal.reason}") from refusal
 
 
 def tell_mtu(engine: Engine, world: World, router: str, link: Json) -> None:
@@ -106,8 +126,13 @@ def tell_mtu(engine: Engine, world: World, router: str, link: Json) -> None:
 
 
 def forget(engine: Engine, world: World, site: str) -> None:
-    """Let a site's router lose every mapping, and a carrier's every subscriber's."""
-    standing.order(engine, world, world.topology.router_of(site).name, "forget")
+    """Let a site's router lose every mapping, a carrier's every subscriber's. Raises ConfigError where it has none."""
+    router = world.topology.router_of(site).name
+    now = standing.order(engine, world, router, "status")
+    translates = nat.profile(now["profile"], now.get("axes") or "").translation is not None
+    if not translates and now["firewall"] == "none":
+        raise ConfigError(f"{site} translates nothing and lets everything pass, so its router has nothing to forget")
+    standing.order(engine, world, router, "forget")
 
 
 def renew(engine: Engine, world: World, site: str, wanted: str | None) -> tuple[str, str]:

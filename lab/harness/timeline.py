@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.errors import ConfigError, LabError
+from lab.errors import ConfigError, LabError, NotNow
 
 Json = dict[str, Any]
 LONGEST = 1 << 20
@@ -39,12 +39,13 @@ class Timeline:
     def event(self, event: str, **about: Any) -> Iterator[Json]:
         """Stamp what the block does, once it has taken effect; what fails half-way is stamped with its error.
 
-        What is refused (ConfigError) has changed nothing and leaves no stamp. The block may add to the dict it gets.
+        What is refused (ConfigError, NotNow) has changed nothing and leaves no stamp. The block may add to the dict
+        that it gets.
         """
         began, more = time.time(), dict(about)
         try:
             yield more
-        except ConfigError:
+        except (ConfigError, NotNow):
             raise
         except LabError as error:
             self.stamp(event, began, **more, error=str(error))

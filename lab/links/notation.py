@@ -67,7 +67,10 @@ def _entry(words: list[str]) -> Entry:
     # Figures for both directions first, so that up.rate refines rate wherever it stands.
     for prefix in sorted(groups):
         direction, _, toward = prefix.partition(".")
-        link = changed(link, direction or Direction.BOTH, groups[prefix], toward or None, ipv6=has_ipv6(outer))
+        try:
+            link = changed(link, direction or Direction.BOTH, groups[prefix], toward or None, ipv6=has_ipv6(outer))
+        except ConfigError as error:
+            raise ConfigError(f"{site} in LAB_LINKS: {error}") from error
     return Entry(site, outer, link)
 
 
@@ -95,7 +98,7 @@ def changed(
             raise ConfigError(f"unknown axis {name!r} of a link; allowed: {', '.join(AXES)}")
         if name in _WHOLE and way is not Direction.BOTH:
             raise ConfigError(f"{name} is of the whole link, not of one direction; give it without {way}")
-    whole = {name: _WHOLE[name](value) for name, value in changes.items() if name in _WHOLE}
+    whole = {name: read(name, value) for name, value in changes.items() if name in _WHOLE}
     if whole:
         link = replace(link, **whole)
         link.check_mtu(SMALLEST_MTU_IPV6 if ipv6 else SMALLEST_MTU)
@@ -113,8 +116,16 @@ def changed(
     return link
 
 
+def read(axis: str, text: str) -> Any:
+    """The value of one axis from its text, as the axis has it. Raises ConfigError, which names the axis."""
+    try:
+        return {**_FIGURES, **_WHOLE}[axis](text)
+    except ConfigError as error:
+        raise error if axis in str(error) else ConfigError(f"{axis}: {error}") from None
+
+
 def _impaired(before: Impairment, changes: Mapping[str, str]) -> Impairment:
-    values = {name: _FIGURES[name](value) for name, value in changes.items()}
+    values = {name: read(name, value) for name, value in changes.items()}
     # One kind of loss takes the other's place, and a queue goes with its rate.
     if values.get("loss") and "burst" not in values:
         values["burst"] = None

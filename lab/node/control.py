@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab.errors import LabError
+from lab.errors import ConfigError, LabError
 
 SOCKET = Path("/run/lab/control.sock")
 LONGEST_LINE = 64 * 1024
@@ -67,4 +67,6 @@ class ControlServer:
         try:
             return {"id": order.get("id"), "ok": True, **self.handler(order, conversation)}
         except LabError as error:
-            return {"id": order.get("id"), "ok": False, "error": str(error)}
+            return {
+                "id": order.get("id"), "ok": False, "error": str(error), "refused": isinstance(error, ConfigError)
+            }  # fmt: skip

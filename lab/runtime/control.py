@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from docker import DockerClient
 
-from lab.errors import LabError, RuntimeUnavailable
+from lab.errors import ConfigError, LabError, NotNow, RuntimeUnavailable
 from lab.runtime.exec import STDOUT, ExecStream
 
 SOCKET = "/run/lab/control.sock"
@@ -25,7 +25,15 @@ ORDER_SECONDS = 10.0
 Json = dict[str, Any]
 
 
-class NotListening(RuntimeUnavailable):
+class Refused(ConfigError):
+    """A node has said no to what it was asked, and has changed nothing. `reason` is its own sentence."""
+
+    def __init__(self, node: str, order: str, reason: str) -> None:
+        super().__init__(f"{node} refused the order {order!r}: {reason}")
+        self.reason = reason
+
+
+class NotListening(NotNow):
     """The node runs, but its program has not opened its control socket yet."""
 
 
@@ -64,7 +72,10 @@ class ControlChannel:
         self.close()
 
     def order(self, order: str, *, within: float = ORDER_SECONDS, **fields: object) -> Json:
-        """Give an order and return the answer; raises RuntimeUnavailable if none comes, LabError if it is a no."""
+        """Give an order and return the answer.
+
+        Raises RuntimeUnavailable where none comes, Refused where it is a no, LabError where it could not be done.
+        """
         answer: Future[Json] = Future()
         with self._lock:
             if self._ended:
@@ -82,7 +93,10 @@ class ControlChannel:
             with self._lock:
                 self._waiting.pop(number, None)
         if not said.get("ok"):
-            raise LabError(f"{self.node} refused the order {order!r}: {said.get('error', 'it gave no reason')}")
+            reason = str(said.get("error", "it gave no reason"))
+            if said.get("refused"):
+                raise Refused(self.node, order, reason)
+            raise LabError(f"{self.node} could not carry out the order {order!r}: {reason}")
         return said
 
     def close(self) -> None:

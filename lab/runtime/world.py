@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from docker import DockerClient
 
-from lab.errors import RuntimeUnavailable
+from lab.errors import NotNow
 from lab.internet import addresses
 from lab.runtime.mishaps import engine_errors
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
@@ -52,11 +52,11 @@ class World:
         return replace(self, topology=replace(self.topology, nodes=nodes))
 
     def running(self, name: str) -> Container:
-        """The container of a node that runs; ConfigError for an unknown node, RuntimeUnavailable for a stopped one."""
+        """The container of a node that runs; ConfigError for an unknown node, NotNow for a stopped one."""
         self.topology.node(name)
         container = self.containers[name]
         if not container.running:
-            raise RuntimeUnavailable(f"{name} is stopped; `lab start {name}` starts it")
+            raise NotNow(f"{name} is stopped; `lab start {name}` starts it")
         return container
 
 

@@ -34,7 +34,7 @@ def test_status_says_what_the_router_is() -> None:
 
 def test_an_order_that_is_refused_is_a_no_with_its_sentence() -> None:
     said = forwarding.answer(b'{"id": 4, "order": "fail"}\n', ORDERS)
-    assert said == {"id": 4, "ok": False, "error": "unknown profile 'cone'; allowed: linux"}
+    assert said == {"id": 4, "ok": False, "error": "unknown profile 'cone'; allowed: linux", "refused": True}
 
 
 @pytest.mark.parametrize("line", [b"status\n", b"[]\n", b"3\n", b"\xff\n", b"\n"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.harness.timeline import Timeline
 
 
@@ -22,6 +22,8 @@ def test_what_was_refused_leaves_no_stamp_and_what_failed_says_why(tmp_path: Pat
     timeline = Timeline(tmp_path, "lab")
     with pytest.raises(ConfigError), timeline.event("set", site="nowhere"):
         raise ConfigError("no such site")
+    with pytest.raises(NotNow), timeline.event("kill", node="bob"):
+        raise NotNow("the lab is not up")
     with pytest.raises(RuntimeUnavailable), timeline.event("set", site="home"):
         raise RuntimeUnavailable("home-router does not answer")
     assert [line["error"] for line in timeline.read()] == ["home-router does not answer"]

@@ -98,6 +98,9 @@ def test_nothing_is_no_links() -> None:
         ("home 203.0.113.1 toward.moon.delay=1ms; flat 203.0.113.2", "toward 'moon'; allowed: flat"),
         ("home 203.0.113.1 toward.home.delay=1ms; flat 203.0.113.2", "toward 'home'; allowed: flat"),
         ("home 203.0.113.1 left.delay=1ms", "unknown direction 'left'; allowed: up, down, both, toward"),
+        ("home 203.0.113.1 delay=fast", "home in LAB_LINKS: delay: expected a time like 50ms or 1.5s, got 'fast'"),
+        ("home 203.0.113.1 up.loss=120%", "home in LAB_LINKS: loss of 120%"),
+        ("home 203.0.113.1 mtu=big", "home in LAB_LINKS: expected an mtu in bytes like 1492, got 'big'"),
         ("home 203.0.113.1 colour=red", "unknown axis 'colour' of a link; allowed: delay, jitter, loss"),
     ],
 )

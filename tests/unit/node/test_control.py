@@ -49,7 +49,7 @@ def test_an_order_is_answered_under_its_number_and_the_end_is_noticed(tmp_path: 
 def test_bad_lines_are_answered_and_the_conversation_goes_on(tmp_path: Path) -> None:
     answers, _ = serve(tmp_path, b"nonsense", b"[1]", b'{"id": 3, "order": "fly"}', b'{"id": 4, "order": "status"}')
     assert [answer["ok"] for answer in answers] == [False, False, False, True]
-    assert answers[2] == {"id": 3, "ok": False, "error": "unknown order 'fly'"}
+    assert answers[2] == {"id": 3, "ok": False, "error": "unknown order 'fly'", "refused": True}
 
 
 def test_the_socket_outlives_a_collection_of_garbage(tmp_path: Path) -> None:

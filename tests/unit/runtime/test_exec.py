@@ -11,7 +11,7 @@ from fake_engine import FakeEngine, Process, frame
 
 from lab.errors import EvidenceError, LabError, RuntimeUnavailable
 from lab.runtime.capture import Capture
-from lab.runtime.control import ControlChannel
+from lab.runtime.control import ControlChannel, Refused
 from lab.runtime.exec import STDERR, STDOUT, ExecStream, run
 
 Start = Callable[[bytes, Process], FakeEngine]
@@ -113,6 +113,18 @@ def test_a_refusal_names_node_order_and_reason(start: Start) -> None:
     engine = start(b"", node(lambda order: [{"id": order["id"], "ok": False, "error": "it is busy"}]))
     with ControlChannel(engine.client(), "c", "bob") as channel, pytest.raises(LabError, match=r"bob .*'dial'.* busy"):
         channel.order("dial")
+
+
+def test_a_refusal_is_told_from_what_could_not_be_done(start: Start) -> None:
+    answer = {"ok": False, "error": "a queue without a rate"}
+    engine = start(b"", node(lambda order: [{"id": order["id"], **answer, "refused": order["order"] == "link"}]))
+    with ControlChannel(engine.client(), "c", "core") as channel:
+        with pytest.raises(Refused) as refused:
+            channel.order("link")
+        assert refused.value.reason == "a queue without a rate"
+        with pytest.raises(LabError) as failed:
+            channel.order("restore")
+        assert not isinstance(failed.value, Refused)
 
 
 def test_silence_is_not_waited_for_longer_than_asked(start: Start) -> None:
