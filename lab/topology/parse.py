@@ -3,7 +3,8 @@
 Belongs here: reading each node and network by itself. Never: whether they fit together (validate.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,19 @@ from lab.topology.declared import Declared
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
 from lab.topology.validate import check_networks, validate
 
+_OF_NETWORKS = ("lab.network", "lab.site", "lab.family")
+_OF_NODES = (
+    "lab.node",
+    "lab.role",
+    "lab.site",
+    "lab.profile",
+    "lab.firewall",
+    "lab.axes",
+    "lab.profile6",
+    "lab.outer",
+    "lab.outer6",
+)
+"""Every label that means something; routers find those of their site in their environment as well."""
 _KINDS: dict[str, NetworkKind] = {"internet": "internet", "site": "site", "carrier": "carrier"}
 _BRIDGE = {  # without these the engine, not the lab's routers, decides what crosses a network
     "com.docker.network.bridge.enable_ip_masquerade": "false",
@@ -45,6 +59,7 @@ def _network(name: str, value: Any) -> Network:
     who = f"network {name}"
     settings = _dict(value, who)
     labels = _labels(settings.get("labels"))
+    _known(labels, _OF_NETWORKS, who)
     kind = _KINDS.get(_label(labels, "lab.network", who))
     if kind is None:
         _refuse(who, f"lab.network to be one of {', '.join(_KINDS)}", labels["lab.network"])
@@ -98,6 +113,8 @@ def _subnet6(config: dict[str, Any], who: str) -> IPv6Network:
 def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) -> Declared:
     labels = _labels(settings.get("labels"))
     who = f"node {service}"
+    environment = settings.get("environment") or {}
+    _known((*labels, *environment), _OF_NODES, who)
     name = _label(labels, "lab.node", who)
     hostname = settings.get("hostname")
     if hostname != name:
@@ -107,7 +124,6 @@ def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) 
     role = _label(labels, "lab.role", who)
     if role not in {known.value for known in Role}:
         _refuse(who, f"lab.role to be one of {', '.join(Role)}", role)
-    environment = settings.get("environment") or {}
     node = Node(
         name=name,
         role=Role(role),
@@ -171,6 +187,14 @@ def _labels(value: Any) -> dict[str, str]:
     if isinstance(value, list):
         return {name: text for name, _, text in (str(item).partition("=") for item in value)}
     return {str(key): str(item) for key, item in (value or {}).items()}
+
+
+def _known(names: Iterable[str], known: tuple[str, ...], who: str) -> None:
+    """One that means nothing would be a setting that is silently not made."""
+    for name in names:
+        if name.startswith("lab.") and name not in known:
+            (nearest,) = get_close_matches(name, known, 1, 0.0)
+            raise ConfigError(f"{who}: unknown label {name}, the nearest is {nearest}; known: {', '.join(known)}")
 
 
 def _label(labels: dict[str, str], key: str, who: str) -> str:

@@ -147,6 +147,20 @@ def profile(node: str, value: str) -> Callable[[Document], None]:
 
 
 BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
+    "a label of a node that means nothing": (
+        on("bob", "labels", "lab.sit", value="home"),
+        "node bob: unknown label lab.sit, the nearest is lab.site; known: lab.node, lab.role, lab.site, lab.profile, "
+        "lab.firewall, lab.axes, lab.profile6, lab.outer, lab.outer6",
+    ),
+    "a label that a router is told and that means nothing": (
+        on("home-router", "environment", "lab.axis", value="udp-timeout=20"),
+        "node home-router: unknown label lab.axis, the nearest is lab.axes; known: lab.node, lab.role, lab.site, "
+        "lab.profile, lab.firewall, lab.axes, lab.profile6, lab.outer, lab.outer6",
+    ),
+    "a label of a network that means nothing": (
+        put("networks", "home", "labels", "lab.famliy", value="ipv6"),
+        "network home: unknown label lab.famliy, the nearest is lab.family; known: lab.network, lab.site, lab.family",
+    ),
     "unknown profile": (
         profile("home-router", "cone"),
         f"node home-router: unknown profile 'cone'; allowed: {', '.join(TRANSLATIONS)}",
