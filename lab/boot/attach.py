@@ -84,6 +84,16 @@ def hold(plan: Wiring) -> None:
             _set_link(side.index, {_FORWARDING: 0})
 
 
+def let_go() -> None:
+    """Remove the routes that hang on no interface, and so would stay when the node leaves its network."""
+    with IPRoute() as kernel:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for message in kernel.get_routes(family=family, table=_MAIN_TABLE):
+                if message["type"] == _BLACKHOLE:
+                    prefix = f"{message.get('dst')}/{message['dst_len']}"
+                    kernel.route("del", family=family, dst=prefix, type="blackhole")
+
+
 def _found6(kernel: IPRoute) -> list[Interface6]:
     return [
         Interface6(message["index"], IPv6Interface(f"{message.get('address')}/{message['prefixlen']}"))

@@ -1,4 +1,4 @@
-"""`python3 -m lab.boot.cable unplug|plug|attach`, run inside a node: its cables pulled, put back, or newly wired.
+"""`python3 -m lab.boot.cable unplug|plug|detach|attach`, run inside a node: cables out, in, let go of, newly wired.
 
 Belongs here: interfaces down and up, and what the kernel forgets meanwhile. Never: which routes a role has (wiring.py).
 """
@@ -35,10 +35,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _do(arguments: list[str]) -> bool:
-    orders = {"unplug": _unplug, "plug": _plug, "attach": _attach}
+    orders = {"unplug": _unplug, "plug": _plug, "detach": _detach, "attach": _attach}
     if len(arguments) != 1 or arguments[0] not in orders:
         raise ConfigError(f"expected one order of {', '.join(orders)}, got {' '.join(arguments) or 'none'}")
     return orders[arguments[0]]()
+
+
+def unplugged() -> bool:
+    """Whether the cables of this node have been pulled."""
+    return UNPLUGGED.exists()
 
 
 def _unplug() -> bool:
@@ -65,6 +70,18 @@ def _plug() -> bool:
             kernel.addr("replace", family=socket.AF_INET6, flags=_NO_DAD, **address)
     UNPLUGGED.unlink(missing_ok=True)
     return _attach()
+
+
+def _detach() -> bool:
+    """Before the engine takes the interface away: what would outlive it goes, and would keep the engine from giving
+    the node another one on the same network."""
+    with IPRoute() as kernel:
+        for link in kernel.get_links():
+            if _is_cable(link):
+                kernel.link("set", index=link["index"], state="down")
+    attach.let_go()
+    UNPLUGGED.unlink(missing_ok=True)
+    return True
 
 
 def _attach() -> bool:

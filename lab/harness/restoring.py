@@ -48,13 +48,14 @@ def _plugged(engine: Engine, world: World, name: str) -> bool:
 
 
 def _at_home(engine: Engine, world: World, wanted: Node) -> str | None:
-    """A client back on the LAN that the file gives it, under its own address."""
+    """A client back on the LAN that the file gives it, under the addresses that it has there."""
     found = world.topology.node(wanted.name)
     (home,) = wanted.attachments
-    if [one.network for one in found.attachments] == [home.network]:
+    if found.attachments == (home,):
         return None
     container = world.running(wanted.name)
-    (away,) = found.attachments
+    away = found.attachments[0].network if found.attachments else None  # None: an interrupted move has left it so
     address6 = home.address6.ip if home.address6 else None
-    cables.reattach(engine, container, world.name, away.network, home.network, home.address.ip, address6)
-    return f"{wanted.name} is back at {wanted.site}"
+    cables.reattach(engine, container, world.name, away, home.network, home.address.ip, address6)
+    where = f"at {home.address.ip}" if away == home.network else f"at {wanted.site}"
+    return f"{wanted.name} is back {where}"

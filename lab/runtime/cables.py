@@ -34,25 +34,30 @@ def reattach(
     client: DockerClient,
     container: Container,
     lab: str,
-    source: str,
+    source: str | None,
     target: str,
     address: IPv4Address,
     address6: IPv6Address | None,
 ) -> None:
     """Take a container off one network of the lab and put it on another, under that address. Raises RuntimeUnavailable.
 
-    Networks are called as in the compose file. Where the new one refuses, the container is put back.
+    Networks are called as in the compose file, and may be one: then it gets another address there. Where the new one
+    refuses, the container is put back. `source` None: it hangs on none.
     """
-    before, after = _network(client, lab, source), _network(client, lab, target)
+    before, after = _network(client, lab, source) if source else None, _network(client, lab, target)
     with engine_errors(f"move {container.node} to {target}"):
         held = client.api.inspect_container(container.id)["NetworkSettings"]["Networks"]
         old: dict[str, Any] = next((one for one in held.values() if one["NetworkID"] == before), {})
-        client.api.disconnect_container_from_network(container.id, before)
+        if before:
+            _cable(client, container, "detach")
+            client.api.disconnect_container_from_network(container.id, before)
         try:
             client.api.connect_container_to_network(
                 container.id, after, ipv4_address=str(address), ipv6_address=str(address6) if address6 else None
             )
         except BaseException:
+            if not before:
+                raise
             kept = old.get("IPAMConfig") or {}
             client.api.connect_container_to_network(
                 container.id,
