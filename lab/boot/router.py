@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Network
 from typing import Any
 
 from lab import nat
-from lab.boot import attach, memory, mtu, rules
+from lab.boot import attach, cable, memory, mtu, rules
 from lab.boot.readdress import readdress
 from lab.boot.wiring import Interface, Wiring, outer
 from lab.boot.wiring6 import alone
@@ -95,6 +95,7 @@ class Router:
             "lan": str(sides.inside) if sides.inside else None,
             "lan6": str(sides.lan6.network) if sides.lan6 else None,
             "changed": now != self.file,
+            "unplugged": cable.unplugged(),
         }
 
     # -- orders ----------------------------------------------------------------------------------------------------

@@ -87,14 +87,14 @@ def _misfit(running: World, topology: Topology, file: Path) -> str | None:
 
 
 def _awaited(engine: Engine, world: World, before: World | None) -> list[Container]:
-    """Whose word is still to come: all but those that ran before and say now that they are ready.
+    """Whose word is still to come: all but those that ran before and say now that they are ready, with a cable or not.
 
     A node's log does not keep its first lines for ever.
     """
     known = set(before.containers.values()) if before else set()
     old = [name for name, one in world.containers.items() if one.running and one in known]
     said = {node.name: node.state for node in ask(engine, world.only(old)).nodes}
-    return [one for name, one in world.containers.items() if said.get(name) != "ready"]
+    return [one for name, one in world.containers.items() if said.get(name) not in ("ready", "unplugged")]
 
 
 def _subnets_free(used: Mapping[IPv4Network, str], topology: Topology) -> None:

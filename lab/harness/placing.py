@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.errors import EvidenceError, LabError, RuntimeUnavailable
+from lab.errors import EvidenceError, LabError
 from lab.harness.events import CallEvent, Ended, parse_ended, parse_event
+from lab.harness.offline import engage, signed_in
 from lab.harness.watching import Watch
 from lab.harness.witnesses import Witnesses, moved, open_all, places
 from lab.runtime.capture import Captured
@@ -55,7 +56,7 @@ def place(
 ) -> None:
     """Place a call and fill `placed` with what happens, also where it ends in an interrupt.
 
-    Raises RuntimeUnavailable where an end is stopped or not signed in, EvidenceError where a capture does not start.
+    Raises NotNow where an end is stopped, offline or in another call, EvidenceError where a capture does not start.
     """
     ends = [world.topology.node(name) for name in (request.caller, request.callee)]
     said: queue.SimpleQueue[tuple[str, Json | None]] = queue.SimpleQueue()
@@ -66,7 +67,9 @@ def place(
 
     caller, callee = open_all([opener(end.name) for end in ends])
     with contextlib.closing(caller), contextlib.closing(callee):
-        signed_in(caller, callee)
+        for end in (caller, callee):
+            signed_in(engine, world, end)
+        engage(f"call {call}", (caller, callee))
         witnesses = Witnesses(engine, world, places(world.topology, ends), folder)
         topology = world.topology
 
@@ -87,6 +90,7 @@ def place(
             except EvidenceError as error:
                 placed.trouble = placed.trouble or str(error)
         finally:
+            release(caller, callee)
             watch.close()
             placed.captured.extend(witnesses.close())
 
@@ -99,12 +103,11 @@ def converse(caller: ControlChannel, callee: ControlChannel, request: Request, c
     caller.order("dial", call=call, callee=request.callee, seconds=request.seconds)
 
 
-def signed_in(*channels: ControlChannel) -> None:
-    """Raise RuntimeUnavailable where one of these clients sits at no supernode."""
+def release(*channels: ControlChannel) -> None:
+    """Let others have these clients; a client that does not answer has lost its engagement or is about to."""
     for channel in channels:
-        state = channel.order("status").get("state")
-        if state != "ready":
-            raise RuntimeUnavailable(f"{channel.node} is offline: it is {state}, at no supernode; see `lab status`")
+        with contextlib.suppress(LabError):
+            channel.order("release", within=LAST_WORDS_SECONDS)
 
 
 class Listener:

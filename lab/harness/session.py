@@ -13,7 +13,8 @@ from pathlib import Path
 
 from lab.errors import EvidenceError, LabError
 from lab.evidence import Recording
-from lab.harness.placing import Follow, Listener, Placed, Request, converse, signed_in
+from lab.harness.offline import engage, signed_in
+from lab.harness.placing import Follow, Listener, Placed, Request, converse, release
 from lab.harness.record import about
 from lab.harness.witnesses import open_all, places
 from lab.runtime.capture import RING, SMALL_RING, Capture, Captured
@@ -48,6 +49,7 @@ class _Line:
             call.put((self.channel.node, None))
 
     def close(self) -> None:
+        release(self.channel)
         self.channel.close()
 
     def _hear(self, event: Json | None) -> None:
@@ -60,8 +62,10 @@ class Session:
     """Opened for some clients; several threads may place calls on it, as long as no client is in two at once."""
 
     def __init__(self, engine: Engine, world: World, clients: Iterable[str], folder: Path) -> None:
-        """Captures grow in `folder`. Raises RuntimeUnavailable where a client is stopped or offline, EvidenceError
-        where a capture does not start."""
+        """Captures grow in `folder`, in that of the matrix. Nobody else has these clients until the end.
+
+        Raises NotNow where a client is stopped, offline or in a call, EvidenceError where a capture does not start.
+        """
         self._world, self._topology = world, world.topology
         self._logged: defaultdict[str, list[Json]] = defaultdict(list)
         self._closing = threading.Event()
@@ -74,7 +78,8 @@ class Session:
         self._logs: Logs | None = None
         try:
             with ThreadPoolExecutor(max_workers=16, thread_name_prefix="status") as pool:
-                list(pool.map(lambda line: signed_in(line.channel), self._lines.values()))
+                list(pool.map(lambda line: signed_in(engine, world, line.channel), self._lines.values()))
+            engage(f"matrix {folder.parent.name}", [line.channel for line in self._lines.values()])
             seeing = self._seeing(ends)
             captures = open_all([self._watcher(engine, node, folder) for node in seeing])
             self._captures = {capture.node: capture for capture in captures}

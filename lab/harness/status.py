@@ -19,7 +19,8 @@ ANSWER_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node. `state`: its own word (ready, away), or stopped, starting, unresponsive; `supernode`: where it sits.
+    """One node. `state`: its own word (ready, away), or unplugged, stopped, starting, unresponsive. `supernode`: where
+    it sits.
 
     `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
     behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know;
@@ -91,7 +92,8 @@ def _one(engine: Engine, world: World, node: Node) -> Json:
         return {"state": "stopped"}
     try:
         with ControlChannel(engine, container.id, node.name) as channel:
-            return {"state": "unresponsive", **channel.order("status", within=ANSWER_SECONDS)}
+            said = channel.order("status", within=ANSWER_SECONDS)
+            return {**said, "state": "unplugged" if said.get("unplugged") else said.get("state", "unresponsive")}
     except NotListening:
         return {"state": "starting"}
     except LabError:

@@ -101,6 +101,7 @@ class Phone:
         self.calls: dict[str, Conversing] = {}
         self.watchers: dict[str, set[Conversation]] = {}
         self.ring_ms: dict[str, float] = {}
+        self.engaged: tuple[Conversation, str] | None = None
 
     # -- orders --------------------------------------------------------------------------------------------------
 
@@ -117,8 +118,13 @@ class Phone:
                 return self._dial(order, conversation)
             case "hangup":
                 self._hang_up_label(self._label(order))
+            case "engage":
+                return {"busy": self._engage(str(order.get("by")), conversation)}
+            case "release":
+                self._release(conversation)
             case other:
-                raise ConfigError(f"unknown order {other!r}; known: status, watch, answer, dial, hangup")
+                known = "status, engage, release, watch, answer, dial, hangup"
+                raise ConfigError(f"unknown order {other!r}; known: {known}")
         return {}
 
     def _status(self) -> Order:
@@ -134,6 +140,21 @@ class Phone:
             "keepalive_s": self.client.discovery.lifetime.keepalive(),
             "calls": [call.label for call in self.calls.values()],
         }
+
+    def _engage(self, by: str, conversation: Conversation) -> str | None:
+        """Whoever lets several programs place calls has each client in one at a time: this conversation's until it
+        releases it or ends. Returns what the client is busy with instead, None where it is not."""
+        if self.calls:
+            return f"call {next(iter(self.calls.values())).label}"
+        if self.engaged is not None and self.engaged[0] is not conversation:
+            return self.engaged[1]
+        self.engaged = (conversation, by)
+        conversation.closed.append(lambda: self._release(conversation))
+        return None
+
+    def _release(self, conversation: Conversation) -> None:
+        if self.engaged is not None and self.engaged[0] is conversation:
+            self.engaged = None
 
     def _dial(self, order: Order, conversation: Conversation) -> Order:
         label, callee = self._label(order), order.get("callee")

@@ -127,17 +127,25 @@ async def _serve(
 ) -> None:
     """Opens the control socket, starts the machine, and waits for a signal to stop."""
 
-    def answer(order: Order, _: Conversation) -> Order:
+    def plain(order: Order, _: Conversation) -> Order:
         if order.get("order") != "status" or status is None:
             raise ConfigError(f"unknown order {order.get('order')!r}; known: status")
         return status()
+
+    handle = phone.order if phone else plain
+
+    def answer(order: Order, conversation: Conversation) -> Order:
+        said = handle(order, conversation)
+        if order.get("order") == "status":
+            return {**said, "unplugged": not standing().addresses}  # a host that is up has an address
+        return said
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: _defect(journal, context))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    control = ControlServer(phone.order if phone else answer)
+    control = ControlServer(answer)
     await control.start()
     shell.start()
     watch = Watch(shell.relocated)

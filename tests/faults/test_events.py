@@ -117,6 +117,27 @@ def test_a_client_moves_and_is_judged_where_it_is(lab: Lab) -> None:
     assert path(lab, "bob", "frank") == "punched/udp"
 
 
+def test_a_client_that_came_home_under_another_address_gets_the_file_s_back(lab: Lab) -> None:
+    before = lab.running_world().topology.node("bob").attachments
+    lab.move("bob", "office")
+    lab.move("bob", "home")
+    assert lab.running_world().topology.node("bob").attachments != before
+    lab.up()
+    assert lab.running_world().topology.node("bob").attachments == before
+    assert path(lab, "bob", "frank") == "punched/udp"
+
+
+def test_of_two_calls_to_one_client_at_once_one_takes_place_and_the_other_is_refused(lab: Lab) -> None:
+    program = ROOT / ".venv" / "bin" / "lab"
+    words = [[program, "call", caller, "bob", "--json"] for caller in ("alice", "frank")]
+    begun = [
+        subprocess.Popen(one, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for one in words
+    ]
+    ended = sorted((one.communicate(timeout=60)[1], one.returncode) for one in begun)
+    assert [status for _, status in ended] == [0, 2], ended
+    assert "bob is in call" in ended[1][0] and ended[1][0].count("\n") == 1, ended
+
+
 def test_events_are_stamped_on_the_timeline(lab: Lab) -> None:
     lab.set("home", SiteChange(link={"loss": "5%"}))
     lab.forget("home")
@@ -138,7 +159,7 @@ def test_events_are_stamped_on_the_timeline(lab: Lab) -> None:
         (("set", "home", "--firewall", "wall"), "unknown firewall 'wall'; allowed: none"),
         (("set", "home", "--loss", "120%"), "120%"),
         (("set", "home", "--rate", "0mbit"), "rate"),
-        (("set", "home", "--delay", "fast"), "fast"),
+        (("set", "home", "--delay", "fast"), "--delay: expected a time like 50ms or 1.5s, got 'fast'"),
         (("set", "home", "--mtu", "100"), "100"),
         (("set", "home", "--delay", "10ms", "--toward", "nowhere"), "'nowhere'"),
         (("set", "home", "--profile", "symmetric", "--loss", "120%"), "120%"),
@@ -151,6 +172,7 @@ def test_events_are_stamped_on_the_timeline(lab: Lab) -> None:
         (("move", "relay-1", "home"), "only clients move"),
         (("unplug", "core"), "core is the internet itself"),
         (("forget", "nowhere"), "'nowhere'"),
+        (("forget", "park"), "park translates nothing"),
     ],
 )
 def test_a_bad_request_is_one_sentence_and_changes_nothing(running: Lab, words: tuple[str, ...], told: str) -> None:

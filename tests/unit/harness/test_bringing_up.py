@@ -96,6 +96,13 @@ def test_only_those_are_awaited_that_are_new_or_not_ready(engine: Engine, file: 
     assert engine.awaited == ["relay-1"]
 
 
+def test_a_node_whose_cables_are_out_has_been_ready(engine: Engine, file: Path) -> None:
+    engine.running = world(file)
+    engine.states = {"relay-1": "unplugged"}
+    bring_up(engine, file)
+    assert engine.awaited == []
+
+
 def test_all_new_nodes_are_awaited(engine: Engine, file: Path) -> None:
     bring_up(engine, file)
     assert engine.awaited == ["core", "relay-1"]

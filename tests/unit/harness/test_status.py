@@ -38,6 +38,24 @@ def test_a_client_is_shown_with_what_its_router_says_now(monkeypatch: pytest.Mon
     assert (found["frank"].profile, found["frank"].firewall) == ("linux", "none")
 
 
+@pytest.mark.parametrize(("said", "state"), [(True, "unplugged"), (False, "ready"), (None, "ready")])
+def test_a_node_whose_cables_are_out_is_unplugged_whatever_it_is_besides(
+    monkeypatch: pytest.MonkeyPatch, said: bool | None, state: str
+) -> None:
+    class Channel:
+        def __init__(self, *words: object) -> None: ...
+        def __enter__(self) -> "Channel":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+        def order(self, order: str, within: float) -> Json:
+            return {"state": "ready", "unplugged": said}
+
+    monkeypatch.setattr(status, "ControlChannel", Channel)
+    found = status.ask(cast(Any, None), world("reference.yml").only(["bob", "home-router"]))
+    assert [node.state for node in found.nodes] == [state, state]
+
+
 def test_whoever_is_behind_a_carrier_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     found = asked(world("zoo.yml"), monkeypatch)
     behind = {name: node.behind for name, node in found.items() if node.behind}
