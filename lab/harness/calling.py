@@ -6,7 +6,7 @@ Belongs here: the order of these. Never: how each is done.
 import time
 from dataclasses import replace
 
-from lab.errors import ConfigError
+from lab.errors import ConfigError, Interrupted
 from lab.harness import record, standing, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
@@ -31,7 +31,8 @@ def request(caller: str, callee: str, seconds: float, ring_ms: int) -> Request:
 def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, follow: Follow) -> CallReport:
     """Place a call and judge it. Raises ConfigError or RuntimeUnavailable where it cannot be placed.
 
-    Whatever happens from the first capture on, also an interrupt, leaves its evidence in the call's folder.
+    Whatever happens once it is dialled leaves its evidence in the call's folder. So does an interrupt, with a report of
+    what is known; it goes on as Interrupted, which names the folder.
     """
     clients = [node.name for node in world.topology.clients()]
     for name in (wanted.caller, wanted.callee):
@@ -42,16 +43,23 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     world = replace(world, topology=standing.live(world.topology, standing.routers(engine, world, ends)))
     number, folder = checkout.new_call()
     placed = Placed(number, wanted, started=time.time())
+    interrupt: KeyboardInterrupt | None = None
     try:
         place(engine, world, wanted, number, folder, follow, placed)
+    except KeyboardInterrupt as error:
+        interrupt, placed.trouble = error, "interrupted"
     finally:
         if placed.events:
             lines = record.logs(engine, world, placed, folder)
             record.timeline(placed, lines, folder)
         else:
             record.discard(folder)
+    if interrupt and not placed.events:
+        raise interrupt
     report = verdict.report(_as_it_was(engine, checkout, world, placed), placed, folder)
     record.document(report, folder)
+    if interrupt:
+        raise Interrupted(f"interrupted; what is known of call {number} is in {folder}") from interrupt
     return report
 
 

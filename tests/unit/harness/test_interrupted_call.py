@@ -1,0 +1,59 @@
+"""A call that somebody interrupts: what is known of it is kept, and said where."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lab.errors import Interrupted, NotNow
+from lab.harness import calling
+from lab.harness.checkout import Checkout
+from lab.harness.events import CallEvent
+from lab.harness.placing import Placed, Request
+from lab.runtime.world import Container, World
+from lab.topology import parse
+
+ROOT = Path(__file__).parents[3]
+REQUEST = Request("bob", "frank")
+
+
+@pytest.fixture
+def world() -> World:
+    topology = parse(ROOT / "compose" / "reference.yml", {})
+    return World(
+        "lab", topology, {node.name: Container(node.name, node.name, "running") for node in topology.nodes}, None
+    )
+
+
+def call(patch: pytest.MonkeyPatch, world: World, state: Path, *events: str, end: BaseException) -> None:
+    def place(engine: Any, world: Any, request: Any, call: str, folder: Path, follow: Any, placed: Placed) -> None:
+        placed.events.extend(CallEvent(name, call, "bob", 1.0) for name in events)
+        raise end
+
+    patch.setattr(calling, "place", place)
+    patch.setattr(calling.standing, "routers", lambda *words: {})
+    patch.setattr(calling.record, "logs", lambda *words: [])
+    calling.call(cast(Any, None), Checkout(state), world, REQUEST, lambda event: None)
+
+
+def test_what_is_known_is_reported_as_interrupted_in_the_folder_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, world: World, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted) as left:
+        call(monkeypatch, world, tmp_path, "dialled", end=KeyboardInterrupt())
+    folder = tmp_path / ".lab" / "calls" / "c1"
+    assert str(folder) in str(left.value) and isinstance(left.value.__cause__, KeyboardInterrupt)
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["error"], report["agrees"], report["call"]) == ("interrupted", False, "c1")
+    assert (folder / "timeline.jsonl").is_file()
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), NotNow("bob is in call c9 already")])
+def test_a_call_that_was_not_dialled_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, world: World, tmp_path: Path, end: BaseException
+) -> None:
+    with pytest.raises(type(end)) as left:
+        call(monkeypatch, world, tmp_path, end=end)
+    assert left.value is end
+    assert list((tmp_path / ".lab" / "calls").iterdir()) == []
