@@ -38,16 +38,24 @@ class Log:
 
     def __init__(self, engine: Engine, container: str, *, since: float | None = None, follow: bool = False) -> None:
         with engine_errors("read a log"):
-            self._stream = engine.api.logs(container, stream=True, follow=follow, since=since)
+            self._stream: Any = engine.api.logs(container, stream=True, follow=follow, since=since)
 
     def __iter__(self) -> Iterator[tuple[str, Line | None]]:
         """Each line as text, and as the JSON object that it is (or None)."""
         buffered = b""
-        for chunk in self._stream:
+        for chunk in self._chunks():
             *lines, buffered = (buffered + chunk).split(b"\n")
             yield from map(_parsed, lines)
         if buffered:
             yield _parsed(buffered)
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            with engine_errors("read a log"):
+                chunk = next(self._stream, None)
+            if chunk is None:
+                return
+            yield chunk
 
     def close(self) -> None:
         """End a log that is followed; its reader finds no more lines."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
+import urllib3
 from docker.errors import APIError, DockerException
 
 from lab.errors import RuntimeUnavailable
@@ -14,14 +15,18 @@ from lab.errors import RuntimeUnavailable
 
 @contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Turn every exception of the SDK inside the block into RuntimeUnavailable: `doing` failed, and why."""
+    """Turn every exception of the SDK inside the block into RuntimeUnavailable: `doing` failed, and why.
+
+    An engine that ends in the middle of an answer shows as an exception of urllib3, which the SDK lets through.
+    """
     try:
         yield
     except APIError as error:
         reason = str(error.explanation or error).strip()
         raise RuntimeUnavailable(f"the engine could not {doing}: {reason}") from error
-    except (DockerException, requests.exceptions.RequestException, OSError) as error:
+    except (DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         reason = " ".join(str(error).split())
         raise RuntimeUnavailable(
-            f"the engine did not answer while it was asked to {doing} ({reason}); `lab doctor` says what to mend"
+            f"the Docker Engine went away or did not answer while it was asked to {doing} ({reason}): "
+            "`lab doctor` says what to mend, then `lab up` again"
         ) from error
