@@ -189,7 +189,9 @@ class Discovery:
         self._stop()
         if answered is not None:
             self.lifetime.begin(answered, now)
-        if self.network.mapping is None or self.network.filtering is None:
+        known = self.network
+        few = known.allocation == "random" and known.ports is None and len(samples) < behaviours.BLOCK_EVIDENCE
+        if known.mapping is None or known.filtering is None or few:
             self.again_at, self.soon = now + self.soon, min(2 * self.soon, AGAIN)
 
     def _heard(self, seen: dict[Address, Address]) -> Heard:

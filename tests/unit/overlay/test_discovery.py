@@ -6,6 +6,7 @@ import pytest
 
 from lab.overlay.actions import SendTo
 from lab.overlay.discovery import NetworkFound
+from lab.overlay.passage import STUN_PORT
 from lab.overlay.supernode import STUN_SOCKET
 from lab.wire.addresses import Address
 from lab.wire.messages import Network
@@ -98,6 +99,25 @@ def test_a_block_of_ports_is_recognised(first: int, size: int, seed: int) -> Non
     missed = max(0, ports[0] - first) + max(0, first + size - 1 - ports[1])
     aligned = size.bit_count() == 1 and first % size == 0
     assert missed == 0 if aligned else missed < size / 3
+
+
+def test_a_block_is_looked_for_again_where_answers_were_lost() -> None:
+    net = world()
+    asked: set[Address] = set()
+
+    def lose(source: Address, destination: Address) -> bool:
+        """Only the first eight mappings get answers."""
+        if source[0] == OUTER and destination[1] == STUN_PORT and len(asked) < 8:
+            asked.add(source)
+        return destination[0] == OUTER and source[1] == STUN_PORT and destination not in asked
+
+    net.lose = lose
+    drawn_from = range(32_768, 33_792)
+    found = find_out(net, Nat(OUTER, APD, net=net, allocation="random", drawn_from=drawn_from))
+    assert (found.allocation, found.ports) == ("random", None)
+    net.lose = None
+    net.run(12)
+    assert net.hosts["zoe"].machine.discovery.network.ports == (32_768, 33_791)
 
 
 def test_a_block_that_is_too_large_to_try_is_none() -> None:
