@@ -346,7 +346,7 @@ class Phone:
         if live is None or call.sent >= call.frames + OVERTIME / FRAME_SECONDS:
             return True
         moved = len(call.stretches) > 1 and time.time() - call.stretches[-1].begin < LAST_STRETCH
-        return not moved and live.checklist.finished(time.monotonic())
+        return not moved and live.checklist.both_finished()
 
     def _silence(self, call: Conversing) -> None:
         call.hung_up = True

@@ -315,7 +315,7 @@ class Call:
         if self.port is not None:
             self.port.poll(now)
         self.checklist.poll(now)
-        if self.talked and not self.finished and self.checklist.finished(now):
+        if self.talked and not self.finished and self.checklist.finished:
             self.finished = True
             self.around.actions.emit(Finished(self.id))
         if self.hurry_at is not None and now >= self.hurry_at:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 
 from lab.overlay.actions import Actions, LinkInfo, earliest
-from lab.overlay.checks import Checks
+from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT, Choice, Consequences
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
@@ -95,6 +95,7 @@ class Checklist:
         )
         self.guessing = Guessing(actions, media, rng, means)
         self.next_slot = 0.0
+        self.finished = self.peer_finished = False
         self.closed = False
 
     # -- what is known ------------------------------------------------------------------------------------------
@@ -216,6 +217,7 @@ class Checklist:
         self.guessing.poll(now)
         self.choice.poll(now)
         self._watch(now)
+        self._note_finish(now)
         if self.key is None or now < self.next_slot:
             return
         due = [path for path in self._checkable() if now >= path.next_check]
@@ -264,8 +266,7 @@ class Checklist:
 
     def _check(self, path: Path, now: float) -> None:
         nominate = self.controlling and (path.nominating or path is self.selected)
-        missed, guessing = self.choice.missed(now), self.guessing.under_way
-        path.carrier.send(self.checks.request(path, nominate, missed, guessing, now))
+        path.carrier.send(self.checks.request(path, nominate, self._word(now), now))
         if path.first_check is None:
             path.first_check = now
             self._tell(path, now)
@@ -305,8 +306,22 @@ class Checklist:
                 path.next_check = now
         self.reports.guesses(now)
 
-    def finished(self, now: float) -> bool:
-        """Whether nothing better than the path in use is under way or may come of guessing."""
+    def _word(self, now: float) -> Word:
+        return Word(self.choice.missed(now), self.guessing.under_way, self.finished)
+
+    def both_finished(self) -> bool:
+        """Whether neither side has anything better than the path in use under way."""
+        return self.finished and self.peer_finished
+
+    def _note_finish(self, now: float) -> None:
+        """The peer hears at once that nothing more is to be expected of this side, or that there is again."""
+        finished = self._is_finished(now)
+        if finished is not self.finished:
+            self.finished = finished
+            if self.selected is not None:
+                self.selected.next_check = now
+
+    def _is_finished(self, now: float) -> bool:
         using = self.selected
         if using is None or using.state is not State.VALID or self.guessing.active:
             return False
@@ -367,6 +382,7 @@ class Checklist:
         message = self.checks.read(data)
         if message is None:
             return
+        self.peer_finished = message.finished
         if message.guessing:
             self.guessing.word(now)
         if message.leg in ("udp", "tcp") and path.via is not None:
@@ -379,8 +395,7 @@ class Checklist:
             self._answered(path, message, now)
 
     def _asked(self, path: Path, request: StunMessage, now: float) -> None:
-        missed, guessing = self.choice.missed(now), self.guessing.under_way
-        path.carrier.send(self.checks.answer(path, request, missed, guessing))
+        path.carrier.send(self.checks.answer(path, request, self._word(now)))
         if request.use_candidate and not self.controlling:
             self.choice.follow(path)
         if path.state is State.VALID:

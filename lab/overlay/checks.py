@@ -4,7 +4,7 @@ Belongs here: writing and reading them under the call's key. Never: when a path 
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.errors import ProtocolError
@@ -27,6 +27,16 @@ class Asked:
     nominated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What this end says in every check and every answer: how much it misses of the peer's voice, in thousandths, that
+    it guesses ports, and that its checklist is finished."""
+
+    loss: int | None
+    guessing: bool
+    finished: bool
+
+
 class Checks:
     """One side's."""
 
@@ -36,13 +46,13 @@ class Checks:
         self.key: bytes | None = None
         self.waiting: dict[bytes, Asked] = {}
 
-    def request(self, path: Path, nominate: bool, loss: int | None, guessing: bool, now: float) -> bytes:
-        """A check of a path; `loss` is what this end has missed of the peer's voice, in thousandths."""
+    def request(self, path: Path, nominate: bool, word: Word, now: float) -> bytes:
+        """A check of a path."""
         transaction = self.rng.randbytes(12)
         self.waiting[transaction] = Asked(path, now, nominate)
         if len(self.waiting) > MOST_WAITING:
             del self.waiting[next(iter(self.waiting))]
-        return self._request(transaction, use_candidate=nominate, leg=_leg(path), loss=loss, guessing=guessing)
+        return self._request(transaction, use_candidate=nominate, leg=_leg(path), **asdict(word))
 
     def guess(self) -> bytes:
         """A check that no path waits for."""
@@ -62,7 +72,7 @@ class Checks:
         )
         return message.encode(self.key)
 
-    def answer(self, path: Path, request: StunMessage, loss: int | None, guessing: bool) -> bytes:
+    def answer(self, path: Path, request: StunMessage, word: Word) -> bytes:
         """The answer to a check of the peer's that came on a path."""
         assert self.key is not None
         answer = StunMessage(
@@ -71,8 +81,7 @@ class Checks:
             request.transaction_id,
             xor_mapped=_seen(path),
             leg=_leg(path),
-            loss=loss,
-            guessing=guessing,
+            **asdict(word),
         )
         return answer.encode(self.key)
 

@@ -43,6 +43,7 @@ class Attribute(IntEnum):
     LOSS = 0xC0F3
     COUNTS = 0xC0F4
     GUESSING = 0xC0F5
+    FINISHED = 0xC0F6
 
 
 class Change(IntFlag):
@@ -199,5 +200,6 @@ CODECS = (
     _number(Attribute.LOSS, "loss", _WORD),
     _number(Attribute.COUNTS, "counts", _LONG),
     _flag(Attribute.GUESSING, "guessing"),
+    _flag(Attribute.FINISHED, "finished"),
 )
 CODEC_BY_TYPE = {int(codec.type): codec for codec in CODECS}

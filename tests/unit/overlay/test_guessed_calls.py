@@ -92,7 +92,7 @@ def test_two_sides_that_draw_from_every_port_stay_on_the_relay_and_do_not_guess(
     for name in ("drawing", "drawing-too"):
         assert str(net.told(name, Moved)[-1][1].path) == "relayed/udp via relay-1"
         assert not net.told(name, Guesses)
-        assert net.hosts[name].machine.calls[id].checklist.finished(net.now)
+        assert net.hosts[name].machine.calls[id].checklist.both_finished()
 
 
 @pytest.mark.parametrize(("caller", "callee"), [("drawing", "drawing-too"), ("drawing-too", "drawing")])
@@ -121,7 +121,7 @@ def test_a_router_that_has_begun_to_draw_ports_is_seen_in_the_call(net: FakeNet)
     net.run(4)
     for name in ("cone", "drawing"):
         assert str(net.told(name, Moved)[-1][1].path) == "relayed/udp via relay-1"
-        assert net.hosts[name].machine.calls[id].checklist.finished(net.now), "there is nothing to wait for"
+        assert net.hosts[name].machine.calls[id].checklist.both_finished(), "there is nothing to wait for"
 
 
 def test_candidates_that_a_later_word_has_overtaken_still_count(net: FakeNet) -> None:
