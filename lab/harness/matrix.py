@@ -30,8 +30,9 @@ JUDGES = 2
 
 @dataclass(frozen=True)
 class Matrix:
-    """All cells in the order in which they ended. `sites`: client -> its site. `seconds`: from the first dial to the
-    last verdict. `dropped_by_captures`: node -> packets that the kernel dropped before its capture had them."""
+    """All cells in the order in which they ended. `sites`: client -> its site, in the topology's order. `seconds`: from
+    the first dial to the last verdict. `dropped_by_captures`: node -> packets that the kernel dropped before its
+    capture had them."""
 
     name: str
     sites: Mapping[str, str]
@@ -93,7 +94,8 @@ def run(
         raise ConfigError(f"expected calls of 1 s or longer, at least one at a time; got {seconds:g} s, {at_once}")
     teams = pairing.players(world.topology, sites)
     order = pairing.pairs(teams)
-    clients = list(dict.fromkeys(name for pair in order for name in pair))
+    called = {name for pair in order for name in pair}
+    clients = [client.name for client in world.topology.clients() if client.name in called]
     for name in clients:
         world.running(name)
     said = standing.routers(engine, world, standing.concerned(world.topology, clients))

@@ -88,6 +88,11 @@ def test_every_pair_is_a_cell_and_no_client_is_in_two_calls(tmp_path: Path) -> N
     assert (made[0].most, made[0].clashes) == (3, 0)
 
 
+def test_networks_stand_in_the_order_of_the_topology(tmp_path: Path) -> None:
+    found = run(tmp_path)
+    assert list(found.sites) == [client.name for client in WORLD.topology.clients()]
+
+
 def test_a_cell_that_failed_keeps_its_logs_and_report_and_is_placed_once(tmp_path: Path) -> None:
     found = run(tmp_path, ("home", "flat"))
     assert {cell.error for cell in found.failed} == {"frank is silent", "bob is silent"} and len(found.failed) == 2
