@@ -175,7 +175,8 @@ async def supernode(settings: Settings, journal: Journal) -> None:
     tls = server_context(settings.name, membership.identity.private)
     for port in SIGNALLING_PORTS:
         shell.listen_to_both("stun", "signalling", port, tls)
-    await shell.listen("stun", STUN_PORT, None)
+    for port in (STUN_PORT, ALTERNATE_PORT):
+        await shell.listen("stun", port, None)
     await shell.bind_udp(STUN_SOCKET, STUN_PORT)
     await shell.bind_udp(ALTERNATE_SOCKET, ALTERNATE_PORT)
 

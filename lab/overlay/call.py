@@ -127,6 +127,7 @@ class Call:
         self.words: list[Envelope] = []
         self.newest: Envelope | None = None
         self.hurry_at: float | None = None
+        self.rejoined = False
         self.retry_at: float | None = now + INVITE_RETRY if caller else None
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
@@ -192,10 +193,11 @@ class Call:
             self.error = reason
 
     def undeliverable(self, reason: str, now: float) -> None:
-        """The hub knows nobody to bring the invite to."""
+        """The hub knows nobody to bring the invite to; where the hub before has just died, the callee may come back."""
         if self.state is State.INVITING:
             self.error = reason
-            self._end(now)
+            if not self.rejoined:
+                self._end(now)
 
     def send(self, data: bytes) -> bool:
         """A protected voice packet, on the path in use; False if there is none."""
@@ -210,6 +212,11 @@ class Call:
         """Smoothed round trip of the path in use, seconds."""
         path = self.checklist.selected
         return path.rtt if path else None
+
+    def rejoin(self) -> None:
+        """The client has a hub again, after one that may have died with this call's words in it."""
+        self.rejoined = True
+        self.repeat()
 
     def repeat(self) -> None:
         """Says again what was said: a hub link has broken, or the peer has not heard. What it knows, it ignores."""
@@ -332,7 +339,7 @@ class Call:
         if self.state is State.CLOSING:
             self._end(now)
         elif self.state is State.INVITING:
-            self.fail(f"{self.peer} did not ring within {INVITE_LIMIT:.0f} s", now)
+            self.fail(self.error or f"{self.peer} did not ring within {INVITE_LIMIT:.0f} s", now)
         elif self.state is State.RINGING:
             self.fail(f"{self.peer if self.caller else 'this side'} did not answer in {RINGING_LIMIT:.0f} s", now)
         elif not self.proven:

@@ -268,7 +268,7 @@ class Client(Member):
             hub.send(Carry(envelope))
         self.outbox.clear()
         for call in self.calls.values():
-            call.repeat()
+            call.rejoin()
 
     def _learn_network(self, route: Route, now: float) -> None:
         """What the network lets out, and how its router maps, by way of the supernode that this route leads to."""

@@ -18,9 +18,10 @@ from lab.overlay.behaviours import Heard, Sample
 from lab.overlay.lifetime import Lifetime
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.stunserver import ALTERNATE_PORT
+from lab.overlay.tcp_port import TcpPort
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
-from lab.wire.messages import Network
+from lab.wire.messages import Behaviour, Network
 from lab.wire.stun import Change
 
 FRESH = 6
@@ -55,6 +56,7 @@ class _Stage(Enum):
     ASKING = auto()
     OPENING_MORE = auto()
     ASKING_MORE = auto()
+    AWAITING_TCP = auto()
 
 
 class Discovery:
@@ -70,7 +72,9 @@ class Discovery:
         self.actions, self.own, self.supernodes = actions, own, supernodes
         self.network = Network()
         self.lifetime = Lifetime(actions, rng)
+        self.rng = rng
         self.asking = Asking(actions, rng, self._settled)
+        self.tcp: TcpPort | None = None
         self.stage = _Stage.IDLE
         self.hosts: list[str] = []
         self.sockets: list[int] = []
@@ -98,6 +102,13 @@ class Discovery:
         self.hosts = [host for host in hosts if host is not None and 4 in self.own.families]
         if self.hosts:
             self.stage, self.sockets = _Stage.OPENING, self.asking.open(FRESH)
+            self._look_over_tcp(now)
+
+    def _look_over_tcp(self, now: float) -> None:
+        servers = [*((host, STUN_PORT) for host in self.hosts[:2]), (self.hosts[0], ALTERNATE_PORT)]
+        self.tcp = TcpPort(self.actions, servers, self.rng, self.own)
+        self.tcp.learnt = self._settled_over_tcp
+        self.tcp.open(now)
 
     def forget(self) -> None:
         """The client stands elsewhere: nothing is known."""
@@ -108,13 +119,20 @@ class Discovery:
 
     def _stop(self) -> None:
         self.asking.close()
+        if self.tcp is not None:
+            self.tcp.close()
+            self.tcp = None
         self.stage = _Stage.IDLE
 
     def deadline(self) -> float | None:
-        return earliest(self.asking.deadline(), self.lifetime.deadline(), self.again_at)
+        return earliest(
+            self.asking.deadline(), self.tcp.deadline() if self.tcp else None, self.lifetime.deadline(), self.again_at
+        )
 
     def poll(self, now: float) -> None:
         self.asking.poll(now)
+        if self.tcp is not None:
+            self.tcp.poll(now)
         self.lifetime.poll(now)
         if self.again_at is not None and now >= self.again_at:
             self._look(self.hub, now)
@@ -133,6 +151,11 @@ class Discovery:
             self.stage = _Stage.OPENING_MORE
             self.sockets += self.asking.open(ENOUGH - len(self._samples()))
         elif self.stage is not _Stage.IDLE:
+            self.stage = _Stage.AWAITING_TCP
+            self._settled_over_tcp(now)
+
+    def _settled_over_tcp(self, now: float) -> None:
+        if self.stage is _Stage.AWAITING_TCP and (self.tcp is None or self.tcp.settled):
             self._conclude(now)
 
     def _ask_first(self, now: float) -> None:
@@ -180,6 +203,7 @@ class Discovery:
         found = Network(
             mapping=mapping,
             filtering=behaviours.filtering(self._heard(seen), mapping),
+            tcp_mapping=self._tcp_mapping(),
             allocation=allocation,
             outer=outer,
             ports=behaviours.block([sample.outer[1] for sample in samples]) if allocation == "random" else None,
@@ -193,6 +217,14 @@ class Discovery:
         few = known.allocation == "random" and known.ports is None and len(samples) < behaviours.BLOCK_EVIDENCE
         if known.mapping is None or known.filtering is None or few:
             self.again_at, self.soon = now + self.soon, min(2 * self.soon, AGAIN)
+
+    def _tcp_mapping(self) -> Behaviour | None:
+        if self.tcp is None:
+            return None
+        seen = self.tcp.mapped
+        outer = behaviours.outer_host([Sample(self.tcp.port, server[0], at) for server, at in seen.items()])
+        own = [(host, self.tcp.port) for host in self.own.addresses]
+        return behaviours.mapping(own, outer, seen, (self.hosts[0], ALTERNATE_PORT))
 
     def _heard(self, seen: dict[Address, Address]) -> Heard:
         straight, both, port = (each for each in self.asking.questions if each.socket == self.sockets[1])

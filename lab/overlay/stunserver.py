@@ -15,7 +15,7 @@ from lab.wire.stun import Change, Kind, Method, StunMessage, StunStream
 
 SOFTWARE = "supernode-lab"
 ALTERNATE_PORT = 3479
-"""The second UDP port of a supernode's STUN service; RFC 5780 leaves its number open, servers use this one."""
+"""The second port of a supernode's STUN service; RFC 5780 leaves its number open, servers use this one."""
 LONGEST = 2048
 """Bytes of the longest request that is read from a stream."""
 IDLE_LIMIT = 30.0

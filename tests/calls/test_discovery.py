@@ -36,12 +36,14 @@ def test_a_client_finds_out_what_its_router_was_told_to_be(lab: Lab, client: str
     status = shown(lab, client)
     assert status.profile and status.firewall
     claimed, policy = profile(status.profile).translation, firewall(status.firewall)
-    axes: dict[str, str | None] = {"mapping": None, "filtering": None, "allocation": None}
+    axes: dict[str, str | None] = {"mapping": None, "filtering": None, "allocation": None, "tcp_mapping": None}
     if any(permit.protocol in (None, "udp") for permit in policy.outbound):
         if claimed is None:
             axes |= {"mapping": "none", "filtering": "none" if policy.inbound else "address-and-port-dependent"}
         else:
-            axes = {axis: str(getattr(claimed.udp, axis)) for axis in axes}
+            axes |= {axis: str(getattr(claimed.udp, axis)) for axis in ("mapping", "filtering", "allocation")}
+    if any(permit.protocol in (None, "tcp") and permit.port is None for permit in policy.outbound):
+        axes["tcp_mapping"] = "none" if claimed is None else str(claimed.tcp.mapping)
     status = found(lab, client, axes)
     assert status.network
     assert {axis: status.network[axis] for axis in axes} == axes

@@ -200,7 +200,8 @@ class FakeNet:
     def supernode(self, number: int) -> Host:
         membership = self.membership(f"supernode-{number}", *self.open_addresses(10 + number))
         both = {True: "signalling", False: "stun"}
-        listeners = {33033: {True: "signalling"}, 443: both, 80: both, 3478: {False: "stun"}}
+        listeners = {33033: {True: "signalling"}, 443: both, 80: both}
+        listeners |= {3478: {False: "stun"}, 3479: {False: "stun"}}
         addresses = by_family(*membership.own.addresses)
         host = Host(f"supernode-{number}", addresses, Supernode(membership), membership.identity.public)
         host.listeners = listeners

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.overlay.call_events import Answered, Rings
+from lab.overlay.call_events import Answered, Ended, Rings
 from lab.overlay.hub import BACKOFF_MOST
 from lab.overlay.member import SignedIn, SignedOut
 from lab.overlay.supernode import Joined
@@ -93,6 +93,22 @@ def test_an_invite_that_died_with_the_hub_link_is_sent_again(net: FakeNet) -> No
     net.settle(bob)
     assert net.run(6, until=lambda: bool(net.told("bob", Rings)))
     assert len(net.told("frank", Rings)) == 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_callee_whose_hub_died_as_well_is_given_time_to_come_back(net: FakeNet, gone: bool) -> None:
+    hub = hub_of(net, "bob")
+    neighbour = next(name for name in ("alice", "frank", "carol", "dave", "erin") if hub_of(net, name) == hub)
+    net.kill(hub)
+    if gone:
+        net.kill(neighbour)
+    net.hosts["bob"].machine.dial("c1.x", neighbour, net.now)
+    net.settle(net.hosts["bob"])
+    assert net.run(7, until=lambda: bool(net.told("bob", Rings) or net.told("bob", Ended)))
+    assert bool(net.told("bob", Rings)) is not gone
+    assert [event.error for _, event in net.told("bob", Ended)] == gone * [
+        f"{neighbour} is not signed in at any supernode"
+    ]
 
 
 def test_an_answer_that_died_with_the_callees_hub_link_is_sent_again(net: FakeNet) -> None:

@@ -45,6 +45,7 @@ def test_every_kind_of_router_is_recognised(mapping: str, filtering: str, alloca
     found = find_out(net, Nat(OUTER, mapping, net=net, filtering=filtering, allocation=allocation))
     assert (found.mapping, found.filtering, found.allocation) == (mapping, filtering, allocation)
     assert (found.outer, found.ports) == (OUTER, None)
+    assert found.tcp_mapping == mapping
 
 
 @pytest.mark.parametrize("filtering", ["none", AD, APD])
@@ -127,7 +128,13 @@ def test_a_block_that_is_too_large_to_try_is_none() -> None:
 
 def test_a_network_without_udp_is_not_guessed_at() -> None:
     net = world()
-    assert find_out(net, Router(OUTER, udp=False)) == Network()
+    assert find_out(net, Router(OUTER, udp=False)) == Network(tcp_mapping=EI)
+
+
+def test_where_a_firewall_drops_tcp_to_the_supernodes_ports_nothing_is_said_of_it() -> None:
+    net = world()
+    found = find_out(net, Nat(OUTER, EI, net=net, tcp_ports={443}))
+    assert (found.mapping, found.tcp_mapping) == (EI, None)
 
 
 def test_with_one_supernode_alone_only_what_it_can_tell_is_known() -> None:
@@ -193,7 +200,7 @@ def test_who_has_no_answer_at_first_asks_again_soon() -> None:
     net = world()
     deaf = True
     net.lose = lambda source, destination: deaf and destination[1] in (3478, 3479)
-    assert find_out(net, Nat(OUTER, EI, net=net)) == Network()
+    assert find_out(net, Nat(OUTER, EI, net=net)).mapping is None
     deaf = False
     assert net.run(10, until=lambda: net.hosts["zoe"].machine.discovery.network.mapping == EI)
 
