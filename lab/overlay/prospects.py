@@ -101,18 +101,21 @@ def ports_to_try(network: Network, rng: random.Random) -> Iterator[int]:
 
 def refined(known: Network, media: MediaSocket) -> Network:
     """What is known of this side's network, unless the outer addresses of a call's socket show it to be another by now,
-    or nothing is known: two supernodes asked within one moment see one port, two in a row, or any two.
+    or nothing is known: two supernodes asked within one moment see one port, two in a row, or any two. In a small block
+    any two may lie in a row.
     """
     seen = [media.mapped[server] for server in media.servers if server in media.mapped and family(server[0]) == 4]
     if len(seen) < 2 or len({host for host, _ in seen}) > 1:
         return known
     (host, first), (_, second) = seen[:2]
-    if known.mapping is not None and _steady(known) == (first == second):
+    in_a_row = 0 < abs(second - first) <= IN_A_ROW
+    alike = in_a_row == _counts(known) or known.ports is not None or _steady(known)
+    if known.mapping is not None and _steady(known) == (first == second) and alike:
         return known
     if seen[0] in media.own_addresses:
         return Network(udp=True, mapping="none")
     if first == second:
         kept: Allocation = "preserving" if first == media.port else "random"
         return Network(True, "endpoint-independent", None, kept, known.tcp_mapping, host)
-    order: Allocation = "sequential" if 0 < second - first <= IN_A_ROW else "random"
+    order: Allocation = "sequential" if in_a_row else "random"
     return Network(True, "address-and-port-dependent", None, order, known.tcp_mapping, host)

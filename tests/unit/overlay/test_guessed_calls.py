@@ -4,6 +4,7 @@ import pytest
 
 from lab.overlay.call_events import Finished, Guesses, Heard, Moved
 from lab.overlay.client import Client
+from lab.overlay.prospects import Part
 from lab.wire.messages import Candidate, Trickle
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
@@ -33,6 +34,12 @@ def net() -> FakeNet:
 
 def words(net: FakeNet, name: str) -> list[int]:
     return [int.from_bytes(event.data[2:4], "big") for _, event in net.told(name, Heard)]
+
+
+def forget(router: Router) -> None:
+    router.out.clear()
+    router.back.clear()
+    router.contacted.clear()
 
 
 PAIRS = [("cone", "counting"), ("counting", "counting-too"), ("cone", "drawing")]
@@ -102,9 +109,7 @@ def test_a_router_that_has_become_another_since_it_was_looked_at_is_seen_in_the_
     """What was found out says that both draw ports, and neither side would guess."""
     router = net.hosts["drawing"].routers[4]
     router.mapping = "endpoint-independent"
-    router.out.clear()
-    router.back.clear()
-    router.contacted.clear()
+    forget(router)
     place(net, caller, callee)
     net.run(10)
     for name in (caller, callee):
@@ -114,14 +119,36 @@ def test_a_router_that_has_become_another_since_it_was_looked_at_is_seen_in_the_
 def test_a_router_that_has_begun_to_draw_ports_is_seen_in_the_call(net: FakeNet) -> None:
     router = net.hosts["cone"].routers[4]
     router.mapping, router.ports_drawn_from = HARD, range(1024, 65536)
-    router.out.clear()
-    router.back.clear()
-    router.contacted.clear()
+    forget(router)
     id = place(net, "cone", "drawing")
     net.run(4)
     for name in ("cone", "drawing"):
         assert str(net.told(name, Moved)[-1][1].path) == "relayed/udp via relay-1"
         assert net.hosts[name].machine.calls[id].checklist.both_finished(), "there is nothing to wait for"
+
+
+@pytest.mark.parametrize(("caller", "callee"), [("cone", "drawing"), ("drawing", "cone")])
+def test_a_router_that_has_begun_to_count_is_foreseen_in_the_call(net: FakeNet, caller: str, callee: str) -> None:
+    router = net.hosts["drawing"].routers[4]
+    router.sequential = True
+    forget(router)
+    place(net, caller, callee)
+    net.run(1)
+    for name in (caller, callee):
+        assert str(net.told(name, Moved)[-1][1].path) == "punched/udp"
+    assert net.told("drawing", Guesses)[-1][1].part == Part.TELL
+
+
+@pytest.mark.parametrize(("caller", "callee"), [("cone", "counting"), ("counting", "cone")])
+def test_a_router_that_counts_no_more_is_not_foreseen(net: FakeNet, caller: str, callee: str) -> None:
+    router = net.hosts["counting"].routers[4]
+    router.sequential, router.ports_drawn_from = False, range(1024, 65536)
+    forget(router)
+    place(net, caller, callee)
+    net.run(10)
+    for name in (caller, callee):
+        assert str(net.told(name, Moved)[-1][1].path) == "punched/udp"
+    assert net.told("counting", Guesses)[-1][1].part == Part.OPEN
 
 
 def test_candidates_that_a_later_word_has_overtaken_still_count(net: FakeNet) -> None:
