@@ -12,12 +12,12 @@ from pathlib import Path
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import subnetting
 from lab.harness.checkout import Checkout
-from lab.harness.restoring import mtus, restore
+from lab.harness.restoring import mtus, plugged_in, restore
 from lab.harness.settling import settle
 from lab.harness.status import ask
 from lab.harness.timeline import Timeline
 from lab.runtime import lifecycle
-from lab.runtime.connection import Engine
+from lab.runtime.connection import Engine, still_there
 from lab.runtime.engine import compose_command, ensure_engine
 from lab.runtime.images import ensure_images
 from lab.runtime.readiness import wait_until_ready
@@ -62,13 +62,19 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         if reason or not running:  # not running: networks of an interrupted `up`; nothing, otherwise
             lifecycle.take_down(engine, name)
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
-        lifecycle.compose_up(compose_command(), name, file, checkout.state / "compose.log", variables)
+        try:
+            lifecycle.compose_up(compose_command(), name, file, checkout.state / "compose.log", variables)
+        except RuntimeUnavailable:
+            still_there(engine, "start the lab's containers")  # it may be the engine that failed
+            raise
         world = discover(engine, name)
         if world is None:
             raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
+        if running and not reason:
+            plugged_in(engine, world, timeline.unplugged(), say)  # before anybody waits for who is behind them
         wait_until_ready(engine, _awaited(engine, world, running), say)
         if running and not reason:
-            restore(engine, world, topology, timeline.unplugged(), say)
+            restore(engine, world, topology, say)
         mtus(engine, world)
         settle(engine, world)  # clients that ran before this may have lost their supernode
     return Up(world, file)

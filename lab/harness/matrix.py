@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lab.errors import ConfigError
+from lab.errors import ConfigError, Interrupted
 from lab.harness import pairing, record, standing, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
@@ -87,8 +87,8 @@ def run(
 ) -> Matrix:
     """Place every call and judge it. Raises ConfigError and RuntimeUnavailable where it cannot begin.
 
-    A call that fails is a cell like another. An interrupt hangs up what is under way, and leaves what is known so far
-    in the matrix's folder.
+    A call that fails is a cell like another. An interrupt hangs up what is under way, leaves what is known so far in
+    the matrix's folder, and goes on as Interrupted, which names it.
     """
     if at_once < 1 or seconds < 1 or ring_ms < 0:
         raise ConfigError(f"expected calls of 1 s or longer, at least one at a time; got {seconds:g} s, {at_once}")
@@ -112,6 +112,8 @@ def run(
     begun = time.monotonic()
     try:
         play.all(at_once)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; what is known of matrix {name} is in {folder}") from error
     finally:
         dropped = {one.node: one.dropped for one in session.close() if one.dropped}
         shutil.rmtree(captures, ignore_errors=True)  # each cell has its own part

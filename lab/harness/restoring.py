@@ -15,13 +15,16 @@ from lab.topology.model import Node, Role, Topology
 Say = Callable[[str], None]
 
 
-def restore(engine: Engine, world: World, file: Topology, unplugged: Iterable[str], say: Say) -> list[str]:
-    """Undo every event; returns a word about each thing that was not as the file says.
+def plugged_in(engine: Engine, world: World, unplugged: Iterable[str], say: Say) -> None:
+    """Put the cables back into these nodes, which were unplugged since the lab was started, by its timeline."""
+    for name in unplugged:
+        if _plugged(engine, world, name):
+            say(f"{name} is plugged in")
 
-    `unplugged` are the nodes whose cables were pulled since the lab was started, by its timeline.
-    """
-    undone = [f"{name} is plugged in" for name in unplugged if _plugged(engine, world, name)]
-    undone += [word for node in file.clients() if (word := _at_home(engine, world, node))]
+
+def restore(engine: Engine, world: World, file: Topology, say: Say) -> list[str]:
+    """Undo every event but cables; returns a word about each thing that was not as the file says."""
+    undone = [word for node in file.clients() if (word := _at_home(engine, world, node))]
     for site, said in standing.routers(engine, world).items():
         if said.get("changed"):
             standing.order(engine, world, world.topology.router_of(site).name, "restore")

@@ -13,6 +13,7 @@ from docker.errors import DockerException
 
 from lab.errors import RuntimeUnavailable
 from lab.runtime.engine import Answer, Facts, classify, decide
+from lab.runtime.mishaps import engine_errors
 
 Engine = docker.DockerClient
 """An engine's API; the other rooms hold it and hand it on, and never call it."""
@@ -30,3 +31,9 @@ def connect() -> Engine:
         raise RuntimeUnavailable(
             f"no Docker Engine answers on this machine ({words}): `make lab-up` installs or starts one"
         ) from error
+
+
+def still_there(engine: Engine, doing: str) -> None:
+    """Return where the engine answers; RuntimeUnavailable where it was its end that failed what was being done."""
+    with engine_errors(doing):
+        engine.api.ping()

@@ -11,6 +11,7 @@ import urllib3
 from docker.errors import APIError, DockerException
 
 from lab.errors import RuntimeUnavailable
+from lab.runtime.engine import classify
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def engine_errors(doing: str) -> Iterator[None]:
         reason = str(error.explanation or error).strip()
         raise RuntimeUnavailable(f"the engine could not {doing}: {reason}") from error
     except (DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        reason = " ".join(str(error).split())
+        _, reason = classify(error)
         raise RuntimeUnavailable(
             f"the Docker Engine went away or did not answer while it was asked to {doing} ({reason}): "
             "`lab doctor` says what to mend, then `lab up` again"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from lab.errors import RuntimeUnavailable
-from lab.runtime.connection import Engine
+from lab.runtime.connection import Engine, still_there
 from lab.runtime.logs import Logs, started_at
 from lab.runtime.world import Container
 
@@ -41,6 +41,7 @@ def wait_until_ready(
             if said.node not in awaited:
                 continue
             if said.text is None:
+                still_there(engine, "start nodes")  # its end ends every log
                 words = last[said.node] or "none"
                 raise RuntimeUnavailable(f"{said.node} stopped before it was ready; its last words: {words}")
             last[said.node] = said.text or last[said.node]

@@ -48,6 +48,7 @@ class Engine:
         patch.setattr(bringing.lifecycle, "compose_up", lambda *words: self.done.append("up"))
         patch.setattr(bringing, "wait_until_ready", self._wait)
         patch.setattr(bringing, "ask", self._ask)
+        patch.setattr(bringing, "plugged_in", lambda *words: self.done.append("plugged in"))
         patch.setattr(bringing, "restore", lambda *words: self.done.append("restored"))
         patch.setattr(bringing, "mtus", lambda *words: None)
 
@@ -86,7 +87,7 @@ def test_where_nothing_runs_leftovers_are_cleared_and_all_is_started(engine: Eng
 
 def test_what_fits_stays(engine: Engine, file: Path) -> None:
     engine.running = world(file)
-    assert bring_up(engine, file) == ["images", "up", "ready", "restored", "settled"]
+    assert bring_up(engine, file) == ["images", "up", "plugged in", "ready", "restored", "settled"]
 
 
 def test_only_those_are_awaited_that_are_new_or_not_ready(engine: Engine, file: Path) -> None:
@@ -150,6 +151,23 @@ def test_a_file_that_is_wrong_is_refused_before_the_engine_is_asked(
     with pytest.raises(ConfigError, match="unknown profile"):
         bring_up(engine, file)
     assert engine.done == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_compose_fails_for_want_of_an_engine_that_is_what_is_said(
+    engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    def fail(*words: object) -> None:
+        raise RuntimeUnavailable("Compose could not start")
+
+    def look(engine: object, doing: str) -> None:
+        if not there:
+            raise RuntimeUnavailable("the Docker Engine went away")
+
+    monkeypatch.setattr(bringing.lifecycle, "compose_up", fail)
+    monkeypatch.setattr(bringing, "still_there", look)
+    with pytest.raises(RuntimeUnavailable, match="Compose could not start" if there else "Engine went away"):
+        bring_up(engine, file)
 
 
 def test_containers_without_labels_are_no_lab(engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

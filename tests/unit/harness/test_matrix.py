@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.errors import ConfigError
+from lab.errors import ConfigError, Interrupted
 from lab.harness import matrix as matrices
 from lab.harness.checkout import Checkout
 from lab.harness.matrix import Matrix, Progress
@@ -121,7 +121,7 @@ def test_an_interrupt_ends_the_session_and_leaves_what_is_known(tmp_path: Path) 
         if step.done == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"what is known of matrix m1 is in .*m1$"):
         run(tmp_path, at_once=1, follow=interrupted)
     (folder,) = (tmp_path / ".lab" / "matrices").iterdir()
     assert made[0].closed and 2 <= len(json.loads((folder / "matrix.json").read_text())["cells"]) < 30

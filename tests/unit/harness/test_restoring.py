@@ -25,7 +25,7 @@ def restored(patch: pytest.MonkeyPatch, *hangs: Attachment) -> tuple[list[Any], 
     patch.setattr(cables, "reattach", lambda engine, container, lab, *words: asked.append((container.node, *words)))
     patch.setattr(restoring.standing, "routers", lambda *words: {})
     patch.setattr(restoring.standing, "order", lambda *words: {})
-    said = restoring.restore(cast(Any, None), world, FILE, (), lambda text: None)
+    said = restoring.restore(cast(Any, None), world, FILE, lambda text: None)
     return asked, said
 
 

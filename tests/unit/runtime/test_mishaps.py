@@ -34,6 +34,13 @@ def test_it_is_one_sentence_that_says_what_to_do(error: Exception) -> None:
         raise error
 
 
+def test_the_reason_is_the_innermost_one_in_plain_words() -> None:
+    inner = ConnectionResetError(104, "Connection reset by peer")
+    error = requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", inner))
+    with pytest.raises(RuntimeUnavailable, match=r"\(\[Errno 104\] Connection reset by peer\):"), engine_errors("look"):
+        raise error
+
+
 def test_a_log_that_breaks_off_has_given_what_it_had() -> None:
     log = iter(Log(ENGINE, "c"))
     assert next(log) == ('{"event": "starting"}', {"event": "starting"})

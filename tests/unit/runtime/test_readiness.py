@@ -18,10 +18,15 @@ class Api:
     def __init__(self, logs: dict[str, Iterable[bytes]], started: str = "2026-11-23T12:00:00.123456789Z") -> None:
         self._logs, self._started = logs, started
         self.since: list[float | None] = []
+        self.gone = False
 
     @property
     def api(self) -> "Api":
         return self
+
+    def ping(self) -> None:
+        if self.gone:
+            raise OSError("connection refused")
 
     def inspect_container(self, container: str) -> dict[str, Any]:
         return {"State": {"StartedAt": self._started}}
@@ -57,6 +62,13 @@ def test_a_node_that_failed_says_why() -> None:
 def test_a_node_that_stopped_leaves_its_last_words() -> None:
     with pytest.raises(RuntimeUnavailable, match=r"bob stopped before it was ready.*out of memory"):
         wait({"bob": [b"out of memory\n"]})
+
+
+def test_an_engine_that_ends_ends_every_log_and_is_what_is_said() -> None:
+    api = Api({"bob": [line("starting")]})
+    api.gone = True
+    with pytest.raises(RuntimeUnavailable, match=r"the Docker Engine went away.*start nodes"):
+        wait_until_ready(api, [Container("bob", "bob", "running")])  # type: ignore[arg-type]
 
 
 def test_a_node_that_says_nothing_is_named_when_time_is_up() -> None:
