@@ -26,7 +26,7 @@ from lab.overlay.call_events import (
 from lab.overlay.checklist import Checklist
 from lab.overlay.identity import CallKeys, check_credential, derive_keys, open_envelope
 from lab.overlay.introduction import Introduction
-from lab.overlay.leg import RelayLeg
+from lab.overlay.legs import Legs
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
 from lab.overlay.reflexive import MediaSocket
@@ -63,10 +63,6 @@ LOST_PATH_LIMIT = 30.0
 """Seconds without any path after which a call is over (RFC 7675, 5.1: consent expires after 30 s)."""
 LINGER = 0.4
 """Seconds for which a call that was hung up still takes in what is in flight."""
-MOST_LEGS = 2
-"""Relay sessions that one call keeps."""
-HURRY = 0.2
-"""Seconds between binds at the relays while the peer's voice is missing."""
 HUNG_UP = "hung up"
 """The reason of a call that ended as calls do."""
 IN_BAND = b"\x58"
@@ -121,12 +117,10 @@ class Call:
         self.talked = False
         self.found_path = False
         self.took_leave = self.finished = False
-        self.legs: list[RelayLeg] = []
         self.path: PathName | None = None
         self.proven = False
         self.words: list[Envelope] = []
         self.newest: Envelope | None = None
-        self.hurry_at: float | None = None
         self.rejoined = False
         self.retry_at: float | None = now + INVITE_RETRY if caller else None
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
@@ -136,6 +130,7 @@ class Call:
         )
         self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
         self.introduction = Introduction(id, around, media)
+        self.legs = Legs(around, media, self.checklist.choice.vigil, self.checklist.from_relay)
         media.deliver, media.learnt = self._datagram, self._learnt
         if port is not None:
             self._use(port)
@@ -228,15 +223,7 @@ class Call:
 
     def offered(self, offers: Sequence[RelayOffer], now: float) -> None:
         """Relay sessions that the hub offers for this call; one it offered before stays as it is."""
-        known = {leg.offer.relay for leg in self.legs}
-        fresh = [offer for offer in offers if offer.relay not in known]
-        for offer in fresh[: MOST_LEGS - len(self.legs)]:
-            leg = RelayLeg(
-                self.around.actions, offer, self.media, self.around.rng, self.checklist.from_relay, self.around.passage
-            )
-            self.legs.append(leg)
-            self.checklist.add_leg(leg, now)
-            leg.start(now, self.around.take_waiting(offer.relay, now))
+        self.legs.offered(offers, now, self.checklist.add_leg)
 
     def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
         """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
@@ -289,12 +276,10 @@ class Call:
         self.checklist.unlock(self.keys.check, now)
 
     def _datagram(self, data: bytes, source: Address, now: float) -> None:
-        for leg in self.legs:
-            if source in leg.udp_addresses:
-                leg.datagram(data, source, now)
-                self._note_path(now)
-                return
-        self.checklist.datagram(data, source, now)
+        if self.legs.datagram(data, source, now):
+            self._note_path(now)
+        else:
+            self.checklist.datagram(data, source, now)
 
     def _data(self, data: bytes, now: float) -> None:
         """What the peer sent that is no check: voice, or an envelope in band."""
@@ -308,25 +293,21 @@ class Call:
     # -- time ----------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        legs = (leg.deadline() for leg in self.legs)
         port = self.port.deadline() if self.port is not None else None
-        own = (self.limit, self.retry_at, self.hurry_at)
-        return earliest(*own, port, self.checklist.deadline(), self.media.deadline(), *legs)
+        own = (self.limit, self.retry_at)
+        return earliest(*own, port, self.checklist.deadline(), self.media.deadline(), self.legs.deadline())
 
     def poll(self, now: float) -> None:
         if self.state is State.ENDED:
             return
         self.media.poll(now)
-        for leg in self.legs:
-            leg.poll(now)
+        self.legs.poll(now)
         if self.port is not None:
             self.port.poll(now)
         self.checklist.poll(now)
         if self.talked and not self.finished and self.checklist.finished:
             self.finished = True
             self.around.actions.emit(Finished(self.id))
-        if self.hurry_at is not None and now >= self.hurry_at:
-            self._hurry(now)
         self._note_path(now)
         if self.retry_at is not None and now >= self.retry_at:
             self.retry_at = now + INVITE_RETRY if self.state is State.INVITING else None
@@ -417,8 +398,7 @@ class Call:
         if self.state in (State.CLOSING, State.ENDED):
             return
         self.media.relocated(now)
-        for leg in self.legs:
-            leg.relocated(now)
+        self.legs.relocated(now)
         if self.port is not None:
             self.port.close()
             self._use(self.around.open_port(now))
@@ -429,21 +409,13 @@ class Call:
         """The addresses are the same and the way out is perhaps another: voice goes on while all is asked again."""
         if self.state not in (State.CLOSING, State.ENDED):
             self.media.relocated(now)
-            for leg in self.legs:
-                leg.rerouted(now)
+            self.legs.rerouted(now)
             self.checklist.recheck(now)
 
     def _fell_silent(self, now: float) -> None:
         """The peer's voice has stopped: this end's outer addresses may be others, or its relay may have gone."""
         self.media.ask(now)
-        self.hurry_at = now
-
-    def _hurry(self, now: float) -> None:
-        storms = self.checklist.choice.vigil.storms(now)
-        self.hurry_at = now + HURRY if storms else None
-        if storms:
-            for leg in self.legs:
-                leg.hurry(now)
+        self.legs.hurry(now)
 
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""
@@ -466,8 +438,7 @@ class Call:
     def _end(self, now: float) -> None:
         self.state, self.limit = State.ENDED, None
         self.checklist.close(now)
-        for leg in self.legs:
-            leg.stop()
+        self.legs.stop()
         self.media.close()
         if self.port is not None:
             self.port.close()

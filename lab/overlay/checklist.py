@@ -119,7 +119,7 @@ class Checklist:
         """What both sides have told each other of their networks."""
         self.peer_network = peer
         for path in self.paths.values():
-            self._expect_leg(path)
+            path.expect_leg(peer.udp)
         self.guessing.meet(own, peer, self.controlling, now)
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
@@ -146,12 +146,7 @@ class Checklist:
         key = ("relay", leg.offer.relay)
         self.legs.append(leg)
         path = self.paths[key] = Path(key, leg, leg.udp_address, leg.offer.relay, now)
-        self._expect_leg(path)
-
-    def _expect_leg(self, path: Path) -> None:
-        """What the peer's leg will be, by what it says of its network, until its first word over the relay tells."""
-        if path.via is not None and path.legs is None and self.peer_network.udp is not None:
-            path.peer_leg = Transport.UDP if self.peer_network.udp else Transport.TCP
+        path.expect_leg(self.peer_network.udp)
 
     def _add_udp(self, remote: Address, now: float, socket: int | None = None) -> Path:
         """A path from the media socket, or from another of the call's."""
@@ -200,7 +195,7 @@ class Checklist:
         if self.key is not None:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
-        turned = 0.0 if any(self._turned(path) for path in self.paths.values()) else None
+        turned = 0.0 if any(path.turned for path in self.paths.values()) else None
         return earliest(checks, turned, self.tcp.deadline(), self.choice.deadline(), self.guessing.deadline())
 
     def poll(self, now: float) -> None:
@@ -208,7 +203,7 @@ class Checklist:
             return
         self.tcp.poll(now)
         for path in self.paths.values():
-            if self._turned(path):  # what it is now has to be found out, and told
+            if path.turned:  # what it is now has to be found out, and told
                 if path.carried is Transport.UDP and self.guessing.under_way:
                     self.passage.throttles(now)  # where guesses drown a relay's leg, UDP is too narrow for voice
                 path.carried, path.next_check = path.carrier.transport, now
@@ -385,8 +380,9 @@ class Checklist:
         self.peer_finished = message.finished
         if message.guessing:
             self.guessing.word(now)
-        if message.leg in ("udp", "tcp") and path.via is not None:
-            self._note_legs(path, Transport(message.leg))
+        told = message.leg in ("udp", "tcp") and path.via is not None
+        if told and path.note_legs(Transport(message.leg)) and self.choice.meter.path == path.key:
+            self.choice.meter.forget()
         if message.loss is not None:
             self.choice.peer_missed(message.loss, now)
         if message.kind is StunKind.REQUEST and message.username == self.call:
@@ -426,26 +422,11 @@ class Checklist:
             self.choice.agreed(path, now)
         self.choice.choose(now)
 
-    # -- relays' legs --------------------------------------------------------------------------------------------
-
     def _went_lossy(self, now: float) -> None:
         """UDP between the two loses voice: that of the relays' legs may as well, and TCP is wanted."""
         for leg in self.legs:
             leg.suspect(now)
         self.tcp.try_again(now)
-
-    def _turned(self, path: Path) -> bool:
-        """Whether this end's leg has changed between UDP and TCP."""
-        return path.via is not None and path.carrier.ready and path.carried is not path.carrier.transport
-
-    def _note_legs(self, path: Path, peer_leg: Transport) -> None:
-        """A relayed path is another one as soon as a leg has changed between UDP and TCP."""
-        legs = (path.carrier.transport, peer_leg)
-        if path.legs != legs:
-            path.legs, path.lossy_until = legs, float("-inf")
-            if self.choice.meter.path == path.key:
-                self.choice.meter.forget()
-        path.peer_leg = peer_leg
 
     # -- the end of a path ---------------------------------------------------------------------------------------
 

@@ -152,6 +152,23 @@ class Path:
         return now < self.lossy_until
 
     @property
+    def turned(self) -> bool:
+        """Whether this end's leg at a relay has changed between UDP and TCP since it was last told."""
+        return self.via is not None and self.carrier.ready and self.carried is not self.carrier.transport
+
+    def expect_leg(self, peer_has_udp: bool | None) -> None:
+        """What the peer's leg will be, by what it says of its network, until its first word over the relay tells."""
+        if self.via is not None and self.legs is None and peer_has_udp is not None:
+            self.peer_leg = Transport.UDP if peer_has_udp else Transport.TCP
+
+    def note_legs(self, peer_leg: Transport) -> bool:
+        """A relayed path is another one as soon as a leg has changed between UDP and TCP; whether it is."""
+        before, self.legs, self.peer_leg = self.legs, (self.carrier.transport, peer_leg), peer_leg
+        if self.legs != before:
+            self.lossy_until = float("-inf")
+        return self.legs != before
+
+    @property
     def over_ipv6(self) -> bool:
         """Whether it goes to an IPv6 address, of the peer or of a relay."""
         return family(self.remote[0]) == 6

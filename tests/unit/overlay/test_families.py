@@ -123,7 +123,7 @@ def test_the_leg_takes_the_relays_other_address_where_the_first_family_leads_now
 def test_a_relay_that_hears_a_bind_late_is_called_back_to_the_address_in_use(net: FakeNet) -> None:
     place(net, "dora", "fred")
     net.run(1)
-    leg = net.hosts["dora"].machine.calls["c1.x"].legs[0]
+    leg = net.hosts["dora"].machine.calls["c1.x"].legs.all[0]
     assert leg.udp_address[0] == "2001:db8:0:1::21"
     net.hosts["dora"].machine.actions.send_to(leg.media.socket, ("203.0.113.21", 33034), leg._bind())
     net.settle(net.hosts["dora"])
