@@ -380,8 +380,8 @@ class Checklist:
         self.peer_finished = message.finished
         if message.guessing:
             self.guessing.word(now)
-        told = message.leg in ("udp", "tcp") and path.via is not None
-        if told and path.note_legs(Transport(message.leg)) and self.choice.meter.path == path.key:
+        leg = Transport(message.leg) if message.leg in ("udp", "tcp") and path.via is not None else None
+        if leg is not None and path.note_legs(leg) and self.choice.meter.path == path.key:
             self.choice.meter.forget()
         if message.loss is not None:
             self.choice.peer_missed(message.loss, now)
