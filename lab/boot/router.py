@@ -11,6 +11,7 @@ from typing import Any
 
 from lab import nat
 from lab.boot import attach, cable, memory, mtu, rules
+from lab.boot.portmapping import PortMapping
 from lab.boot.readdress import readdress
 from lab.boot.wiring import Interface, Wiring, outer
 from lab.boot.wiring6 import alone
@@ -18,7 +19,7 @@ from lab.errors import ConfigError
 from lab.links.axes import FULL_MTU
 
 Order = dict[str, Any]
-CHANGEABLE = ("profile", "firewall", "axes", "profile6")
+CHANGEABLE = ("profile", "firewall", "axes", "profile6", "portmap")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Settings:
     firewall: str
     axes: str = ""
     profile6: str = "open"
+    portmap: str = "off"
     outer: str | None = None
     mtu: int = FULL_MTU
 
@@ -37,7 +39,8 @@ class Settings:
     def told(cls, environ: Mapping[str, str]) -> "Settings":
         """Those of the compose file. Raises ConfigError."""
         site, profile, firewall = (_told(environ, label) for label in ("lab.site", "lab.profile", "lab.firewall"))
-        return cls(site, profile, firewall, environ.get("lab.axes", ""), environ.get("lab.profile6", cls.profile6))
+        profile6, portmap = environ.get("lab.profile6", cls.profile6), environ.get("lab.portmap", cls.portmap)
+        return cls(site, profile, firewall, environ.get("lab.axes", ""), profile6, portmap)
 
 
 def _told(environ: Mapping[str, str], label: str) -> str:
@@ -53,6 +56,7 @@ class Router:
         self.wiring, self.environ = wiring, environ
         self.file = self.settings = Settings.told(environ)
         self.file_address = wiring.wan.address.ip
+        self.port_mapping = PortMapping()
 
     @classmethod
     def begin(cls, wiring: Wiring, environ: Mapping[str, str]) -> "Router":
@@ -74,10 +78,12 @@ class Router:
         }
 
     def ended(self, child: int) -> None:
-        """Children are those of orders."""
+        """Raises RuntimeUnavailable where the daemon has ended that the site needs; others are those of orders."""
+        self.port_mapping.ended(child)
 
     def stop(self) -> None:
-        """Nothing is left to do: the rules end with the container's network."""
+        """End what was started; the rules end with the container's network."""
+        self.port_mapping.stop()
 
     def status(self) -> Order:
         """What is in force now."""
@@ -89,6 +95,7 @@ class Router:
             "axes": now.axes,
             "profile6": now.profile6 if sides.lan6 else None,
             "firewall": now.firewall,
+            "portmap": now.portmap,
             "mtu": now.mtu,
             "outer": [str(address) for address in sides.outer_addresses],
             "outer6": str(sides.outer6) if sides.outer6 else None,
@@ -106,6 +113,7 @@ class Router:
         return self.status()
 
     def _forget(self, order: Order) -> Order:
+        self.port_mapping.stop()
         self._apply(self.settings)
         return {}
 
@@ -138,20 +146,26 @@ class Router:
 
     def _apply(self, wanted: Settings) -> None:
         """Rules are rendered, and so refused, before anything changes. No packet passes while the kernel is between
-        two states, and nothing that it remembers survives: a flow of before would go on as it was translated then."""
+        two states, and nothing that it remembers survives: a flow of before would go on as it was translated then.
+        Ports that hosts have asked for stay theirs, as long as the outer address does."""
         address = IPv4Address(wanted.outer) if wanted.outer else self.file_address
         plan = replace(self.wiring, wan=_at(self.wiring.wan, address))
-        profile = nat.profile(wanted.profile, wanted.axes, wanted.profile6)
+        profile = nat.profile(wanted.profile, wanted.axes, wanted.profile6, wanted.portmap)
         rendered = nat.render(profile, nat.firewall(wanted.firewall), _sides(plan, self.environ))
         attach.hold(self.wiring)
         if address != self.wiring.wan.address.ip:
+            self.port_mapping.stop()
             readdress(self.wiring.wan, address)
             plan = attach.attach("router", self.environ)
         rules.load(rendered)
         rules.forget()
         mtu.set_up(plan.wan.index, wanted.mtu)
+        if not profile.port_mapping:
+            self.port_mapping.stop()
         self.wiring, self.settings = plan, wanted
         attach.forward(plan)
+        if profile.port_mapping and not self.port_mapping.running:
+            self.port_mapping.start(_sides(plan, self.environ), wanted.site)
 
 
 def _at(wan: Interface, address: IPv4Address) -> Interface:

@@ -16,6 +16,9 @@ from lab.cli.program import AS_JSON, commands, document, example, the_lab
 @click.option("--axes", help='Axes that differ from the preset\'s, as "udp-timeout=20 hairpinning=yes".')
 @click.option("--profile6", help="What its router does to IPv6 addresses: open or nptv6.")
 @click.option("--firewall", help="What may be opened through its router.")
+@click.option(
+    "--portmap", help="Whether its router gives hosts ports that they ask for (UPnP IGD, NAT-PMP): on or off."
+)
 @click.option("--delay", help="One-way delay of its link, as 50ms.")
 @click.option("--jitter", help="How far a packet's delay may be from that, as 5ms.")
 @click.option("--loss", help="Share of packets lost, each by itself, as 5%.")
@@ -38,7 +41,7 @@ def set_(site: str, up: bool, down: bool, toward: str | None, as_json: bool, **f
     """
     from lab.harness.changing import SiteChange
 
-    router = {name: figures.pop(name) for name in ("profile", "axes", "profile6", "firewall")}
+    router = {name: figures.pop(name) for name in ("profile", "axes", "profile6", "firewall", "portmap")}
     if (blackhole := figures.pop("blackhole")) is not None:
         figures["blackhole"] = "yes" if blackhole else "no"
     link = {name: value for name, value in figures.items() if value is not None}
@@ -57,7 +60,8 @@ def _standing(now: dict[str, Any]) -> str:
     words = []
     if router:
         axes = f" ({router['axes']})" if router.get("axes") else ""
-        words.append(f"{router['profile']}{axes}, firewall {router['firewall']}")
+        ports = ", portmap on" if router.get("portmap") == "on" else ""
+        words.append(f"{router['profile']}{axes}, firewall {router['firewall']}{ports}")
     if link:
         words.append("; ".join(f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()))
     return "; ".join(words)

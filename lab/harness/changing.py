@@ -32,6 +32,7 @@ class SiteChange:
     firewall: str | None = None
     axes: str | None = None
     profile6: str | None = None
+    portmap: str | None = None
     link: Mapping[str, str] = field(default_factory=dict)
     direction: Direction = "both"
     toward: str | None = None
@@ -39,7 +40,8 @@ class SiteChange:
     @property
     def router(self) -> dict[str, str]:
         """What the router has to be told."""
-        told = {"profile": self.profile, "firewall": self.firewall, "axes": self.axes, "profile6": self.profile6}
+        told = {"profile": self.profile, "firewall": self.firewall, "axes": self.axes}
+        told |= {"profile6": self.profile6, "portmap": self.portmap}
         return {key: value for key, value in told.items() if value is not None}
 
     def told(self) -> dict[str, Any]:
@@ -53,9 +55,9 @@ def check(topology: Topology, site: str, change: SiteChange) -> None:
     router = topology.router_of(site)
     if not change.router and not change.link:
         raise ConfigError(f"nothing to set at {site}: give --profile, --firewall, or a figure of its link")
-    axes = _axes(router, change)
-    nat.profile(change.profile or str(router.profile), axes, change.profile6 or router.profile6 or "open")
-    nat.firewall(change.firewall or str(router.firewall))
+    profile6, portmap = change.profile6 or router.profile6 or "open", change.portmap or router.portmap or "off"
+    profile = nat.profile(change.profile or str(router.profile), _axes(router, change), profile6, portmap)
+    nat.offerable(profile, nat.firewall(change.firewall or str(router.firewall)))
     for axis, text in change.link.items():
         if axis in AXES:
             _option(axis, text)

@@ -52,7 +52,8 @@ def _claim(engine: Engine, world: World, site: str, links: Mapping[str, LinkClai
 
 
 def _router(node: Node, said: Mapping[str, Any]) -> Router:
-    profile = nat.profile(str(said["profile"]), str(said.get("axes") or ""), str(said.get("profile6") or "open"))
+    axes, profile6, portmap = (str(said.get(name) or "") for name in ("axes", "profile6", "portmap"))
+    profile = nat.profile(str(said["profile"]), axes, profile6 or "open", portmap or "off")
     return Router(node.name, profile, nat.firewall(str(said["firewall"])), max(1, len(said.get("outer") or ())))
 
 

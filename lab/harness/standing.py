@@ -79,6 +79,7 @@ def _live(topology: Topology, node: Node, said: dict[str, Json]) -> Node:
         firewall=answer["firewall"],
         axes=answer.get("axes") or None,
         profile6=answer.get("profile6"),
+        portmap=answer.get("portmap"),
     )
     outer = [IPv4Address(address) for address in answer.get("outer") or ()]
     if node.role is not Role.ROUTER or not outer:

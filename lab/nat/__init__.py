@@ -15,13 +15,15 @@ from lab.nat.axes import (
     PortRange,
     Translation,
 )
-from lab.nat.presets import FIREWALLS, PREFIX_TRANSLATIONS, TRANSLATIONS, firewall, profile
+from lab.nat.portmap import offerable
+from lab.nat.presets import FIREWALLS, PREFIX_TRANSLATIONS, SWITCH, TRANSLATIONS, firewall, profile
 from lab.nat.render import fits, render, untracked
 from lab.nat.wiring import RuleSet, Wiring
 
 __all__ = [
     "FIREWALLS",
     "PREFIX_TRANSLATIONS",
+    "SWITCH",
     "TRANSLATIONS",
     "Allocation",
     "Behaviour",
@@ -37,6 +39,7 @@ __all__ = [
     "Wiring",
     "firewall",
     "fits",
+    "offerable",
     "profile",
     "render",
     "untracked",

@@ -96,10 +96,12 @@ class NatProfile:
     """What a router does to addresses; `translation` is None where it only forwards IPv4.
 
     `prefix_translation`: IPv6 prefixes are exchanged one for one (NPTv6), which concerns no port and no filter.
+    `port_mapping`: hosts inside may ask for an outer port of their own (UPnP IGD, NAT-PMP, PCP), open to everybody.
     """
 
     translation: Translation | None
     prefix_translation: bool = False
+    port_mapping: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,3 +129,8 @@ class FirewallPolicy:
     outbound: tuple[Permit, ...]
     inbound: bool
     udp_rate: int | None = None
+
+    @property
+    def lets_udp_out(self) -> bool:
+        """Whether the site's hosts may send UDP to anybody."""
+        return any(permit.protocol in (None, "udp") and permit.source == "site" for permit in self.outbound)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Literal
 
 from lab.nat.axes import FirewallPolicy, NatProfile, Permit
+from lab.nat.portmap import SSDP
 from lab.nat.wiring import Wiring
 
 Family = Literal[4, 6]
@@ -50,7 +51,7 @@ def raw(profile: NatProfile, wiring: Wiring) -> list[str]:
 
 def filters(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring, side: Side) -> str:
     """The filter table of one family."""
-    rules = [*_input(side), *_forward(profile, firewall, wiring, side)]
+    rules = [*_input(profile, side), *_forward(profile, firewall, wiring, side)]
     return table("filter", ["INPUT DROP", "FORWARD DROP", "OUTPUT ACCEPT"], rules)
 
 
@@ -59,14 +60,17 @@ def closed() -> str:
     return table("filter", ["INPUT DROP", "FORWARD DROP", "OUTPUT ACCEPT"], ["INPUT -i lo -j ACCEPT"])
 
 
-def _input(side: Side) -> list[str]:
+def _input(profile: NatProfile, side: Side) -> list[str]:
     """Silence to the WAN: an answer, or an accepted packet's entry, would move a client's mapping to another port."""
+    group, port = SSDP
+    looked_for = profile.port_mapping and side.family == 4
     neighbours = [f"INPUT -p icmpv6 --icmpv6-type {kind} -j ACCEPT" for kind in _NEIGHBOURS if side.family == 6]
     return [
         "INPUT -i lo -j ACCEPT",
         *neighbours,
         "INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
         f"INPUT -i {side.lan} -d {side.lan_address.ip} -m conntrack --ctstate NEW -j ACCEPT",
+        *([f"INPUT -i {side.lan} -s {side.inside} -d {group} -p udp --dport {port} -j ACCEPT"] if looked_for else []),
     ]
 
 
@@ -99,12 +103,15 @@ def _match(permit: Permit) -> str:
 
 
 def _inbound(profile: NatProfile, firewall: FirewallPolicy, side: Side) -> list[str]:
-    """What others may open: everything to addresses of one's own, and what a mapping lets in to translated ones."""
+    """What others may open: everything to addresses of one's own, and what a mapping lets in to translated ones.
+
+    A port that a host has asked for is open whatever the firewall says: that is what it was asked for.
+    """
     translation = profile.translation if side.family == 4 else None
     rules = []
     if firewall.inbound and translation is None:
         rules.append(f"FORWARD -i {side.wan} -o {side.lan} -d {side.inside} -j ACCEPT")
-    if firewall.inbound and translation is not None:
+    if (firewall.inbound or profile.port_mapping) and translation is not None:
         rules.append(f"FORWARD -i {side.wan} -o {side.lan} -m conntrack --ctstate DNAT -j ACCEPT")
     if translation is not None and translation.hairpinning:
         rules.append(f"FORWARD -i {side.lan} -o {side.lan} -m conntrack --ctstate DNAT -j ACCEPT")

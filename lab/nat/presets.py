@@ -61,6 +61,7 @@ TRANSLATIONS: Table[str, Translation | None] = MappingProxyType(
     }
 )
 
+SWITCH: Table[str, bool] = MappingProxyType({"on": True, "off": False})
 PREFIX_TRANSLATIONS: Table[str, bool] = MappingProxyType({"open": False, "nptv6": True})
 
 _EVERYTHING = Permit()
@@ -80,16 +81,17 @@ FIREWALLS: Table[str, FirewallPolicy] = MappingProxyType(
 )
 
 
-def profile(name: str, axes: str = "", profile6: str = "open") -> NatProfile:
+def profile(name: str, axes: str = "", profile6: str = "open", portmap: str = "off") -> NatProfile:
     """The axes of a preset, some of them replaced by `axes` ("udp-timeout=20 hairpinning=yes").
 
-    `profile6` names what is done to IPv6 prefixes. Raises ConfigError naming the value and the ones allowed, or why a
-    combination makes no sense.
+    `profile6` names what is done to IPv6 prefixes, `portmap` is on or off. Raises ConfigError naming the value and the
+    ones allowed, or why a combination makes no sense.
     """
     translation = overridden(_named("profile", name, TRANSLATIONS), axes)
     if translation is not None:
         sensible(translation)
-    return NatProfile(translation, _named("IPv6 profile", profile6, PREFIX_TRANSLATIONS))
+    prefixes = _named("IPv6 profile", profile6, PREFIX_TRANSLATIONS)
+    return NatProfile(translation, prefixes, _named("portmap", portmap, SWITCH))
 
 
 def firewall(name: str) -> FirewallPolicy:

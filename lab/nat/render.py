@@ -6,7 +6,7 @@ Never: names of presets, loading.
 
 from lab.errors import ConfigError
 from lab.internet import is_private
-from lab.nat import filters, maps
+from lab.nat import filters, maps, portmap
 from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, NatProfile, Translation
 from lab.nat.wiring import RuleSet, Wiring
 
@@ -14,9 +14,10 @@ from lab.nat.wiring import RuleSet, Wiring
 def render(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> RuleSet:
     """The rule set of a router with these axes between these two networks.
 
-    Raises ConfigError where the router's addresses do not allow them.
+    Raises ConfigError where the router's addresses do not allow them, or the two do not go together.
     """
     fits(profile, wiring)
+    portmap.offerable(profile, firewall)
     target = _target(profile.translation, wiring) if wiring.inside else None
     iptables = [
         filters.table("raw", ["PREROUTING ACCEPT"], filters.raw(profile, wiring)),

@@ -135,6 +135,7 @@ def _node(found: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
         attachments=tuple(sorted(attachments, key=lambda attachment: attachment.network)),
         axes=labels.get("lab.axes"),
         profile6=labels.get("lab.profile6"),
+        portmap=labels.get("lab.portmap"),
         outer=addresses(labels.get("lab.outer", "")),
     )
 

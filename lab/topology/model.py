@@ -40,8 +40,9 @@ class Attachment:
 class Node:
     """One container. `site`, `profile` and `firewall` are those of its site; None on the internet itself.
 
-    `axes`: what differs from the profile, as text. `profile6`: what is done to IPv6. `outer`: a router's further outer
-    addresses. The site of a carrier's router is the carrier.
+    `axes`: what differs from the profile, as text. `profile6`: what is done to IPv6. `portmap`: whether the site's
+    router gives hosts ports that they ask for, on or off. `outer`: a router's further outer addresses. The site of a
+    carrier's router is the carrier.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Node:
     attachments: tuple[Attachment, ...]
     axes: str | None = None
     profile6: str | None = None
+    portmap: str | None = None
     outer: tuple[IPv4Address, ...] = ()
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from lab.errors import ConfigError
 from lab.internet import Route, addresses, routes
+from lab.nat import SWITCH
 from lab.topology import compose
 from lab.topology.declared import Declared
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
@@ -25,6 +26,7 @@ _OF_NODES = (
     "lab.firewall",
     "lab.axes",
     "lab.profile6",
+    "lab.portmap",
     "lab.outer",
     "lab.outer6",
 )
@@ -135,9 +137,21 @@ def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) 
         ),
         axes=labels.get("lab.axes"),
         profile6=labels.get("lab.profile6"),
+        portmap=_switch(who, Role(role), labels.get("lab.portmap")),
         outer=_outer(who, labels.get("lab.outer", "")),
     )
     return Declared(node, {str(key): str(value) for key, value in environment.items()}, _routes(who, environment))
+
+
+def _switch(who: str, role: Role, told: str | None) -> str | None:
+    """lab.portmap, of a router; clients may repeat what their site's says."""
+    if told is None:
+        return None
+    if told not in SWITCH:
+        _refuse(who, 'lab.portmap "on" or "off", in quotes (YAML takes a bare on for true)', told)
+    if role not in (Role.ROUTER, Role.CLIENT):
+        _refuse(who, f"lab.portmap on a router alone, not on a {role}", told)
+    return told
 
 
 def _routes(who: str, environment: dict[str, Any]) -> tuple[Route, ...]:

@@ -11,7 +11,7 @@ from itertools import combinations
 from lab.errors import ConfigError
 from lab.internet import PRIVATE
 from lab.links import entries
-from lab.nat import firewall, profile
+from lab.nat import firewall, offerable, profile
 from lab.topology.declared import Declared, lan_of, upstream_of
 from lab.topology.model import Network, Node, Role, Topology
 from lab.topology.validate6 import RULES6, check_networks6
@@ -41,7 +41,14 @@ def validate(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> T
 
 
 def _as_its_site(client: Node, router: Node) -> Node:
-    return replace(client, profile=router.profile, firewall=router.firewall, axes=router.axes, profile6=router.profile6)
+    return replace(
+        client,
+        profile=router.profile,
+        firewall=router.firewall,
+        axes=router.axes,
+        profile6=router.profile6,
+        portmap=router.portmap,
+    )
 
 
 def conflicts(topology: Topology, used: Iterable[IPv4Network]) -> list[str]:
@@ -174,6 +181,7 @@ _OF_A_ROUTER: tuple[tuple[str, Callable[[Node], str | None]], ...] = (
     ("lab.firewall", lambda node: node.firewall),
     ("lab.axes", lambda node: node.axes),
     ("lab.profile6", lambda node: node.profile6),
+    ("lab.portmap", lambda node: node.portmap),
 )
 """What a router is told twice, in its labels for whoever looks and in its environment for itself."""
 
@@ -192,8 +200,8 @@ def _routers_described(declared: tuple[Declared, ...], networks: tuple[Network, 
                     f"got {one.environment.get(key, 'none')}"
                 )
         try:
-            profile(str(node.profile), node.axes or "", node.profile6 or "open")
-            firewall(str(node.firewall))
+            does = profile(str(node.profile), node.axes or "", node.profile6 or "open", node.portmap or "off")
+            offerable(does, firewall(str(node.firewall)))
         except ConfigError as error:
             raise ConfigError(f"node {node.name}: {error}") from error
 
@@ -218,6 +226,7 @@ def _clients_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ..
         for key, own, wanted in (
             ("lab.profile", node.profile, router.profile),
             ("lab.firewall", node.firewall, router.firewall),
+            ("lab.portmap", node.portmap, router.portmap),
         ):
             if own not in (None, wanted):
                 raise ConfigError(f"node {node.name}: expected {key} {wanted} as {router.name} has, got {own}")

@@ -119,6 +119,7 @@ class World:
         *,
         outer: tuple[str, ...] = (),
         profile6: str = "open",
+        portmap: str = "off",
     ) -> None:
         """Load the rules of these axes as a router does: rules, then every flow forgotten."""
         wiring = nat.Wiring(
@@ -132,7 +133,7 @@ class World:
             outer6=IPv6Network(OUTSIDE6),
         )
         with self.inside("router"):
-            rules.load(nat.render(nat.profile(preset, axes, profile6), nat.firewall(firewall), wiring))
+            rules.load(nat.render(nat.profile(preset, axes, profile6, portmap), nat.firewall(firewall), wiring))
             rules.forget()
 
     def port(self) -> int:

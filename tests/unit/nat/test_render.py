@@ -339,6 +339,27 @@ def test_a_throttle_drops_before_anything_is_let_through() -> None:
     )
 
 
+def test_a_router_that_gives_ports_is_found_on_the_lan_and_lets_them_in_through_any_firewall() -> None:
+    giving = profile("symmetric", portmap="on")
+    rules = render(giving, firewall("inbound-blocked"), PRIVATE_SIDES).iptables
+    assert "-A INPUT -i lan0 -s 192.168.32.0/24 -d 239.255.255.250 -p udp --dport 1900 -j ACCEPT" in rules
+    assert "-A FORWARD -i wan0 -o lan0 -m conntrack --ctstate DNAT -j ACCEPT" in rules
+    without = render(profile("symmetric"), firewall("inbound-blocked"), PRIVATE_SIDES).iptables
+    assert "1900" not in without
+    assert "DNAT" not in without
+
+
+@pytest.mark.parametrize("policy", ["udp-blocked", "tcp-443", "web-only", "tls-only", "proxy-only"])
+def test_no_ports_are_given_through_a_firewall_that_lets_no_udp_out(policy: str) -> None:
+    with pytest.raises(ConfigError, match="portmap on needs a firewall that lets UDP out"):
+        render(profile("linux", portmap="on"), firewall(policy), PRIVATE_SIDES)
+
+
+def test_no_ports_are_given_where_nothing_is_translated() -> None:
+    with pytest.raises(ConfigError, match="portmap on needs a router that translates"):
+        render(profile("open", portmap="on"), firewall("none"), PUBLIC_SIDES)
+
+
 def test_whoever_is_no_router_tracks_nothing() -> None:
     rules = untracked()
     assert rules.iptables == ""

@@ -150,12 +150,12 @@ BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
     "a label of a node that means nothing": (
         on("bob", "labels", "lab.sit", value="home"),
         "node bob: unknown label lab.sit, the nearest is lab.site; known: lab.node, lab.role, lab.site, lab.profile, "
-        "lab.firewall, lab.axes, lab.profile6, lab.outer, lab.outer6",
+        "lab.firewall, lab.axes, lab.profile6, lab.portmap, lab.outer, lab.outer6",
     ),
     "a label that a router is told and that means nothing": (
         on("home-router", "environment", "lab.axis", value="udp-timeout=20"),
         "node home-router: unknown label lab.axis, the nearest is lab.axes; known: lab.node, lab.role, lab.site, "
-        "lab.profile, lab.firewall, lab.axes, lab.profile6, lab.outer, lab.outer6",
+        "lab.profile, lab.firewall, lab.axes, lab.profile6, lab.portmap, lab.outer, lab.outer6",
     ),
     "a label of a network that means nothing": (
         put("networks", "home", "labels", "lab.famliy", value="ipv6"),
@@ -354,3 +354,50 @@ def test_a_lab_that_would_not_work_is_refused_in_one_sentence(case: str, tmp_pat
     with pytest.raises(ConfigError) as refusal:
         parsed(document, tmp_path)
     assert str(refusal.value) == f"{tmp_path / 'lab.yml'}: {message}"
+
+
+def portmap(document: Document, name: str, value: str) -> None:
+    for told in ("labels", "environment"):
+        document["services"][name][told]["lab.portmap"] = value
+
+
+def test_a_router_gives_ports_where_its_labels_say_so(tmp_path: Path) -> None:
+    document = world()
+    portmap(document, "home-router", "on")
+    topology = parsed(document, tmp_path)
+    assert {node.name: node.portmap for node in topology.nodes if node.site} == {
+        "home-router": "on",
+        "park-router": None,
+        "bob": "on",
+        "alice": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "home-router",
+            "yes",
+            'expected lab.portmap "on" or "off", in quotes (YAML takes a bare on for true), got yes',
+        ),
+        ("park-router", "on", "portmap on needs a router that translates: with profile open there is no outer port"),
+        ("relay", "on", "node relay: expected lab.portmap on a router alone, not on a relay, got on"),
+        ("bob", "on", "node bob: expected lab.portmap None as home-router has, got on"),
+    ],
+)
+def test_ports_that_make_no_sense_are_refused(name: str, value: str, sentence: str, tmp_path: Path) -> None:
+    document = world()
+    portmap(document, name, value)
+    with pytest.raises(ConfigError) as refusal:
+        parsed(document, tmp_path)
+    assert sentence in str(refusal.value)
+
+
+def test_ports_through_a_firewall_without_udp_are_refused(tmp_path: Path) -> None:
+    document = world()
+    portmap(document, "home-router", "on")
+    for told in ("labels", "environment"):
+        document["services"]["home-router"][told]["lab.firewall"] = "udp-blocked"
+    with pytest.raises(ConfigError, match="node home-router: portmap on needs a firewall that lets UDP out"):
+        parsed(document, tmp_path)
