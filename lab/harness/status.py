@@ -24,8 +24,9 @@ class NodeStatus:
 
     `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
     behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know;
-    `keepalive_s`: seconds after which it therefore refreshes a mapping. `heard_at`: when a client last heard its
-    supernode, epoch seconds.
+    `keepalive_s`: seconds after which it therefore refreshes a mapping; `port_mapped`: the outer address that its
+    router has given it for the next call, because it asked. `heard_at`: when a client last heard its supernode, epoch
+    seconds.
     """
 
     name: str
@@ -41,6 +42,7 @@ class NodeStatus:
     forwarding: str | None = None
     network: dict[str, Any] | None = None
     keepalive_s: float | None = None
+    port_mapped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             forwarding=said.get("forwarding"),
             network=said.get("network"),
             keepalive_s=said.get("keepalive_s"),
+            port_mapped=said.get("port_mapped"),
             heard_at=said.get("heard_at"),
             behind=world.topology.behind(node.site) if node.site and node.site in routers else None,
         )

@@ -138,6 +138,7 @@ class Phone:
             "passage": self.client.found(time.monotonic()),
             "network": self.client.discovery.to_json(),
             "keepalive_s": self.client.discovery.lifetime.keepalive(),
+            "port_mapped": self._port_mapped(),
             "calls": [call.label for call in self.calls.values()],
         }
 
@@ -155,6 +156,12 @@ class Phone:
     def _release(self, conversation: Conversation) -> None:
         if self.engaged is not None and self.engaged[0] is conversation:
             self.engaged = None
+
+    def _port_mapped(self) -> str | None:
+        """The outer address that the router has given to the socket of the next call."""
+        spare = self.client.spare
+        outer = spare.mapping.outer if spare is not None else None
+        return "{}:{}".format(*outer) if outer is not None else None
 
     def _dial(self, order: Order, conversation: Conversation) -> Order:
         label, callee = self._label(order), order.get("callee")

@@ -19,6 +19,7 @@ from typing import Any
 from lab.errors import ConfigError
 from lab.node import store
 from lab.node.control import ControlServer, Conversation, Order
+from lab.node.igd import PortMapper
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
 from lab.node.orders import orders
@@ -164,7 +165,9 @@ async def client(settings: Settings, journal: Journal) -> None:
     phone.shell = shell
     wrapping = wrapping_context()
     machine.tcp_ports = tuple(shell.listen_to_both("media", "media", port, wrapping) for port in (0, NARROW_PORT))
+    shell.port_mapper = mapper = PortMapper(machine, shell.settle)
     await _serve(shell, journal, phone=phone)
+    await mapper.close()
 
 
 async def supernode(settings: Settings, journal: Journal) -> None:

@@ -24,11 +24,13 @@ from lab.overlay.actions import (
     Event,
     LinkInfo,
     Machine,
+    MapPort,
     Offload,
     Onload,
     OpenTcp,
     OpenUdp,
     SendTo,
+    UnmapPort,
     Write,
 )
 from lab.wire.addresses import Address
@@ -50,6 +52,12 @@ class Forwarder(Protocol):
     def do(self, action: Offload | Onload | CountOffloaded) -> None: ...
 
 
+class PortMapper(Protocol):
+    """What a client's machine asks the router with for ports."""
+
+    def do(self, action: MapPort | UnmapPort) -> None: ...
+
+
 class Shell:
     """Drives one machine. `on_event` gets the machine's events, on the loop; `proxy` is the site's, if it has one."""
 
@@ -68,6 +76,7 @@ class Shell:
         self.sockets: dict[int, UdpSocket] = {}
         self.ports: dict[int, asyncio.Server] = {}
         self.forwarder: Forwarder | None = None
+        self.port_mapper: PortMapper | None = None
         self.straight: Callable[[int, bytes, float], int | None] | None = None  # a relay's: from link to link
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
         self.raw: dict[int, socket.socket] = {}
@@ -163,6 +172,9 @@ class Shell:
             case CloseTcp(number):
                 if (server := self.ports.pop(number, None)) is not None:
                     server.close()
+            case MapPort() | UnmapPort():
+                if self.port_mapper is not None:
+                    self.port_mapper.do(action)
             case Offload() | Onload() | CountOffloaded():
                 if self.forwarder is not None:
                     self.forwarder.do(action)

@@ -79,6 +79,23 @@ class SendTo:
 
 
 @dataclass(frozen=True, slots=True)
+class MapPort:
+    """Ask the router for an outer UDP port that leads to `port` of this host, for `lifetime` seconds, or for as long
+    again; report it with port_mapped or port_not_mapped."""
+
+    mapping: int
+    port: int
+    lifetime: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnmapPort:
+    """Give back what was mapped to a port of this host."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Offload:
     """Have the kernel forward UDP between two addresses, `rate` bytes a second both ways together; or, where it does so
     for the session, between these instead. Binds go on to the machine. Refusals are told."""
@@ -119,7 +136,8 @@ class Event:
 
 Udp = OpenUdp | CloseUdp | SendTo
 Tcp = OpenTcp | CloseTcp | Connect | Write | Close
-Action = Tcp | Udp | Offload | Onload | CountOffloaded | Event
+Ports = MapPort | UnmapPort
+Action = Tcp | Udp | Ports | Offload | Onload | CountOffloaded | Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +171,13 @@ class SocketOwner(Protocol):
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None: ...
 
 
+class MappingOwner(Protocol):
+    """A part of a machine that asks the router for ports."""
+
+    def port_mapped(self, mapping: int, outer: Address, lifetime: int, now: float) -> None: ...
+    def port_not_mapped(self, mapping: int, reason: str, now: float) -> None: ...
+
+
 class PortOwner(LinkOwner, Protocol):
     """A part of a machine that owns TCP ports."""
 
@@ -167,6 +192,7 @@ class Actions:
     links: dict[int, LinkOwner] = field(default_factory=dict)
     sockets: dict[int, SocketOwner] = field(default_factory=dict)
     ports: dict[int, PortOwner] = field(default_factory=dict)
+    mappings: dict[int, MappingOwner] = field(default_factory=dict)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def take(self) -> list[Action]:
@@ -209,6 +235,19 @@ class Actions:
     def close_tcp(self, port: int) -> None:
         if self.ports.pop(port, None) is not None:
             self.pending.append(CloseTcp(port))
+
+    def map_port(self, owner: MappingOwner, port: int, lifetime: int) -> int:
+        """One question, answered once at the most; `forget_mapping` leaves the answer unheard."""
+        mapping = next(self.numbers)
+        self.mappings[mapping] = owner
+        self.pending.append(MapPort(mapping, port, lifetime))
+        return mapping
+
+    def forget_mapping(self, mapping: int) -> None:
+        self.mappings.pop(mapping, None)
+
+    def unmap_port(self, port: int) -> None:
+        self.pending.append(UnmapPort(port))
 
     def send_to(self, socket: int, address: Address, data: bytes, hops: int | None = None) -> None:
         if socket in self.sockets:
@@ -265,6 +304,16 @@ class Machine:
     def tcp_up(self, port: int, local: Address, now: float) -> None:
         if (owner := self.actions.ports.get(port)) is not None:
             owner.tcp_up(port, local, now)
+
+    def port_mapped(self, mapping: int, outer: Address, lifetime: int, now: float) -> None:
+        """The router leads `outer` to the port that was asked for, for `lifetime` seconds."""
+        if (owner := self.actions.mappings.pop(mapping, None)) is not None:
+            owner.port_mapped(mapping, outer, lifetime, now)
+
+    def port_not_mapped(self, mapping: int, reason: str, now: float) -> None:
+        """No router offers that, or it refuses."""
+        if (owner := self.actions.mappings.pop(mapping, None)) is not None:
+            owner.port_not_mapped(mapping, reason, now)
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         if (owner := self.actions.sockets.get(socket)) is not None:

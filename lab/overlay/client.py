@@ -16,6 +16,7 @@ from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
 from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
+from lab.overlay.mapped_port import Gateway
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, SignedOut, Trouble
 from lab.overlay.passage import ANY, STUN_PORT, Passage
 from lab.overlay.reflexive import MediaSocket
@@ -141,6 +142,7 @@ class Client(Member):
         self.spare_port: TcpPort | None = None
         self.discovery = Discovery(self.actions, membership.own, membership.rng, membership.supernodes)
         self.passage = Passage(self.actions, membership.own, membership.rng)
+        self.gateway = Gateway(self.actions, membership.own)
         self.standby = Standby(
             self.actions, membership.own, self.passage, membership.rng, lambda: self.hub.send(StandBy())
         )
@@ -234,6 +236,7 @@ class Client(Member):
         before = self.membership.own.addresses
         self.passage.forget()
         self.discovery.forget()
+        self.gateway.forget()
         self.standby.drop()
         self._prepare_port(False, now)
         super().relocated(addresses, now)
@@ -264,6 +267,7 @@ class Client(Member):
         self.settle(True, now)
         self._learn_network(hub.route, now)
         self._ask(now)
+        self._ask_gateway(now)
         for envelope in self.outbox:
             hub.send(Carry(envelope))
         self.outbox.clear()
@@ -274,6 +278,14 @@ class Client(Member):
         """What the network lets out, and how its router maps, by way of the supernode that this route leads to."""
         self.passage.measure(route, now)
         self.discovery.begin(route.address[0], now)
+
+    def _ask_gateway(self, now: float) -> None:
+        """Once for each time that the client signs in: what broke a link may have been the router, which has lost what
+        it gave, or is another."""
+        self.gateway.forget()
+        for media in (self.spare, *(call.media for call in self.calls.values())):
+            if media is not None:
+                media.mapping.ask(now)
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self.actions.emit(SignedOut(hub.last_hub, reason))
@@ -371,7 +383,12 @@ class Client(Member):
         membership = self.membership
         servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
         self.spare = MediaSocket(
-            self.actions, servers, membership.rng, membership.own, keepalive=self.discovery.lifetime.keepalive
+            self.actions,
+            servers,
+            membership.rng,
+            membership.own,
+            self.gateway,
+            keepalive=self.discovery.lifetime.keepalive,
         )
         self.spare.open(now)
 

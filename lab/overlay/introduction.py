@@ -28,12 +28,16 @@ class Introduction:
         return bool(self.told)
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Host and server-reflexive for UDP, host for TCP (passive), those of the call's TCP port; each told once."""
+        """Host, server-reflexive and port-mapped for UDP, host for TCP (passive), those of the call's TCP port.
+
+        Each is told once.
+        """
         found: list[Candidate] = []
         found += [Candidate("host", "udp", address) for address in self.media.own_addresses]
         for host in self.around.own.addresses:
             found += [Candidate("host", "tcp", (host, tcp_port)) for tcp_port in self.around.tcp_ports]
         found += [Candidate("server-reflexive", "udp", address) for address in self.media.reflexive]
+        found += [Candidate("port-mapped", "udp", address) for address in self.media.port_mapped]
         found += self.port.candidates() if self.port is not None else []
         fresh = tuple(candidate for candidate in found if candidate not in self.told)
         self.told.update(fresh)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
+from lab.overlay.mapped_port import Gateway, MappedPort
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
 from lab.wire.stun import Kind, Method, StunMessage, is_stun
@@ -35,12 +36,16 @@ class _Question:
 
 @dataclass
 class MediaSocket:
-    """A UDP socket and its server-reflexive addresses; whoever holds it hears its datagrams through `deliver`."""
+    """A UDP socket, its server-reflexive addresses, and the port that its router gives it if it does so when asked.
+
+    Whoever holds it hears its datagrams through `deliver`.
+    """
 
     actions: Actions
     servers: Sequence[Address]
     rng: random.Random
     own: Whereabouts
+    gateway: Gateway | None = None
     deliver: Callable[[bytes, Address, float], None] | None = None
     learnt: Callable[[float], None] | None = None
     keepalive: Callable[[], float] = lambda: KEEPALIVE
@@ -50,11 +55,15 @@ class MediaSocket:
     mapped: dict[Address, Address] = field(default_factory=dict)
     questions: dict[Address, _Question] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.mapping = MappedPort(self.gateway or Gateway(self.actions, self.own), self._learnt)
+
     def open(self, now: float) -> None:
         self.socket = self.actions.open_udp(self)
         self.opened_at = now
 
     def close(self) -> None:
+        self.mapping.close()
         self.actions.close_udp(self.socket)
         self.questions.clear()
 
@@ -84,9 +93,16 @@ class MediaSocket:
         """Whether every server that was asked has answered since."""
         return bool(self.questions) and all(each.unanswered_since is None for each in self.questions.values())
 
+    @property
+    def port_mapped(self) -> list[Address]:
+        """The outer address that the router was asked for, unless the socket is seen under it anyway."""
+        outer = self.mapping.outer
+        return [outer] if outer is not None and outer not in self.mapped.values() else []
+
     def udp_up(self, socket: int, local: Address, now: float) -> None:
         self.port = local[1]
         self.ask(now)
+        self.mapping.open(self.port, now)
 
     def ask(self, now: float) -> None:
         """Asks every server at once under which address this socket is seen now."""
@@ -106,11 +122,13 @@ class MediaSocket:
         self.opened_at = now
         if self.port:
             self.ask(now)
+        self.mapping.relocated(now)
 
     def deadline(self) -> float | None:
-        return earliest(*(question.due for question in self.questions.values()))
+        return earliest(self.mapping.deadline(), *(question.due for question in self.questions.values()))
 
     def poll(self, now: float) -> None:
+        self.mapping.poll(now)
         for question in self.questions.values():
             if now < question.due:
                 continue
@@ -140,5 +158,9 @@ class MediaSocket:
         before = self.mapped.get(question.server)
         self.mapped[question.server] = message.xor_mapped
         question.due, question.retry, question.unanswered_since = now + self.keepalive(), FIRST_RETRY, None
-        if message.xor_mapped != before and self.learnt is not None:
+        if message.xor_mapped != before:
+            self._learnt(now)
+
+    def _learnt(self, now: float) -> None:
+        if self.learnt is not None:
             self.learnt(now)

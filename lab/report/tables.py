@@ -56,9 +56,12 @@ def status(found: LabStatus) -> RenderableType:
 
 
 def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
-    """One row a client: what it has found out, `?` for what it does not know."""
+    """One row a client: what it has found out, `?` for what it does not know. Ports that routers have given when they
+    were asked have a column where there are any."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("found by", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive"):
+    mapped = any(client.port_mapped for client in clients)
+    columns = ("found by", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive")
+    for column in (*columns, *(("port mapped",) if mapped else ())):
         table.add_column(column, no_wrap=True)
     for client in clients:
         network = client.network or {}
@@ -71,6 +74,7 @@ def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
             Text(client.name, "bold"),
             *(_known(value) for value in (*shown, ports or untranslated, network.get("tcp_mapping"))),
             f"{client.keepalive_s:g} s" if client.keepalive_s else "",
+            *((client.port_mapped or "",) if mapped else ()),
         )
     return table
 

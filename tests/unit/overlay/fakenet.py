@@ -19,9 +19,11 @@ from lab.overlay.actions import (
     Event,
     LinkInfo,
     Machine,
+    MapPort,
     OpenTcp,
     OpenUdp,
     SendTo,
+    UnmapPort,
     Write,
 )
 from lab.overlay.authority import Authority
@@ -70,6 +72,13 @@ class Router:
     @property
     def inbound_tcp(self) -> bool:
         return self.mapping is None and not self.stateful
+
+    def map(self, host: str, wanted: MapPort) -> Address | None:
+        """The outer address that it gives to a host's port when asked; None: it gives none."""
+        return None
+
+    def unmap(self, port: int) -> None:
+        """A port is given back."""
 
     def throttled(self, way: str, size: int, now: float) -> bool:
         """Whether a datagram that goes `way` is over the rate; a quarter of a second's worth may come at once."""
@@ -177,6 +186,8 @@ class FakeNet:
         self.met = 0
         """Pairs of SYNs that have become one connection."""
         self.lose: Callable[[Address, Address], bool] | None = None
+        self.mapping_delay = 0.05
+        """Seconds until a router answers who asks it for a port."""
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -279,6 +290,17 @@ class FakeNet:
             host.machine.poll(self.now)
             self.settle(host)
 
+    def _gateway_of(self, host: Host) -> Router:
+        return host.routers.get(4) or Router("")
+
+    def _map_port(self, host: Host, wanted: MapPort) -> None:
+        outer = self._gateway_of(host).map(host.addresses.get(4, ""), wanted)
+        if outer is None:
+            host.machine.port_not_mapped(wanted.mapping, "no router gives ports when asked", self.now)
+        else:
+            host.machine.port_mapped(wanted.mapping, outer, wanted.lifetime, self.now)
+        self.settle(host)
+
     # -- what machines ask for -----------------------------------------------------------------------------------
 
     def _do(self, host: Host, action: object) -> None:
@@ -296,6 +318,10 @@ class FakeNet:
                 self.after(0.0, lambda: self._udp_up(host, socket, port))
             case CloseUdp(socket):
                 host.sockets.pop(host.bound.pop(socket), None)
+            case MapPort():
+                self.after(self.mapping_delay, lambda: self._map_port(host, action))
+            case UnmapPort(port):
+                self.after(self.mapping_delay, lambda: self._gateway_of(host).unmap(port))
             case OpenTcp(number):
                 self.after(0.0, lambda: self._tcp_up(host, number))
             case CloseTcp(number):
