@@ -57,7 +57,8 @@ class Standing:
 class Side:
     """A client: where it is, what it has, and what its firewall lets out.
 
-    `hairpins`: whether the router that it shares with a neighbour of its carrier turns packets back.
+    `hairpins`: whether the router that it shares with a neighbour of its carrier turns packets back. `mapped`: whether
+    its router gives it a port that is its own on the internet; what one behind a carrier gives, nobody outside knows.
     """
 
     site: str
@@ -66,6 +67,7 @@ class Side:
     ipv4: Standing | None
     ipv6: Standing | None
     policy: FirewallPolicy
+    mapped: bool = False
 
     @property
     def udp(self) -> bool:
@@ -120,7 +122,8 @@ def side(topology: Topology, client: Node) -> Side:
         prefixes = profile(str(client.profile), client.axes or "", client.profile6 or "open").prefix_translation
         seen = Seen(prefixes, Mapping.ENDPOINT_INDEPENDENT, _stateful(None, policy))
         ipv6 = Standing(seen, seen)
-    return Side(str(client.site), carrier, outermost is not None and outermost.hairpinning, ipv4, ipv6, policy)
+    hairpins, mapped = outermost is not None and outermost.hairpinning, client.portmap == "on" and carrier is None
+    return Side(str(client.site), carrier, hairpins, ipv4, ipv6, policy, mapped)
 
 
 def _stateful(filtering: Filtering | None, policy: FirewallPolicy) -> Filtering | None:
@@ -149,7 +152,8 @@ def expected(one: Side, two: Side) -> Expected:
             continue
         kind = "punched" if mine.udp.translated and theirs.udp.translated else "direct"
         if one.udp and two.udp:
-            found = _udp(mine.udp, theirs.udp)
+            given = mine is one.ipv4 and (one.mapped or two.mapped)  # reached there, and answered where it came from
+            found = True if given else _udp(mine.udp, theirs.udp)
             voice = not (one.throttled or two.throttled)
             if found is not None:
                 (sure if found and voice else chance).add(f"{kind}/udp")
