@@ -103,6 +103,8 @@ def test_a_second_up_changes_nothing_and_takes_seconds(lab: Lab) -> None:
 def test_a_shell_runs_what_it_is_told(lab: Lab) -> None:
     done = cli("shell", "bob", stdin="hostname; exit 7\n")
     assert (done.returncode, done.stdout.strip()) == (7, "bob")
+    done = cli("shell", "bob", "--", "sh", "-c", "hostname; exit 7")
+    assert (done.returncode, done.stdout.strip()) == (7, "bob")
 
 
 def captures_running(lab: Lab) -> bool:
@@ -110,8 +112,10 @@ def captures_running(lab: Lab) -> bool:
     return any(run(lab.engine, world.running(name).id, ["pgrep", "tcpdump"]).stdout for name in ("core", "relay-1"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(lab: Lab, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(
+    lab: Lab, number: signal.Signals, left: int
+) -> None:
     events = lab.logs("bob", follow=True, since=time.time())
     call = subprocess.Popen(
         # started in the background of a shell, the tests themselves ignore SIGINT, and so would what they start
@@ -126,7 +130,11 @@ def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(lab: L
             os.kill(call.pid, number)
         if said == "ended":
             break
-    assert call.wait(20) == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+    _, told = call.communicate(timeout=20)
+    assert call.returncode == left
+    if number != signal.SIGKILL:
+        folder = Path(told.decode().split(" is in ")[1].strip())
+        assert json.loads((folder / "report.json").read_text())["error"] == "interrupted"
     deadline = time.monotonic() + 10
     while captures_running(lab):
         assert time.monotonic() < deadline, "captures go on after the call"
