@@ -58,6 +58,8 @@ def check(topology: Topology, site: str, change: SiteChange) -> None:
     profile6, portmap = change.profile6 or router.profile6 or "open", change.portmap or router.portmap or "off"
     profile = nat.profile(change.profile or str(router.profile), _axes(router, change), profile6, portmap)
     nat.offerable(profile, nat.firewall(change.firewall or str(router.firewall)))
+    if profile.port_mapping:
+        nat.sensible_at(topology.lan_of(site).kind == "carrier", not topology.lan_of(site).ipv6_only)
     for axis, text in change.link.items():
         if axis in AXES:
             _option(axis, text)

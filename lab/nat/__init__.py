@@ -15,7 +15,7 @@ from lab.nat.axes import (
     PortRange,
     Translation,
 )
-from lab.nat.portmap import offerable
+from lab.nat.portmap import offerable, sensible_at
 from lab.nat.presets import FIREWALLS, PREFIX_TRANSLATIONS, SWITCH, TRANSLATIONS, firewall, profile
 from lab.nat.render import fits, render, untracked
 from lab.nat.wiring import RuleSet, Wiring
@@ -42,5 +42,6 @@ __all__ = [
     "offerable",
     "profile",
     "render",
+    "sensible_at",
     "untracked",
 ]

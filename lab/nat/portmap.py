@@ -22,6 +22,20 @@ SSDP = ("239.255.255.250", 1900)
 """Where hosts look for their gateway (UPnP Device Architecture 2.0, 1.3.2)."""
 
 
+def sensible_at(carrier: bool, ipv4: bool) -> None:
+    """Whether hosts behind such a router ask for ports: not on a `carrier`, and not without IPv4 inside.
+
+    Raises ConfigError.
+    """
+    if carrier:
+        raise ConfigError(
+            "portmap on is for a site's router: clients ask the router of their own site, never the carrier's; "
+            "set portmap on at the sites, or portmap off"
+        )
+    if not ipv4:
+        raise ConfigError("portmap on needs IPv4 inside, which the ports of this site would be for; take portmap off")
+
+
 def offerable(profile: NatProfile, firewall: FirewallPolicy) -> None:
     """Whether such a router can offer ports, where it is to. Raises ConfigError."""
     if not profile.port_mapping:

@@ -267,7 +267,7 @@ class Client(Member):
         self.settle(True, now)
         self._learn_network(hub.route, now)
         self._ask(now)
-        self._ask_gateway(now)
+        self._ask_gateway()
         for envelope in self.outbox:
             hub.send(Carry(envelope))
         self.outbox.clear()
@@ -279,13 +279,13 @@ class Client(Member):
         self.passage.measure(route, now)
         self.discovery.begin(route.address[0], now)
 
-    def _ask_gateway(self, now: float) -> None:
+    def _ask_gateway(self) -> None:
         """Once for each time that the client signs in: what broke a link may have been the router, which has lost what
         it gave, or is another."""
-        self.gateway.forget()
+        self.gateway.offers = None
         for media in (self.spare, *(call.media for call in self.calls.values())):
             if media is not None:
-                media.mapping.ask(now)
+                media.mapping.ask()
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self.actions.emit(SignedOut(hub.last_hub, reason))

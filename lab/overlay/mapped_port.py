@@ -49,7 +49,7 @@ class Gateway:
     waiting: "list[MappedPort]" = field(default_factory=list)
 
     def forget(self) -> None:
-        """The client stands elsewhere, or has come back."""
+        """The client stands elsewhere."""
         self.offers, self.asking = None, None
         self.waiting.clear()
 
@@ -63,11 +63,21 @@ class Gateway:
         self.asking = asker
         return True
 
-    def answered(self, offers: bool, now: float) -> None:
-        self.offers, self.asking = offers, None
+    def answered(self, offers: bool) -> None:
+        """Whoever waited for the answer may ask for itself, or need not."""
+        self.offers = offers
+        self._done()
+
+    def left(self, asker: "MappedPort") -> None:
+        """An asker wants no answer any more; whoever waited for it asks in its place."""
+        if self.asking is asker:
+            self._done()
+
+    def _done(self) -> None:
+        self.asking = None
         waiting, self.waiting = self.waiting, []
         for asker in waiting:
-            asker.ask(now)
+            asker.ask()
 
 
 @dataclass
@@ -83,13 +93,14 @@ class MappedPort:
     wanted: bool = False
     closed: bool = False
 
-    def open(self, port: int, now: float) -> None:
-        """The socket is there, on that port of this host; asks at once where it is known what comes of it."""
+    def open(self, port: int) -> None:
+        """The socket is there, on that port of this host; asks at once where the router gives ports, or may soon say
+        that it does."""
         self.port = port
-        if self.wanted or self.gateway.offers:
-            self.ask(now)
+        if self.wanted or self.gateway.offers or self.gateway.asking is not None:
+            self.ask()
 
-    def ask(self, now: float) -> None:
+    def ask(self) -> None:
         """Asks for a port, or to keep the one that there is."""
         self.wanted = True
         if self.closed or not self.port or self.question is not None or not self.gateway.admits(self):
@@ -97,19 +108,18 @@ class MappedPort:
         self.renew_at = None
         self.question = self.gateway.actions.map_port(self, self.port, LIFETIME)
 
-    def relocated(self, now: float) -> None:
+    def relocated(self) -> None:
         """Another router, or perhaps the same one: what was given counts no more."""
         self._forget()
-        self.ask(now)
+        self.ask()
 
     def close(self) -> None:
         """The socket is no more, and the router is told."""
         if self.question is not None or self.outer is not None:
             self.gateway.actions.unmap_port(self.port)
-        if self.gateway.asking is self:
-            self.gateway.asking = None
         self._forget()
         self.closed = True
+        self.gateway.left(self)
 
     def _forget(self) -> None:
         if self.question is not None:
@@ -121,7 +131,7 @@ class MappedPort:
 
     def poll(self, now: float) -> None:
         if self.renew_at is not None and now >= self.renew_at:
-            self.ask(now)
+            self.ask()
 
     def port_mapped(self, mapping: int, outer: Address, lifetime: int, now: float) -> None:
         """A router may say anything: what no peer could send to, or is this host's own, is no port for it."""
@@ -135,9 +145,9 @@ class MappedPort:
             self.outer = outer
             self.gateway.actions.emit(PortMapped(outer, self.port, lifetime))
             self.changed(now)
-        self.gateway.answered(True, now)
+        self.gateway.answered(True)
 
     def port_not_mapped(self, mapping: int, reason: str, now: float) -> None:
         self._forget()
         self.gateway.actions.emit(PortNotMapped(reason))
-        self.gateway.answered(False, now)
+        self.gateway.answered(False)

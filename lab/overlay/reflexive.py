@@ -102,7 +102,7 @@ class MediaSocket:
     def udp_up(self, socket: int, local: Address, now: float) -> None:
         self.port = local[1]
         self.ask(now)
-        self.mapping.open(self.port, now)
+        self.mapping.open(self.port)
 
     def ask(self, now: float) -> None:
         """Asks every server at once under which address this socket is seen now."""
@@ -122,7 +122,7 @@ class MediaSocket:
         self.opened_at = now
         if self.port:
             self.ask(now)
-        self.mapping.relocated(now)
+        self.mapping.relocated()
 
     def deadline(self) -> float | None:
         return earliest(self.mapping.deadline(), *(question.due for question in self.questions.values()))

@@ -11,7 +11,7 @@ from itertools import combinations
 from lab.errors import ConfigError
 from lab.internet import PRIVATE
 from lab.links import entries
-from lab.nat import firewall, offerable, profile
+from lab.nat import firewall, offerable, profile, sensible_at
 from lab.topology.declared import Declared, lan_of, upstream_of
 from lab.topology.model import Network, Node, Role, Topology
 from lab.topology.validate6 import RULES6, check_networks6
@@ -202,6 +202,9 @@ def _routers_described(declared: tuple[Declared, ...], networks: tuple[Network, 
         try:
             does = profile(str(node.profile), node.axes or "", node.profile6 or "open", node.portmap or "off")
             offerable(does, firewall(str(node.firewall)))
+            inside = next((network for network in networks if network.site == node.site), None)
+            if does.port_mapping and inside is not None:
+                sensible_at(inside.kind == "carrier", not inside.ipv6_only)
         except ConfigError as error:
             raise ConfigError(f"node {node.name}: {error}") from error
 

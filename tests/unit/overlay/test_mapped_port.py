@@ -6,7 +6,7 @@ import pytest
 
 from lab.overlay.actions import Event, MapPort, UnmapPort
 from lab.overlay.call_events import Answered, Moved, Told
-from lab.overlay.mapped_port import LIFETIME, PortMapped, PortNotMapped
+from lab.overlay.mapped_port import LIFETIME, MappedPort, PortMapped, PortNotMapped
 from lab.overlay.paths import Kind, PathName, Transport
 from lab.wire.addresses import Address
 from tests.unit.overlay.fakenet import FakeNet, Router
@@ -181,10 +181,10 @@ def test_a_late_answer_of_a_router_that_was_left_is_not_heard() -> None:
     machine = net.hosts["anna"].machine
     mapping = machine.spare.mapping
     machine.gateway.forget()
-    mapping.ask(net.now)
+    mapping.ask()
     (question,) = machine.actions.mappings
     machine.actions.take()
-    mapping.relocated(net.now)
+    mapping.relocated()
     machine.port_mapped(question, ("203.0.113.40", 50001), 600, net.now)
     assert mapping.outer is None
 
@@ -193,7 +193,7 @@ def test_a_socket_that_is_closed_before_the_answer_gives_back_what_may_have_been
     net = world(Giving("203.0.113.40", gives=False))
     machine = net.hosts["anna"].machine
     machine.gateway.forget()
-    machine.spare.mapping.ask(net.now)
+    machine.spare.mapping.ask()
     port = machine.spare.port
     machine.actions.take()
     machine.spare.close()
@@ -211,3 +211,30 @@ def test_the_answer_takes_as_long_as_it_likes_and_no_call_waits() -> None:
     net.settle(net.hosts["anna"])
     assert net.run(1, until=lambda: "c1" in net.hosts["bert"].machine.calls)
     assert net.now - began < 0.2
+
+
+def test_a_call_that_is_placed_before_the_first_answer_leaves_the_next_one_with_a_port() -> None:
+    first = Giving("203.0.113.40")
+    net = world(first)
+    second = Giving("203.0.113.42")
+    net.mapping_delay = 2.0
+    net.move("anna", ("192.168.42.10", second))
+    assert net.run(1.5, until=lambda: bool(net.hosts["anna"].machine.hub.hub))
+    net.hosts["anna"].machine.dial("c1", "bert", net.now)
+    net.settle(net.hosts["anna"])
+    net.run(6)
+    assert spare(net) is not None
+    assert len({wanted.port for wanted in second.asked}) == 2
+
+
+def test_whoever_waits_for_an_answer_asks_itself_when_the_asker_is_gone() -> None:
+    router = Giving("203.0.113.40")
+    net = world(router)
+    machine = net.hosts["anna"].machine
+    machine.gateway.forget()
+    asker, waiting = machine.spare.mapping, MappedPort(machine.gateway)
+    asker.ask()
+    waiting.open(50123)
+    assert waiting.question is None
+    machine.spare.close()
+    assert waiting.question is not None

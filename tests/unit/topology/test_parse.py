@@ -401,3 +401,26 @@ def test_ports_through_a_firewall_without_udp_are_refused(tmp_path: Path) -> Non
         document["services"]["home-router"][told]["lab.firewall"] = "udp-blocked"
     with pytest.raises(ConfigError, match="node home-router: portmap on needs a firewall that lets UDP out"):
         parsed(document, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("site", "file", "sentence"),
+    [
+        (
+            "carrier-1",
+            "zoo.yml",
+            "node carrier-1-router: portmap on is for a site's router: clients ask the router of ",
+        ),
+        ("ipv6-1", "zoo.yml", "node ipv6-1-router: portmap on needs "),
+    ],
+)
+def test_ports_where_nobody_would_ask_for_them_are_refused(site: str, file: str, sentence: str, tmp_path: Path) -> None:
+    document = yaml.safe_load((COMPOSE / file).read_text())
+    router = document["services"][f"{site}-router"]
+    for told in ("labels", "environment"):
+        router[told] = {**router[told], "lab.portmap": "on"}
+    for beside in ("base.yml", ".env"):
+        (tmp_path / beside).write_text((COMPOSE / beside).read_text())
+    with pytest.raises(ConfigError) as refusal:
+        parsed(document, tmp_path)
+    assert sentence in str(refusal.value)
