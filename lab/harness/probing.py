@@ -4,10 +4,11 @@ Belongs here: places. Never: what is asked from them.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.certify.bench import ALTERNATE, PRIMARY
 from lab.certify.ends import End
+from lab.harness import standing
 from lab.runtime import probes
 from lab.runtime.connection import Engine
 from lab.runtime.probes import Place, Probe
@@ -53,7 +54,8 @@ class OpenSide:
         """`fixed`: what its STUN server names as the other endpoint (lab.probe.stun)."""
         network = next(one for one in world.topology.networks if one.kind == "internet")
         (core,) = world.topology.by_role(Role.CORE)
-        held = stand(engine, world, network, 3)
+        now = standing.live(world.topology, standing.routers(engine, world))  # a router may have another address by now
+        held = stand(engine, replace(world, topology=now), network, 3)
         self.addresses = held.addresses[:2]
         self.addresses6 = held.addresses6[:2]
         self.listener = (held.addresses[2], self.LISTENER)
