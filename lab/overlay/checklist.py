@@ -72,7 +72,7 @@ class Checklist:
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
         self.own, self.rng, self.reports, self.passage = own, rng, reports, passage
-        self.peer_network = Network()
+        self.peer_network, self.narrow = Network(), False
         self.checks = Checks(call, controlling, rng)
         self.paths: dict[Key, Path] = {}
         self.remote: dict[Candidate, None] = {}
@@ -117,9 +117,10 @@ class Checklist:
 
     def meet(self, own: Network, peer: Network, now: float) -> None:
         """What both sides have told each other of their networks."""
-        self.peer_network = peer
+        self.peer_network, self.narrow = peer, own.narrow or peer.narrow
         for path in self.paths.values():
             path.expect_leg(peer.udp)
+            path.expect_voice(not self.narrow)
         self.guessing.meet(own, peer, self.controlling, now)
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
@@ -155,6 +156,7 @@ class Checklist:
         if key not in self.paths:
             carrier = UdpCarrier(self.actions, socket, remote)
             self.paths[key] = Path(key, carrier, remote, None, now)
+            self.paths[key].expect_voice(not self.narrow)
         return self.paths[key]
 
     def _tcp_may_reach(self, host: str) -> bool:

@@ -143,6 +143,8 @@ class Client(Member):
         self.discovery = Discovery(self.actions, membership.own, membership.rng, membership.supernodes)
         self.passage = Passage(self.actions, membership.own, membership.rng)
         self.gateway = Gateway(self.actions, membership.own)
+        self.discovery.trial.busy = lambda: bool(self.calls)
+        self.discovery.trial.told = self.passage.tried
         self.standby = Standby(
             self.actions, membership.own, self.passage, membership.rng, lambda: self.hub.send(StandBy())
         )

@@ -19,6 +19,7 @@ from lab.overlay.lifetime import Lifetime
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.tcp_port import TcpPort
+from lab.overlay.voice_trial import VoiceTrial
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
 from lab.wire.messages import Behaviour, Network
@@ -72,6 +73,7 @@ class Discovery:
         self.actions, self.own, self.supernodes = actions, own, supernodes
         self.network = Network()
         self.lifetime = Lifetime(actions, rng)
+        self.trial = VoiceTrial(actions, rng)
         self.rng = rng
         self.asking = Asking(actions, rng, self._settled)
         self.tcp: TcpPort | None = None
@@ -115,6 +117,7 @@ class Discovery:
         self._stop()
         self.again_at = None
         self.lifetime.forget()
+        self.trial.stop()
         self.network = Network()
 
     def _stop(self) -> None:
@@ -125,15 +128,15 @@ class Discovery:
         self.stage = _Stage.IDLE
 
     def deadline(self) -> float | None:
-        return earliest(
-            self.asking.deadline(), self.tcp.deadline() if self.tcp else None, self.lifetime.deadline(), self.again_at
-        )
+        parts = (self.asking, self.tcp, self.lifetime, self.trial)
+        return earliest(self.again_at, *(part.deadline() for part in parts if part is not None))
 
     def poll(self, now: float) -> None:
         self.asking.poll(now)
         if self.tcp is not None:
             self.tcp.poll(now)
         self.lifetime.poll(now)
+        self.trial.poll(now)
         if self.again_at is not None and now >= self.again_at:
             self._look(self.hub, now)
 
@@ -213,6 +216,7 @@ class Discovery:
         self._stop()
         if answered is not None:
             self.lifetime.begin(answered, now)
+            self.trial.begin(answered, now)
         known = self.network
         few = known.allocation == "random" and known.ports is None and len(samples) < behaviours.BLOCK_EVIDENCE
         if known.mapping is None or known.filtering is None or few:

@@ -64,5 +64,5 @@ class Introduction:
         network = refined(self.around.discovery.network, self.media)
         udp = self.around.passage.lets_udp_out(self.media, now)
         if udp is False or network.udp is None:
-            network = msgspec.structs.replace(network, udp=udp)
+            network = msgspec.structs.replace(network, udp=udp, narrow=self.around.passage.throttled(now))
         return network

@@ -30,6 +30,9 @@ LONGEST = 512
 THROTTLED_FOR = 60.0
 """Seconds for which UDP that lost voice between this client and a relay is not believed to carry the next call's."""
 
+TRIED_FOR = 400.0
+"""Seconds for which the same is believed of a trial, which is made anew before they are over."""
+
 
 @dataclass
 class _Trial:
@@ -82,6 +85,10 @@ class Passage:
     def throttles(self, now: float) -> None:
         """UDP between this client and a relay carried small talk and lost voice."""
         self.throttled_until = now + THROTTLED_FOR
+
+    def tried(self, carries_voice: bool, now: float) -> None:
+        """Packets at the rate of a voice were sent over UDP while there was no call."""
+        self.throttled_until = float("-inf") if carries_voice else now + TRIED_FOR
 
     def throttled(self, now: float) -> bool:
         """Whether UDP has lost voice of late."""

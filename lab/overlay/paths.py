@@ -4,6 +4,7 @@ The ranking is one table. Finding paths is the checklist's work; forwarding them
 """
 
 import ipaddress
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -146,6 +147,14 @@ class Path:
         """It fell silent: for a while it ranks below every clean one, twice as long each time."""
         self.shunned_for = min(MOST_SHUNNED, 2 * self.shunned_for or SHUNNED)
         self.lossy_until = max(self.lossy_until, now + self.shunned_for)
+
+    def expect_voice(self, over_udp: bool) -> None:
+        """Where a network is known to let no voice out over UDP, a path that leaves it counts as lossy at once."""
+        if self.key[0] == "udp" and not is_local(self.remote[0]):
+            if not over_udp:
+                self.lossy_until = math.inf
+            elif self.lossy_until == math.inf:
+                self.lossy_until = -math.inf
 
     def lossy(self, now: float) -> bool:
         """Whether it has lost too much voice of late."""

@@ -60,6 +60,7 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client has found out about the network that it stands in (RFC 5780), for its peer; None: not known.
 
     `ports` is the range that outer ports have been seen in, or are known to come from; `outer` the outer IPv4 address.
+    `narrow`: UDP that leaves the site loses voice, if not small talk.
     """
 
     udp: bool | None = None
@@ -69,6 +70,7 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tcp_mapping: Behaviour | None = None
     outer: Host | None = None
     ports: tuple[Port, Port] | None = None
+    narrow: bool = False
 
 
 class RelayOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ import pytest
 
 from lab.overlay.call_events import Ended, Heard, Moved
 from lab.overlay.loss import WINDOW, LossMeter
+from lab.overlay.voice_trial import VoiceTrial
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -18,8 +19,9 @@ def rtp(number: int) -> bytes:
 
 
 @pytest.fixture
-def net() -> FakeNet:
-    """Ten milliseconds each way on every access link, and throttled sites beside others."""
+def net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
+    """Ten milliseconds each way on every access link, and throttled sites beside others, which do not know it yet."""
+    monkeypatch.setattr(VoiceTrial, "begin", lambda *about: None)
     net = FakeNet(delay=0.01)
     net.authority()
     net.supernode(1)

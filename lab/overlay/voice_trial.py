@@ -1,0 +1,98 @@
+"""Whether UDP carries as much as a voice, found out before a call has to: some networks let small talk through alone.
+
+Belongs here: packets at the rate of a voice, and what their answers say. Never: what follows for a call.
+"""
+
+import random
+from collections.abc import Callable
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import Actions, earliest
+from lab.wire.addresses import Address
+from lab.wire.stun import Kind, Method, StunMessage, is_stun
+
+PAUSE = 1.5
+"""Seconds of silence first: what was asked before may have used up what a throttle lets through at once."""
+PACKETS, PACE = 60, 0.02
+"""As many as a voice sends in 1.2 s: a throttle that lets a second's worth of its rate through at once shows itself."""
+PADDING = bytes(86)
+"""Makes a request as long as a packet of voice with its headers and tag: 110 bytes."""
+PATIENCE = 1.0
+"""Seconds after the last packet for which answers count."""
+FIRST, LAST = 4, 30
+"""Packets at the beginning, all answered by a throttle that was at rest, and at the end, when it holds to its rate."""
+NARROW = 15
+"""Answers to the last below which most are lost: with 25 % lost at random each way that comes together with a whole
+beginning once in 50 times, with 10 % in no time at all."""
+LATER = 5.0
+"""Seconds after which it is tried again where a call has come between."""
+
+
+class VoiceTrial:
+    """One client's, from a socket of its own; `told` hears the outcome, and `busy` says whether there is a call."""
+
+    def __init__(self, actions: Actions, rng: random.Random) -> None:
+        self.actions, self.rng = actions, rng
+        self.busy: Callable[[], bool] = lambda: False
+        self.told: Callable[[bool, float], None] = lambda carries, now: None
+        self.server: Address = ("", 0)
+        self.socket: int | None = None
+        self.begins: float | None = None
+        self.next_at: float | None = None
+        self.sent: dict[bytes, int] = {}
+        self.answered: set[int] = set()
+
+    def begin(self, server: Address, now: float) -> None:
+        """Tries `server`, a supernode that has answered over UDP."""
+        self.stop()
+        self.server, self.begins = server, now + PAUSE
+
+    def stop(self) -> None:
+        """Nothing is to be found out here any more."""
+        if self.socket is not None:
+            self.actions.close_udp(self.socket)
+        self.socket = self.begins = self.next_at = None
+        self.sent.clear()
+        self.answered.clear()
+
+    def deadline(self) -> float | None:
+        return earliest(self.begins, self.next_at)
+
+    def poll(self, now: float) -> None:
+        if self.deadline() is None:
+            return
+        if self.busy():
+            self.stop()
+            self.begins = now + LATER
+        elif self.begins is not None and now >= self.begins:
+            self.begins, self.socket = None, self.actions.open_udp(self)
+        elif self.next_at is not None and now >= self.next_at:
+            self._next(now)
+
+    def udp_up(self, socket: int, local: Address, now: float) -> None:
+        if socket == self.socket:
+            self.next_at = now
+
+    def _next(self, now: float) -> None:
+        if len(self.sent) == PACKETS:
+            first = sum(number < FIRST for number in self.answered)
+            last = sum(number >= PACKETS - LAST for number in self.answered)
+            self.stop()
+            self.told(not (first == FIRST and last < NARROW), now)
+            return
+        assert self.socket is not None and self.next_at is not None, "it has come up"
+        transaction = self.rng.randbytes(12)
+        self.sent[transaction] = len(self.sent)
+        request = StunMessage(Method.BINDING, Kind.REQUEST, transaction, padding=PADDING)
+        self.actions.send_to(self.socket, self.server, request.encode())
+        self.next_at = now + PATIENCE if len(self.sent) == PACKETS else self.next_at + PACE
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        if socket != self.socket or source != self.server or not is_stun(data):
+            return
+        try:
+            number = self.sent.get(StunMessage.parse(data).transaction_id)
+        except ProtocolError:
+            return
+        if number is not None:
+            self.answered.add(number)

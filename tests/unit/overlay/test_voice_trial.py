@@ -1,0 +1,101 @@
+"""Whether UDP carries a voice is known before the first call; loss by chance, a call and silence are not mistaken."""
+
+import random
+
+import pytest
+
+from lab.overlay.call_events import Moved
+from lab.overlay.stunserver import ALTERNATE_PORT
+from lab.overlay.voice_trial import PACKETS, PATIENCE, PAUSE
+from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.test_paths_in_memory import place
+
+OUTER = "203.0.113.35"
+THROTTLE = 2_000.0  # bytes a second: 16 kbit/s
+KNOWN = 3.0 + PAUSE + 2.0 + PATIENCE  # seconds: what is asked before, its pause, packets at their pace, answers
+
+
+def world(router: Router, delay: float = 0.01) -> FakeNet:
+    net = FakeNet(delay=delay)
+    net.authority()
+    net.supernode(1)
+    net.supernode(2)
+    net.relay(1)
+    net.client("zoe", "192.168.35.10", router)
+    net.client("yan", "192.168.32.10", Router("203.0.113.32"))
+    clients = [net.hosts[name] for name in ("zoe", "yan")]
+    assert net.run(10, until=lambda: all(host.machine.hub.hub for host in clients))
+    return net
+
+
+def throttled(net: FakeNet, name: str = "zoe") -> bool:
+    return bool(net.hosts[name].machine.passage.throttled(net.now))
+
+
+def test_a_throttle_is_known_before_the_first_call_which_begins_over_tcp() -> None:
+    net = world(Router(OUTER, udp_rate=THROTTLE))
+    net.run(KNOWN)
+    assert (throttled(net), throttled(net, "yan")) == (True, False)
+    place(net, "zoe", "yan")
+    paths = [str(event.path) for _, event in net.told("zoe", Moved)]
+    assert paths and not any(path.endswith("/udp") or "/udp " in path for path in paths), paths
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("loss", [0.0, 0.05, 0.1])
+def test_loss_by_chance_is_no_throttle(loss: float, seed: int) -> None:
+    dice = random.Random(seed)
+    net = world(Router(OUTER))
+    net.lose = lambda source, destination: dice.random() < loss
+    net.run(KNOWN + 2)
+    assert not throttled(net)
+
+
+def test_it_is_a_voice_for_a_little_more_than_a_second() -> None:
+    net = world(Router(OUTER))
+    sent: list[float] = []
+    net.lose = lambda source, destination: bool(
+        source[0] == OUTER and destination[1] in (3478, ALTERNATE_PORT) and sent.append(net.now)
+    )
+    net.run(KNOWN)
+    busiest = max((sum(at <= each < at + 1.0 for each in sent), at) for at in sent)
+    assert busiest[0] <= 55
+    assert PACKETS <= sum(busiest[1] - 1 <= each <= busiest[1] + 2 for each in sent) <= PACKETS + 4
+
+
+def test_a_call_that_comes_between_is_not_disturbed_and_it_is_tried_after_it() -> None:
+    net = world(Router(OUTER, udp_rate=THROTTLE))
+    trial = net.hosts["zoe"].machine.discovery.trial
+    assert net.run(10, until=lambda: len(trial.sent) > PACKETS // 2)
+    id = place(net, "zoe", "yan")
+    assert not trial.sent
+    net.run(4)
+    assert not trial.sent
+    net.hosts["zoe"].machine.hang_up(id, net.now)
+    net.settle(net.hosts["zoe"])
+    assert net.run(20, until=lambda: throttled(net))
+
+
+def test_who_moves_away_from_a_throttle_does_not_take_it_along() -> None:
+    net = world(Router(OUTER, udp_rate=THROTTLE))
+    net.run(KNOWN)
+    net.move("zoe", ("192.168.41.10", Router("203.0.113.41")))
+    assert not throttled(net)
+    net.run(KNOWN + 3)
+    assert not throttled(net)
+
+
+def test_a_throttle_that_was_lifted_is_forgotten_when_it_is_tried_again() -> None:
+    router = Router(OUTER, udp_rate=THROTTLE)
+    net = world(router)
+    net.run(KNOWN)
+    router.udp_rate = None
+    assert throttled(net)
+    assert net.run(320, until=lambda: not throttled(net))
+
+
+def test_where_no_udp_passes_nothing_is_tried() -> None:
+    net = world(Router(OUTER, udp=False))
+    net.run(KNOWN + 2)
+    assert not net.hosts["zoe"].machine.discovery.trial.sent
+    assert not throttled(net)
