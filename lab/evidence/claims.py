@@ -18,6 +18,8 @@ SHORTEST_JUDGED = 0.4
 """Seconds that must be left of a stretch, less its grace, to be judged by rhythm; shorter ones by trace."""
 LAST = 1.0
 """Seconds at the end of the media whose path is the call's path (design)."""
+BRIEF_IN_TLS = 0.25
+"""Seconds of media inside TLS that count outside every relayed stretch: checks at the end of a voice look like it."""
 UNCLAIMED = 1.0
 """Seconds of media that may lie outside every claimed stretch: a ring's first frames, a round trip at the end."""
 
@@ -89,9 +91,11 @@ def hold(
     history: Sequence[Claim],
     start: float,
     end: float,
+    far: Sequence[Claim] = (),
 ) -> Verdict:
     """Hold what a client claims of a call against its packets; `start` and `end` (epoch s) enclose the call.
 
+    `history` is the caller's, `far` the callee's, which counts for what the callee sent alone: where media may lie.
     Each stretch is judged without its grace at its beginning and at its end: 250 ms and a round trip, as long as
     packets were seen to take: a word about a move there, what was sent until then back. Media outside the stretches
     has the half of the round trip, for it is timed where it is sent. Raises EvidenceError as `judge` does.
@@ -110,7 +114,7 @@ def hold(
         observed = replace(observed, packets=sum(path.packets for path in whole.paths))
     reasons = [stretch.reason for stretch in held if not stretch.agrees]
     reasons += _final(observed, history)
-    reasons += _outside(whole, history, grace)
+    reasons += _outside(whole, history, far or history, grace)
     return Verdict(observed, held, not reasons, tuple(reasons), first, last, flight)
 
 
@@ -155,22 +159,32 @@ def _final(observed: Observed, history: Sequence[Claim]) -> list[str]:
     return [f"claimed {claim} at the end, and the packets show: {observed.reason}"]
 
 
-def _outside(whole: Scene, history: Sequence[Claim], grace: float) -> list[str]:
-    """Media where nothing was claimed, or at a relay outside every relayed stretch."""
+def _outside(whole: Scene, history: Sequence[Claim], far: Sequence[Claim], grace: float) -> list[str]:
+    """Media where its sender claimed nothing, or at a relay outside every relayed stretch of its sender."""
     reasons: list[str] = []
-    anything = [(claim.start - grace, claim.end + grace) for claim in history]
-    relayed = [(claim.start - grace, claim.end + grace) for claim in history if claim.kind == "relayed"]
     for path in whole.paths:
-        spans = [(span.start, span.end) for way in path.ways for span in way.spans]
-        if history and _longest(_without(spans, anything)) > UNCLAIMED:
-            reasons.append(f"media on {path} where no stretch was claimed")
-        if path.kind == "relayed" and _longest(_without(spans, relayed)) > BRIEF:
-            reasons.append(f"media at {path.via} outside every relayed stretch")
+        for way, claims in ((path.to_callee, history), (path.to_caller, far)):
+            if way is None:
+                continue
+            spans = [(span.start, span.end) for span in way.spans]
+            if claims and _longest(_without(spans, _stretches(claims, grace))) > UNCLAIMED:
+                reasons.append(f"media on {path} where no stretch was claimed")
+            brief = BRIEF_IN_TLS if path.sealed else BRIEF
+            if path.kind == "relayed" and _longest(_without(spans, _relayed(claims, grace))) > brief:
+                reasons.append(f"media at {path.via} outside every relayed stretch")
     for stray in whole.strays:
         spans = [(span.start, span.end) for span in stray.spans]
-        if stray.relay and _longest(_without(spans, relayed)) > BRIEF:
+        if stray.relay and _longest(_without(spans, _relayed((*history, *far), grace))) > BRIEF:
             reasons.append(f"media at {stray.relay} outside every relayed stretch: {stray}")
     return reasons
+
+
+def _stretches(claims: Iterable[Claim], grace: float) -> list[Interval]:
+    return [(claim.start - grace, claim.end + grace) for claim in claims]
+
+
+def _relayed(claims: Iterable[Claim], grace: float) -> list[Interval]:
+    return _stretches((claim for claim in claims if claim.kind == "relayed"), grace)
 
 
 def _without(spans: Iterable[Interval], taken: Iterable[Interval]) -> list[Interval]:

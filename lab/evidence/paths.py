@@ -228,7 +228,8 @@ class _Survey:
         ]
         transport: Transport = flows[0].protocol if flows[0].protocol == flows[1].protocol else "mixed"
         packets = self._crossing(flows, found, relays[0])
-        return MediaPath(kind, transport, via, ends[0], ends[1], to_callee, to_caller, packets)
+        in_tls = any(sealed(stream) for flow in flows for stream in (flow.forward, flow.backward))
+        return MediaPath(kind, transport, via, ends[0], ends[1], to_callee, to_caller, packets, in_tls)
 
     def _cut_off(self, flows: tuple[Flow, Flow], found: tuple[tuple[Trail, ...], tuple[Trail, ...]]) -> bool:
         return any(

@@ -54,7 +54,7 @@ class MediaPath:
     """One path of media between caller and callee, with both its ways (None: no media that way).
 
     `packets` are its media packets at core, of both legs where it is relayed; on a path that does not cross the
-    internet, as each was sent.
+    internet, as each was sent. `sealed`: one of its legs is inside TLS.
     """
 
     kind: Kind
@@ -65,6 +65,7 @@ class MediaPath:
     to_callee: Way | None
     to_caller: Way | None
     packets: int
+    sealed: bool = False
 
     @property
     def ways(self) -> tuple[Way, ...]:

@@ -60,14 +60,15 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
 def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wrong: str | None) -> _Judged:
     files = {one.node: one.file for one in placed.captured}
     dropped = {one.node: one.dropped for one in placed.captured}
-    claims = [
-        evidence.Claim(one.start, one.end, one.path.kind, one.path.transport, one.path.via) for one in caller.history
-    ]
+    claims, far = (
+        [evidence.Claim(one.start, one.end, one.path.kind, one.path.transport, one.path.via) for one in end.history]
+        for end in (caller, callee)
+    )
     start, end = placed.started, max(caller.at, callee.at)
     dialled = next((event.at for event in placed.events if event.event == "dialled"), start)
     try:
         captures = evidence.Captures.read(files, dropped)
-        verdict = evidence.hold(topology, captures, caller.node, callee.node, claims, start, end)
+        verdict = evidence.hold(topology, captures, caller.node, callee.node, claims, start, end, far)
     except EvidenceError as error:
         return _Judged(None, (), (), wrong or str(error))
     disagreements = list(verdict.reasons)

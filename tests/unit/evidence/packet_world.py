@@ -298,8 +298,11 @@ def relay(
     wrapped: bool = False,
     deliver: bool = True,
     at: Address = RELAY,
+    senders: tuple[int, ...] = (0, 1),
 ) -> None:
-    """Voice through a relay, each leg by its own protocol; `wrapped` encrypts TCP legs anew, as TLS does."""
+    """Voice through a relay, each leg by its own protocol; `wrapped` encrypts TCP legs anew, as TLS does. `senders` are
+    the caller (0), the callee (1), or both.
+    """
     outers = [world.outer(end[0], leg, end[1], at) for end, leg in zip((caller, callee), legs, strict=True)]
 
     def dress(payload: bytes, leg: str) -> bytes:
@@ -309,7 +312,8 @@ def relay(
 
     name = World._name(at)
     for number, time in enumerate(ticks(world, start, seconds)):
-        for side, sender in enumerate((caller, callee)):
+        for side in senders:
+            sender = (caller, callee)[side]
             payload = world.voice(number)
             lost = "core" if legs[side] == "udp" and world.random.random() < loss else None
             world.send(time, legs[side], *sender, at, dress(payload, legs[side]), lost=lost)

@@ -22,6 +22,15 @@ def held(captures: Captures, *history: Claim, end: float = 6.0) -> Verdict:
 
 
 @pytest.fixture
+def begun(tmp_path: Path) -> Captures:
+    """The callee has sent by the relay for 0.6 s when the caller hears of its answer, and sends to it straight."""
+    world = World()
+    relay(world, BOB, FRANK, START, 0.6, senders=(1,))
+    talk(world, BOB, FRANK, START + 0.6, 3.0)
+    return world.captures(tmp_path)
+
+
+@pytest.fixture
 def punched(tmp_path: Path) -> Captures:
     world = World()
     talk(world, BOB, FRANK, START, 3.0)
@@ -50,6 +59,17 @@ def test_the_truth_agrees(punched: Captures) -> None:
     assert verdict.agrees, verdict.reasons
     assert (verdict.observed.kind, verdict.observed.packets) == ("punched", 300)
     assert verdict.last == pytest.approx(START + 2.98, abs=0.01)
+
+
+def test_each_end_answers_for_what_it_has_sent_itself(begun: Captures) -> None:
+    callers = [claim(0.6, 3.6, PUNCHED)]
+    window = START - 1, START + 6
+    told = [claim(0, 0.6, RELAYED), claim(0.6, 3.6, PUNCHED)]
+    honest = hold(TOPOLOGY, begun, "bob", "frank", callers, *window, told)
+    assert honest.agrees, honest.reasons
+    for silent in ([claim(0.6, 3.6, PUNCHED)], [claim(0, 3.6, PUNCHED)]):
+        lie = hold(TOPOLOGY, begun, "bob", "frank", callers, *window, silent)
+        assert lie.reasons == ("media at relay-1 outside every relayed stretch",)
 
 
 def test_a_relayed_call_counts_both_legs_of_the_whole_call(relayed: Captures) -> None:

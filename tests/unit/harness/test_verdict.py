@@ -45,7 +45,10 @@ def packets(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sets what the judge will say: a path, or the sentence of an EvidenceError."""
 
     def say(kind: str | None, transport: str | None, via: str | None, *reasons: str, error: str | None = None) -> None:
-        def hold(topology: Any, captures: Any, caller: str, callee: str, history: Any, *window: float) -> Any:
+        def hold(
+            topology: Any, captures: Any, caller: str, callee: str, history: Any, start: float, end: float, far: Any
+        ) -> Any:
+            window = start, end
             if error:
                 raise EvidenceError(error)
             finding = evidence.Finding.PATH if kind else evidence.Finding.NO_MEDIA
