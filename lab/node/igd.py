@@ -4,9 +4,11 @@ Belongs here: the library's errors and addresses as the machine knows them. Neve
 """
 
 import asyncio
+import contextlib
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 import miniupnpc
@@ -61,7 +63,8 @@ class Gateway:
         asked = miniupnpc.UPnP()
         asked.discoverdelay = LISTEN_MS
         try:
-            asked.discover()
+            with _without_stderr():
+                asked.discover()
             asked.selectigd()
         except Exception:  # it heard nobody, or nobody that can be asked: its words are then of no help
             raise NoGateway("no router gives ports when asked") from None
@@ -79,6 +82,19 @@ class Gateway:
             return str(router.externalipaddress()), outer
         except Exception as error:
             raise NoGateway(f"the router gives no port: {error}") from None
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """The library's C code prints there when a cable is pulled while it asks, and a node's log holds JSON alone."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class PortMapper:
