@@ -186,6 +186,7 @@ class FakeNet:
         self.met = 0
         """Pairs of SYNs that have become one connection."""
         self.lose: Callable[[Address, Address], bool] | None = None
+        self.voice_trials = False  # sixty packets of each client, that few tests are about
         self.mapping_delay = 0.05
         """Seconds until a router answers who asks it for a port."""
 
@@ -237,6 +238,8 @@ class FakeNet:
         self._place(host, *places)
         membership.own.proxied = lambda _: any(each is not None and each.proxy for _, each in places)
         host.listeners = {key: {True: "media", False: "media"} for key in (7000, 443)}
+        if not self.voice_trials:
+            host.machine.discovery.trial.busy = lambda: True
         return self._add(host)
 
     def move(self, name: str, *places: tuple[str, Router | None]) -> None:

@@ -17,6 +17,7 @@ KNOWN = 3.0 + PAUSE + 2.0 + PATIENCE  # seconds: what is asked before, its pause
 
 def world(router: Router, delay: float = 0.01) -> FakeNet:
     net = FakeNet(delay=delay)
+    net.voice_trials = True
     net.authority()
     net.supernode(1)
     net.supernode(2)
