@@ -6,6 +6,7 @@ Belongs here: what Compose itself does with a file before it acts. Never: what t
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _env_file(path: Path) -> dict[str, str]:
 
 def _load(path: Path, variables: Mapping[str, str]) -> Yaml:
     try:
-        document = yaml.load(path.read_text(), _Loader)  # a SafeLoader
+        document = _parsed(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -73,6 +74,12 @@ def _load(path: Path, variables: Mapping[str, str]) -> Yaml:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return filled
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str) -> Any:
+    """The document of a text, not to be changed: every service of a topology extends the same file."""
+    return yaml.load(text, _Loader)  # a SafeLoader
 
 
 def _fill(value: Any, variables: Mapping[str, str]) -> Any:
