@@ -137,23 +137,23 @@ def _cut_anew(sent: list[Unit], received: list[Unit]) -> Likeness:
 
 
 def _same_edges(sent: list[Unit], index: int, received: list[Unit], place: int) -> bool:
-    """Whether bytes from here on in both have RUN edges between packets in common, and none far from the one before."""
-    edges = joined = ahead = 0  # `ahead`: bytes of `sent` that have not been seen in `received` yet
-    while edges < RUN and joined <= MOST_JOINED:
-        if ahead <= 0:
-            if index == len(sent):
-                return False
-            ahead += sent[index].size
-            index += 1
-        else:
-            if place == len(received):
-                return False
-            ahead -= received[place].size
-            place += 1
-        joined += 1
-        if ahead == 0:
-            edges, joined = edges + 1, 0
-    return edges == RUN
+    """Whether bytes from here on in both have RUN edges between packets in common, one after the other: from edge to
+    edge there is one packet in either, and one or several in the other."""
+    for _ in range(RUN):
+        if index >= len(sent) or place >= len(received):
+            return False
+        missing = sent[index].size - received[place].size
+        index, place = index + 1, place + 1
+        several, at = (received, place) if missing > 0 else (sent, index)
+        stop = min(at + MOST_JOINED - 1, len(several))
+        missing = abs(missing)
+        while missing > 0 and at < stop:
+            missing -= several[at].size
+            at += 1
+        if missing != 0:
+            return False
+        index, place = (index, at) if several is received else (at, place)
+    return True
 
 
 def passed_at_once(sent: list[Unit], received: list[Unit]) -> bool:
