@@ -59,12 +59,10 @@ def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None
 @click.option("--sites", metavar="SITE,...", help="These sites alone.  [default: all that have a client]")
 @click.option("--seconds", type=Within(1, 60, "seconds"), default=1, show_default=True, help=SECONDS)
 @RING
-@click.option(
-    "--at-once", type=Within(1, 64, "calls", whole=True), default=8, show_default=True, help="Calls at the same time."
-)
+@click.option("--at-once", type=Within(1, 64, "calls", whole=True), help="Calls at the same time.  [default: 2 a core]")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a heat map to this file.")
 @AS_JSON
-def matrix(sites: str | None, seconds: float, ring: int, at_once: int, html: Path | None, as_json: bool) -> None:
+def matrix(sites: str | None, seconds: float, ring: int, at_once: int | None, html: Path | None, as_json: bool) -> None:
     """Call every pair of sites in both directions, and show which paths the packets took.
 
     A site is called by its first client; where it has two, these call each other as well. A call lasts until its

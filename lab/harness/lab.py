@@ -107,15 +107,17 @@ class Lab:
         *,
         seconds: float = 1,
         ring_ms: int = 500,
-        at_once: int = matrices.AT_ONCE,
+        at_once: int | None = None,
         follow: matrices.Follow = lambda progress: None,
     ) -> matrices.Matrix:
         """Call every pair of these sites (all, unless told) in both directions, and judge each call by its packets.
 
-        One client a site; where a site has two, these call each other as well. `follow` hears each cell as it ends.
+        One client a site; where a site has two, these call each other as well. `at_once` calls at the same time, by
+        default two a core. `follow` hears each cell as it ends.
         """
         world = self.running_world()
-        return matrices.run(self.engine, self.checkout, world, sites, seconds, ring_ms, at_once, follow)
+        most = matrices.at_once() if at_once is None else at_once
+        return matrices.run(self.engine, self.checkout, world, sites, seconds, ring_ms, most, follow)
 
     def explain(self, call: str) -> explaining.Explanation:
         """Why a call that is over took its path, from what is kept of it; ConfigError where nothing is."""

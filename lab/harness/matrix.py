@@ -3,6 +3,7 @@
 Belongs here: running them, and what is known when all are over. Never: how a call is placed or judged.
 """
 
+import os
 import shutil
 import threading
 import time
@@ -22,10 +23,15 @@ from lab.harness.session import Session
 from lab.runtime.connection import Engine
 from lab.runtime.world import World
 
-AT_ONCE = 8
-"""Calls under way at the same time; two cores carry them without the voice noticing."""
+A_CORE, MOST_AT_ONCE = 2, 32
+"""Calls under way at the same time, for each core: with twice as many, every core is busy and the voice notices."""
 JUDGES = 2
 """Calls that are over and are judged while others go on."""
+
+
+def at_once() -> int:
+    """How many calls this machine carries at a time without one disturbing another."""
+    return min(MOST_AT_ONCE, A_CORE * len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True)

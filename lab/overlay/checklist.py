@@ -7,11 +7,13 @@ check from end to end, kept fresh in the same way (RFC 7675), ranked by one tabl
 import random
 from collections.abc import Sequence
 
+from lab.overlay import priority
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT, Choice, Consequences
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
+from lab.overlay.loss import CLEAN
 from lab.overlay.passage import Passage
 from lab.overlay.paths import (
     RANK,
@@ -135,7 +137,7 @@ class Checklist:
         listening: list[Address] = []
         for candidate in usable(candidates, self.own):
             if candidate.transport == "udp":
-                self._add_udp(candidate.address, now)
+                self._add_udp(candidate.address, now, kind=candidate.kind)
             elif candidate.tcp_type == "simultaneous-open":
                 self.tcp.meet([candidate.address], now)
             elif self._tcp_may_reach(candidate.address[0]):
@@ -147,17 +149,23 @@ class Checklist:
         key = ("relay", leg.offer.relay)
         self.legs.append(leg)
         path = self.paths[key] = Path(key, leg, leg.udp_address, leg.offer.relay, now)
+        path.priority = self._priority("relayed", "relayed", leg.udp_address)
         path.expect_leg(self.peer_network.udp)
 
-    def _add_udp(self, remote: Address, now: float, socket: int | None = None) -> Path:
-        """A path from the media socket, or from another of the call's."""
+    def _add_udp(self, remote: Address, now: float, socket: int | None = None, kind: str = "peer-reflexive") -> Path:
+        """A path from the media socket, or from another of the call's, to a candidate of a kind."""
         socket = self.media.socket if socket is None else socket
         key = ("udp", (socket, remote))
         if key not in self.paths:
             carrier = UdpCarrier(self.actions, socket, remote)
-            self.paths[key] = Path(key, carrier, remote, None, now)
+            self.paths[key] = Path(key, carrier, remote, None, now, priority=self._priority("host", kind, remote))
             self.paths[key].expect_voice(not self.narrow)
         return self.paths[key]
+
+    def _priority(self, own: str, peers: str, remote: Address) -> int:
+        """Of a pair of candidates by their kinds: what is sent from is a base (RFC 8445, 6.1.2.4)."""
+        mine, theirs = (priority.candidate(kind, remote[0]) for kind in (own, peers))
+        return priority.pair(mine, theirs) if self.controlling else priority.pair(theirs, mine)
 
     def _tcp_may_reach(self, host: str) -> bool:
         mine = {address[0] for address in (*self.media.reflexive, *(self.tcp.port.reflexive if self.tcp.port else ()))}
@@ -219,7 +227,7 @@ class Checklist:
             return
         due = [path for path in self._checkable() if now >= path.next_check]
         if due:
-            self._visit(min(due, key=lambda path: (not path.nominating, path.next_check)), now)
+            self._visit(min(due, key=_turn), now)
             self.next_slot = now + PACING
 
     def _checkable(self) -> list[Path]:
@@ -304,7 +312,15 @@ class Checklist:
         self.reports.guesses(now)
 
     def _word(self, now: float) -> Word:
-        return Word(self.choice.missed(now), self.guessing.under_way, self.finished)
+        missed = self.choice.missed(now)
+        self._doubt_legs(missed, now)
+        return Word(missed, self.guessing.under_way, self.finished)
+
+    def _doubt_legs(self, missed: int | None, now: float) -> None:
+        """One end misses voice, in thousandths: each leg counts whether it is the one that loses it."""
+        if missed is not None and missed > 1000 * CLEAN:
+            for leg in self.legs:
+                leg.doubt(now)
 
     def both_finished(self) -> bool:
         """Whether neither side has anything better than the path in use under way."""
@@ -387,6 +403,7 @@ class Checklist:
             self.choice.meter.forget()
         if message.loss is not None:
             self.choice.peer_missed(message.loss, now)
+            self._doubt_legs(message.loss, now)
         if message.kind is StunKind.REQUEST and message.username == self.call:
             self._asked(path, message, now)
         elif message.kind is StunKind.SUCCESS:
@@ -457,3 +474,9 @@ class Checklist:
                 self._tell(path, now)
         self.tcp.close()
         self.guessing.close()
+
+
+def _turn(path: Path) -> tuple[bool, float, int]:
+    """Whose turn comes first: one that is being nominated, one that is due longer, and of those that have never been
+    checked the one of the highest priority (RFC 8445, 6.1.4.2)."""
+    return not path.nominating, path.next_check, 0 if path.tries else -path.priority

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.errors import ProtocolError
+from lab.overlay import priority
 from lab.overlay.paths import Path, TcpCarrier, UdpCarrier
 from lab.wire.addresses import Address
 from lab.wire.stun import Kind, Method, StunMessage, is_stun, verify
 
-PRIORITY = 0x6E7F1EFF
-"""RFC 8445, 5.1.2.1: of a peer-reflexive candidate on the one component and one local preference that there are."""
 MOST_WAITING = 256
 """Checks whose answer is waited for; the oldest make room."""
 
@@ -52,20 +51,20 @@ class Checks:
         self.waiting[transaction] = Asked(path, now, nominate)
         if len(self.waiting) > MOST_WAITING:
             del self.waiting[next(iter(self.waiting))]
-        return self._request(transaction, use_candidate=nominate, leg=_leg(path), **asdict(word))
+        return self._request(path.remote, transaction, use_candidate=nominate, leg=_leg(path), **asdict(word))
 
-    def guess(self) -> bytes:
+    def guess(self, remote: Address) -> bytes:
         """A check that no path waits for."""
-        return self._request(self.rng.randbytes(12))
+        return self._request(remote, self.rng.randbytes(12))
 
-    def _request(self, transaction: bytes, **more: Any) -> bytes:
+    def _request(self, remote: Address, transaction: bytes, **more: Any) -> bytes:
         assert self.key is not None
         message = StunMessage(
             Method.BINDING,
             Kind.REQUEST,
             transaction,
             username=self.call,
-            priority=PRIORITY,
+            priority=priority.candidate("peer-reflexive", remote[0]),
             controlling=self.tie_breaker if self.controlling else None,
             controlled=None if self.controlling else self.tie_breaker,
             **more,

@@ -210,7 +210,7 @@ class Choice:
 def _gains(selected: Path, best: Path, now: float) -> bool:
     """Whether moving from one path that works to a better one is worth it: to a clean one,
     to a better kind, or to IPv6 (RFC 8421)."""
-    if selected.lossy(now):
+    if selected.lossy(now) or best.lossy(now):
         return not best.lossy(now)
     if best.name.rank == selected.name.rank:
         return best.over_ipv6 and not selected.over_ipv6 and selected.via == best.via is None

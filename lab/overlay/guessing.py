@@ -44,7 +44,7 @@ class Means:
     `changed` is told of starts and ends."""
 
     ready: Callable[[], bool]
-    check: Callable[[], bytes]
+    check: Callable[[Address], bytes]
     between: Callable[[], bool]
     in_use: Callable[[], set[int]]
     datagram: Callable[[bytes, Address, float, int], None]
@@ -79,7 +79,8 @@ class Guessing:
         if self.guess is None and not self.over:  # it may be told again, as long as nothing rests on it
             self.own, self.peer, self.controlling = own, peer, controlling
             self.part = part(own, peer, controlling)
-            self.begins = now + GRACE if self.picked_up or self.part in CHEAP else None
+            soon = self.active and (self.picked_up or self.part in CHEAP)
+            self.begins = now + GRACE if soon else None
 
     def answered(self, now: float) -> None:
         """The callee has picked up: what takes many packets may begin as well."""
@@ -210,7 +211,7 @@ class Guessing:
             return False
         self.sent += 1
         self.unproven += now >= self.word_until
-        self.actions.send_to(socket, address, self.means.check(), hops)
+        self.actions.send_to(socket, address, self.means.check(address), hops)
         return True
 
     def open(self) -> int:

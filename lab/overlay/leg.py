@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.ladder import Route
-from lab.overlay.loss import COUNTING, LegMeter
+from lab.overlay.loss import ATTENTIVE, COUNTING, LegMeter
 from lab.overlay.passage import Passage
 from lab.overlay.paths import Transport
 from lab.overlay.reflexive import MediaSocket
@@ -78,6 +78,7 @@ class RelayLeg:
         self.tcp_bound: int | None = None
         self.meter = LegMeter()
         self.last_udp = 0.0
+        self.flowed, self.attentive_until = False, float("-inf")
         self.drowning = False
         self.suspicion = 0
         self.hurried = 0
@@ -101,7 +102,7 @@ class RelayLeg:
         if self.udp_bound:
             self.meter.sent += 1
             self.actions.send_to(self.media.socket, self.udp_address, data)
-            if self.next_udp is not None and self.meter.flows:
+            if self.next_udp is not None and self.meter.flows and self._counts(self.last_udp + COUNTING):
                 self.next_udp = min(self.next_udp, self.last_udp + COUNTING)
         elif self.tcp_bound is not None:
             self.actions.write(self.tcp_bound, frame(data, 2), media=True)
@@ -203,6 +204,16 @@ class RelayLeg:
         else:
             self.next_udp = None
 
+    def _counts(self, now: float) -> bool:
+        """Whether what it carries is to be counted closely: voice that has only begun to flow, or that is missed."""
+        return self.meter.flows and (not self.flowed or now < self.attentive_until)
+
+    def doubt(self, now: float) -> None:
+        """Voice of this call is missed by either end: if it came this way, it may be this leg that loses it."""
+        self.attentive_until = now + ATTENTIVE
+        if self.udp_bound and self.next_udp is not None and self.meter.flows:
+            self.next_udp = min(self.next_udp, max(now, self.last_udp + COUNTING))
+
     def suspect(self, now: float) -> None:
         """Voice drowns on another UDP path: if this leg's binds drown beside it, this end's network is to blame."""
         if self.udp_bound and not self.drowning:
@@ -213,10 +224,13 @@ class RelayLeg:
         if self.suspicion == 1:
             self._leave_udp(now)
         transaction, flows = self.rng.randbytes(12), self.meter.flows
+        if flows and not self.flowed:
+            self.attentive_until = max(self.attentive_until, now + ATTENTIVE)
+        self.flowed, counts = flows, self._counts(now)
         self.actions.send_to(self.media.socket, self.udp_address, self._bind(transaction))
         self.unanswered += 1
         self.last_udp = now
-        self.next_udp = now + (COUNTING if flows else REFRESH / 10 if self.unanswered > 1 else self._refresh)
+        self.next_udp = now + (COUNTING if counts else REFRESH / 10 if self.unanswered > 1 else self._refresh)
         if self.suspicion:
             self.suspicion -= 1
             self.next_udp = now + SUSPICIOUS_PAUSE if self.suspicion else now + COUNTING
@@ -261,7 +275,7 @@ class RelayLeg:
             self.udp_address = source
             self.udp_bound, self.unanswered = True, 0
             # a bind over TCP may have overtaken this answer, and would leave the relay without a leg when it closes
-            self.next_udp = now if self.links else now + (COUNTING if self.meter.flows else self._refresh)
+            self.next_udp = now if self.links else now + (COUNTING if self._counts(now) else self._refresh)
             self._close_tcp(keep=None)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:

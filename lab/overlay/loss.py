@@ -66,12 +66,19 @@ class LossMeter:
             self.heard.popleft()
 
 
-COUNTED = 40
-"""Datagrams that a leg's share of lost ones is reckoned from; WINDOW of voice has about a hundred each way."""
+COUNTED, VOICED = 40, 100
+"""Datagrams that a leg's share of lost ones is reckoned from, and those of voice that WINDOW has each way."""
 DROWNED = 3
 """Unanswered binds in a row, 1.5 s, that say the same: what is dropped above a rate drops the large ones first."""
 COUNTING = 0.5
-"""Seconds between binds while voice flows: each answer says what the relay has had from the leg and sent to it."""
+"""Seconds between binds while it is to be known whether the leg loses voice: each answer says what the relay has had
+from the leg and sent to it."""
+ATTENTIVE = 3.0
+"""Seconds for which a leg counts so often when voice begins to flow and whenever some of it is missed: for as long as
+either end hears all of it, no leg loses any, and a bind costs a relay as much as seventy packets that its kernel
+forwards."""
+CLEAN = 0.01
+"""Share of lost packets, heard by either end, up to which no leg is doubted."""
 VOICE = 15
 """Datagrams between two binds from which on a leg carries more than checks."""
 
@@ -128,4 +135,10 @@ class LegMeter:
             return False
         up = (last.sent - first.sent, last.had - first.had)
         down = (last.returned - first.returned, last.got - first.got)
-        return any(due >= COUNTED and came < due * (1 - TOO_MUCH) for due, came in (up, down))
+        return any(due >= COUNTED and due - came > _bearable(due) for due, came in (up, down))
+
+
+def _bearable(due: int) -> float:
+    """How many of these may be missing: TOO_MUCH of the last WINDOW, and before it, while nobody doubted, CLEAN."""
+    recent = min(due, VOICED)
+    return TOO_MUCH * recent + CLEAN * (due - recent)

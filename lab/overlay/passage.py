@@ -30,9 +30,6 @@ LONGEST = 512
 THROTTLED_FOR = 60.0
 """Seconds for which UDP that lost voice between this client and a relay is not believed to carry the next call's."""
 
-TRIED_FOR = 400.0
-"""Seconds for which the same is believed of a trial, which is made anew before they are over."""
-
 
 @dataclass
 class _Trial:
@@ -84,11 +81,12 @@ class Passage:
 
     def throttles(self, now: float) -> None:
         """UDP between this client and a relay carried small talk and lost voice."""
-        self.throttled_until = now + THROTTLED_FOR
+        self.throttled_until = max(self.throttled_until, now + THROTTLED_FOR)
 
     def tried(self, carries_voice: bool, now: float) -> None:
-        """Packets at the rate of a voice were sent over UDP while there was no call."""
-        self.throttled_until = float("-inf") if carries_voice else now + TRIED_FOR
+        """Packets at the rate of a voice were sent over UDP while there was no call: believed until the next trial,
+        which a client that is always in calls may not come to for long."""
+        self.throttled_until = float("-inf") if carries_voice else float("inf")
 
     def throttled(self, now: float) -> bool:
         """Whether UDP has lost voice of late."""

@@ -121,7 +121,7 @@ Key = tuple[str, object]
 
 @dataclass
 class Path:
-    """One way to the peer and what is known of it; times are monotonic seconds."""
+    """One way to the peer and what is known of it; times are monotonic seconds, `priority` is of RFC 8445, 6.1.2.3."""
 
     key: Key
     carrier: Carrier
@@ -142,6 +142,7 @@ class Path:
     shunned_for: float = 0.0
     legs: tuple[Transport, Transport] | None = None
     carried: Transport | None = None
+    priority: int = 0
 
     def shun(self, now: float) -> None:
         """It fell silent: for a while it ranks below every clean one, twice as long each time."""

@@ -184,7 +184,7 @@ class TcpChecks:
             connecting.info = info
             for target in self.targets.values():
                 if target.link == link:
-                    target.link, target.due = None, float("inf")
+                    target.due = float("inf")
             self.streams.up(link, info, now)
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
@@ -201,6 +201,7 @@ class TcpChecks:
     def link_down(self, link: int, reason: str, now: float) -> None:
         self.links.pop(link, None)
         for target in self.targets.values():
-            if target.link == link:
-                target.link, target.due = None, now + REFUSED_PAUSE
+            if target.link == link:  # refused; or up, while the peer was giving up the SYN that this one met
+                on_time = target.until is not None and now < target.until
+                target.link, target.due = None, now + REFUSED_PAUSE if on_time else float("inf")
         self.streams.lost(link, now)

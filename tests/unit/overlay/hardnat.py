@@ -109,8 +109,8 @@ class Side:
         self.used: set[int] = set()
         self.willing = True
         means = Means(
-            lambda: True, lambda: CHECK, lambda: self.works_at is not None, lambda: self.used, self.heard, self.tell,
-            lambda now: None,
+            lambda: True, lambda remote: CHECK, lambda: self.works_at is not None, lambda: self.used, self.heard,
+            self.tell, lambda now: None,
         )  # fmt: skip
         self.guessing = Guessing(self.actions, self.media, world.rng, means)
         self.media.open(0.0)

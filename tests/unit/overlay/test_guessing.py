@@ -131,6 +131,16 @@ def test_two_steady_sides_do_not_guess() -> None:
     assert not any(side.guessing.active or side.sent for side in world.sides)
 
 
+def test_a_network_that_is_told_anew_in_mid_call_and_needs_no_guess_begins_none() -> None:
+    world = one_try(steady("198.51.100.1"), steady("198.51.100.2"))
+    world.run(2)
+    for side in world.sides:
+        side.works_at = None  # what worked does no longer
+        side.guessing.meet(side.nat.network, side.other.nat.network, side.controlling, world.now)
+    world.run(5)
+    assert not any(side.guessing.under_way or side.sent for side in world.sides)
+
+
 def unlucky(one: Nat, other: Nat) -> World:
     """Both say that they guess, and nothing of the other arrives."""
     world = one_try(one, other)

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from lab.overlay.call_events import Ended, Heard, Moved
-from lab.overlay.loss import WINDOW, LossMeter
+from lab.overlay.leg import RelayLeg
+from lab.overlay.loss import ATTENTIVE, WINDOW, LegMeter, LossMeter
 from lab.overlay.voice_trial import VoiceTrial
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
@@ -109,6 +110,44 @@ def test_a_clean_call_stays_where_it_is(net: FakeNet) -> None:
     id = place(net, "cone", "blocked")
     talk(net, id, ("cone", "blocked"), 10)
     assert paths(net, "cone") == ["relayed/mixed via relay-1"]
+
+
+def test_a_leg_that_loses_nothing_binds_as_seldom_as_its_mapping_allows(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = place(net, "hard", "blocked")
+    talk(net, id, ("hard", "blocked"), ATTENTIVE + 1)
+    bind, binds = RelayLeg._bind, []
+    monkeypatch.setattr(RelayLeg, "_bind", lambda leg, *given: binds.append(net.now) or bind(leg, *given))
+    talk(net, id, ("hard", "blocked"), 30, first=round(50 * (ATTENTIVE + 1)))
+    assert paths(net, "hard")[-1] == "relayed/mixed via relay-1"
+    assert len(binds) <= 2 * 4, "one in ten seconds from each end"
+
+
+@pytest.mark.parametrize("direction", ["out", "in"])
+def test_a_leg_that_begins_to_lose_voice_in_mid_call_is_left_within_three_seconds(net: FakeNet, direction: str) -> None:
+    id = place(net, "hard", "blocked")
+    talk(net, id, ("hard", "blocked"), 15)
+    moved, dice = len(paths(net, "hard")), random.Random(7)
+    end = "203.0.113.33"
+    net.lose = lambda source, destination: (
+        (source if direction == "out" else destination)[0] == end and dice.random() < 0.3
+    )
+    talk(net, id, ("hard", "blocked"), 3, first=750)
+    assert paths(net, "hard")[moved:] == ["relayed/tcp via relay-1"]
+
+
+def counts(had: int, returned: int) -> int:
+    return had << 32 | returned
+
+
+def test_what_a_leg_missed_in_the_seconds_of_which_nobody_complained_is_not_held_against_it() -> None:
+    for missing, left in ((12, False), (16, True)):
+        meter = LegMeter()
+        for now, sent, had in ((0.0, 0, 0), (10.0, 500, 500 - missing)):
+            meter.sent = sent
+            meter.ask(bytes([int(now)]))
+            assert meter.answer(bytes([int(now)]), counts(had, 0), now) is (left and now > 0)
 
 
 def test_loss_is_a_share_of_what_one_path_should_have_brought() -> None:

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from lab.overlay.actions import Actions, Connect
+from lab.overlay.actions import Actions, Connect, LinkInfo
 from lab.overlay.call_events import Checked, Heard, Moved
-from lab.overlay.tcp_checks import FRESH_SYN, MOST_TARGETS, Streams, TcpChecks
+from lab.overlay.tcp_checks import FRESH_SYN, MOST_TARGETS, REFUSED_PAUSE, SIMULTANEOUS_LIMIT, Streams, TcpChecks
 from lab.overlay.tcp_port import PREDICTED, TcpPort
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
@@ -138,3 +138,27 @@ def test_what_never_answered_is_no_path_and_told_of_nobody(net: FakeNet) -> None
     assert not net.syns
     tried = [event.verdict.path for _, event in net.told("random", Checked)]
     assert "tcp" not in tried
+
+
+def test_a_connection_that_is_lost_because_the_peer_was_giving_up_its_own_syn_is_opened_anew() -> None:
+    net = FakeNet()
+    actions, own = Actions(), net.membership("x", "192.168.1.2").own
+    checks = TcpChecks(actions, own, None, Streams(*[lambda *_: False] * 6))
+    port = TcpPort(actions, [], net.rng, own)
+    port.open(0.0)
+    port.tcp_up(port.number, ("0.0.0.0", 4000), 0.0)
+    checks.port = port
+    peer = ("203.0.113.50", 1000)
+    checks.meet([peer], 0.0)
+    checks.poll(0.0)
+    (first,) = checks.links
+    actions.take()
+    checks.link_up(first, LinkInfo(("192.168.1.2", 4000), peer), 0.1)
+    checks.link_down(first, "reset", 0.2)
+    checks.poll(0.2 + REFUSED_PAUSE)
+    assert [action.address for action in actions.take() if isinstance(action, Connect)] == [peer]
+    (second,) = checks.links
+    checks.link_up(second, LinkInfo(("192.168.1.2", 4000), peer), 0.4)
+    checks.link_down(second, "reset", SIMULTANEOUS_LIMIT + 1)  # it has carried the call: this is no opening any more
+    checks.poll(SIMULTANEOUS_LIMIT + 2)
+    assert not [action for action in actions.take() if isinstance(action, Connect)]

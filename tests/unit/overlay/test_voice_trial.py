@@ -86,6 +86,22 @@ def test_who_moves_away_from_a_throttle_does_not_take_it_along() -> None:
     assert not throttled(net)
 
 
+def test_a_client_that_is_always_in_calls_goes_on_knowing_its_throttle() -> None:
+    net = world(Router(OUTER, udp_rate=THROTTLE))
+    net.run(KNOWN)
+    place(net, "zoe", "yan")
+    net.run(900)
+    assert throttled(net)
+
+
+def test_a_call_over_tcp_beside_udp_that_is_too_narrow_for_voice_is_finished_soon() -> None:
+    net = world(Router(OUTER, udp_rate=THROTTLE))
+    net.run(KNOWN)
+    id = place(net, "zoe", "yan")
+    both = [net.hosts[name].machine.calls[id].checklist for name in ("zoe", "yan")]
+    assert net.run(5, until=lambda: all(checklist.both_finished() for checklist in both))
+
+
 def test_a_throttle_that_was_lifted_is_forgotten_when_it_is_tried_again() -> None:
     router = Router(OUTER, udp_rate=THROTTLE)
     net = world(router)
