@@ -13,7 +13,7 @@ from lab.evidence.legs import Passing, RelayLegs
 from lab.evidence.media import Bout, bouts, voice
 from lab.evidence.pcap import Direction, Endpoint
 from lab.evidence.scene import End, Kind, MediaPath, Scene, Stray, Transport, Way, merged
-from lab.evidence.sealed import media_since, sealed
+from lab.evidence.sealed import media_since, sealed, spoken
 from lab.evidence.translation import (
     Trail,
     addresses_of,
@@ -101,6 +101,7 @@ class _Survey:
                 if sealed(stream):
                     since = media_since(stream)
                     found = [replace(bout, start=max(bout.start, since)) for bout in found if bout.end > since]
+                    found = [cut for bout in found if (cut := spoken(stream, bout)) is not None]
             self._spans[id(stream)] = tuple(found)
         return self._spans[id(stream)]
 

@@ -6,14 +6,14 @@ Belongs here: records and frames of a TCP stream, and whether one stream's sizes
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 from statistics import median
 from typing import NamedTuple
 
 from lab.evidence.flows import Stream
-from lab.evidence.media import voice_like
+from lab.evidence.media import Bout, voice_like
 
 RUN = 6
 """Packets in a row whose sizes are compared, as five differences: 2 to 5 bits each with voice, so one run in 2^10 to
@@ -34,6 +34,13 @@ AT_ONCE = 0.1
 SETTING_UP = 0.6
 """Seconds at the beginning of a TLS connection that are not taken for media: a handshake and checks, which nobody can
 tell from voice there. Less than the shortest stretch that is judged by its rhythm, with the grace before it."""
+VARIED, NEAR = 5, 0.35
+"""Different sizes that a voice's records have in so many seconds, unless it pauses: checks and their answers have three
+or four."""
+PAUSE = 1.5
+"""Seconds before and after a stretch in which its voice must have varied at least once."""
+STEADY = 38.0
+"""Records a second of a voice whose packets are all of one size: 50 for 20 ms; checks, half as many at most."""
 _RECORDS = range(20, 24)  # RFC 8446, 5.1: change_cipher_spec, alert, handshake, application_data
 _APPLICATION = 23
 _RECORD_HEADER, _LARGEST_RECORD = 5, (1 << 14) + 256  # RFC 8446, 5.2
@@ -82,6 +89,32 @@ def media_since(stream: Stream) -> float:
     """From when packets of a TLS stream may be media: its first one behind the setting-up, epoch seconds."""
     later = stream.between(stream.times[0] + SETTING_UP, inf).start
     return stream.times[later] if later < len(stream.times) else inf
+
+
+def spoken(stream: Stream, bout: Bout) -> Bout | None:
+    """What of a TLS stream's stretch is voice and no checks: from the first to the last records that vary in size.
+
+    Where none of it varies, it is a pause if it stands beside what does, or a voice of one size if there is enough of
+    it, else None.
+    """
+    near = units(stream, bout.start - PAUSE, bout.end + PAUSE)
+    varying = _varying(near)
+    if not varying:
+        held = sum(bout.start <= unit.time <= bout.end for unit in near)
+        return bout if held >= STEADY * bout.seconds else None
+    inside = [time for time in varying if bout.start <= time <= bout.end]
+    return replace(bout, start=inside[0], end=inside[-1]) if inside else bout
+
+
+def _varying(found: list[Unit]) -> list[float]:
+    """Times of the packets that have enough different sizes close before or close after them."""
+    times = [unit.time for unit in found]
+    varying: set[float] = set()
+    for index, unit in enumerate(found):
+        after = found[index : bisect_right(times, unit.time + NEAR)]
+        if len({other.size for other in after}) >= VARIED:
+            varying |= {other.time for other in after}
+    return sorted(varying)
 
 
 def units(stream: Stream, start: float, end: float) -> list[Unit]:

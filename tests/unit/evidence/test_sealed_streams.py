@@ -9,8 +9,9 @@ from packet_world import ACK, IN, OUT, PSH, START, frame, framed, record, write_
 
 from lab.evidence.flows import Captures, Stream
 from lab.evidence.legs import RelayLegs
+from lab.evidence.media import Bout, bouts
 from lab.evidence.pcap import Direction
-from lab.evidence.sealed import Unit, likeness, passed_at_once, sealed, units
+from lab.evidence.sealed import Unit, likeness, passed_at_once, sealed, spoken, units
 
 NEAR, FAR, RELAY = ("203.0.113.32", 4000), ("203.0.113.33", 5000), ("203.0.113.21", 443)
 
@@ -122,3 +123,46 @@ def test_what_comes_back_on_a_leg_is_no_other_leg(tmp_path: Path) -> None:
     legs = RelayLegs([brought], [left, echo], START, START + 3)
     assert legs.passing(brought, left).joined
     assert not legs.passing(brought, echo).joined
+
+
+def in_tls(folder: Path, sizes: list[int]) -> Stream:
+    """One record each 20 ms; none where the size is 0."""
+    dice, sequence, frames = random.Random(3), 1000, []
+    for number, size in enumerate(sizes):
+        if size:
+            data = record(dice, framed(bytes(size)))
+            frames.append((START + 0.02 * number, frame("tcp", NEAR, RELAY, data, IN, sequence, ACK | PSH)))
+            sequence += len(data)
+    path = write_pcap(folder / "tls.pcap", frames)
+    (found,) = Captures.read({"relay-1": path}).need("relay-1").streams("tcp", Direction.IN)
+    return found
+
+
+def voice_of(found: Stream) -> list[tuple[float, float]]:
+    """Begin and end of what is voice, in seconds since the first record."""
+    cut = [spoken(found, bout) for bout in bouts(found, START, START + 60)]
+    return [(round(bout.start - START, 2), round(bout.end - START, 2)) for bout in cut if bout is not None]
+
+
+STORM = [104, 0, 64, 0, 196, 0] * 16
+"""Checks of a path that has fallen silent, their answers and the peer's, as many as there ever are: of three sizes."""
+
+
+def test_checks_in_quick_succession_are_no_voice(tmp_path: Path) -> None:
+    found = in_tls(tmp_path, STORM)
+    assert bouts(found, START, START + 60), "by their rhythm alone they are"
+    assert not voice_of(found)
+
+
+def test_checks_before_and_behind_a_voice_are_not_part_of_it(tmp_path: Path) -> None:
+    ((begin, end),) = voice_of(in_tls(tmp_path, [*STORM, *chance(4, 100), *STORM]))
+    assert 1.55 < begin <= 1.92
+    assert 3.9 <= end < 4.25
+
+
+def test_a_voice_that_pauses_or_never_varies_is_one(tmp_path: Path) -> None:
+    pausing = [*chance(4, 60), *[48] * 50, *chance(5, 60)]
+    assert voice_of(in_tls(tmp_path, pausing)) == [(0.0, 3.38)]
+    within = spoken(in_tls(tmp_path, pausing), Bout(START + 1.6, START + 1.9, 16))
+    assert within == Bout(START + 1.6, START + 1.9, 16)
+    assert voice_of(in_tls(tmp_path, [80] * 100)) == [(0.0, 1.98)]
