@@ -70,14 +70,10 @@ class Side:
     mapped: bool = False
 
     @property
-    def udp(self) -> bool:
-        """Whether its firewall lets voice out by UDP at all."""
-        return any(permit.protocol in (None, "udp") and permit.source == "site" for permit in self.policy.outbound)
-
-    @property
-    def throttled(self) -> bool:
-        """Whether UDP is let out and is no good for voice."""
-        return self.udp and self.policy.udp_rate is not None
+    def voice_by_udp(self) -> bool:
+        """Whether its firewall lets UDP out, and as much of it as a voice is."""
+        lets_out = any(permit.protocol in (None, "udp") and permit.source == "site" for permit in self.policy.outbound)
+        return lets_out and self.policy.udp_rate is None
 
     @property
     def any_port(self) -> bool:
@@ -143,39 +139,29 @@ def expected(one: Side, two: Side) -> Expected:
     """What a call between two clients ends on, whoever calls."""
     if one.site == two.site:
         return _certain("direct/udp")  # their LAN
-    relayed = _relayed(one.udp and not one.throttled, two.udp and not two.throttled)
-    sure, chance = {relayed}, set[str]()
+    voice = one.voice_by_udp and two.voice_by_udp
+    sure, chance = {_relayed(one.voice_by_udp, two.voice_by_udp)}, set[str]()
     for mine, theirs in ((one.ipv4, two.ipv4), (one.ipv6, two.ipv6)):
         if mine is None or theirs is None:
             continue
         if mine is one.ipv4 and one.carrier is not None and one.carrier == two.carrier and not one.hairpins:
             continue
         kind = "punched" if mine.udp.translated and theirs.udp.translated else "direct"
-        if one.udp and two.udp:
+        if voice:
             given = mine is one.ipv4 and (one.mapped or two.mapped)  # reached there, and answered where it came from
             found = True if given else _udp(mine.udp, theirs.udp)
-            voice = not (one.throttled or two.throttled)
             if found is not None:
-                (sure if found and voice else chance).add(f"{kind}/udp")
+                (sure if found else chance).add(f"{kind}/udp")
         found = _tcp(one, mine.tcp, two, theirs.tcp)
         if found is not None:
             (sure if found else chance).add(f"{kind}/tcp")
-    if one.throttled or two.throttled:  # until its loss has been noticed, UDP carries voice, badly
-        chance.add(_relayed(one.udp, two.udp))
-        chance.add(_relayed(one.udp and not one.throttled, two.udp))
-        chance.add(_relayed(one.udp, two.udp and not two.throttled))
     best = min(sure, key=RANK.index)
-    worse = {path for path in chance if RANK.index(path) > RANK.index(best)} if _throttled(one, two) else set()
     better = {path for path in chance if RANK.index(path) < RANK.index(best)}
-    return Expected(best, frozenset({best, *better, *worse}))
+    return Expected(best, frozenset({best, *better}))
 
 
 def _certain(path: str) -> Expected:
     return Expected(path, frozenset({path}))
-
-
-def _throttled(one: Side, two: Side) -> bool:
-    return one.throttled or two.throttled
 
 
 def _relayed(one: bool, two: bool) -> str:

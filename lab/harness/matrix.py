@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import ConfigError, Interrupted
-from lab.harness import pairing, record, standing, verdict
+from lab.harness import pairing, record, settling, standing, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.pairing import Floor, Pair
@@ -106,6 +106,8 @@ def run(
         world.running(name)
     said = standing.routers(engine, world, standing.concerned(world.topology, clients))
     world = replace(world, topology=standing.live(world.topology, said))
+    follow(Progress(0, len(order), 0))
+    settling.find_out(engine, world, clients)
     name, folder = checkout.new_matrix()
     captures = folder / "captures"
     captures.mkdir()
@@ -154,7 +156,6 @@ class _Play:
     def all(self, at_once: int) -> None:
         """Return when every pair has called and been judged."""
         self._free = at_once
-        self._tell(None)
         with ThreadPoolExecutor(max_workers=at_once + JUDGES, thread_name_prefix="cell") as pool:
             workers = [pool.submit(self._work) for _ in range(at_once + JUDGES)]
             try:
@@ -211,7 +212,7 @@ class _Play:
             self.cells.append(report)
         self._tell(report)
 
-    def _tell(self, ended: CallReport | None) -> None:
+    def _tell(self, ended: CallReport) -> None:
         with self._changed:
             failed = sum(not cell.holds() for cell in self.cells)
             self._follow(Progress(len(self.cells), len(self._numbers), failed, ended))

@@ -23,10 +23,11 @@ class NodeStatus:
     it sits.
 
     `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
-    behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know;
-    `keepalive_s`: seconds after which it therefore refreshes a mapping; `port_mapped`: the outer address that its
-    router has given it for the next call, because it asked. `heard_at`: when a client last heard its supernode, epoch
-    seconds.
+    behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know,
+    and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`;
+    `finding_out`: whether more will be known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping;
+    `port_mapped`: the outer address that its router has given it for the next call, because it asked. `heard_at`: when
+    a client last heard its supernode, epoch seconds.
     """
 
     name: str
@@ -41,6 +42,8 @@ class NodeStatus:
     heard_at: float | None = field(default=None, compare=False)
     forwarding: str | None = None
     network: dict[str, Any] | None = None
+    lets_out: dict[str, Any] | None = None
+    finding_out: bool | None = None
     keepalive_s: float | None = None
     port_mapped: str | None = None
 
@@ -80,6 +83,8 @@ def ask(engine: Engine, world: World) -> LabStatus:
             promoted=said.get("promoted"),
             forwarding=said.get("forwarding"),
             network=said.get("network"),
+            lets_out=said.get("lets_out"),
+            finding_out=said.get("finding_out"),
             keepalive_s=said.get("keepalive_s"),
             port_mapped=said.get("port_mapped"),
             heard_at=said.get("heard_at"),

@@ -89,6 +89,11 @@ class Discovery:
         known = msgspec.to_builtins(self.network)
         return {name: known[name] for name in _SHOWN}
 
+    @property
+    def under_way(self) -> bool:
+        """Whether more will be known soon."""
+        return self.stage is not _Stage.IDLE or self.trial.under_way
+
     # -- when ----------------------------------------------------------------------------------------------------
 
     def begin(self, hub: str, now: float) -> None:

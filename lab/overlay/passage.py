@@ -46,6 +46,7 @@ class Passage:
         self.known: dict[Way, bool] = {}
         self.udp: bool | None = None
         self.throttled_until = float("-inf")
+        self.voice: bool | None = None
         self.trials: dict[int, _Trial] = {}
         self.waiting: list[Way] = []
         self.found: set[Way] = set()
@@ -68,7 +69,7 @@ class Passage:
         """The client stands elsewhere."""
         self._abandon()
         self.known.clear()
-        self.udp, self.throttled_until = None, float("-inf")
+        self.udp, self.voice, self.throttled_until = None, None, float("-inf")
 
     def passed(self, route: Route) -> None:
         """A connection that was of use: its way is open."""
@@ -86,7 +87,7 @@ class Passage:
     def tried(self, carries_voice: bool, now: float) -> None:
         """Packets at the rate of a voice were sent over UDP while there was no call: believed until the next trial,
         which a client that is always in calls may not come to for long."""
-        self.throttled_until = float("-inf") if carries_voice else float("inf")
+        self.voice, self.throttled_until = carries_voice, float("-inf") if carries_voice else float("inf")
 
     def throttled(self, now: float) -> bool:
         """Whether UDP has lost voice of late."""
@@ -134,12 +135,14 @@ class Passage:
         return 1 if passes is None else 0 if passes else 2
 
     def to_json(self, udp: bool | None) -> dict[str, object]:
-        """For `lab status`: UDP, where TCP gets out to, whether only TLS passes, whether by the proxy alone."""
+        """For `lab status`: UDP, whether as much of it as a voice is, where TCP gets out to, whether only TLS passes,
+        whether by the proxy alone; None: not known."""
         passing = [way for way in WAYS if self.passes(way)]
         straight = [way for way in passing if not way.proxied]
         ports = ["any"] if self.known.get(ANY) else sorted({way.port for way in straight if way.port}, reverse=True)
         return {
             "udp": udp,
+            "voice_by_udp": self.voice,
             "tcp": ports,
             "tls_only": bool(passing) and all(way.secure for way in passing),
             "proxy": passing == [PROXY],

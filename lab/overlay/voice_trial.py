@@ -55,6 +55,11 @@ class VoiceTrial:
         self.sent.clear()
         self.answered.clear()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether its outcome is to come."""
+        return self.begins is not None or self.socket is not None
+
     def deadline(self) -> float | None:
         return earliest(self.begins, self.next_at)
 

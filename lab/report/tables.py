@@ -3,7 +3,8 @@
 Belongs here: layout. Never: looking anything up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -60,7 +61,7 @@ def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
     were asked have a column where there are any."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     mapped = any(client.port_mapped for client in clients)
-    columns = ("found by", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive")
+    columns = ("found by", "lets out", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive")
     for column in (*columns, *(("port mapped",) if mapped else ())):
         table.add_column(column, no_wrap=True)
     for client in clients:
@@ -72,11 +73,25 @@ def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
         untranslated = "-" if network.get("mapping") == "none" else None
         table.add_row(
             Text(client.name, "bold"),
+            _known(_lets_out(client.lets_out or {})),
             *(_known(value) for value in (*shown, ports or untranslated, network.get("tcp_mapping"))),
             f"{client.keepalive_s:g} s" if client.keepalive_s else "",
             *((client.port_mapped or "",) if mapped else ()),
         )
     return table
+
+
+def _lets_out(found: Mapping[str, Any]) -> str | None:
+    """In a few words what a network lets out; None while nothing is known."""
+    if found.get("proxy"):
+        return "by its proxy"
+    ports = [str(port) for port in found.get("tcp", ())]
+    if not ports:
+        return None
+    tcp = "TCP" if ports == ["any"] else ("TLS " if found.get("tls_only") else "TCP ") + ", ".join(sorted(ports))
+    if not found.get("udp") and found.get("voice_by_udp") is not False:
+        return tcp
+    return f"{tcp}, UDP" + ("" if found.get("voice_by_udp") is not False else " slower than a voice")
 
 
 def _known(value: str | None) -> Text:

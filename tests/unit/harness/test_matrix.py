@@ -67,6 +67,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> None:
     hooks.clear()
     monkeypatch.setattr(matrices, "Session", FakeSession)
     monkeypatch.setattr(matrices.standing, "routers", lambda *about: {})
+    monkeypatch.setattr(matrices.settling, "find_out", lambda *about: None)
 
 
 def run(

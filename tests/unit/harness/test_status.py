@@ -104,4 +104,4 @@ def test_what_clients_have_found_out_stands_under_the_nodes(monkeypatch: pytest.
     with console.capture() as capture:
         console.print(tables.status(status.LabStatus(tuple(found.values()))), width=160)
     (row,) = [line for line in capture.get().splitlines() if "endpoint-independent" in line]
-    assert row.split() == ["bob", "?", "endpoint-independent", "?", "random", "2048-3071", "?", "10.5", "s"]
+    assert row.split() == ["bob", "?", "?", "endpoint-independent", "?", "random", "2048-3071", "?", "10.5", "s"]

@@ -58,11 +58,19 @@ def test_each_firewall_is_climbed_by_its_rung(net: FakeNet, firewall: str, port:
 @pytest.mark.parametrize(
     ("firewall", "best", "found"),
     [
-        ("udp-blocked", ANY, {"udp": False, "tcp": ["any"], "tls_only": False, "proxy": False}),
-        ("tcp-443", Way(443), {"udp": False, "tcp": [443], "tls_only": False, "proxy": False}),
-        ("web-only", Way(443), {"udp": False, "tcp": [443, 80], "tls_only": False, "proxy": False}),
-        ("tls-only", Way(443, secure=True), {"udp": False, "tcp": [443], "tls_only": True, "proxy": False}),
-        ("proxy-only", PROXY, {"udp": False, "tcp": [], "tls_only": True, "proxy": True}),
+        ("udp-blocked", ANY, {"udp": False, "voice_by_udp": None, "tcp": ["any"], "tls_only": False, "proxy": False}),
+        ("tcp-443", Way(443), {"udp": False, "voice_by_udp": None, "tcp": [443], "tls_only": False, "proxy": False}),
+        (
+            "web-only",
+            Way(443),
+            {"udp": False, "voice_by_udp": None, "tcp": [443, 80], "tls_only": False, "proxy": False},
+        ),
+        (
+            "tls-only",
+            Way(443, secure=True),
+            {"udp": False, "voice_by_udp": None, "tcp": [443], "tls_only": True, "proxy": False},
+        ),
+        ("proxy-only", PROXY, {"udp": False, "voice_by_udp": None, "tcp": [], "tls_only": True, "proxy": True}),
     ],
 )
 def test_a_client_knows_what_passes_before_any_call(
@@ -80,7 +88,13 @@ def test_two_ways_out_are_told_apart_from_one(net: FakeNet) -> None:
     only_80 = net.client("eighty", "192.168.60.10", Router("203.0.113.60", udp=False, tcp_ports={80}))
     assert net.run(10, until=lambda: only_80.machine.hub.hub is not None)
     net.run(4)
-    assert only_80.machine.found(net.now) == {"udp": False, "tcp": [80], "tls_only": False, "proxy": False}
+    assert only_80.machine.found(net.now) == {
+        "udp": False,
+        "voice_by_udp": None,
+        "tcp": [80],
+        "tls_only": False,
+        "proxy": False,
+    }
 
 
 PAIRS = [
@@ -130,7 +144,13 @@ def test_a_firewall_that_closes_later_is_noticed_by_the_next_call(net: FakeNet) 
     net.settle(net.hosts["cone"])
     assert net.run(10, until=lambda: net.hosts["cone"].machine.hub.hub is not None)
     net.run(20)
-    assert net.hosts["cone"].machine.found(net.now) == {"udp": False, "tcp": [443], "tls_only": True, "proxy": False}
+    assert net.hosts["cone"].machine.found(net.now) == {
+        "udp": False,
+        "voice_by_udp": None,
+        "tcp": [443],
+        "tls_only": True,
+        "proxy": False,
+    }
     place(net, "cone", "open")
     net.run(1)
     assert str(net.told("cone", Moved)[-1][1].path) == "direct/tcp"
