@@ -46,6 +46,8 @@ test: check ## check, then the whole lab; one that runs already is left running
 
 bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, about three minutes
 	@command -v turnserver >/dev/null || { $(call install,coturn,the bench compares with coturn); }
+	@command -v nft >/dev/null || { $(call install,nftables,the kernel forwards by rules of nftables); }
+	@command -v ip >/dev/null || { $(call install,iproute2,the bench builds networks of its own); }
 	@.venv/bin/python -m tests.bench
 
 test-timing: .venv/ready ## how soon calls talk, in milliseconds: on a machine that does nothing else
