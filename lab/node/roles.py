@@ -32,6 +32,7 @@ from lab.overlay.actions import Event
 from lab.overlay.authority import Authority, NameBound
 from lab.overlay.client import Client
 from lab.overlay.enrolment import StrangeAuthority
+from lab.overlay.hub import HostsLearnt
 from lab.overlay.member import (
     AUTHORITY_PORTS,
     RELAY_TCP_PORTS,
@@ -57,15 +58,24 @@ class Settings:
     name: str
     authority: tuple[str, ...]
     supernodes: tuple[tuple[str, ...], ...]
+    capacity: int | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """LAB_AUTHORITY is one machine, LAB_SUPERNODES several: `,` between machines, `|` between one's addresses.
+        LAB_CAPACITY is how many clients a supernode has room for; as many as come where it is not set.
 
-        Raises ConfigError for what is no address.
+        Raises ConfigError for what is no address, and no number.
         """
-        authority = _machines("LAB_AUTHORITY")
-        return cls(socket.gethostname(), authority[0] if authority else (), _machines("LAB_SUPERNODES"))
+        authority, capacity = _machines("LAB_AUTHORITY"), os.environ.get("LAB_CAPACITY", "").strip()
+        if capacity and not (capacity.isascii() and capacity.isdigit() and int(capacity)):
+            raise ConfigError(f"LAB_CAPACITY is {capacity!r}, expected how many clients a supernode has room for")
+        return cls(
+            socket.gethostname(),
+            authority[0] if authority else (),
+            _machines("LAB_SUPERNODES"),
+            int(capacity) if capacity else None,
+        )
 
 
 def _machines(variable: str) -> tuple[tuple[str, ...], ...]:
@@ -99,6 +109,8 @@ async def _membership(settings: Settings, proxy: HttpProxy | None = None) -> Mem
         own=Whereabouts(addresses, proxy.serves) if proxy else Whereabouts(addresses),
         rng=random.SystemRandom(),
         wall_offset=_wall_offset(),
+        learnt=store.load_hosts(),
+        capacity=settings.capacity,
     )
 
 
@@ -109,6 +121,8 @@ def _keeping(membership: Membership, journal: Journal) -> Callable[[Event], None
         journal.record(event)
         if isinstance(event, NameEnrolled):
             store.save_credential(event.credential)
+        elif isinstance(event, HostsLearnt):
+            store.save_hosts(event.machines)
         elif isinstance(event, StrangeAuthority) and store.ANCHOR.read_bytes() != membership.authority:
             # the anchor was that of an earlier world and has been replaced: begin again with the new one
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -55,6 +55,18 @@ def save_credential(credential: Credential, folder: Path = STATE) -> None:
     _write(folder / "credential", msgspec.msgpack.encode(credential))
 
 
+def load_hosts(folder: Path = STATE) -> tuple[tuple[str, ...], ...]:
+    """The supernodes that the node had learnt of when it last ran; none if it never did, or if the file is spoilt."""
+    try:
+        return msgspec.msgpack.decode((folder / "hosts").read_bytes(), type=tuple[tuple[str, ...], ...])
+    except (OSError, msgspec.MsgspecError):
+        return ()
+
+
+def save_hosts(machines: tuple[tuple[str, ...], ...], folder: Path = STATE) -> None:
+    _write(folder / "hosts", msgspec.msgpack.encode(machines))
+
+
 def load_names(folder: Path = STATE) -> dict[str, bytes]:
     """The authority's own book: which name belongs to which key."""
     book = folder / "names"

@@ -12,6 +12,7 @@ from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State
 from lab.overlay.discovery import Discovery
+from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
 from lab.overlay.ladder import Route
@@ -154,7 +155,7 @@ class Client(Member):
             membership.identity,
             membership.authority,
             Greeting("client"),
-            self._by_preference(),
+            HostCache(self._by_preference(), membership.learnt),
             membership.own,
             SIGNALLING_PORTS,
             membership.rng,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lab.errors import ProtocolError
-from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.actions import Actions, Event, LinkInfo, earliest
+from lab.overlay.host_cache import HostCache, Machine
 from lab.overlay.identity import Identity, check_credential
 from lab.overlay.ladder import Route, rungs
 from lab.overlay.whereabouts import Whereabouts
@@ -20,6 +21,7 @@ from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
     FRAME_LIMIT,
     Challenge,
+    Full,
     Hello,
     HubMessage,
     Message,
@@ -43,6 +45,13 @@ PROBE_LIMIT = 0.5
 """Seconds that a hub has to answer after the network has changed, or two round trips where that is longer."""
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 """Seconds between two climbs of the whole ladder; doubled each time, jittered so that nobody returns in step."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostsLearnt(Event):
+    """The supernodes beside the built-in ones that the node knows by now; it keeps them for its next start."""
+
+    machines: tuple[Machine, ...]
 
 
 class HubListener(Protocol):
@@ -79,7 +88,8 @@ class Greeting:
 
 class HubLink:
     """Keeps one signed-in link to one of `hubs`, each tried on each of `ports` at each of its addresses, then through
-    the site's proxy. Who comes back begins with what worked before.
+    the site's proxy. Who comes back begins with what worked before. A client learns of more hubs from those that let
+    it in, or that turn it away because they are full.
 
     `wall_offset` is epoch seconds minus monotonic seconds, for the expiry of credentials.
     """
@@ -91,17 +101,18 @@ class HubLink:
         identity: Identity,
         authority: bytes,
         greeting: Greeting,
-        hubs: Sequence[tuple[str, ...]],
+        hubs: HostCache,
         own: Whereabouts,
         ports: Sequence[int],
         rng: random.Random,
         wall_offset: float,
     ) -> None:
         self.actions, self.listener, self.identity, self.authority = actions, listener, identity, authority
-        self.greeting, self.hubs, self.own, self.ports, self.rng = greeting, list(hubs), own, tuple(ports), rng
+        self.greeting, self.hubs, self.own, self.ports, self.rng = greeting, hubs, own, tuple(ports), rng
         self.wall_offset = wall_offset
         self.attempts: dict[int, Attempt] = {}
         self.rungs: list[Route] = []
+        self.listed: set[str] = set()
         self.worked: tuple[int, bool] | None = None
         self.next_rung: float | None = None
         self.retry_at: float | None = None
@@ -134,14 +145,17 @@ class HubLink:
 
     def start(self, now: float) -> None:
         """Begins to climb the ladder from its first rung."""
-        self.rungs = [route for hosts in self.hubs for route in self._ladder(hosts)]
+        self.rungs.clear()
+        self.listed.clear()
+        for machine in self.hubs.machines():
+            self._list(machine)
         self.next_rung, self.retry_at = now, None
         if not self.rungs:
             self._come_back(now)
         self.poll(now)
 
-    def _ladder(self, hosts: tuple[str, ...]) -> list[Route]:
-        return sorted(rungs(hosts, self.ports, self.own), key=lambda route: _kind(route) != self.worked)  # stable
+    def _ladder(self, machine: Machine) -> list[Route]:
+        return sorted(rungs(machine, self.ports, self.own), key=lambda route: _kind(route) != self.worked)  # stable
 
     def relocated(self, now: float) -> None:
         """The node's addresses or routes have changed: signs in anew at once, or makes sure that the link holds."""
@@ -240,11 +254,34 @@ class HubLink:
             self._say_hello()
         elif isinstance(message, Welcome) and attempt.greeted and self.link is None:
             self._let_in(link, attempt, message, now)
+        elif isinstance(message, Full) and attempt.greeted:
+            self._turn_away(link, attempt, message, now)
         elif isinstance(message, Refused):
             self.last_refusal = message.reason
             self._give_up(link, message.reason, now)
         else:
             raise ProtocolError(f"a hub greeted with {type(message).__name__} out of turn")
+
+    def _turn_away(self, link: int, attempt: Attempt, message: Full, now: float) -> None:
+        """Goes first where the full hub says that there may be room; in one climb, each machine has one turn."""
+        self._learn(message.others)
+        full = self.hubs.machine_at(attempt.route.address[0])
+        named = {host for machine in message.others for host in machine}
+        for machine in self.hubs.learnt:
+            if named.intersection(machine) and not self.listed.intersection(machine):
+                self._list(machine)
+        self.rungs = [route for route in self.rungs if route.address[0] not in full]
+        self.rungs.sort(key=lambda route: route.address[0] not in named)  # stable
+        self.last_refusal = f"{attempt.hub_name} is full"
+        self._give_up(link, self.last_refusal, now)
+
+    def _list(self, machine: Machine) -> None:
+        self.listed.update(machine)
+        self.rungs += self._ladder(machine)
+
+    def _learn(self, machines: Sequence[Machine]) -> None:
+        if self.greeting.role == "client" and self.hubs.learn(machines, self.own.addresses):
+            self.actions.emit(HostsLearnt(tuple(self.hubs.learnt)))
 
     def _say_hello(self) -> None:
         """To one hub at a time: who signs in twice is thrown out of one place, perhaps of the one that it keeps."""
@@ -278,6 +315,8 @@ class HubLink:
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
         self.last_heard, self.next_ping = now, now + HEARTBEAT
         self.pinged_at = self.probe_by = self.rtt = None
+        self.hubs.let_in(attempt.route.address[0])
+        self._learn(message.others)
         self.listener.signed_in(self, now)
 
     def _heard(self, message: HubMessage, now: float) -> None:
@@ -312,8 +351,7 @@ class HubLink:
         assert self.link is not None and self.at is not None
         self.actions.close(self.link)
         if at_fault:
-            gone = self.at.route.address[0]
-            self.hubs.sort(key=lambda hosts: gone in hosts)  # stable: the one that failed goes last
+            self.hubs.failed(self.at.route.address[0])
         self.link = self.at = None
         self.retry_at = now + self.rng.uniform(0.0, 0.25)
         self.listener.signed_out(self, reason, now)

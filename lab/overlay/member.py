@@ -70,7 +70,8 @@ class Membership:
 
     `authority` is the authority's Ed25519 public key, known beforehand; `authority_hosts` are its addresses;
     `supernodes` are the built-in ones, each with all its addresses; `own` is where this node stands;
-    `wall_offset` is epoch seconds minus monotonic seconds.
+    `wall_offset` is epoch seconds minus monotonic seconds. `learnt` are the supernodes that it knew when it last ran;
+    `capacity` is how many clients a supernode has room for, None: as many as come.
     """
 
     identity: Identity
@@ -80,6 +81,8 @@ class Membership:
     own: Whereabouts
     rng: random.Random
     wall_offset: float
+    learnt: tuple[tuple[str, ...], ...] = ()
+    capacity: int | None = None
 
 
 READY_LIMIT = 5.0

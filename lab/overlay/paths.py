@@ -225,19 +225,27 @@ def _disguised(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.ipv4_mapped is not None or address.sixtofour is not None or address.teredo is not None
 
 
+def nobodys(host: str) -> bool:
+    """Whether no machine on a network can be at an address: loopback, multicast, broadcast, reserved, unspecified or
+    link-local, IPv4 in the clothes of IPv6, text that is no IP address."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    refused = (address.is_loopback, address.is_multicast, address.is_unspecified, address.is_link_local)
+    return any(refused) or _disguised(address)
+
+
 def usable(candidates: Iterable[Candidate], own: Whereabouts) -> list[Candidate]:
-    """The peer's candidates that may be tried at all, IPv6 first: no loopback, multicast, broadcast, reserved or
-    unspecified address, no IPv4 in the clothes of IPv6, no text that is not an IP address, nothing of our own host or
+    """The peer's candidates that may be tried at all, IPv6 first: none that can be nobody's, nothing of our own host or
     of a family that it has not, each once."""
     kept: dict[tuple[str, Address], Candidate] = {}
     ours, families = set(own.addresses), own.families
     for candidate in candidates:
-        try:
-            address = ipaddress.ip_address(candidate.address[0])
-        except ValueError:
+        if nobodys(candidate.address[0]):
             continue
-        refused = (address.is_loopback, address.is_multicast, address.is_unspecified, address.is_link_local)
-        if any(refused) or _disguised(address) or str(address) in ours or address.version not in families:
+        address = ipaddress.ip_address(candidate.address[0])
+        if str(address) in ours or address.version not in families:
             continue
         kept.setdefault((candidate.transport, candidate.address), candidate)
     return sorted(kept.values(), key=lambda candidate: family(candidate.address[0]), reverse=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Event, LinkInfo, Offloaded, earliest
+from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_token
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
@@ -99,7 +100,7 @@ class Relay(Member):
                 m.identity,
                 m.authority,
                 greeting,
-                [hosts],
+                HostCache([hosts]),
                 m.own,
                 SIGNALLING_PORTS,
                 m.rng,

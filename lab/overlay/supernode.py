@@ -2,12 +2,14 @@
 look from outside (STUN). It carries no media and can read, answer or change nothing that two clients say to each other.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Event, LinkInfo, earliest
+from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_credential, check_signature, issue_token
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership
@@ -20,6 +22,7 @@ from lab.wire.messages import (
     Absent,
     Carry,
     Challenge,
+    Full,
     Hello,
     HubMessage,
     Message,
@@ -50,6 +53,8 @@ SILENCE = 5.0
 TOKEN_LIFETIME = 60.0
 """Seconds for which a relay token opens a session."""
 RELAYS_OFFERED = 2
+MOST_NAMED = 8
+"""Other supernodes that a client is told of."""
 LEGS: tuple[Literal[0, 1], Literal[0, 1]] = (0, 1)
 """The caller's and the callee's, as grants number them."""
 
@@ -88,6 +93,14 @@ class Offered(Event):
 
     call: str
     relays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway(Event):
+    """A client found no room here and was told of these others."""
+
+    name: str
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +167,7 @@ class Supernode(Member):
             m.identity,
             m.authority,
             greeting,
-            [hosts],
+            HostCache([hosts]),
             m.own,
             SIGNALLING_PORTS,
             m.rng,
@@ -254,8 +267,11 @@ class Supernode(Member):
             raise ProtocolError(f"{credential.name} at {host} is no supernode that this one knows")
         if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
+        if message.role == "client" and self._is_full(credential.name):
+            self._turn_away(link, credential.name, now)
+            return
         session.role, session.name = message.role, credential.name
-        self._send(link, Welcome(session.info.peer))
+        self._send(link, Welcome(session.info.peer, self._others()))
         self.actions.emit(Joined(session.role, session.name, host))
         if session.role == "client":
             self._client_in(link, session.name, now)
@@ -265,6 +281,23 @@ class Supernode(Member):
         else:
             hosts = _one_a_family((host, *message.hosts))
             self.relays[session.name] = RelayEntry(session.name, hosts, message.udp_port or 0, message.tcp_ports)
+
+    def _is_full(self, name: str) -> bool:
+        """Whether there is no room for one more; who sits here already has its place."""
+        capacity = self.membership.capacity
+        return capacity is not None and name not in self.clients and len(self.clients) >= capacity
+
+    def _turn_away(self, link: int, name: str, now: float) -> None:
+        others = self._others()
+        self.actions.emit(TurnedAway(name, tuple(self.peers)))
+        self._send(link, Full(others))
+        self._drop(link, "full", now)
+
+    def _others(self) -> tuple[tuple[str, ...], ...]:
+        """Where a client may go instead: the supernodes that are linked with this one, the emptiest first."""
+        sitting = Counter(self.elsewhere.values())
+        names = sorted(self.peers, key=lambda name: (sitting[name], name))
+        return tuple(self.peer_hosts[name] for name in names if self.peer_hosts[name])[:MOST_NAMED]
 
     def _client_in(self, link: int, name: str, now: float) -> None:
         before = self.clients.get(name)

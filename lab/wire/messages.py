@@ -22,6 +22,8 @@ Host = Annotated[str, msgspec.Meta(min_length=2, max_length=45)]
 Reason = Annotated[str, msgspec.Meta(max_length=300)]
 Endpoint = tuple[Host, Port]
 Hosts = Annotated[tuple[Host, ...], msgspec.Meta(min_length=1, max_length=2)]
+Machines = Annotated[tuple[Hosts, ...], msgspec.Meta(max_length=8)]
+"""Other supernodes, each with its addresses."""
 """One machine's addresses, one a family at the most."""
 
 
@@ -171,9 +173,17 @@ class Hello(Message, frozen=True):
 
 
 class Welcome(Message, frozen=True):
-    """The hub has let the node in; `observed` is the address that the hub sees it under."""
+    """The hub has let the node in; `observed` is the address that the hub sees it under, `others` where it may go when
+    this hub is gone."""
 
     observed: Endpoint
+    others: Machines = ()
+
+
+class Full(Message, frozen=True):
+    """The hub has no room for another client; there may be some at these others. The link closes after it."""
+
+    others: Machines
 
 
 class Refused(Message, frozen=True):
@@ -288,7 +298,7 @@ class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: Signature
 
 
-Greetings = Challenge | Hello | Welcome | Refused | Ping | Pong
+Greetings = Challenge | Hello | Welcome | Full | Refused | Ping | Pong
 HubMessage = Greetings | Carry | Offers | StandBy | StandingBy | Undeliverable | Present | Absent | Reflect
 AuthorityMessage = Enrol | Enrolled | Refused
 CallMessage = Invite | Ringing | Answer | Trickle | Bye

@@ -1,13 +1,15 @@
 """The link to the hub: the ladder, heartbeats, silent deaths, coming back."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from lab.overlay.call_events import Answered, Ended, Rings
-from lab.overlay.hub import BACKOFF_MOST
+from lab.overlay.host_cache import HostCache
+from lab.overlay.hub import BACKOFF_MOST, HostsLearnt
 from lab.overlay.member import SignedIn, SignedOut
-from lab.overlay.supernode import Joined
+from lab.overlay.supernode import Joined, TurnedAway
 from tests.unit.overlay.fakenet import FakeNet, Router
 
 
@@ -59,7 +61,6 @@ def test_back_off_is_jittered_so_that_nobody_returns_in_step(net: FakeNet) -> No
 def test_a_name_that_signs_in_elsewhere_leaves_its_old_place(net: FakeNet) -> None:
     old = hub_of(net, "bob")
     bob = net.hosts["bob"].machine.hub
-    net.hosts["bob"].machine.hub.hubs.reverse()
     bob._lost("told to by the test", net.now)
     net.settle(net.hosts["bob"])
     assert net.run(5, until=lambda: hub_of(net, "bob") not in (None, old))
@@ -147,3 +148,57 @@ def test_a_slow_network_that_lets_several_rungs_through_signs_in_once() -> None:
     assert not net.told("bob", SignedOut)
     joined = [event for name in ("supernode-1", "supernode-2") for _, event in net.told(name, Joined)]
     assert [event.name for event in joined if event.role == "client"] == ["bob"]
+
+
+def crowded(capacities: dict[int, int | None], clients: int) -> FakeNet:
+    """Supernodes of so many places each, and clients on open addresses that all know the first one alone."""
+    net = FakeNet()
+    net.authority()
+    for number, capacity in capacities.items():
+        host = net.supernode(number)
+        host.machine.membership = replace(host.machine.membership, capacity=capacity)
+    net.run(3)
+    for number in range(clients):
+        net.client(f"client-{number}", f"198.51.100.{20 + number}")
+        machine = net.hosts[f"client-{number}"].machine
+        machine.hub.hubs = HostCache([("203.0.113.11",)])
+    return net
+
+
+def sits(net: FakeNet, clients: int) -> Counter[str | None]:
+    return Counter(hub_of(net, f"client-{number}") for number in range(clients))
+
+
+def test_a_full_supernode_names_others_and_clients_go_there() -> None:
+    net = crowded({1: 3, 2: None}, 8)
+    assert net.run(5, until=lambda: None not in sits(net, 8))
+    assert sits(net, 8) == {"supernode-1": 3, "supernode-2": 5}
+    assert len(net.told("supernode-1", TurnedAway)) == 5
+    learnt = [event.machines for _, event in net.told("client-7", HostsLearnt)]
+    assert learnt[-1] == (("203.0.113.12",),)
+
+
+def test_a_client_that_was_let_in_knows_where_to_go_when_its_hub_dies() -> None:
+    net = crowded({1: None, 2: None}, 1)
+    assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
+    net.kill("supernode-1")
+    assert net.run(8, until=lambda: hub_of(net, "client-0") == "supernode-2")
+
+
+def test_where_all_are_full_nobody_is_asked_in_a_hurry_and_a_place_that_is_free_again_is_taken() -> None:
+    net = crowded({1: 2, 2: 2}, 6)
+    net.run(20)
+    assert sits(net, 6) == {"supernode-1": 2, "supernode-2": 2, None: 2}
+    turned = sum(len(net.told(name, TurnedAway)) for name in ("supernode-1", "supernode-2"))
+    assert turned < 60, "two clients, twenty seconds, back-off"
+    leaving = next(n for n in range(6) if hub_of(net, f"client-{n}") == "supernode-1")
+    net.kill(f"client-{leaving}")
+    assert net.run(40, until=lambda: sits(net, 6)[None] == 1 + (hub_of(net, f"client-{leaving}") is None))
+
+
+def test_who_sits_at_a_full_supernode_keeps_its_place_when_its_link_breaks() -> None:
+    net = crowded({1: 1, 2: None}, 1)
+    assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
+    net.move("client-0", ("198.51.100.99", None))
+    assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
+    assert not net.told("supernode-1", TurnedAway)
