@@ -203,6 +203,7 @@ async def supernode(settings: Settings, journal: Journal) -> None:
             "clients": sorted(machine.clients),
             "supernodes": sorted(machine.peers),
             "relays": sorted(machine.relays),
+            "turned_away": dict(machine.door.turned),
         }
 
     await _serve(shell, journal, status)

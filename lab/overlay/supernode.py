@@ -9,6 +9,7 @@ from typing import Literal
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Event, LinkInfo, earliest
+from lab.overlay.doorkeeper import Doorkeeper
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_credential, check_signature, issue_token
@@ -145,6 +146,7 @@ class Supernode(Member):
         self.elsewhere: dict[str, str] = {}
         self.peers: dict[str, Callable[[Message], object]] = {}
         self.peer_hosts: dict[str, tuple[str, ...]] = {}
+        self.door = Doorkeeper(membership.capacity)
         self.joined = False
         self.stun = StunConnections(self.actions)
         ports = {STUN_SOCKET: STUN_PORT, ALTERNATE_SOCKET: ALTERNATE_PORT}
@@ -209,6 +211,10 @@ class Supernode(Member):
             return self.stun.accept(info, now)
         link = next(self.actions.numbers)
         self.actions.links[link] = self
+        if (reason := self.door.knocks(info.peer[0], now)) is not None:
+            self._reject(info.peer[0], reason, now)
+            self.actions.close(link)
+            return link
         session = self.sessions[link] = Session(info, self.membership.rng.randbytes(32), now)
         credential = self.membership.identity.credential
         if credential is None:
@@ -267,9 +273,10 @@ class Supernode(Member):
             raise ProtocolError(f"{credential.name} at {host} is no supernode that this one knows")
         if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
-        if message.role == "client" and self._is_full(credential.name):
+        if message.role == "client" and credential.name not in self.clients and self.door.full(len(self.clients)):
             self._turn_away(link, credential.name, now)
             return
+        self.door.known(host)
         session.role, session.name = message.role, credential.name
         self._send(link, Welcome(session.info.peer, self._others()))
         self.actions.emit(Joined(session.role, session.name, host))
@@ -282,15 +289,10 @@ class Supernode(Member):
             hosts = _one_a_family((host, *message.hosts))
             self.relays[session.name] = RelayEntry(session.name, hosts, message.udp_port or 0, message.tcp_ports)
 
-    def _is_full(self, name: str) -> bool:
-        """Whether there is no room for one more; who sits here already has its place."""
-        capacity = self.membership.capacity
-        return capacity is not None and name not in self.clients and len(self.clients) >= capacity
-
     def _turn_away(self, link: int, name: str, now: float) -> None:
-        others = self._others()
+        self.door.turned["full"] += 1
         self.actions.emit(TurnedAway(name, tuple(self.peers)))
-        self._send(link, Full(others))
+        self._send(link, Full(self._others()))
         self._drop(link, "full", now)
 
     def _others(self) -> tuple[tuple[str, ...], ...]:
@@ -333,6 +335,8 @@ class Supernode(Member):
     # -- what is said --------------------------------------------------------------------------------------------
 
     def _said(self, link: int, session: Session, message: HubMessage, now: float) -> None:
+        if session.role == "client" and not self.door.frame(session.name, now):
+            raise ProtocolError("too many messages in a short time")
         if isinstance(message, Ping):
             self._send(link, Pong())
             if session.role == "relay" and session.name in self.relays:
@@ -350,6 +354,11 @@ class Supernode(Member):
         envelope = carry.envelope
         if envelope.sender != session.name:
             raise ProtocolError(f"{session.name} sent an envelope as {envelope.sender}")
+        if carry.relays and not self.door.invitation(session.name, now):
+            reason = "too many invitations in a short time; wait a little"
+            self._send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
+            self._reject(session.info.peer[0], "too many invitations in a short time", now)
+            return
         mine: tuple[RelayOffer, ...] = ()
         theirs: tuple[RelayOffer, ...] = ()
         if carry.relays:
@@ -426,9 +435,12 @@ class Supernode(Member):
         for send in self.peers.values():
             send(message)
 
+    def _reject(self, host: str, reason: str, now: float) -> None:
+        if self.door.count(host, reason, now):
+            self.actions.emit(Rejected(host, reason))
+
     def _refuse(self, link: int, reason: str, now: float) -> None:
-        session = self.sessions[link]
-        self.actions.emit(Rejected(session.info.peer[0], reason))
+        self._reject(self.sessions[link].info.peer[0], reason, now)
         self._send(link, Refused(reason[:300]))
         self._drop(link, reason, now)
 
@@ -436,6 +448,7 @@ class Supernode(Member):
         session = self.sessions.pop(link)
         self.actions.close(link)
         if not session.role:
+            self.door.known(session.info.peer[0])
             return
         self.actions.emit(Left(session.role, session.name, reason))
         if any((other.role, other.name) == (session.role, session.name) for other in self.sessions.values()):

@@ -156,7 +156,7 @@ def crowded(capacities: dict[int, int | None], clients: int) -> FakeNet:
     net.authority()
     for number, capacity in capacities.items():
         host = net.supernode(number)
-        host.machine.membership = replace(host.machine.membership, capacity=capacity)
+        host.machine.door.capacity = capacity
     net.run(3)
     for number in range(clients):
         net.client(f"client-{number}", f"198.51.100.{20 + number}")
