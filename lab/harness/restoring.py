@@ -5,7 +5,7 @@ Belongs here: finding what differs, and undoing it. Never: starting containers.
 
 from collections.abc import Callable, Iterable
 
-from lab.harness import changing, standing
+from lab.harness import changing, roaming, standing
 from lab.links.axes import FULL_MTU
 from lab.runtime import cables
 from lab.runtime.connection import Engine
@@ -59,6 +59,7 @@ def _at_home(engine: Engine, world: World, wanted: Node) -> str | None:
     container = world.running(wanted.name)
     away = found.attachments[0].network if found.attachments else None  # None: an interrupted move has left it so
     address6 = home.address6.ip if home.address6 else None
+    roaming.tell_proxy(engine, world.topology, container, str(wanted.site))
     cables.reattach(engine, container, world.name, away, home.network, home.address.ip, address6)
     where = f"at {home.address.ip}" if away == home.network else f"at {wanted.site}"
     return f"{wanted.name} is back {where}"

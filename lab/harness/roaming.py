@@ -13,6 +13,7 @@ from lab.runtime.control import ControlChannel
 from lab.runtime.logs import Logs
 from lab.runtime.world import Container, World
 from lab.topology.model import Network, Node, Role, Topology
+from lab.topology.validate import PROXY_PORT
 
 NOTICE_SECONDS = 10.0
 """How long a program may take to notice that its machine has other addresses; the kernel tells it at once."""
@@ -41,9 +42,18 @@ def move(engine: Engine, world: World, name: str, site: str) -> tuple[str, str]:
     taken |= {str(attachment.address.ip) for one in topology.nodes for attachment in one.attachments}
     address, address6 = free_address(target, taken)
     begun = time.time()
+    tell_proxy(engine, topology, container, site)
     cables.reattach(engine, container, world.name, source.name, target.name, address, address6)
     _await(engine, container, {str(address), str(address6)} - {"None"}, begun)
     return str(node.site), site
+
+
+def tell_proxy(engine: Engine, topology: Topology, container: Container, site: str) -> None:
+    """Tell a client which proxy the site has that it is about to be at, as a network tells its hosts (WPAD, DHCP)."""
+    proxy = next((node for node in topology.by_role(Role.PROXY) if node.site == site), None)
+    url = f"http://{proxy.attachments[0].address.ip}:{PROXY_PORT}" if proxy else None
+    with ControlChannel(engine, container.id, container.node) as channel:
+        channel.order("proxy", url=url)
 
 
 def may_move(topology: Topology, name: str, site: str) -> tuple[Node, Network]:

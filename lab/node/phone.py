@@ -18,6 +18,7 @@ from lab.media.timing import FRAME_SECONDS
 from lab.media.voice import VoiceSession
 from lab.node.control import Conversation, Order
 from lab.node.journal import Journal
+from lab.node.proxy import HttpProxy
 from lab.node.shell import Shell
 from lab.overlay.actions import Event
 from lab.overlay.call_events import (
@@ -122,10 +123,21 @@ class Phone:
                 return {"busy": self._engage(str(order.get("by")), conversation)}
             case "release":
                 self._release(conversation)
+            case "proxy":
+                self._use_proxy(order.get("url"))
             case other:
-                known = "status, engage, release, watch, answer, dial, hangup"
+                known = "status, engage, release, watch, answer, dial, hangup, proxy"
                 raise ConfigError(f"unknown order {other!r}; known: {known}")
         return {}
+
+    def _use_proxy(self, url: object) -> None:
+        """The network that the client is coming to has this proxy, or none."""
+        if not isinstance(url, str | None):
+            raise ConfigError(f"the proxy is {url!r}, expected http://HOST:PORT, or null for none")
+        proxy = HttpProxy.named(url) if url else None
+        self.client.membership.own.proxied = proxy.serves if proxy else lambda host: False
+        if self.shell is not None:
+            self.shell.proxy = proxy
 
     def _status(self) -> Order:
         hub_link, hub = self.client.hub, self.client.hub.hub

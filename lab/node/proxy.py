@@ -29,8 +29,12 @@ class HttpProxy:
     def from_environment(cls) -> "HttpProxy | None":
         """What https_proxy or HTTPS_PROXY names, else None. Raises ConfigError where that is no HTTP proxy."""
         settings = urllib.request.getproxies_environment()
-        if not (url := settings.get("https")):
-            return None
+        url = settings.get("https")
+        return cls.named(url, settings.get("no", "")) if url else None
+
+    @classmethod
+    def named(cls, url: str, exempt: str = "") -> "HttpProxy":
+        """The proxy at a URL. Raises ConfigError where that is no HTTP proxy's."""
         url = url if "://" in url else f"http://{url}"
         try:
             parts = urlsplit(url)
@@ -39,7 +43,7 @@ class HttpProxy:
             usable = False
         if not usable:
             raise ConfigError(f"https_proxy is {url!r}, expected http://HOST:PORT; only HTTP proxies are spoken to")
-        return cls(url, settings.get("no", ""))
+        return cls(url, exempt)
 
     def serves(self, host: str) -> bool:
         """Whether a host is reached through it; no_proxy lists names, addresses, or `*` for all."""

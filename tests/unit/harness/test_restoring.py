@@ -23,6 +23,7 @@ def restored(patch: pytest.MonkeyPatch, *hangs: Attachment) -> tuple[list[Any], 
     world = World("lab", replace(FILE, nodes=nodes), containers, None)
     asked: list[Any] = []
     patch.setattr(cables, "reattach", lambda engine, container, lab, *words: asked.append((container.node, *words)))
+    patch.setattr(restoring.roaming, "tell_proxy", lambda *words: None)
     patch.setattr(restoring.standing, "routers", lambda *words: {})
     patch.setattr(restoring.standing, "order", lambda *words: {})
     said = restoring.restore(cast(Any, None), world, FILE, lambda text: None)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from lab.errors import ConfigError
 from lab.media.timing import FRAME_SECONDS
 from lab.node.phone import LAST_STRETCH, OVERTIME, Conversing, Phone, Stretch
 from lab.overlay.paths import Kind, PathName, Transport
+from lab.overlay.whereabouts import Whereabouts
 
 RELAYED = PathName(Kind.RELAYED, Transport.UDP, "relay-1")
 PUNCHED = PathName(Kind.PUNCHED, Transport.UDP)
@@ -41,3 +43,19 @@ def test_the_last_path_is_talked_on_for_a_second(ago: float, may_end: bool) -> N
     made, call = phone(finished=True)
     call.stretches.append(Stretch(PUNCHED, time.time() - ago))
     assert made._may_end(call) is may_end
+
+
+def test_a_client_is_told_of_the_proxy_of_the_network_that_it_comes_to() -> None:
+    made, _ = phone(finished=True)
+    own = Whereabouts(("192.168.59.10",))
+    made.client.membership = SimpleNamespace(own=own)  # type: ignore[assignment]
+    made.shell = SimpleNamespace(proxy=None)  # type: ignore[assignment]
+    here: Any = None
+    made.order({"order": "proxy", "url": "http://192.168.59.5:3128"}, here)
+    assert own.proxied("203.0.113.11") and made.shell.proxy.url == "http://192.168.59.5:3128"
+    made.order({"order": "proxy", "url": None}, here)
+    assert not own.proxied("203.0.113.11") and made.shell.proxy is None
+    with pytest.raises(ConfigError, match="HTTP proxies"):
+        made.order({"order": "proxy", "url": "socks5://192.168.59.5:1080"}, here)
+    with pytest.raises(ConfigError, match="expected http"):
+        made.order({"order": "proxy", "url": 7}, here)
