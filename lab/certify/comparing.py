@@ -112,4 +112,6 @@ def shown(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

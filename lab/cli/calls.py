@@ -11,7 +11,7 @@ import click
 from lab.cli.program import AS_JSON, Within, commands, document, example, say, the_lab
 from lab.path_names import PATHS, checked
 
-SECONDS = "How long they talk."
+SECONDS = "How long they talk at least: up to 22 s more while a better path may still be found."
 RING = click.option(
     "--ring", type=Within(0, 30_000, "ms", whole=True), default=500, show_default=True, help="How many ms it rings."
 )

@@ -8,16 +8,17 @@ from typing import Any
 import click
 
 from lab.cli.program import AS_JSON, commands, document, example, the_lab
+from lab.nat import FIREWALLS, TRANSLATIONS
 
 
 @commands.command("set", **example("lab set home --profile symmetric", "lab set home --delay 50ms --loss 5% --up"))
 @click.argument("site")
-@click.option("--profile", help="What its router does to addresses: a preset's name.")
+@click.option("--profile", help=f"What its router does to addresses: {', '.join(TRANSLATIONS)}.")
 @click.option("--axes", help='Axes that differ from the preset\'s, as "udp-timeout=20 hairpinning=yes".')
 @click.option("--profile6", help="What its router does to IPv6 addresses: open or nptv6.")
-@click.option("--firewall", help="What may be opened through its router.")
+@click.option("--firewall", help=f"What may be opened through its router: {', '.join(FIREWALLS)}.")
 @click.option(
-    "--portmap", help="Whether its router gives hosts ports that they ask for (UPnP IGD, NAT-PMP): on or off."
+    "--portmap", help="Whether its router gives hosts ports that they ask for (UPnP IGD, NAT-PMP, PCP): on or off."
 )
 @click.option("--delay", help="One-way delay of its link, as 50ms.")
 @click.option("--jitter", help="How far a packet's delay may be from that, as 5ms.")

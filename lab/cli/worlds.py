@@ -15,9 +15,10 @@ from lab.cli.program import AS_JSON, commands, document, example, own_name, prog
 @commands.command(**example("lab up", "lab up compose/reference.yml"))
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def up(file: Path | None) -> None:
-    """Bring a topology up (compose/reference.yml unless FILE is given) and wait until every node is ready.
+    """Bring the topology of FILE up and wait until every node is ready.
 
-    Another topology that runs is taken down first.
+    Without FILE, the one that runs is put back as its file says; where none does, it is compose/reference.yml. Another
+    topology that runs is taken down first.
     """
     from lab.report import sites
     from lab.report.console import out
@@ -58,6 +59,17 @@ def status(as_json: bool) -> None:
     from lab.report.console import out
 
     out().print(tables.status(found))
+
+
+@commands.command(**example("lab settle"))
+def settle() -> None:
+    """Wait until every client sits at a supernode and has found out its network anew, as after a change of it."""
+    lab, began = the_lab(), time.monotonic()
+    with progress() as say:
+        say("waiting for the clients")
+        lab.settle()
+        lab.find_out()
+    click.echo(f"every client is signed in and knows its network, after {time.monotonic() - began:.1f} s")
 
 
 @commands.command(**example("lab timeline", "lab timeline --json"))

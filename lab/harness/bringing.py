@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.harness import subnetting
 from lab.harness.checkout import Checkout
 from lab.harness.restoring import mtus, plugged_in, restore
@@ -44,7 +44,8 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
     """Start the topology of `file` and return when every node of it is ready.
 
     Raises ConfigError where the file is wrong or its subnets are taken, before anything is changed;
-    RuntimeUnavailable where the world does not come up. What an interrupted one left behind is cleared by the next.
+    RuntimeUnavailable where the world does not come up. An interrupt takes away what has been started, unless something
+    ran before from which it went on; it goes on as Interrupted.
     """
     parse(file)
     with checkout.alone():
@@ -62,22 +63,42 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         if reason or not running:  # not running: networks of an interrupted `up`; nothing, otherwise
             lifecycle.take_down(engine, name)
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
+        before = None if reason else running
         try:
-            lifecycle.compose_up(compose_command(), name, file, checkout.state / "compose.log", variables)
-        except RuntimeUnavailable:
-            still_there(engine, "start the lab's containers")  # it may be the engine that failed
-            raise
-        world = discover(engine, name)
-        if world is None:
-            raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
-        if running and not reason:
-            plugged_in(engine, world, timeline.unplugged(), say)  # before anybody waits for who is behind them
-        wait_until_ready(engine, _awaited(engine, world, running), say)
-        if running and not reason:
-            restore(engine, world, topology, say)
-        mtus(engine, world)
-        settle(engine, world)  # clients that ran before this may have lost their supernode
+            _compose_up(engine, name, file, checkout.state / "compose.log", variables)
+            world = _settled(engine, name, file, topology, before, timeline, say)
+        except KeyboardInterrupt as error:
+            if before:
+                raise Interrupted("interrupted; `lab up` goes on from here, `lab down` takes the lab away") from error
+            say("taking away what has been started")
+            lifecycle.take_down(engine, name)
+            raise Interrupted("interrupted; what had been started is gone again") from error
     return Up(world, file)
+
+
+def _compose_up(engine: Engine, name: str, file: Path, log: Path, variables: Mapping[str, str]) -> None:
+    try:
+        lifecycle.compose_up(compose_command(), name, file, log, variables)
+    except RuntimeUnavailable:
+        still_there(engine, "start the lab's containers")  # it may be the engine that failed
+        raise
+
+
+def _settled(
+    engine: Engine, name: str, file: Path, topology: Topology, before: World | None, timeline: Timeline, say: Say
+) -> World:
+    """What Compose has started, when all of it is ready and as the file says."""
+    world = discover(engine, name)
+    if world is None:
+        raise RuntimeUnavailable(f"Compose started {file} but no container carries its labels")
+    if before:
+        plugged_in(engine, world, timeline.unplugged(), say)  # before anybody waits for who is behind them
+    wait_until_ready(engine, _awaited(engine, world, before), say)
+    if before:
+        restore(engine, world, topology, say)
+    mtus(engine, world)
+    settle(engine, world)  # clients that ran before this may have lost their supernode
+    return world
 
 
 def _misfit(running: World, topology: Topology, file: Path) -> str | None:

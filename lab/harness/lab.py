@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from lab.certify.certificate import Certification
-from lab.errors import ConfigError, NotNow
+from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, status
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
-from lab.harness.settling import SETTLE_SECONDS, settle
+from lab.harness.settling import SETTLE_SECONDS, find_out, settle
 from lab.harness.subnetting import FIRST_LAB
 from lab.harness.timeline import Json, Timeline
 from lab.harness.watching import announce
@@ -60,9 +60,18 @@ class Lab:
         return connect()
 
     def up(self, topology: Path | None = None, say: Say = _silent) -> bringing.Up:
-        """Bring the topology up (compose/reference.yml unless told) and return when every node is ready."""
-        with self.timeline.event("up"):
-            return bringing.bring_up(self.checkout, self.name, self.checkout.topology(topology), self.timeline, say)
+        """Bring the topology up (what runs, else compose/reference.yml, unless told) and return when every node is
+        ready."""
+        file = self.checkout.topology(topology or self._file_that_runs())
+        with self.timeline.event("up", topology=file.name):
+            return bringing.bring_up(self.checkout, self.name, file, self.timeline, say)
+
+    def _file_that_runs(self) -> Path | None:
+        try:
+            world = self.world()
+        except RuntimeUnavailable:  # no engine yet, and so no lab
+            return None
+        return world.file if world and world.file and world.file.is_file() else None
 
     def down(self) -> Removed:
         """Take the lab down and leave nothing behind; a lab that is not up is no error."""
@@ -203,6 +212,12 @@ class Lab:
     def settle(self, seconds: float = SETTLE_SECONDS) -> None:
         """Return when every client that runs sits at a supernode that runs."""
         settle(self.engine, self.running_world(), seconds)
+
+    def find_out(self) -> None:
+        """Return when no client is about to know more of its network, or after 20 s."""
+        world = self.running_world()
+        clients = [node.name for node in world.topology.clients() if world.containers[node.name].running]
+        find_out(self.engine, world, clients)
 
     def logs(self, node: str, follow: bool = False, since: float | None = None) -> Iterator[str]:
         """The lines that a node has printed (since then, epoch seconds); with `follow` also those to come."""

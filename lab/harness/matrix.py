@@ -36,9 +36,11 @@ def at_once() -> int:
 
 @dataclass(frozen=True)
 class Matrix:
-    """All cells in the order in which they ended. `sites`: client -> its site, in the topology's order. `seconds`: from
-    the first dial to the last verdict. `dropped_by_captures`: node -> packets that the kernel dropped before its
-    capture had them."""
+    """All cells in the order in which they ended, of `pairs` that were to call: fewer where it was interrupted.
+
+    `sites`: client -> its site, in the topology's order. `seconds`: from the first dial to the last verdict.
+    `dropped_by_captures`: node -> packets that the kernel dropped before its capture had them.
+    """
 
     name: str
     sites: Mapping[str, str]
@@ -46,6 +48,12 @@ class Matrix:
     seconds: float
     dropped_by_captures: Mapping[str, int]
     evidence: Path
+    pairs: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it ended before every pair had called."""
+        return len(self.cells) < self.pairs
 
     @property
     def failed(self) -> tuple[CallReport, ...]:
@@ -61,6 +69,8 @@ class Matrix:
         return {
             "matrix": self.name,
             "seconds": round(self.seconds, 1),
+            "pairs": self.pairs,
+            "interrupted": self.interrupted,
             "sites": dict(self.sites),
             "cells": [cell.to_json() for cell in self.cells],
             "dropped_by_captures": dict(self.dropped_by_captures),
@@ -127,7 +137,7 @@ def run(
         shutil.rmtree(captures, ignore_errors=True)  # each cell has its own part
         took = time.monotonic() - begun
         homes = {client: str(world.topology.node(client).site) for client in clients}
-        found = Matrix(name, homes, tuple(play.cells), took, dropped, folder)
+        found = Matrix(name, homes, tuple(play.cells), took, dropped, folder, len(order))
         record.json_document(found.to_json(), folder / "matrix.json")
     return found
 
@@ -152,6 +162,7 @@ class _Play:
         self._floor = Floor(order)
         self._changed = threading.Condition()
         self._free = 0
+        self._stopped = False
 
     def all(self, at_once: int) -> None:
         """Return when every pair has called and been judged."""
@@ -168,6 +179,7 @@ class _Play:
     def _stop(self) -> None:
         """No call begins any more, and those under way are hung up, so that nobody waits for their end."""
         with self._changed:
+            self._stopped = True
             self._floor.clear()
             self._changed.notify_all()
         self._session.close()
@@ -203,10 +215,14 @@ class _Play:
 
         request = Request(*pair, *self._lasting)
         placed = self._session.place(request, call, folder, lambda event: None, over)
+        interrupted = self._stopped  # hung up in the middle: it says nothing of its networks, and is no cell
         lines = self._session.lines(call)
         record.logged(lines, folder)
         record.timeline(placed, lines, folder)
         report = verdict.report(self._world.topology, placed, folder)
+        if interrupted:
+            record.document(replace(report, error="interrupted", path=None, observed=None, agrees=False), folder)
+            return
         record.document(report, folder)
         with self._changed:
             self.cells.append(report)

@@ -19,7 +19,8 @@ def players(topology: Topology, sites: Sequence[str] = ()) -> list[list[Node]]:
         there.setdefault(str(client.site), []).append(client)
     for site in sites:
         if site not in there:
-            raise ConfigError(f"no site called {site!r} has a client; those that have one are {', '.join(there)}")
+            what = f"no client is at {site} now" if site in topology.sites() else f"no site is called {site!r}"
+            raise ConfigError(f"{what}; sites with a client are {', '.join(there)}")
     return [clients for site, clients in there.items() if not sites or site in sites]
 
 

@@ -50,6 +50,9 @@ class Timeline:
         except LabError as error:
             self.stamp(event, began, **more, error=str(error))
             raise
+        except KeyboardInterrupt:
+            self.stamp(event, began, **more, error="interrupted")
+            raise
         self.stamp(event, began, **more)
 
     def read(self, since: float | None = None, until: float | None = None) -> list[Json]:

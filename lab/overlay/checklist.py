@@ -217,7 +217,7 @@ class Checklist:
                 if path.carried is Transport.UDP and self.guessing.under_way:
                     self.passage.throttles(now)  # where guesses drown a relay's leg, UDP is too narrow for voice
                 path.carried, path.next_check = path.carrier.transport, now
-        if self.passage.throttled(now):
+        if self.passage.lets_udp_out(self.media, now) is False:
             self.guessing.give_up(now)
         self.guessing.poll(now)
         self.choice.poll(now)

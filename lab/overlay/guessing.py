@@ -105,7 +105,7 @@ class Guessing:
         self.word_until = now + WORD_HOLDS
 
     def give_up(self, now: float) -> None:
-        """UDP has been found to lose voice here: no path that could still be found would be of use."""
+        """UDP has been found to lose voice here, or not to get out: no path that could be found would be of use."""
         if self.active:
             self.begins, self.hopeless = None, True
             self._end(now)

@@ -17,10 +17,7 @@ _VERDICTS = {"taken": "good", "ruled out": "yellow", "not needed": "dim"}
 
 def explanation(found: Explanation) -> RenderableType:
     """Everything of it in one block."""
-    parts: list[RenderableType] = [_headline(found), Text()]
-    for rung in found.rungs:
-        style = _VERDICTS[rung.verdict]
-        parts.append(Text.assemble("  ", (f"{rung.path:<14}", style), (f"{rung.verdict:<11} ", style), rung.reason))
+    parts: list[RenderableType] = [_headline(found), Text(), _rungs(found)]
     parts += [Text(), Text("candidates that each told the other", "dim"), _candidates(found)]
     parts += [Text(), Text("what each tried, ms after dialling", "dim"), _attempts(found)]
     if found.guesses:
@@ -39,6 +36,17 @@ def _headline(found: Explanation) -> Text:
     elif not found.path:
         text.append("no path", "bad")
     return text
+
+
+def _rungs(found: Explanation) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for rung in found.rungs:
+        style = _VERDICTS[rung.verdict]
+        table.add_row(Text(f"  {rung.path}", style), Text(rung.verdict, style), rung.reason)
+    return table
 
 
 def _table(*columns: str) -> Table:

@@ -33,7 +33,7 @@ def page(found: Matrix) -> str:
     count, failed = len(found.cells), len(found.failed)
     verdict = f"{failed} of them failed" if failed else "clients and packets agree on every path"
     return Template(_TEMPLATE.read_text()).substitute(
-        title=f"{len(names)} networks, every pair in both directions",
+        title=f"{len(set(sites))} networks, every pair in both directions",
         summary=escape(f"{count} calls in {found.seconds:.0f} s: {verdict}."),
         legend="".join(_legend(found)),
         head=head,

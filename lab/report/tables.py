@@ -30,8 +30,8 @@ def status(found: LabStatus) -> RenderableType:
     """
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     behind = any(node.behind for node in found.nodes)
+    table.add_column("node", no_wrap=True)  # whose row it is stays whole on a narrow terminal
     for column in (
-        "node",
         "role",
         "site",
         *(("behind",) if behind else ()),
@@ -40,7 +40,7 @@ def status(found: LabStatus) -> RenderableType:
         "state",
         "supernode",
     ):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     for node in found.nodes:
         table.add_row(
             Text(node.name, "bold"),
@@ -61,9 +61,10 @@ def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
     were asked have a column where there are any."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     mapped = any(client.port_mapped for client in clients)
-    columns = ("found by", "lets out", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive")
+    table.add_column("found by", no_wrap=True)
+    columns = ("lets out", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive")
     for column in (*columns, *(("port mapped",) if mapped else ())):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     for client in clients:
         network = client.network or {}
         ports = network.get("allocation")

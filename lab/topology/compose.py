@@ -62,7 +62,10 @@ def _load(path: Path, variables: Mapping[str, str]) -> Yaml:
     try:
         document = _parsed(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        beside = (
+            "; a topology needs base.yml and .env beside it, copy them from compose/" if path.name == "base.yml" else ""
+        )
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{beside}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""

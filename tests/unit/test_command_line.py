@@ -59,7 +59,7 @@ class FakeLab:
     def matrix(self, sites: list[str], **options: Any) -> Matrix:
         self.sites.append(sites)
         assert isinstance(self.report, CallReport)
-        return Matrix("m1", {"bob": "home", "frank": "flat"}, (self.report,), 2.0, {}, Path("e"))
+        return Matrix("m1", {"bob": "home", "frank": "flat"}, (self.report,), 2.0, {}, Path("e"), 1)
 
     def explain(self, call: str) -> Explanation:
         if call != "c1":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.harness import bringing
 from lab.harness.checkout import Checkout
 from lab.harness.status import LabStatus, NodeStatus
@@ -174,3 +174,20 @@ def test_containers_without_labels_are_no_lab(engine: Engine, file: Path, monkey
     monkeypatch.setattr(bringing, "discover", lambda engine, name: None)
     with pytest.raises(RuntimeUnavailable, match="labels"):
         bring_up(engine, file)
+
+
+@pytest.mark.parametrize(
+    ("running", "last", "said"),
+    [(False, "down", "what had been started is gone again"), (True, "restored", "`lab up` goes on from here")],
+)
+def test_an_interrupt_takes_away_what_was_started_and_nothing_that_ran_before(
+    engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch, running: bool, last: str, said: str
+) -> None:
+    def interrupted(*about: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bringing, "settle", interrupted)
+    engine.running = world(file) if running else None
+    with pytest.raises(Interrupted, match=said):
+        bring_up(engine, file)
+    assert engine.done[-1] == last

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,8 +126,45 @@ def test_an_interrupt_ends_the_session_and_leaves_what_is_known(tmp_path: Path) 
     with pytest.raises(Interrupted, match=r"what is known of matrix m1 is in .*m1$"):
         run(tmp_path, at_once=1, follow=interrupted)
     (folder,) = (tmp_path / ".lab" / "matrices").iterdir()
-    assert made[0].closed and 2 <= len(json.loads((folder / "matrix.json").read_text())["cells"]) < 30
+    known = json.loads((folder / "matrix.json").read_text())
+    assert made[0].closed and 2 <= len(known["cells"]) < 30
+    assert (known["interrupted"], known["pairs"]) == (True, 30)
     assert not (folder / "captures").exists()
+
+
+def test_a_call_that_an_interrupt_has_hung_up_is_no_cell_that_failed(tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def last_until_hung_up(request: Request) -> None:
+        if begun.is_set():
+            return
+        begun.set()
+        while not made[0].closed:
+            time.sleep(0.005)
+
+    told: list[Progress] = []
+
+    def interrupted(step: Progress) -> None:
+        told.append(step)
+        if step.done == 1:
+            begun.wait(5)
+            raise KeyboardInterrupt
+
+    hooks.append(last_until_hung_up)
+    with pytest.raises(Interrupted):
+        run(tmp_path, at_once=2, follow=interrupted)
+    (folder,) = (tmp_path / ".lab" / "matrices").iterdir()
+    reports = [json.loads(file.read_text()) for file in folder.glob("*/report.json")]
+    hung_up = [report["call"] for report in reports if report["error"] == "interrupted"]
+    assert hung_up
+    assert not {cell["call"] for cell in json.loads((folder / "matrix.json").read_text())["cells"]}.intersection(
+        hung_up
+    )
+    assert not {step.ended.call for step in told if step.ended}.intersection(hung_up)
+
+
+def test_a_whole_matrix_says_so(tmp_path: Path) -> None:
+    assert not run(tmp_path, ("home", "flat")).to_json()["interrupted"]
 
 
 def test_a_session_that_cannot_be_opened_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def cell(caller: str, callee: str, kind: str = "punched", agrees: bool = True, e
 
 
 def found(*cells: CallReport, sites: dict[str, str] = SITES) -> Matrix:
-    return Matrix("m1", sites, cells, 12.0, {}, Path(".lab/matrices/m1"))
+    return Matrix("m1", sites, cells, 12.0, {}, Path(".lab/matrices/m1"), len(cells))
 
 
 def shown(what: Matrix, width: int = 100) -> str:
