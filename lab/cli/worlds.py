@@ -58,7 +58,8 @@ def status(as_json: bool) -> None:
     from lab.report import tables
     from lab.report.console import out
 
-    out().print(tables.status(found))
+    console = out()
+    console.print(tables.status(found, console.width))
 
 
 @commands.command(**example("lab settle"))

@@ -16,6 +16,7 @@ from lab.certify.certificate import Certification, SiteCertificate, Verdict
 from lab.certify.comparing import shown
 from lab.certify.requirements import ASKED, Requirement
 from lab.harness.certifying import Progress
+from lab.report.words import DEPENDS
 
 _NAMED = 6  # sites under way that are named on the line; more are counted
 
@@ -55,11 +56,6 @@ class Certifying:
             self._line.update(Text(f"{progress.done} of {progress.total} sites certified; measuring {names}"))
 
 
-_DEPENDS = {
-    "endpoint-independent": "independent",
-    "address-dependent": "address",
-    "address-and-port-dependent": "address, port",
-}
 _PADDING = (0, 2, 0, 0)
 
 
@@ -158,7 +154,7 @@ def _link(wrong: Mapping[str, Any], axis: str, value: float | None, form: str) -
 
 
 def _short(value: object) -> str:
-    return "-" if value is None else _DEPENDS.get(str(value), shown(value))
+    return "-" if value is None else DEPENDS.get(str(value), shown(value))
 
 
 def _required(sites: Iterable[SiteCertificate]) -> RenderableType:

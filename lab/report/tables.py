@@ -12,7 +12,10 @@ from rich.text import Text
 
 from lab.harness.doctor import Check, Diagnosis
 from lab.harness.status import LabStatus, NodeStatus
+from lab.report.words import DEPENDS
 
+WIDE = 130
+"""Columns that everything fits in as it is called."""
 _STATES = {
     "ready": "green",
     "stopped": "dim",
@@ -23,8 +26,9 @@ _STATES = {
 }
 
 
-def status(found: LabStatus) -> RenderableType:
-    """One row a node: a client with the supernode that it sits at, a relay with where it forwards.
+def status(found: LabStatus, width: int = WIDE) -> RenderableType:
+    """One row a node: a client with the supernode that it sits at, a relay with where it forwards; on a terminal of
+    `width` columns.
 
     Carriers have a column where there are any. Under it stands what each client has found out about its own network.
     """
@@ -53,13 +57,14 @@ def status(found: LabStatus) -> RenderableType:
             node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else ""),
         )
     learnt = [node for node in found.nodes if node.network is not None]
-    return Group(table, Text(), _learnt(learnt)) if learnt else table
+    return Group(table, Text(), _learnt(learnt, width < WIDE)) if learnt else table
 
 
-def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
-    """One row a client: what it has found out, `?` for what it does not know. Ports that routers have given when they
-    were asked have a column where there are any."""
+def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
+    """One row a client: what it has found out, `?` for what it does not know, in shorter words where it is narrow.
+    Ports that routers have given when they were asked have a column where there are any."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    words = DEPENDS if narrow else {}
     mapped = any(client.port_mapped for client in clients)
     table.add_column("found by", no_wrap=True)
     columns = ("lets out", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive")
@@ -72,10 +77,11 @@ def _learnt(clients: Sequence[NodeStatus]) -> RenderableType:
             ports = "{} {}-{}".format(ports, *network["ports"])
         shown = (network.get("outer"), network.get("mapping"), network.get("filtering"))
         untranslated = "-" if network.get("mapping") == "none" else None
+        values = (*shown, ports or untranslated, network.get("tcp_mapping"))
         table.add_row(
             Text(client.name, "bold"),
             _known(_lets_out(client.lets_out or {})),
-            *(_known(value) for value in (*shown, ports or untranslated, network.get("tcp_mapping"))),
+            *(_known(words.get(value or "", value)) for value in values),
             f"{client.keepalive_s:g} s" if client.keepalive_s else "",
             *((client.port_mapped or "",) if mapped else ()),
         )
