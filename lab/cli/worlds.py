@@ -25,7 +25,7 @@ def up(file: Path | None) -> None:
 
     lab, began = the_lab(), time.monotonic()
     with progress() as say:
-        done = lab.up(file, say)
+        done = lab.up(file or lab.file_that_runs(), say)
     console, topology = out(), done.world.topology
     title = f"{sites.shown(done.file)}: {len(topology.nodes)} nodes ready in {time.monotonic() - began:.1f} s"
     console.print(sites.tree(topology, title))

@@ -60,13 +60,13 @@ class Lab:
         return connect()
 
     def up(self, topology: Path | None = None, say: Say = _silent) -> bringing.Up:
-        """Bring the topology up (what runs, else compose/reference.yml, unless told) and return when every node is
-        ready."""
-        file = self.checkout.topology(topology or self._file_that_runs())
+        """Bring the topology up (compose/reference.yml unless told) and return when every node is ready."""
+        file = self.checkout.topology(topology)
         with self.timeline.event("up", topology=file.name):
             return bringing.bring_up(self.checkout, self.name, file, self.timeline, say)
 
-    def _file_that_runs(self) -> Path | None:
+    def file_that_runs(self) -> Path | None:
+        """The topology that was brought up, None where none runs."""
         try:
             world = self.world()
         except RuntimeUnavailable:  # no engine yet, and so no lab
