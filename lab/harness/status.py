@@ -42,8 +42,8 @@ class NodeStatus:
     heard_at: float | None = field(default=None, compare=False)
     forwarding: str | None = None
     network: dict[str, Any] | None = None
-    lets_out: dict[str, Any] | None = None
-    finding_out: bool | None = None
+    lets_out: dict[str, Any] | None = field(default=None, compare=False)
+    finding_out: bool | None = field(default=None, compare=False)
     keepalive_s: float | None = None
     port_mapped: str | None = None
 

@@ -224,7 +224,7 @@ class Discovery:
             self.trial.begin(answered, now)
         known = self.network
         few = known.allocation == "random" and known.ports is None and len(samples) < behaviours.BLOCK_EVIDENCE
-        if known.mapping is None or known.filtering is None or few:
+        if None in (known.mapping, known.filtering, known.tcp_mapping) or few:
             self.again_at, self.soon = now + self.soon, min(2 * self.soon, AGAIN)
 
     def _tcp_mapping(self) -> Behaviour | None:

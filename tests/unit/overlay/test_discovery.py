@@ -205,6 +205,15 @@ def test_who_has_no_answer_at_first_asks_again_soon() -> None:
     assert net.run(10, until=lambda: net.hosts["zoe"].machine.discovery.network.mapping == EI)
 
 
+def test_a_supernode_that_answers_over_tcp_a_little_later_is_asked_again_soon() -> None:
+    net = world()
+    listeners = net.hosts["supernode-2"].listeners
+    late = {port: listeners.pop(port) for port in (3478, 3479)}
+    assert find_out(net, Nat(OUTER, EI, net=net)).tcp_mapping is None
+    listeners |= late
+    assert net.run(10, until=lambda: net.hosts["zoe"].machine.discovery.network.tcp_mapping == EI)
+
+
 @pytest.mark.parametrize(
     ("timeout", "keepalive"), [(5.5, 5.0), (10.0, 5.25), (20.0, 10.5), (30.0, 18.0), (120.0, 25.0)]
 )
