@@ -27,7 +27,8 @@ class NodeStatus:
     and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`;
     `finding_out`: whether more will be known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping;
     `port_mapped`: the outer address that its router has given it for the next call, because it asked. `heard_at`: when
-    a client last heard its supernode, epoch seconds.
+    a client last heard its supernode, epoch seconds. What clients have found out by themselves changes while nobody
+    touches the lab, and makes no difference between two statuses.
     """
 
     name: str
@@ -41,10 +42,10 @@ class NodeStatus:
     behind: str | None = None
     heard_at: float | None = field(default=None, compare=False)
     forwarding: str | None = None
-    network: dict[str, Any] | None = None
+    network: dict[str, Any] | None = field(default=None, compare=False)
     lets_out: dict[str, Any] | None = field(default=None, compare=False)
     finding_out: bool | None = field(default=None, compare=False)
-    keepalive_s: float | None = None
+    keepalive_s: float | None = field(default=None, compare=False)
     port_mapped: str | None = None
 
 
