@@ -37,7 +37,7 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 	.venv/bin/lint-imports
 	@.venv/bin/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("opus"))' || \
 		{ $(call install,libopus0,the unit tests of the voice need libopus on this machine); }
-	.venv/bin/pytest -n auto --dist worksteal tests/unit
+	PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n auto --dist worksteal tests/unit   # cached, or each run compiles them all
 
 test: check ## check, then the whole lab; one that runs already is left running
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import inf
 from statistics import median
 from typing import NamedTuple
@@ -155,6 +155,7 @@ def _packet_by_packet(sent: list[Unit], received: list[Unit]) -> Likeness:
 def _cut_anew(sent: list[Unit], received: list[Unit]) -> Likeness:
     """Runs of as many bytes from edge to edge, RUN edges each: packets were joined between two, or taken apart."""
     times = [unit.time for unit in received]
+    ahead, ahead_there = _edges_ahead(sent), _edges_ahead(received)
     telling = 0
     found: list[tuple[float, float]] = []
     for index in range(len(sent) - RUN + 1):
@@ -163,10 +164,26 @@ def _cut_anew(sent: list[Unit], received: list[Unit]) -> Likeness:
         telling += 1
         time = sent[index].time
         near = range(bisect_left(times, time - EARLY), bisect_right(times, time + LATE))
-        place = next((place for place in near if _same_edges(sent, index, received, place)), None)
+        size, mine = sent[index].size, ahead[index]
+        place = next(
+            (
+                place
+                for place in near
+                if (size in ahead_there[place] or received[place].size in mine)
+                and _same_edges(sent, index, received, place)
+            ),
+            None,
+        )
         if place is not None:
             found.append((time, times[place]))
     return Likeness(telling, tuple(found))
+
+
+def _edges_ahead(found: list[Unit]) -> list[frozenset[int]]:
+    """For each packet, how many bytes it and those behind it are together, one to MOST_JOINED of them: where an edge
+    in common can be at all."""
+    sizes = [unit.size for unit in found]
+    return [frozenset(accumulate(sizes[at : at + MOST_JOINED])) for at in range(len(sizes))]
 
 
 def _same_edges(sent: list[Unit], index: int, received: list[Unit], place: int) -> bool:

@@ -204,7 +204,8 @@ def _address(
 
 def _in_order(axes: Translation, address: IPv4Address) -> str:
     """The next port for every mapping; a table, because a number straight behind the colon counts in bytes' order."""
-    ports = ", ".join(f"{index} : {address} . {axes.ports.first + index}" for index in range(axes.ports.size))
+    outer = str(address)  # once: there are thousands of ports
+    ports = ", ".join(f"{index} : {outer} . {axes.ports.first + index}" for index in range(axes.ports.size))
     return f"numgen inc mod {axes.ports.size} map {{ {ports} }}"
 
 
@@ -214,8 +215,8 @@ def _lottery(axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiring
         return []
     ports = range(axes.ports.first, axes.ports.last + 1)
     lines = _table("numbers", "inet_service : mark", (f"{port} : {port}" for port in ports))
-    for number, address in enumerate(wiring.outer_addresses):
-        pairs = (f"{port} : {address} . {port}" for port in ports)
+    for number, address in enumerate(map(str, wiring.outer_addresses)):
+        pairs = [f"{port} : {address} . {port}" for port in ports]
         lines += _table(f"ports_{number}", "mark : ipv4_addr . inet_service", pairs)
     if axes.ports_per_host is None:
         return [*lines, *_chain("draw", [_draw(axes.ports)])]

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 from lab.overlay.actions import Actions
@@ -205,6 +206,7 @@ _LOCAL_NETWORKS = [
 ]
 
 
+@lru_cache(maxsize=4096)
 def is_local(host: str) -> bool:
     """Whether an address is one that only its own site can reach."""
     address = ipaddress.ip_address(host)

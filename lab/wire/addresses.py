@@ -3,6 +3,7 @@
 No name is ever resolved here: an address is an IP in text and a port, or it is refused.
 """
 
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 
 from lab.errors import ProtocolError
@@ -27,6 +28,7 @@ def family(host: str) -> int:
     return 6 if ":" in host else 4
 
 
+@lru_cache(maxsize=4096)
 def is_address(host: str) -> bool:
     """Whether text is an IPv4 or IPv6 address: what is not must never reach a resolver."""
     try:

@@ -7,6 +7,7 @@ import random
 import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def address(name: str) -> str:
     return str(TOPOLOGY.node(name).attachments[0].address.ip)
 
 
+@cache
+def packed(host: str) -> bytes:
+    return ip_address(host).packed
+
+
 def frame(
     protocol: str, source: Address, destination: Address, payload: bytes, kind: int = IN, seq: int = 0, flags: int = ACK
 ) -> bytes:
@@ -77,7 +83,7 @@ def frame(
             "!HHIIBBHHH", source[1], destination[1], seq & 0xFFFFFFFF, 1, 5 << 4, flags, 65535, 0, 0
         )
     number = 17 if protocol == "udp" else 6
-    ends = ip_address(source[0]).packed + ip_address(destination[0]).packed
+    ends = packed(source[0]) + packed(destination[0])
     if ":" in source[0]:
         ether, ip = 0x86DD, struct.pack("!IHBB", 6 << 28, len(transport) + len(payload), number, 64)
     else:

@@ -92,7 +92,9 @@ class Nat:
 
 
 def _part(behaviour: str, remote: Address) -> object:
-    return {"endpoint-independent": None, "address-dependent": remote[0]}.get(behaviour, remote)
+    if behaviour == "address-and-port-dependent":
+        return remote
+    return remote[0] if behaviour == "address-dependent" else None
 
 
 class Side:
@@ -120,9 +122,12 @@ class Side:
 
     @property
     def other(self) -> "Side":
-        return next(side for side in self.world.sides if side is not self)
+        one, two = self.world.sides
+        return two if one is self else one
 
     def flush(self) -> None:
+        if not self.actions.pending:
+            return
         for action in self.actions.take():
             if isinstance(action, OpenUdp):
                 self.local[action.socket] = next(self.free)
@@ -154,8 +159,10 @@ class Side:
 
     def arrive(self, source: Address, port: int, data: bytes) -> None:
         local = self.nat.admit(source, port)
+        if local is None:
+            return
         socket = next((number for number, at in self.local.items() if at == local), None)
-        if local is None or socket is None:
+        if socket is None:
             return
         if socket == self.media.socket:
             self.heard(data, source, self.world.now, socket)
@@ -224,24 +231,29 @@ class World:
 
     def run(self, until: float) -> None:
         """To a time, or until a path works for both sides."""
+        one, two = self.sides
         while self.now < until:
-            due = [(at, side) for side in self.sides if (at := side.guessing.deadline()) is not None]
-            alarm, side = min(due, key=lambda each: each[0]) if due else (until, self.sides[0])
+            alarm, side = one.guessing.deadline(), one
+            later = two.guessing.deadline()
+            if alarm is None or (later is not None and later < alarm):
+                alarm, side = later, two
+            if alarm is None:
+                alarm = until
             if self.queue and self.queue[0][0] <= alarm:
                 at, _, what = heapq.heappop(self.queue)
                 self.now = max(self.now, min(at, until))
                 if at > until:
                     return
                 what()
-                self.sides[0].flush()
-                self.sides[1].flush()
+                one.flush()
+                two.flush()
             elif alarm >= until:
                 self.now = until
             else:
                 self.now = max(self.now, alarm)
                 side.guessing.poll(self.now)
                 side.flush()
-            if all(each.works_at is not None for each in self.sides):
+            if one.works_at is not None and two.works_at is not None:
                 return
 
     @property

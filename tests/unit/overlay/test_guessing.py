@@ -9,7 +9,7 @@ import pytest
 from lab.overlay.guessing import HANDFUL, LIMIT, SWEEP
 from tests.unit.overlay.hardnat import SERVER, Nat, World
 
-TRIES = 100
+TRIES = 40
 HARD = "address-and-port-dependent"
 
 
