@@ -151,7 +151,9 @@ class Router:
         address = IPv4Address(wanted.outer) if wanted.outer else self.file_address
         plan = replace(self.wiring, wan=_at(self.wiring.wan, address))
         profile = nat.profile(wanted.profile, wanted.axes, wanted.profile6, wanted.portmap)
-        rendered = nat.render(profile, nat.firewall(wanted.firewall), _sides(plan, self.environ))
+        firewall, sides = nat.firewall(wanted.firewall), _sides(plan, self.environ)
+        nat.fits(profile, firewall, sides.site)
+        rendered = nat.render(profile, firewall, sides)
         attach.hold(self.wiring)
         if address != self.wiring.wan.address.ip:
             self.port_mapping.stop()

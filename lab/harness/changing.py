@@ -5,7 +5,7 @@ router or core does it; each returns when it has.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from lab.runtime.cables import addresses_in_use
 from lab.runtime.connection import Engine
 from lab.runtime.control import Refused
 from lab.runtime.world import World
+from lab.topology.fitting import router_fits
 from lab.topology.model import Network, Node, Role, Topology
 
 Json = dict[str, Any]
@@ -55,11 +56,8 @@ def check(topology: Topology, site: str, change: SiteChange) -> None:
     router = topology.router_of(site)
     if not change.router and not change.link:
         raise ConfigError(f"nothing to set at {site}: give --profile, --firewall, or a figure of its link")
-    profile6, portmap = change.profile6 or router.profile6 or "open", change.portmap or router.portmap or "off"
-    profile = nat.profile(change.profile or str(router.profile), _axes(router, change), profile6, portmap)
-    nat.offerable(profile, nat.firewall(change.firewall or str(router.firewall)))
-    if profile.port_mapping:
-        nat.sensible_at(topology.lan_of(site).kind == "carrier", not topology.lan_of(site).ipv6_only)
+    told: dict[str, Any] = {**change.router, "axes": _axes(router, change)}
+    router_fits(replace(router, **told), topology.nodes, topology.networks)
     for axis, text in change.link.items():
         if axis in AXES:
             _option(axis, text)
