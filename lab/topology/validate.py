@@ -11,6 +11,7 @@ from itertools import combinations
 from lab.errors import ConfigError
 from lab.internet import addresses
 from lab.links import entries
+from lab.links.notation import SEED, read_seed
 from lab.nat import firewall, profile
 from lab.topology.declared import Declared, lan_of, upstream_of
 from lab.topology.fitting import router_fits
@@ -303,6 +304,7 @@ def _links_fit_sites(declared: tuple[Declared, ...], networks: tuple[Network, ..
     for core in (one for one in declared if one.node.role is Role.CORE):
         try:
             links = entries(core.environment.get("LAB_LINKS", ""))
+            read_seed(core.environment.get(SEED, ""))
         except ConfigError as error:
             raise ConfigError(f"node {core.node.name}: {error}") from error
         routers = {one.node.site: one.node for one in declared if one.node.role is Role.ROUTER}

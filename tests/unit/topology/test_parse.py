@@ -260,6 +260,10 @@ BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
         "site home: firewall proxy-only lets nobody out but the site's proxy, and there is no node of role proxy: the "
         "site would be cut off; take another firewall, or add a proxy to the file",
     ),
+    "a seed that is no number": (
+        on("core", "environment", "LAB_SEED", value="luck"),
+        "node core: expected a whole number in LAB_SEED, got 'luck'; leave it empty to have one drawn",
+    ),
     "outer addresses that the router itself knows nothing of": (
         on("home-router", "labels", "lab.outer", value="203.0.113.33, 203.0.113.34"),
         "node home-router: expected lab.outer 203.0.113.33, 203.0.113.34 in its environment as in its labels, got none",
