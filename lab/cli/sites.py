@@ -72,7 +72,8 @@ def _standing(now: dict[str, Any]) -> str:
         ports = ", portmap on" if router.get("portmap") == "on" else ""
         words.append(f"{router['profile']}{axes}, firewall {router['firewall']}{ports}")
     if link:
-        words.append("; ".join(f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()))
+        words += [f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()]
+        words.append(f"mtu {link['mtu']}{', longer packets vanish' if link['blackhole'] else ''}")
     return "; ".join(words)
 
 
