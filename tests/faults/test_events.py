@@ -83,7 +83,7 @@ def test_a_router_keeps_its_settings_over_a_restart_and_loses_its_mappings(lab: 
 
 def routes(lab: Lab) -> str:
     """Those of home-router, with what is known of each."""
-    return run(lab.engine, lab.running_world().running("home-router").id, ["ip", "route"]).stdout
+    return run(lab.engine, lab.running_world().running("home-router").id, ["ip", "route"]).stdout.decode()
 
 
 def test_an_mtu_outlasts_a_replug_and_up_takes_it_away(lab: Lab) -> None:
