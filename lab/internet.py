@@ -22,6 +22,11 @@ def is_private(network: IPv4Network) -> bool:
     return any(network.subnet_of(prefix) for prefix in PRIVATE)
 
 
+def is_private6(network: IPv6Network) -> bool:
+    """The same of IPv6."""
+    return any(network.subnet_of(prefix) for prefix in PRIVATE6)
+
+
 @dataclass(frozen=True)
 class Route:
     """Packets to `prefix` go to `via`, an address on the internet."""

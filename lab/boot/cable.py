@@ -13,9 +13,10 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from lab.boot import attach
+from lab.boot import attach, memory, mtu
 from lab.boot.wiring6 import alone
 from lab.errors import ConfigError, LabError
+from lab.links.axes import FULL_MTU
 
 FORWARDING = ("router",)
 UNPLUGGED = Path("/run/unplugged.json")
@@ -91,6 +92,7 @@ def _attach() -> bool:
         return True
     plan = attach.attach(role, os.environ)
     if role in FORWARDING:
+        mtu.set_up(plan.wan.index, memory.recall().get("mtu", FULL_MTU))  # the routes are new and know nothing of it
         attach.forward(plan)
     return True
 

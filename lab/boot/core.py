@@ -34,12 +34,14 @@ class Core:
     @classmethod
     def begin(cls, wiring: Wiring, environ: Mapping[str, str]) -> "Core":
         """Track nothing, have the links, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
-        core = cls(Shaping.told(environ, wiring.wan.index))
+        known = memory.recall()
+        core = cls(Shaping.told(environ, wiring.wan.index, known.get("seed")))
         rules.load(nat.untracked())
         rules.feed(["nft", "-f", "-"], NO_REDIRECTS)
         core.shaping.start()
-        for order in memory.recall().get("orders", []):
+        for order in known.get("orders", []):
             core.orders[order["order"]](order)
+        core._remember()
         attach.forward(wiring)
         return core
 
@@ -64,16 +66,17 @@ class Core:
         return {"state": "ready", "shaping": self.shaping.status()}
 
     def _link(self, order: Order) -> Order:
-        """{"site", "direction", "toward", "changes": {axis: value}, "dry"}: a link's figures, or if they would do."""
+        """{"site", "direction", "toward", "changes": {axis: value}, "addresses": {site: [...]}, "dry"}: a link's
+        figures, or if they would do. A site whose addresses are told needs no link in the file."""
         changes = order.get("changes")
         if not isinstance(changes, dict) or not changes:
             raise ConfigError(f"expected changes of a link by the names of their axes, got {changes!r}")
         site, direction, toward = str(order.get("site")), str(order.get("direction", "both")), order.get("toward")
         told = {str(name): str(value) for name, value in changes.items()}
-        self.shaping.set_link(site, direction, told, toward, dry=bool(order.get("dry")))
-        if not order.get("dry"):
+        dry, addresses = bool(order.get("dry")), order.get("addresses") or {}
+        link = self.shaping.set_link(site, direction, told, toward, addresses=addresses, dry=dry)
+        if not dry:
             self._keep(order)
-        link = self.shaping.link(site)
         ways = {way: link[way] for way in ("up", "down")}
         ways |= {f"toward {other}": text for other, text in link["toward"].items()}
         return {"ways": ways, "mtu": link["mtu"], "blackhole": link["blackhole"]}
@@ -93,11 +96,15 @@ class Core:
     def _keep(self, order: Order) -> None:
         """Orders hold over a restart: carried out again, in their order, upon what the file says."""
         self.told.append({key: value for key, value in order.items() if key != "id"})
-        memory.remember({"orders": self.told})
+        self._remember()
+
+    def _remember(self) -> None:
+        """The seed as well: what is left to chance goes on as it began, also where that was drawn."""
+        memory.remember({"seed": self.shaping.seed, "orders": self.told})
 
     def _restore(self, order: Order) -> Order:
         changed = self.shaping.changed
         self.shaping.restore()
         self.told.clear()
-        memory.forget()
+        self._remember()
         return {"changed": changed}

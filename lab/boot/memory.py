@@ -11,23 +11,18 @@ from typing import Any
 FILE = Path("/var/lib/lab/told.json")
 
 
-def recall(file: Path = FILE) -> dict[str, Any]:
+def recall() -> dict[str, Any]:
     """The settings that were told last; empty where there are none, or where they cannot be read."""
     try:
-        told = json.loads(file.read_text())
+        told = json.loads(FILE.read_text())
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}
 
 
-def remember(told: Mapping[str, Any], file: Path = FILE) -> None:
+def remember(told: Mapping[str, Any]) -> None:
     """Keep them in place of the former ones. Raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".new")
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    fresh = FILE.with_suffix(".new")
     fresh.write_text(json.dumps(dict(told)))
-    fresh.replace(file)
-
-
-def forget(file: Path = FILE) -> None:
-    """Begin the next run with what the compose file says."""
-    file.unlink(missing_ok=True)
+    fresh.replace(FILE)

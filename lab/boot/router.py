@@ -101,7 +101,7 @@ class Router:
             "outer6": str(sides.outer6) if sides.outer6 else None,
             "lan": str(sides.inside) if sides.inside else None,
             "lan6": str(sides.lan6.network) if sides.lan6 else None,
-            "changed": now != self.file,
+            "changed": now != self._by_the_file,
             "unplugged": cable.unplugged(),
         }
 
@@ -126,7 +126,9 @@ class Router:
         return self.status()
 
     def _mtu(self, order: Order) -> Order:
-        """{"mtu"}: the longest packet of the line to the provider, in bytes; a larger one is refused with ICMP."""
+        """{"mtu"}: the longest packet of the line to the provider, in bytes; a larger one is refused with ICMP.
+
+        Core has that line and knows what the file says of it, so it is no change of this router's own."""
         wanted = replace(self.settings, mtu=int(order.get("mtu") or FULL_MTU))
         mtu.set_up(self.wiring.wan.index, wanted.mtu)
         self.settings = wanted
@@ -134,10 +136,15 @@ class Router:
         return {}
 
     def _restore(self, order: Order) -> Order:
-        self._become(self.file)
+        self._become(self._by_the_file)
         return self.status()
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _by_the_file(self) -> Settings:
+        """What the compose file says of this router, on the line that it has now."""
+        return replace(self.file, mtu=self.settings.mtu)
 
     def _become(self, wanted: Settings) -> None:
         if wanted != self.settings:
@@ -151,7 +158,9 @@ class Router:
         address = IPv4Address(wanted.outer) if wanted.outer else self.file_address
         plan = replace(self.wiring, wan=_at(self.wiring.wan, address))
         profile = nat.profile(wanted.profile, wanted.axes, wanted.profile6, wanted.portmap)
-        rendered = nat.render(profile, nat.firewall(wanted.firewall), _sides(plan, self.environ))
+        firewall, sides = nat.firewall(wanted.firewall), _sides(plan, self.environ)
+        nat.fits(profile, firewall, sides.site)
+        rendered = nat.render(profile, firewall, sides)
         attach.hold(self.wiring)
         if address != self.wiring.wan.address.ip:
             self.port_mapping.stop()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from random import randrange
+from types import MappingProxyType
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -19,10 +20,12 @@ from lab.boot.emulating import Emulating
 from lab.boot.netem import Netem
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.internet import Route, Route6, routes, routes6
-from lab.links import Entry, changed, describe, entries
+from lab.links import Entry, Link, changed, entries
 from lab.links.axes import FULL_MTU, SMALLEST_MTU_IPV6
 from lab.links.emulator import Network
-from lab.links.notation import Address, has_ipv6
+from lab.links.notation import SEED, Address, has_ipv6, read_seed, told
+
+NOBODY: Mapping[str, Iterable[str]] = MappingProxyType({})
 
 
 class Shaping:
@@ -34,77 +37,75 @@ class Shaping:
         """`interface`: index of core's one interface. `routes`: what core routes to the sites' routers."""
         self._entries = {entry.site: entry for entry in links}
         self._file = dict(self._entries)
-        self._seed, self._interface = seed, interface
+        self.seed, self._interface, self._routes = seed, interface, tuple(routes)
         # A prefix stays its site's, also when the router that it is routed to gets another address.
-        self._prefixes: dict[str, tuple[Network, ...]] = {
-            site: tuple(route.prefix for route in routes if route.via in entry.addresses)
-            for site, entry in self._entries.items()
-        }
+        self._prefixes = {site: self._routed_to(entry) for site, entry in self._entries.items()}
         self._by: Emulating | Netem | None = None
 
     @classmethod
-    def told(cls, environ: Mapping[str, str], interface: int) -> "Shaping":
-        """What the compose file says in LAB_LINKS, with the luck of LAB_SEED or a drawn one. Raises ConfigError."""
-        seed = environ.get("LAB_SEED", "") or str(randrange(2**32))
-        if not seed.isdecimal():
-            raise ConfigError(f"expected a whole number in LAB_SEED, got {seed!r}")
+    def told(cls, environ: Mapping[str, str], interface: int, kept: int | None = None) -> "Shaping":
+        """What the compose file says in LAB_LINKS, with the luck of LAB_SEED, else of `kept`, else of a drawn number.
+
+        Raises ConfigError.
+        """
+        wanted = read_seed(environ.get(SEED, ""))
+        seed = next((one for one in (wanted, kept) if one is not None), randrange(2**32))
         text = environ.get("LAB_ROUTES", "")
-        return cls(entries(environ.get("LAB_LINKS", "")), int(seed), interface, (*routes(text), *routes6(text)))
+        return cls(entries(environ.get("LAB_LINKS", "")), seed, interface, (*routes(text), *routes6(text)))
 
     def start(self) -> None:
         """Have the links that the file says. Raises RuntimeUnavailable where the kernel cannot."""
-        self._by = _means(self._seed, self._interface)
+        self._by = _means(self.seed, self._interface)
         self._by.apply(self._links(), self._networks())
         for entry in self._links():
             if entry.link.refused_above != FULL_MTU:
                 self._set_mtu(entry)
 
     def set_link(
-        self, site: str, direction: str, changes: Mapping[str, str], toward: str | None = None, *, dry: bool = False
-    ) -> None:
+        self,
+        site: str,
+        direction: str,
+        changes: Mapping[str, str],
+        toward: str | None = None,
+        *,
+        addresses: Mapping[str, Iterable[str]] = NOBODY,
+        dry: bool = False,
+    ) -> dict[str, Any]:
         """Change figures of one site's link: `direction` is up, down, both, or toward with the other site's name.
 
-        `changes` are axes and values as LAB_LINKS writes them; `dry` only says whether they make sense. Raises
-        ConfigError.
+        `changes` are axes and values as LAB_LINKS writes them; `dry` only says whether they make sense. `addresses` of
+        sites' routers on the internet: one without a link in LAB_LINKS has, from now on, one that did nothing so far.
+        Returns the link as `link` does. Raises ConfigError.
         """
-        entry = self._entry(site)
-        if toward is not None and (toward == site or toward not in self._entries):
-            others = ", ".join(other for other in self._entries if other != site)
+        known = {**self._entries, **self._met(addresses)}
+        entry = _entry(site, known)
+        if toward is not None and (toward == site or toward not in known):
+            others = ", ".join(other for other in known if other != site)
             raise ConfigError(f"unknown site {toward!r} to impair {site} toward; allowed: {others}")
         link = changed(entry.link, direction, changes, toward, ipv6=has_ipv6(entry.addresses))
         if not dry:
-            self._become(replace(entry, link=link))
+            new = {one: known[one] for one in (site, toward) if one is not None}
+            self._become({**self._entries, **new, site: replace(entry, link=link)})
+        return told(entry.link if dry else link)
 
     def set_address(self, site: str, addresses: Iterable[str]) -> None:
         """The site's router has these addresses on the internet now. Raises ConfigError."""
-        entry = self._entry(site)
-        try:
-            outer = tuple(ip_address(text) for text in addresses)
-        except ValueError as error:
-            raise ConfigError(f"expected addresses of {site}'s router, got {error}") from error
-        for other in self._entries.values():
-            if other.site != site and (shared := set(outer) & set(other.addresses)):
-                raise ConfigError(f"{min(map(str, shared))} is {other.site}'s; {site} needs an address of its own")
+        entry = _entry(site, self._entries)
+        outer = _read(site, addresses)
+        self._free(site, outer)
         if has_ipv6(outer):
             entry.link.check_mtu(SMALLEST_MTU_IPV6)
-        self._become(replace(entry, addresses=outer))
+        self._become({**self._entries, site: replace(entry, addresses=outer)})
 
     def status(self) -> dict[str, Any]:
         """What is true now: {"by", "seed", "links": {site: {"up", "down", "toward", "mtu", "blackhole"}}, ...}."""
         links = {site: self.link(site) for site in self._entries}
         by = self._started
-        return {"by": by.by, "seed": self._seed, "links": links, **by.status()}
+        return {"by": by.by, "seed": self.seed, "links": links, **by.status()}
 
     def link(self, site: str) -> dict[str, Any]:
         """One site's link now: {"up", "down", "toward": {other site: ...}, "mtu", "blackhole"}. Raises ConfigError."""
-        link = self._entry(site).link
-        return {
-            "up": describe(link.up),
-            "down": describe(link.down),
-            "toward": {other: describe(there) for other, there in link.toward.items()},
-            "mtu": link.mtu,
-            "blackhole": link.blackhole,
-        }
+        return told(_entry(site, self._entries).link)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -113,7 +114,7 @@ class Shaping:
 
     def addresses(self, site: str) -> list[str]:
         """The addresses that the site's router has on the internet. Raises ConfigError."""
-        return [str(address) for address in self._entry(site).addresses]
+        return [str(address) for address in _entry(site, self._entries).addresses]
 
     @property
     def changed(self) -> bool:
@@ -122,20 +123,13 @@ class Shaping:
 
     def restore(self) -> None:
         """Have the links that the file says, as at the start."""
-        for site, entry in self._file.items():
-            if entry != self._entries[site]:
-                self._become(entry)
+        if self.changed:
+            self._become(dict(self._file))
 
     def stop(self) -> None:
         """Let go."""
         if self._by:
             self._by.stop()
-
-    def _entry(self, site: str) -> Entry:
-        if site not in self._entries:
-            known = ", ".join(self._entries) or "none"
-            raise ConfigError(f"{site!r} has no link in LAB_LINKS of core's environment; those that have one: {known}")
-        return self._entries[site]
 
     @property
     def _started(self) -> "Emulating | Netem":
@@ -143,29 +137,67 @@ class Shaping:
             raise RuntimeUnavailable("core's links have not been started")
         return self._by
 
-    def _become(self, entry: Entry) -> None:
-        before, self._entries[entry.site] = self._entries[entry.site], entry
+    def _met(self, addresses: Mapping[str, Iterable[str]]) -> dict[str, Entry]:
+        """Sites that have no link so far, with one that does nothing."""
+        met = {site: _read(site, held) for site, held in addresses.items() if site not in self._entries}
+        for site, outer in met.items():
+            self._free(site, outer)
+        return {site: Entry(site, outer, Link()) for site, outer in met.items()}
+
+    def _free(self, site: str, outer: tuple[Address, ...]) -> None:
+        for other in self._entries.values():
+            if other.site != site and (shared := set(outer) & set(other.addresses)):
+                raise ConfigError(f"{min(map(str, shared))} is {other.site}'s; {site} needs an address of its own")
+
+    def _routed_to(self, entry: Entry) -> tuple[Network, ...]:
+        return tuple(route.prefix for route in self._routes if route.via in entry.addresses)
+
+    def _become(self, wanted: dict[str, Entry]) -> None:
+        """Have these links; where the kernel refuses, those of before stay."""
+        before, self._entries = self._entries, wanted
+        for site in wanted.keys() - self._prefixes.keys():
+            self._prefixes[site] = self._routed_to(wanted[site])
         try:
             self._started.apply(self._links(), self._networks())
         except RuntimeUnavailable:
-            self._entries[entry.site] = before
+            self._entries = before
             raise
+        for site, entry in (before | wanted).items():
+            self._follow(before.get(site), wanted.get(site) or replace(entry, link=Link()))
+
+    def _follow(self, before: Entry | None, entry: Entry) -> None:
+        """Let core's routes have the MTU of a link that has changed. None: it did nothing so far."""
+        before = before or replace(entry, link=Link())
         if before.addresses != entry.addresses and before.link.refused_above != FULL_MTU:
             mtu.set_down(self._interface, map(ip_network, before.addresses), FULL_MTU)
         if (before.addresses, before.link.refused_above) != (entry.addresses, entry.link.refused_above):
             self._set_mtu(entry)
 
     def _set_mtu(self, entry: Entry) -> None:
-        mtu.set_down(self._interface, self._networks()[entry.site], entry.link.refused_above)
+        mtu.set_down(self._interface, self._networks_of(entry), entry.link.refused_above)
 
     def _links(self) -> tuple[Entry, ...]:
         return tuple(self._entries.values())
 
     def _networks(self) -> dict[str, tuple[Network, ...]]:
-        return {
-            site: (*(ip_network(address) for address in entry.addresses), *self._prefixes[site])
-            for site, entry in self._entries.items()
-        }
+        return {site: self._networks_of(entry) for site, entry in self._entries.items()}
+
+    def _networks_of(self, entry: Entry) -> tuple[Network, ...]:
+        return (*(ip_network(address) for address in entry.addresses), *self._prefixes[entry.site])
+
+
+def _entry(site: str, known: Mapping[str, Entry]) -> Entry:
+    if site not in known:
+        linked = ", ".join(known) or "none"
+        raise ConfigError(f"{site!r} has no link in LAB_LINKS of core's environment; those that have one: {linked}")
+    return known[site]
+
+
+def _read(site: str, addresses: Iterable[str]) -> tuple[Address, ...]:
+    try:
+        return tuple(ip_address(text) for text in addresses)
+    except ValueError as error:
+        raise ConfigError(f"expected addresses of {site}'s router, got {error}") from error
 
 
 def _means(seed: int, interface: int) -> Emulating | Netem:

@@ -13,8 +13,13 @@ from lab.nat import FIREWALLS, TRANSLATIONS
 
 @commands.command("set", **example("lab set home --profile symmetric", "lab set home --delay 50ms --loss 5% --up"))
 @click.argument("site")
-@click.option("--profile", help=f"What its router does to addresses: {', '.join(TRANSLATIONS)}.")
-@click.option("--axes", help='Axes that differ from the preset\'s, as "udp-timeout=20 hairpinning=yes".')
+@click.option(
+    "--profile", help=f"What its router does to addresses, without the axes of before: {', '.join(TRANSLATIONS)}."
+)
+@click.option(
+    "--axes",
+    help='Axes that differ from its profile\'s, as "udp-timeout=20 hairpinning=yes", in place of those of before.',
+)
 @click.option("--profile6", help="What its router does to IPv6 addresses: open or nptv6.")
 @click.option("--firewall", help=f"What may be opened through its router: {', '.join(FIREWALLS)}.")
 @click.option(
@@ -24,21 +29,24 @@ from lab.nat import FIREWALLS, TRANSLATIONS
 @click.option("--jitter", help="How far a packet's delay may be from that, as 5ms.")
 @click.option("--loss", help="Share of packets lost, each by itself, as 5%.")
 @click.option(
-    "--burst", help="Loss in bursts (Gilbert-Elliott), as 1%,30%: shares of packets that begin and that end a burst."
+    "--burst",
+    help="Loss in bursts (Gilbert-Elliott), as 1%,30%: shares of packets that begin and that end a burst; or none.",
 )
-@click.option("--rate", help="Most bits a second, as 1mbit.")
-@click.option("--queue", help="What may wait for that rate, as 200ms or 64kB; what is more is dropped.")
-@click.option("--mtu", help="Longest packet of its link in bytes, as 1492.")
+@click.option("--rate", help="Most bits a second, as 1mbit; none for no limit.")
+@click.option(
+    "--queue", help="What may wait for that rate, as 200ms or 64kB, more is dropped; none for the usual 100ms."
+)
+@click.option("--mtu", help="Longest packet of its link in bytes, as 1492: of both directions, as every link's is.")
 @click.option("--blackhole/--no-blackhole", default=None, help="Whether packets above the MTU vanish without a word.")
-@click.option("--up", is_flag=True, help="Only what its clients send.")
-@click.option("--down", is_flag=True, help="Only what they are sent.")
-@click.option("--toward", metavar="SITE", help="Only what they send to that other site.")
+@click.option("--up", is_flag=True, help="Figures of the link for what its clients send alone.")
+@click.option("--down", is_flag=True, help="For what they are sent alone.")
+@click.option("--toward", metavar="SITE", help="For what they send to that other site alone.")
 @AS_JSON
 def set_(site: str, up: bool, down: bool, toward: str | None, as_json: bool, **figures: Any) -> None:
     """Change a site while the lab runs: its NAT, its firewall, its link. Holds when the command returns.
 
-    Without --up or --down, or with both, a figure of the link goes for each direction. `lab up` restores what the
-    file says.
+    Without --up or --down, or with both, a figure of the link goes for each direction; the MTU and what becomes of
+    longer packets always do. `lab up` restores what the file says.
     """
     from lab.harness.changing import SiteChange
 
@@ -46,7 +54,7 @@ def set_(site: str, up: bool, down: bool, toward: str | None, as_json: bool, **f
     if (blackhole := figures.pop("blackhole")) is not None:
         figures["blackhole"] = "yes" if blackhole else "no"
     link = {name: value for name, value in figures.items() if value is not None}
-    direction: Any = "both" if up == down else "up" if up else "down"
+    direction: Any = "both" if up and down else "up" if up else "down" if down else None
     change = SiteChange(**router, link=link, direction=direction, toward=toward)
     now = the_lab().set(site, change)
     if as_json:
@@ -64,7 +72,8 @@ def _standing(now: dict[str, Any]) -> str:
         ports = ", portmap on" if router.get("portmap") == "on" else ""
         words.append(f"{router['profile']}{axes}, firewall {router['firewall']}{ports}")
     if link:
-        words.append("; ".join(f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()))
+        words += [f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()]
+        words.append(f"mtu {link['mtu']}{', longer packets vanish' if link['blackhole'] else ''}")
     return "; ".join(words)
 
 

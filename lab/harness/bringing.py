@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
-from lab.harness import subnetting
+from lab.harness import standing, subnetting
 from lab.harness.checkout import Checkout
 from lab.harness.restoring import mtus, plugged_in, restore
 from lab.harness.settling import settle
@@ -34,10 +34,11 @@ _SETTLED = ("running", "exited")
 
 @dataclass(frozen=True)
 class Up:
-    """What stands, and the file that it was started from."""
+    """What stands, the file that it was started from, and what all that its links leave to chance begins with."""
 
     world: World
     file: Path
+    seed: int | None
 
 
 def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say: Say) -> Up:
@@ -73,7 +74,7 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
             say("taking away what has been started")
             lifecycle.take_down(engine, name)
             raise Interrupted("interrupted; what had been started is gone again") from error
-    return Up(world, file)
+        return Up(world, file, standing.seed(engine, world))
 
 
 def _compose_up(engine: Engine, name: str, file: Path, log: Path, variables: Mapping[str, str]) -> None:

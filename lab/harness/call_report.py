@@ -84,6 +84,8 @@ class CallReport:
     """Node -> packets that the kernel dropped before the capture there had them."""
     evidence: Path = Path()
     """The folder with the captures, logs and timeline of the call."""
+    seed: int | None = None
+    """What the links' loss and jitter were drawn from; None where core was not there to say."""
 
     def __str__(self) -> str:
         """One line, as a failed assertion shows it."""
@@ -138,5 +140,6 @@ class CallReport:
             "setup_ms": asdict(self.setup_ms),
             "media": {name: asdict(media) for name, media in self.media.items()},
             "dropped_by_captures": dict(self.dropped_by_captures),
+            "seed": self.seed,
             "evidence": str(self.evidence),
         }

@@ -41,8 +41,9 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
         world.running(name)
     ends = standing.concerned(world.topology, (wanted.caller, wanted.callee))
     world = replace(world, topology=standing.live(world.topology, standing.routers(engine, world, ends)))
+    seed = standing.seed(engine, world)
     number, folder = checkout.new_call()
-    placed = Placed(number, wanted, started=time.time())
+    placed = Placed(number, wanted, started=time.time(), seed=seed)
     interrupt: KeyboardInterrupt | None = None
     try:
         place(engine, world, wanted, number, folder, follow, placed)

@@ -5,7 +5,7 @@ router or core does it; each returns when it has.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Any, Literal
 
@@ -13,12 +13,13 @@ from lab import nat
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import standing
 from lab.links.axes import FULL_MTU
-from lab.links.notation import AXES, read
+from lab.links.notation import AXES, WHOLE, read
 from lab.runtime.cables import addresses_in_use
 from lab.runtime.connection import Engine
 from lab.runtime.control import Refused
 from lab.runtime.world import World
-from lab.topology.model import Network, Node, Role, Topology
+from lab.topology.fitting import router_fits
+from lab.topology.model import Network, Role, Topology
 
 Json = dict[str, Any]
 Direction = Literal["up", "down", "both"]
@@ -26,7 +27,11 @@ Direction = Literal["up", "down", "both"]
 
 @dataclass(frozen=True)
 class SiteChange:
-    """What `lab set` asks of one site; None: leave it. `link` are link axes by name, as text with units."""
+    """What `lab set` asks of one site; None: leave it. `link` are link axes by name, as text with units.
+
+    A profile is its own axes and no others; `axes` are laid over it, in place of those that lay over it before.
+    `direction` None: a figure of the link goes for each.
+    """
 
     profile: str | None = None
     firewall: str | None = None
@@ -34,44 +39,63 @@ class SiteChange:
     profile6: str | None = None
     portmap: str | None = None
     link: Mapping[str, str] = field(default_factory=dict)
-    direction: Direction = "both"
+    direction: Direction | None = None
     toward: str | None = None
 
     @property
     def router(self) -> dict[str, str]:
         """What the router has to be told."""
-        told = {"profile": self.profile, "firewall": self.firewall, "axes": self.axes}
+        axes = "" if self.axes is None and self.profile is not None else self.axes
+        told = {"profile": self.profile, "firewall": self.firewall, "axes": axes}
         told |= {"profile6": self.profile6, "portmap": self.portmap}
         return {key: value for key, value in told.items() if value is not None}
 
     def told(self) -> dict[str, Any]:
         """The change as the timeline shows it."""
-        link = {"link": dict(self.link), "direction": self.direction} if self.link else {}
-        return {**self.router, **link, **({"toward": self.toward} if self.toward else {})}
+        link = {"link": dict(self.link), "direction": self.direction or "both"} if self.link else {}
+        router = {key: value for key, value in self.router.items() if key != "axes" or self.axes is not None}
+        return {**router, **link, **({"toward": self.toward} if self.toward else {})}
 
 
 def check(topology: Topology, site: str, change: SiteChange) -> None:
-    """Whether the change makes sense by itself. Raises ConfigError naming the value and the ones allowed."""
+    """Whether the change makes sense there. Raises ConfigError naming the value and the ones allowed."""
     router = topology.router_of(site)
     if not change.router and not change.link:
         raise ConfigError(f"nothing to set at {site}: give --profile, --firewall, or a figure of its link")
-    profile6, portmap = change.profile6 or router.profile6 or "open", change.portmap or router.portmap or "off"
-    profile = nat.profile(change.profile or str(router.profile), _axes(router, change), profile6, portmap)
-    nat.offerable(profile, nat.firewall(change.firewall or str(router.firewall)))
-    if profile.port_mapping:
-        nat.sensible_at(topology.lan_of(site).kind == "carrier", not topology.lan_of(site).ipv6_only)
+    _check_link(topology, site, change)
+    told: dict[str, Any] = change.router
+    router_fits(replace(router, **told), topology.nodes, topology.networks)
+
+
+def _check_link(topology: Topology, site: str, change: SiteChange) -> None:
+    """What is asked of the link, and of which way; whether it goes with the present figures core knows."""
+    if not change.link:
+        if change.direction or change.toward:
+            raise ConfigError(
+                f"--up, --down and --toward say which way a figure of {site}'s link holds, and none is given; add one, "
+                "like --delay 50ms, or leave them away"
+            )
+        return
     for axis, text in change.link.items():
         if axis in AXES:
             _option(axis, text)
-    if change.toward is not None:
-        topology.router_of(change.toward)
-        if change.toward == site:
-            raise ConfigError(f"--toward names another site than {site} itself")
-        if change.direction != "both":
-            raise ConfigError("--toward is a direction by itself; leave --up and --down away")
-    carrier = topology.behind(site)
-    if change.link and carrier:
-        raise ConfigError(f"{site} sits behind {carrier} and has no link of its own to the internet; set {carrier}'s")
+    whole = next((axis for axis in WHOLE if axis in change.link), None)
+    if whole and (change.toward or change.direction in ("up", "down")):
+        raise ConfigError(f"--{whole} is of the whole link; give it in a command without --up, --down and --toward")
+    _check_ends(topology, site, change.toward)
+    if change.toward and change.direction:
+        raise ConfigError("--toward is a direction by itself; leave --up and --down away")
+
+
+def _check_ends(topology: Topology, site: str, toward: str | None) -> None:
+    """Both must be sites with a link of their own to the internet, and not the same."""
+    for one in (site, toward):
+        if one is not None and (carrier := topology.behind(one)):
+            raise ConfigError(
+                f"{one} sits behind {carrier} and has no link of its own to the internet; take {carrier}'s"
+            )
+    if toward == site:
+        raise ConfigError(f"--toward names another site than {site} itself")
 
 
 def _option(axis: str, text: str) -> None:
@@ -81,39 +105,44 @@ def _option(axis: str, text: str) -> None:
         raise ConfigError(f"--{axis}: {str(error).removeprefix(f'{axis}: ')}") from None
 
 
-def _axes(router: Node, change: SiteChange) -> str:
-    """The site's axes stay over another profile, as shortened timeouts do, unless that one has no axes at all."""
-    if change.axes is not None:
-        return change.axes
-    return "" if nat.TRANSLATIONS.get(change.profile or "", ...) is None else router.axes or ""
-
-
 def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Json:
     """Carry the change out and return what stands now; each part holds when this returns.
 
-    Raises ConfigError where the request or the site's addresses do not allow it; nothing has changed then.
+    Raises ConfigError where the request or the site's addresses do not allow it, NotNow where a node that it concerns
+    is stopped; nothing has changed then.
     """
-    topology = standing.live(world.topology, standing.routers(engine, world, [site]))
+    sites = [site, change.toward] if change.toward else [site]
+    topology = standing.live(world.topology, standing.routers(engine, world, sites))
     check(topology, site, change)
-    router = topology.router_of(site).name
+    routers = {one: topology.router_of(one).name for one in sites}
     (core,) = topology.by_role(Role.CORE)
+    for name in (*routers.values(), *([core.name] if change.link else ())):
+        world.running(name)
     link = {
         "site": site,
-        "direction": "toward" if change.toward else change.direction,
+        "direction": "toward" if change.toward else change.direction or "both",
         "toward": change.toward,
         "changes": dict(change.link),
+        "addresses": {one: _outer_addresses(topology, one) for one in sites},
     }
     said: Json = {}
-    if change.link and change.router:
+    if change.link:
         _order(engine, world, site, core.name, "link", **link, dry=True)
     if change.router:
-        told = {**change.router, "axes": _axes(topology.router_of(site), change)}
-        said["router"] = _order(engine, world, site, router, "set", **told)
+        said["router"] = _order(engine, world, site, routers[site], "set", **change.router)
     if change.link:
         said["link"] = _order(engine, world, site, core.name, "link", **link)
-        if {"mtu", "blackhole"} & change.link.keys():
-            tell_mtu(engine, world, router, said["link"])
+        if change.link.keys() & set(WHOLE):
+            standing.order(engine, world, routers[site], "mtu", mtu=refused_above(said["link"]))
     return said
+
+
+def _outer_addresses(topology: Topology, site: str) -> list[str]:
+    """Those of a site's router on the internet, by which core knows its packets."""
+    router, lan = topology.router_of(site), topology.lan_of(site).name
+    outside = [attachment for attachment in router.attachments if attachment.network != lan]
+    held6 = [attachment.address6.ip for attachment in outside if attachment.address6]
+    return [str(address) for address in (*(one.address.ip for one in outside), *router.outer, *held6)]
 
 
 def _order(engine: Engine, world: World, about: str, node: str, order: str, **fields: Any) -> Json:
@@ -124,9 +153,12 @@ def _order(engine: Engine, world: World, about: str, node: str, order: str, **fi
         raise ConfigError(f"{about}: {refusal.reason}") from refusal
 
 
-def tell_mtu(engine: Engine, world: World, router: str, link: Json) -> None:
-    """What leaves a site meets the MTU of its link at its own router; in a black hole it passes there and vanishes."""
-    standing.order(engine, world, router, "mtu", mtu=FULL_MTU if link["blackhole"] else link["mtu"])
+def refused_above(link: Json) -> int:
+    """What leaves a site meets the MTU of its link at its own router; in a black hole it passes there and vanishes.
+
+    `link` as core tells it: bytes of an IP packet.
+    """
+    return FULL_MTU if link["blackhole"] else int(link["mtu"])
 
 
 def forget(engine: Engine, world: World, site: str) -> None:
@@ -156,9 +188,11 @@ def renew(engine: Engine, world: World, site: str, wanted: str | None) -> tuple[
     taken = _taken(engine, world, outside)
     before = str(now["outer"][0])
     address = _free(outside, taken) if wanted is None else _wanted(site, outside, taken, wanted, before)
-    standing.order(engine, world, router.name, "renew", outer=str(address))
-    if topology.behind(site) is None:
-        (core,) = topology.by_role(Role.CORE)
+    (core,) = topology.by_role(Role.CORE) if topology.behind(site) is None else (None,)
+    if core:
+        standing.order(engine, world, core.name, "status")  # it answers, or the router keeps its address
+    _order(engine, world, site, router.name, "renew", outer=str(address))
+    if core:
         standing.order(engine, world, core.name, "address", site=site, old=before, new=str(address))
     return before, str(address)
 

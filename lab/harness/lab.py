@@ -62,8 +62,10 @@ class Lab:
     def up(self, topology: Path | None = None, say: Say = _silent) -> bringing.Up:
         """Bring the topology up (compose/reference.yml unless told) and return when every node is ready."""
         file = self.checkout.topology(topology)
-        with self.timeline.event("up", topology=file.name):
-            return bringing.bring_up(self.checkout, self.name, file, self.timeline, say)
+        with self.timeline.event("up", topology=file.name) as stamp:
+            up = bringing.bring_up(self.checkout, self.name, file, self.timeline, say)
+            stamp |= {} if up.seed is None else {"seed": up.seed}
+            return up
 
     def file_that_runs(self) -> Path | None:
         """The topology that was brought up, None where none runs."""

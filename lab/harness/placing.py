@@ -40,7 +40,8 @@ class Request:
 
 @dataclass
 class Placed:
-    """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did."""
+    """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did;
+    `seed` what the links' luck began with."""
 
     call: str
     request: Request
@@ -49,6 +50,7 @@ class Placed:
     reports: dict[str, Ended] = field(default_factory=dict)
     captured: list[Captured] = field(default_factory=list)
     trouble: str | None = None
+    seed: int | None = None
 
 
 def place(

@@ -38,11 +38,12 @@ def restore(engine: Engine, world: World, file: Topology, say: Say) -> list[str]
 
 
 def mtus(engine: Engine, world: World) -> None:
-    """Let each router know the MTU that the file gives to its site's link; core knows it, and limits the way down."""
+    """Let each router have the MTU of its site's link, where it has another; core knows it, and limits the way down."""
     links = standing.core(engine, world)["shaping"]["links"]
-    for site, link in links.items():
-        if link["mtu"] != FULL_MTU:
-            changing.tell_mtu(engine, world, world.topology.router_of(site).name, link)
+    for site, said in standing.routers(engine, world).items():
+        wanted = changing.refused_above(links[site]) if site in links else FULL_MTU
+        if said["mtu"] != wanted:
+            standing.order(engine, world, world.topology.router_of(site).name, "mtu", mtu=wanted)
 
 
 def _plugged(engine: Engine, world: World, name: str) -> bool:

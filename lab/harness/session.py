@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab.errors import EvidenceError, LabError
 from lab.evidence import Recording
+from lab.harness import standing
 from lab.harness.offline import engage, signed_in
 from lab.harness.placing import Follow, Listener, Placed, Request, converse, release
 from lab.harness.record import about
@@ -67,6 +68,7 @@ class Session:
         Raises NotNow where a client is stopped, offline or in a call, EvidenceError where a capture does not start.
         """
         self._world, self._topology = world, world.topology
+        self._seed = standing.seed(engine, world)
         self._logged: defaultdict[str, list[Json]] = defaultdict(list)
         self._closing = threading.Event()
         self._end = threading.Lock()
@@ -102,7 +104,7 @@ class Session:
         `over` is told as soon as both ends are free again, before the captures are cut. What keeps the call from being
         placed is its trouble, as is whatever keeps the captures from being had.
         """
-        placed = Placed(call, request, started=time.time())
+        placed = Placed(call, request, started=time.time(), seed=self._seed)
         caller, callee = self._lines[request.caller], self._lines[request.callee]
         said: queue.SimpleQueue[Said] = queue.SimpleQueue()
         for line in (caller, callee):

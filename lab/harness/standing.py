@@ -9,6 +9,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
+from lab.errors import LabError
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
@@ -30,6 +31,14 @@ def core(engine: Engine, world: World) -> Json:
     """What core says: how links are shaped, and each site's link."""
     (node,) = world.topology.by_role(Role.CORE)
     return order(engine, world, node.name, "status")
+
+
+def seed(engine: Engine, world: World) -> int | None:
+    """What all that the links leave to chance begins with; None where core is not there to say."""
+    try:
+        return int(core(engine, world)["shaping"]["seed"])
+    except LabError:
+        return None
 
 
 def routers(engine: Engine, world: World, sites: Iterable[str] | None = None) -> dict[str, Json]:

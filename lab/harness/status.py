@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.errors import LabError
+from lab.links import Link
+from lab.links.notation import told
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel, Json, NotListening
 from lab.runtime.world import World
@@ -22,8 +24,10 @@ class NodeStatus:
     """One node. `state`: its own word (ready, away), or unplugged, stopped, starting, unresponsive. `supernode`: where
     it sits.
 
-    `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
-    behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know,
+    `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `link`: of a router, its site's link to the
+    internet as lab.links writes it, None behind a carrier and where core is not there to say; `seed`: of core, what all
+    that links leave to chance begins with. `behind`: the carrier that its site sits behind.
+    `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know,
     and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`;
     `finding_out`: whether more will be known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping;
     `port_mapped`: the outer address that its router has given it for the next call, because it asked. `heard_at`: when
@@ -42,6 +46,8 @@ class NodeStatus:
     behind: str | None = None
     heard_at: float | None = field(default=None, compare=False)
     forwarding: str | None = None
+    link: dict[str, Any] | None = None
+    seed: int | None = None
     network: dict[str, Any] | None = field(default=None, compare=False)
     lets_out: dict[str, Any] | None = field(default=None, compare=False)
     finding_out: bool | None = field(default=None, compare=False)
@@ -69,10 +75,12 @@ def ask(engine: Engine, world: World) -> LabStatus:
         said = pool.map(lambda node: _one(engine, world, node), nodes)
         answers = {node.name: answer for node, answer in zip(nodes, said, strict=True)}
     routers = {node.site: answers[node.name] for node in nodes if node.role == "router"}
+    shaping = next((answers[node.name].get("shaping") for node in nodes if node.role == "core"), None)
 
     def status(node: Node) -> NodeStatus:
         said = answers[node.name]
         site = routers.get(node.site, {})
+        behind = world.topology.behind(node.site) if node.site and node.site in routers else None
         return NodeStatus(
             name=node.name,
             role=str(node.role),
@@ -89,10 +97,20 @@ def ask(engine: Engine, world: World) -> LabStatus:
             keepalive_s=said.get("keepalive_s"),
             port_mapped=said.get("port_mapped"),
             heard_at=said.get("heard_at"),
-            behind=world.topology.behind(node.site) if node.site and node.site in routers else None,
+            link=_link(node, shaping) if behind is None else None,
+            seed=shaping.get("seed") if shaping and node.role == "core" else None,
+            behind=behind,
         )
 
     return LabStatus(tuple(status(node) for node in nodes))
+
+
+def _link(node: Node, shaping: Json | None) -> Json | None:
+    """A router's link by what core says; a site that the file gives none has one that does nothing."""
+    if shaping is None or node.role != "router":
+        return None
+    found: Json = shaping["links"].get(node.site, told(Link()))
+    return found
 
 
 def _one(engine: Engine, world: World, node: Node) -> Json:

@@ -54,6 +54,7 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
         media=media,
         dropped_by_captures=dropped,
         evidence=folder,
+        seed=placed.seed,
     )
 
 

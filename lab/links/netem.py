@@ -19,6 +19,7 @@ _PACKETS = 100_000  # netem's own queue: 20,000 packets/s for five seconds; its 
 _BURST = 2_000  # bytes that tbf lets go at once: one packet, more would be a jitter of its own
 # A class of each direction: HTB's for who, netem's for the delay, tbf's below it for the rate. Handles are 16 bit.
 _NETEM, _SECOND, _TBF = 0x1000, 0x2000, 0x3000
+_PAIRS = 0x800  # their first class: above those of all sites, also of such as come to have a link later
 
 
 def setup(interface: str) -> str:
@@ -70,7 +71,7 @@ def sorted_by_address(interface: str, entries: Iterable[Entry], networks: Mappin
 def _pairs(links: tuple[Entry, ...]) -> Iterator[tuple[int, Entry, str]]:
     """Classes behind those of the sites, for pairs that have a figure of their own."""
     pairs = [(entry, other) for entry in links for other in sorted(entry.link.toward)]
-    for number, (entry, other) in enumerate(pairs, len(links) + 1):
+    for number, (entry, other) in enumerate(pairs, _PAIRS):
         yield number, entry, other
 
 

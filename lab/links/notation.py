@@ -1,4 +1,4 @@
-"""Links as text: LAB_LINKS of a compose file, the changes of `lab set`, and what status shows.
+"""Links as text: LAB_LINKS and LAB_SEED of a compose file, the changes of `lab set`, and what status shows.
 
 Pure. Belongs here: names of axes and their values in writing. Never: what they do (line.py).
 """
@@ -15,6 +15,8 @@ from lab.links.units import parse_rate, parse_share, parse_size, parse_time, pri
 
 Address = IPv4Address | IPv6Address
 NOTHING = "none"
+SEED = "LAB_SEED"
+"""Of core's environment: what all that the links leave to chance begins with."""
 _EXAMPLE = "home 203.0.113.32 delay=10ms up.rate=1mbit"
 
 
@@ -72,6 +74,13 @@ def _entry(words: list[str]) -> Entry:
         except ConfigError as error:
             raise ConfigError(f"{site} in LAB_LINKS: {error}") from error
     return Entry(site, outer, link)
+
+
+def read_seed(text: str) -> int | None:
+    """The number in LAB_SEED, None where there is none: one is drawn. Raises ConfigError."""
+    if text and not text.isdecimal():
+        raise ConfigError(f"expected a whole number in {SEED}, got {text!r}; leave it empty to have one drawn")
+    return int(text) if text else None
 
 
 def has_ipv6(addresses: tuple[Address, ...]) -> bool:
@@ -155,6 +164,13 @@ def describe(impairment: Impairment) -> str:
     return " ".join(words)
 
 
+def told(link: Link) -> dict[str, Any]:
+    """A link as status shows it: {"up", "down", "toward": {other site: ...}, "mtu", "blackhole"}, words as above."""
+    toward = {other: describe(there) for other, there in link.toward.items()}
+    whole = {"mtu": link.mtu, "blackhole": link.blackhole}
+    return {"up": describe(link.up), "down": describe(link.down), "toward": toward, **whole}
+
+
 def write(links: Iterable[Entry]) -> str:
     """The text that `entries` reads as these links."""
     return "; ".join(" ".join(_words(entry)) for entry in links)
@@ -218,4 +234,6 @@ _FIGURES: Mapping[str, Callable[[str], Any]] = MappingProxyType(
 )
 _WHOLE: Mapping[str, Callable[[str], Any]] = MappingProxyType({"mtu": _mtu, "blackhole": _yes_or_no})
 AXES = (*_FIGURES, *_WHOLE)
+WHOLE = tuple(_WHOLE)
+"""Those of the whole link, and of no single direction: a link has one MTU, whichever way a packet goes."""
 DIRECTIONS = tuple(Direction)

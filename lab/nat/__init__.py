@@ -15,9 +15,9 @@ from lab.nat.axes import (
     PortRange,
     Translation,
 )
-from lab.nat.portmap import offerable, sensible_at
+from lab.nat.fitting import Site, fits
 from lab.nat.presets import FIREWALLS, PREFIX_TRANSLATIONS, SWITCH, TRANSLATIONS, firewall, profile
-from lab.nat.render import fits, render, untracked
+from lab.nat.render import render, untracked
 from lab.nat.wiring import RuleSet, Wiring
 
 __all__ = [
@@ -35,13 +35,12 @@ __all__ = [
     "Pooling",
     "PortRange",
     "RuleSet",
+    "Site",
     "Translation",
     "Wiring",
     "firewall",
     "fits",
-    "offerable",
     "profile",
     "render",
-    "sensible_at",
     "untracked",
 ]

@@ -1,23 +1,23 @@
 """Axes to the whole rule set of a router, as text for nft, iptables-restore and ip6tables-restore.
 
-Pure; the same axes always give the same text. Belongs here: which tool expresses what, and what the addresses allow.
-Never: names of presets, loading.
+Pure; the same axes always give the same text. Belongs here: which tool expresses what. Never: names of presets,
+loading.
 """
 
 from lab.errors import ConfigError
-from lab.internet import is_private
-from lab.nat import filters, maps, portmap
+from lab.nat import filters, maps
 from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, NatProfile, Translation
+from lab.nat.fitting import source_range
 from lab.nat.wiring import RuleSet, Wiring
 
 
 def render(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> RuleSet:
     """The rule set of a router with these axes between these two networks.
 
-    Raises ConfigError where the router's addresses do not allow them, or the two do not go together.
+    Raises ConfigError for what no rule can express. Whether they make sense there is asked before (fitting.py).
     """
-    fits(profile, wiring)
-    portmap.offerable(profile, firewall)
+    if profile.prefix_translation and (wiring.lan6 is None or wiring.outer6 is None):
+        raise ConfigError("nptv6 exchanges two IPv6 prefixes, one inside and one outside, and this router has not both")
     target = _target(profile.translation, wiring) if wiring.inside else None
     iptables = [
         filters.table("raw", ["PREROUTING ACCEPT"], filters.raw(profile, wiring)),
@@ -38,23 +38,6 @@ def render(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> Rul
     if profile.prefix_translation:
         nftables += maps.prefixes(wiring)
     return RuleSet(nftables + _timers(profile.translation), "".join(iptables), ip6tables)
-
-
-def fits(profile: NatProfile, wiring: Wiring) -> None:
-    """Whether a router with these addresses can do it. Raises ConfigError."""
-    inside = wiring.inside
-    if inside is not None and profile.translation is None and is_private(inside):
-        raise ConfigError(
-            f"a router that translates nothing needs a public subnet inside, and {inside} is private: "
-            "nobody on the internet could answer; take a profile that translates"
-        )
-    if inside is not None and profile.translation is not None and not is_private(inside):
-        raise ConfigError(
-            f"a router that translates needs a private subnet inside, and {inside} is public: the internet routes it "
-            "to the router by itself; take a profile that translates nothing"
-        )
-    if profile.prefix_translation and (wiring.lan6 is None or wiring.outer6 is None):
-        raise ConfigError("nptv6 exchanges two IPv6 prefixes, one inside and one outside, and this router has not both")
 
 
 def untracked() -> RuleSet:
@@ -89,9 +72,7 @@ def _target(axes: Translation | None, wiring: Wiring) -> str | None:
     if axes is None or axes.hairpinning or axes.ports != ALL_PORTS or axes.ports_per_host is not None:
         return None
     if not axes.clash_free and wiring.outer:
-        first, last = min(wiring.outer_addresses), max(wiring.outer_addresses)
-        if int(last) - int(first) + 1 != len(wiring.outer_addresses):
-            raise ConfigError("stock SNAT takes a range of outer addresses without gaps; take clash-free=yes")
+        first, last = source_range(wiring.outer_addresses)
         return f"SNAT --to-source {first}-{last} --persistent"
     if axes.udp != axes.tcp or wiring.outer:
         return None

@@ -6,6 +6,8 @@ Belongs here: frozen types. Never: rules.
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
+from lab.nat.fitting import Site
+
 
 @dataclass(frozen=True)
 class Wiring:
@@ -33,6 +35,12 @@ class Wiring:
     @property
     def inside(self) -> IPv4Network | None:
         return self.lan_address.network if self.lan_address else None
+
+    @property
+    def site(self) -> Site:
+        """What the router knows of its site; of a carrier it does not."""
+        inside6 = self.lan6.network if self.lan6 else None
+        return Site(self.inside, inside6, self.outer_addresses, proxy=self.proxy is not None)
 
 
 @dataclass(frozen=True)

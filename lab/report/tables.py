@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lab.harness.doctor import Check, Diagnosis
 from lab.harness.status import LabStatus, NodeStatus
+from lab.links.axes import FULL_MTU
 from lab.report.words import DEPENDS
 
 WIDE = 130
@@ -27,8 +28,8 @@ _STATES = {
 
 
 def status(found: LabStatus, width: int = WIDE) -> RenderableType:
-    """One row a node: a client with the supernode that it sits at, a relay with where it forwards; on a terminal of
-    `width` columns.
+    """One row a node: a client with the supernode that it sits at, a relay with where it forwards, a router with its
+    site's link, core with the seed of them all; on a terminal of `width` columns.
 
     Carriers have a column where there are any. Under it stands what each client has found out about its own network.
     """
@@ -42,7 +43,7 @@ def status(found: LabStatus, width: int = WIDE) -> RenderableType:
         "profile",
         "firewall",
         "state",
-        "supernode",
+        "supernode or link",
     ):
         table.add_column(column, overflow="fold")
     for node in found.nodes:
@@ -54,10 +55,25 @@ def status(found: LabStatus, width: int = WIDE) -> RenderableType:
             node.profile or "",
             node.firewall or "",
             Text(node.state, _STATES.get(node.state, "")),
-            node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else ""),
+            node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else _link(node)),
         )
     learnt = [node for node in found.nodes if node.network is not None]
     return Group(table, Text(), _learnt(learnt, width < WIDE)) if learnt else table
+
+
+def _link(node: NodeStatus) -> str:
+    """`delay=10ms`; `up delay=10ms loss=5%, down delay=10ms` where the two differ; "" for what has no link."""
+    if node.seed is not None:
+        return f"seed {node.seed}"
+    if node.link is None:
+        return ""
+    ways = {"up": node.link["up"], "down": node.link["down"]}
+    same = ways["up"] == ways["down"]
+    words = [ways["up"]] if same else [f"{way} {text or 'unimpaired'}" for way, text in ways.items()]
+    words += [f"toward {site} {text}" for site, text in node.link["toward"].items()]
+    if node.link["mtu"] != FULL_MTU:
+        words.append(f"mtu={node.link['mtu']}" + (" blackhole" if node.link["blackhole"] else ""))
+    return ", ".join(word for word in words if word) or "unimpaired"
 
 
 def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:

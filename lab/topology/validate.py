@@ -9,10 +9,12 @@ from ipaddress import IPv4Network
 from itertools import combinations
 
 from lab.errors import ConfigError
-from lab.internet import PRIVATE
+from lab.internet import addresses
 from lab.links import entries
-from lab.nat import firewall, offerable, profile, sensible_at
+from lab.links.notation import SEED, read_seed
+from lab.nat import firewall, profile
 from lab.topology.declared import Declared, lan_of, upstream_of
+from lab.topology.fitting import router_fits
 from lab.topology.model import Network, Node, Role, Topology
 from lab.topology.validate6 import RULES6, check_networks6
 
@@ -200,13 +202,16 @@ def _routers_described(declared: tuple[Declared, ...], networks: tuple[Network, 
                     f"got {one.environment.get(key, 'none')}"
                 )
         try:
-            does = profile(str(node.profile), node.axes or "", node.profile6 or "open", node.portmap or "off")
-            offerable(does, firewall(str(node.firewall)))
-            inside = next((network for network in networks if network.site == node.site), None)
-            if does.port_mapping and inside is not None:
-                sensible_at(inside.kind == "carrier", not inside.ipv6_only)
+            profile(str(node.profile), node.axes or "", node.profile6 or "open", node.portmap or "off")
+            firewall(str(node.firewall))
+            outer = addresses(one.environment.get("lab.outer", ""))
         except ConfigError as error:
             raise ConfigError(f"node {node.name}: {error}") from error
+        if outer != node.outer:
+            told_of, has = (", ".join(map(str, held)) or "none" for held in (node.outer, outer))
+            raise ConfigError(
+                f"node {node.name}: expected lab.outer {told_of} in its environment as in its labels, got {has}"
+            )
 
 
 def _clients_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
@@ -263,13 +268,16 @@ def _proxies_at_home(declared: tuple[Declared, ...], networks: tuple[Network, ..
                 f"node {one.node.name}: expected {key} {wanted or 'none'} in its environment, "
                 f"got {one.environment.get(key, 'none')}"
             )
-        if router and proxy is None and any(p.source == "proxy" for p in firewall(str(one.node.firewall)).outbound):
-            raise ConfigError(
-                f"site {one.node.site}: firewall {one.node.firewall} needs a node of role proxy, got none"
-            )
 
 
-def _addresses_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+def _routers_fit(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+    """What a router does must go with the addresses of its site and with what else is there."""
+    nodes = [one.node for one in declared]
+    for router in (node for node in nodes if node.role is Role.ROUTER):
+        router_fits(router, nodes, networks)
+
+
+def _routes_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
     """Addresses that are not translated must be known to core, and those that are must not."""
     routed = {route.prefix: route.via for one in declared if one.node.role is Role.CORE for route in one.routes}
     for node in (one.node for one in declared if one.node.role is Role.ROUTER):
@@ -278,18 +286,13 @@ def _addresses_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Netw
         lan = lan_of(node.site, networks).subnet
         upstream = upstream_of(node, networks)
         wan = next(a.address.ip for a in node.attachments if upstream and a.network == upstream.name)
-        private = any(lan.subnet_of(prefix) for prefix in PRIVATE)
         who = f"site {node.site}"
         if profile(str(node.profile)).translation is None:
-            if private:
-                raise ConfigError(f"{who}: expected a public subnet with profile {node.profile}, got {lan}")
             if routed.get(lan) != wan:
                 raise ConfigError(
                     f"{who}: expected the route '{lan} via {wan}' in core's LAB_ROUTES with profile {node.profile}, "
                     f"got {f'via {routed[lan]}' if lan in routed else 'none'}"
                 )
-        elif not private:
-            raise ConfigError(f"{who}: expected a private subnet with profile {node.profile}, got {lan}")
         elif any(prefix.overlaps(lan) for prefix in routed):
             raise ConfigError(
                 f"{who}: expected no route to {lan} in core's LAB_ROUTES with profile {node.profile}, got one"
@@ -301,6 +304,7 @@ def _links_fit_sites(declared: tuple[Declared, ...], networks: tuple[Network, ..
     for core in (one for one in declared if one.node.role is Role.CORE):
         try:
             links = entries(core.environment.get("LAB_LINKS", ""))
+            read_seed(core.environment.get(SEED, ""))
         except ConfigError as error:
             raise ConfigError(f"node {core.node.name}: {error}") from error
         routers = {one.node.site: one.node for one in declared if one.node.role is Role.ROUTER}
@@ -330,7 +334,8 @@ _RULES: tuple[Callable[[tuple[Declared, ...], tuple[Network, ...]], None], ...] 
     _clients_at_home,
     _proxies_at_home,
     _unique_addresses,
-    _addresses_fit_profiles,
+    _routers_fit,
+    _routes_fit_profiles,
     _links_fit_sites,
     *RULES6,
 )

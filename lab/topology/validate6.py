@@ -6,7 +6,7 @@ Belongs here: one small function a rule, each raising ConfigError in one sentenc
 from itertools import combinations
 
 from lab.errors import ConfigError
-from lab.internet import PRIVATE6, routes6
+from lab.internet import routes6
 from lab.nat import profile
 from lab.topology.declared import Declared, lan_of, upstream_of
 from lab.topology.model import Network, Role
@@ -69,11 +69,7 @@ def prefixes_known_to_core(declared: tuple[Declared, ...], networks: tuple[Netwo
         who = f"site {node.site}"
         if wan is None:
             raise ConfigError(f"{who}: expected IPv6 outside of {node.name} as inside ({inside}), got none")
-        private = any(inside.subnet_of(prefix) for prefix in PRIVATE6)
         translated = profile(str(node.profile), node.axes or "", node.profile6 or "open").prefix_translation
-        if private != translated:
-            kind = "a unique local prefix (fc00::/7)" if translated else "a public prefix"
-            raise ConfigError(f"{who}: expected {kind} with profile6 {node.profile6 or 'open'}, got {inside}")
         outside = one.environment.get("lab.outer6") if translated else str(inside)
         if outside is None or known.get(outside) != wan.ip:
             raise ConfigError(
@@ -91,11 +87,6 @@ def families_told(declared: tuple[Declared, ...], networks: tuple[Network, ...])
             raise ConfigError(
                 f"node {one.node.name}: expected LAB_FAMILY {wanted or 'none'} in its environment, as the label "
                 f"lab.family of its network says, got {told or 'none'}"
-            )
-        if wanted and one.node.role is Role.ROUTER and profile(str(one.node.profile)).translation is not None:
-            raise ConfigError(
-                f"site {one.node.site}: expected lab.profile open, as there is no IPv4 inside to be translated, "
-                f"got {one.node.profile}"
             )
 
 

@@ -8,6 +8,7 @@ import pytest
 from typed import ROOT
 
 from lab.harness import Lab
+from lab.harness.changing import SiteChange
 
 CALLS = {
     ("dora", "sid"): "direct/udp",  # IPv6: a stateful firewall translates nothing
@@ -41,6 +42,20 @@ def test_a_call_takes_ipv6_where_both_have_it(families: Lab, caller: str, callee
     (between,) = {":".join(c["remote"].split(":")[:-1]) for c in checks if CALLS[caller, callee] in c["tried"]}
     via_ipv6 = ":" in between
     assert via_ipv6 == ((caller, callee) in OVER_IPV6 or (CALLS[caller, callee] == "relayed/udp" and caller == "sid"))
+
+
+def test_a_site_that_the_file_gives_no_link_has_one_once_it_is_asked_for(families: Lab) -> None:
+    families.set("dual", SiteChange(link={"delay": "60ms"}))
+    families.restart("core")
+    families.settle()
+    slow, fast = families.call("dora", "sid", seconds=2), families.call("sid", "nina", seconds=2)
+    families.up(ROOT / "compose" / "families.yml")
+    assert slow.holds("direct/udp"), slow
+    assert slow.media["dora"].rtt_ms == pytest.approx(120, rel=0.2)
+    assert fast.holds("direct/udp"), fast
+    assert fast.media["sid"].rtt_ms is not None and fast.media["sid"].rtt_ms < 20
+    links = {node.name: node.link for node in families.status().nodes if node.link}
+    assert all(link["up"] == "" for link in links.values()), "`lab up` has taken it away"
 
 
 def signed_in_after(lab: Lab, node: str, order: float) -> float:

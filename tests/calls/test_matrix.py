@@ -41,6 +41,8 @@ def test_each_cell_keeps_its_captures_and_can_be_explained(lab: Lab, matrix: Mat
     assert {one.node for one in found.candidates} == {cell.caller, cell.callee}
     assert [rung.path for rung in found.rungs if rung.verdict == "taken"] == [str(cell.observed).partition(" ")[0]]
     assert all(rung.reason for rung in found.rungs)
+    (seed,) = {node.seed for node in lab.status().nodes if node.role == "core"}
+    assert json.loads((cell.evidence / "report.json").read_text())["seed"] == seed is not None
 
 
 def test_the_command_prints_one_document_and_writes_a_page(lab: Lab, tmp_path: Path) -> None:

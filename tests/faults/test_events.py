@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.harness import Lab
 from lab.harness.changing import SiteChange
 from lab.harness.status import NodeStatus
+from lab.runtime.exec import run
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(180)
@@ -80,10 +81,55 @@ def test_a_router_keeps_its_settings_over_a_restart_and_loses_its_mappings(lab: 
     assert path(lab, "bob", "frank") == "punched/udp"
 
 
+def routes(lab: Lab) -> str:
+    """Those of home-router, with what is known of each."""
+    return run(lab.engine, lab.running_world().running("home-router").id, ["ip", "route"]).stdout.decode()
+
+
+def test_an_mtu_outlasts_a_replug_and_up_takes_it_away(lab: Lab) -> None:
+    lab.set("home", SiteChange(link={"mtu": "1400"}))
+    assert "mtu lock 1400" in routes(lab)
+    lab.unplug("home-router")
+    lab.plug("home-router")
+    assert "mtu lock 1400" in routes(lab)
+    link = node(lab, "home-router").link
+    assert link is not None and link["mtu"] == 1400
+    lab.up()
+    assert "mtu" not in routes(lab)
+
+
+def test_up_restores_no_router_whose_line_has_the_mtu_of_its_link(lab: Lab) -> None:
+    """Restoring a router costs its mappings, and the MTU is the link's: as in a file that gives one."""
+    lab.set("home", SiteChange(link={"mtu": "1400"}))
+    undone: list[str] = []
+    lab.up(say=undone.append)
+    assert "links are as in the file" in undone and not any(word.startswith("home is") for word in undone), undone
+
+
+def test_what_concerns_a_node_that_is_stopped_changes_no_other(lab: Lab) -> None:
+    lab.kill("home-router")
+    before = lab.status()
+    with pytest.raises(NotNow, match="home-router is stopped"):
+        lab.set("home", SiteChange(link={"mtu": "1400"}))
+    assert lab.status() == before
+    lab.start("home-router")
+    lab.kill("core")
+    before = lab.status()
+    for change in (SiteChange(profile="symmetric", link={"delay": "50ms"}), None):
+        with pytest.raises(NotNow, match="core is stopped"):
+            lab.set("home", change) if change else lab.renew("home")
+    assert lab.status() == before
+    lab.start("core")
+
+
 def test_links_hold_over_a_restart_of_core(lab: Lab) -> None:
+    seed = node(lab, "core").seed
     lab.set("home", SiteChange(link={"delay": "70ms"}))
     lab.restart("core")
     lab.settle()
+    assert node(lab, "core").seed == seed is not None
+    assert lab.call("bob", "alice", seconds=2).seed == seed
+    assert [line["seed"] for line in lab.timeline.read() if line["event"] == "up"][-1] == seed
     assert lab.call("bob", "alice", seconds=2).media["bob"].rtt_ms == pytest.approx(160, rel=0.2)
 
 
@@ -151,6 +197,10 @@ def test_events_are_stamped_on_the_timeline(lab: Lab) -> None:
     [
         (("set", "home", "--profile", "cone"), "unknown profile 'cone'; allowed: open, full-cone"),
         (("set", "home", "--profile", "open"), "192.168.32.0/24 is private"),
+        (("set", "home", "--firewall", "proxy-only"), "there is no node of role proxy: the site would be cut off"),
+        (("set", "home", "--profile", "symmetric", "--up"), "--up, --down and --toward say which way"),
+        (("set", "home", "--mtu", "1400", "--up"), "--mtu is of the whole link; give it in a command without --up"),
+        (("set", "home", "--mtu", "1400", "--toward", "park"), "--mtu is of the whole link"),
         (
             ("set", "home", "--axes", "mapping=cone"),
             "axis mapping: unknown value 'cone'; allowed: endpoint-independent",

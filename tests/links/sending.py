@@ -46,7 +46,7 @@ class Network:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
 
-    def set(self, site: str, direction: Any = "both", toward: str | None = None, **link: str) -> None:
+    def set(self, site: str, direction: Any = None, toward: str | None = None, **link: str) -> None:
         """Change a site's link, as `lab set` does."""
         self.lab.set(site, SiteChange(link=link, direction=direction, toward=toward))
 

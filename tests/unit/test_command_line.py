@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import click
 import pytest
@@ -15,6 +15,7 @@ from lab import cli
 from lab.cli.program import Terminated
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.harness.call_report import CallReport, MediaPath, Observed, SetupTimes
+from lab.harness.changing import SiteChange
 from lab.harness.explaining import Explanation
 from lab.harness.matrix import Matrix
 from lab.harness.status import LabStatus, NodeStatus
@@ -40,6 +41,7 @@ class FakeLab:
     """A lab whose call goes as it is told."""
 
     report: CallReport | BaseException
+    changes: ClassVar[list[SiteChange]] = []
     shells: ClassVar[list[tuple[str, tuple[str, ...]]]] = []
     names: ClassVar[list[str | None]] = []
     sites: ClassVar[list[list[str]]] = []
@@ -65,6 +67,10 @@ class FakeLab:
         if call != "c1":
             raise ConfigError(f"there is no call {call!r}; kept are c1")
         return Explanation(call, "bob", "frank", "punched/udp", None, (), (), (), (), ())
+
+    def set(self, site: str, change: SiteChange) -> dict[str, Any]:
+        self.changes.append(change)
+        return {"link": {"ways": {"up": "delay=10ms", "down": ""}, "mtu": 1492, "blackhole": True}}
 
     def status(self) -> LabStatus:
         return LabStatus((NodeStatus("bob", "client", "home", "linux", "none", "ready", "supernode-1", None),))
@@ -229,12 +235,44 @@ def test_a_name_that_no_lab_can_have_is_refused(
     assert repr(name) in said
 
 
+@pytest.mark.parametrize(
+    ("words", "direction", "toward"),
+    [
+        ([], None, None),
+        (["--up"], "up", None),
+        (["--down"], "down", None),
+        (["--up", "--down"], "both", None),
+        (["--toward", "park"], None, "park"),
+    ],
+)
+def test_which_way_is_handed_on_as_it_was_said(
+    fake: type[FakeLab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    words: list[str],
+    direction: str | None,
+    toward: str | None,
+) -> None:
+    """What was not said is told from what was: only the latter needs a figure to go with it."""
+    status, out, _ = run(monkeypatch, capsys, "set", "home", "--loss", "5%", *words)
+    assert (status, out) == (0, "home is up: delay=10ms; down: unimpaired; mtu 1492, longer packets vanish\n")
+    assert fake.changes[-1] == SiteChange(link={"loss": "5%"}, direction=cast(Any, direction), toward=toward)
+
+
+def test_what_takes_a_figure_away_is_in_the_help(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    _, out, _ = run(monkeypatch, capsys, "set", "--help")
+    options = {part.split()[0]: " ".join(part.split()) for part in out.split("\n  --")}
+    for option in ("rate", "queue", "burst"):
+        assert "none" in options[option]
+    assert "both directions" in options["mtu"]
+
+
 def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     _, out, _ = run(monkeypatch, capsys, "status", "--json")
     (node,) = json.loads(out)["nodes"]
     of_a_place = ["name", "role", "site", "profile", "firewall", "state"]
     of_a_client = ["network", "lets_out", "finding_out", "keepalive_s", "port_mapped"]
-    assert list(node) == [*of_a_place, "supernode", "promoted", "behind", "forwarding", *of_a_client]
+    assert list(node) == [*of_a_place, "supernode", "promoted", "behind", "forwarding", "link", "seed", *of_a_client]
 
 
 def test_help_loads_nothing_heavy() -> None:

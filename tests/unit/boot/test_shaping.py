@@ -1,13 +1,15 @@
 """Which links core has, at the start and after orders; the kernel is a list of what it was asked for."""
 
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Interface
 from typing import Any
 
 import pytest
 
-from lab.boot import mtu, shaping
+from lab.boot import attach, mtu, rules, shaping
 from lab.boot.core import Core
 from lab.boot.shaping import Shaping
+from lab.boot.wiring import Interface, Wiring
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.links import Entry, write
 from lab.links.emulator import Network
@@ -177,3 +179,69 @@ def test_cores_orders(links: Shaping, kernel: Kernel) -> None:
     assert orders["restore"]({}) == {"changed": True}
     assert orders["restore"]({}) == {"changed": False} and kernel.links == before
     assert orders["status"]({})["shaping"]["by"] == "nfqueue"
+
+
+DUAL = {"dual": ["203.0.113.37", "2001:db8:0:1::37"], "park": ["203.0.113.31"]}
+ROUTED = {**ENVIRON, "LAB_ROUTES": f"{ROUTES}, 2001:db8:0:38::/64 via 2001:db8:0:1::37"}
+
+
+def test_a_site_without_a_link_in_the_file_gets_one_when_it_is_asked_for(kernel: Kernel) -> None:
+    links = Shaping.told(ROUTED, interface=2)
+    links.start()
+    before = kernel.links
+    assert links.set_link("dual", "up", {"delay": "50ms"}, addresses=DUAL, dry=True)["up"] == ""
+    assert (kernel.links, links.changed) == (before, False)
+    links.set_link("dual", "up", {"delay": "50ms"}, addresses=DUAL)
+    assert kernel.links == f"{before}; dual 203.0.113.37,2001:db8:0:1::37 up.delay=50ms"
+    assert kernel.networks["dual"] == ["203.0.113.37/32", "2001:db8:0:1::37/128", "2001:db8:0:38::/64"]
+    links.set_link("dual", "both", {"mtu": "1400"}, addresses=DUAL)
+    assert kernel.mtus == [(kernel.networks["dual"], 1400)]
+    links.restore()
+    assert (kernel.links, links.changed) == (before, False)
+    assert kernel.mtus[1:] == [(["203.0.113.37/32", "2001:db8:0:1::37/128", "2001:db8:0:38::/64"], 1500)]
+
+
+def test_another_site_may_be_one_without_a_link_as_well(links: Shaping, kernel: Kernel) -> None:
+    links.set_link("home", "toward", {"loss": "100%"}, "dual", addresses=DUAL)
+    assert kernel.links.startswith("home 203.0.113.32,2001:db8:0:1::32 up.delay=10ms down.delay=10ms toward.dual.loss")
+    assert kernel.networks["dual"] == ["203.0.113.37/32", "2001:db8:0:1::37/128"]
+
+
+def test_a_site_with_addresses_of_another_or_with_none_is_not_met(links: Shaping, kernel: Kernel) -> None:
+    before = kernel.links
+    with pytest.raises(ConfigError, match=r"203\.0\.113\.31 is park's; dual needs an address of its own"):
+        links.set_link("dual", "up", {"delay": "50ms"}, addresses={"dual": ["203.0.113.31"]})
+    with pytest.raises(ConfigError, match="allowed: 1280 to 1500 where a site has IPv6"):
+        links.set_link("dual", "both", {"mtu": "1000"}, addresses=DUAL)
+    kernel.broken = True
+    with pytest.raises(RuntimeUnavailable):
+        links.set_link("dual", "up", {"delay": "50ms"}, addresses=DUAL)
+    assert (kernel.links, links.changed, links.sites) == (before, False, ("home", "park"))
+
+
+def begun(monkeypatch: pytest.MonkeyPatch, **environ: str) -> Core:
+    """Core as it is after a start."""
+    monkeypatch.setattr(rules, "load", lambda rules: None)
+    monkeypatch.setattr(rules, "feed", lambda command, text: None)
+    monkeypatch.setattr(attach, "forward", lambda wiring: None)
+    wan = Interface(2, "eth0", IPv4Interface("203.0.113.1/24"))
+    return Core.begin(Wiring(wan, None, (), ()), {"LAB_LINKS": LINKS, **environ})
+
+
+def test_core_keeps_its_seed_and_its_links_over_a_restart(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> None:
+    core = begun(monkeypatch)
+    drawn = core.status()["shaping"]["seed"]
+    asked = {"site": "dual", "direction": "up", "changes": {"delay": "50ms"}, "addresses": DUAL}
+    core.orders["link"]({"order": "link", **asked})
+    again = begun(monkeypatch)
+    assert again.status()["shaping"]["seed"] == drawn
+    assert again.shaping.link("dual")["up"] == "delay=50ms"
+    again.orders["restore"]({})
+    last = begun(monkeypatch)
+    assert (last.status()["shaping"]["seed"], last.shaping.changed, last.shaping.sites) == (
+        drawn,
+        False,
+        ("home", "park"),
+    )
+    assert begun(monkeypatch, LAB_SEED="7").shaping.seed == 7
+    assert begun(monkeypatch).shaping.seed == 7

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
-from lab.harness import bringing
+from lab.harness import Lab, bringing
 from lab.harness.checkout import Checkout
 from lab.harness.status import LabStatus, NodeStatus
 from lab.harness.timeline import Timeline
@@ -51,6 +51,7 @@ class Engine:
         patch.setattr(bringing, "plugged_in", lambda *words: self.done.append("plugged in"))
         patch.setattr(bringing, "restore", lambda *words: self.done.append("restored"))
         patch.setattr(bringing, "mtus", lambda *words: None)
+        patch.setattr(bringing.standing, "seed", lambda *words: 7)
 
     def _discover(self, engine: Any, name: str) -> World | None:
         return world(self._file) if "up" in self.done else self.running
@@ -191,3 +192,14 @@ def test_an_interrupt_takes_away_what_was_started_and_nothing_that_ran_before(
     with pytest.raises(Interrupted, match=said):
         bring_up(engine, file)
     assert engine.done[-1] == last
+
+
+def test_what_chance_begins_with_stands_on_the_timeline(
+    engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file.parent / "compose").mkdir()
+    (file.parent / "compose" / "reference.yml").touch()
+    lab = Lab(file.parent)
+    lab.up(file.parent / "compose" / "reference.yml")
+    (line,) = lab.timeline.read()
+    assert (line["event"], line["topology"], line["seed"]) == ("up", "reference.yml", 7)

@@ -1,19 +1,53 @@
 """What is refused of a site before or by whoever knows: it names the option, or the site."""
 
+from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from lab.errors import ConfigError
+from lab.errors import ConfigError, NotNow
 from lab.harness import changing, standing
 from lab.harness.changing import SiteChange
 from lab.runtime.control import Refused
-from lab.runtime.world import World
-from lab.topology import parse
+from lab.runtime.world import Container, World
+from lab.topology import Topology, parse
 
-TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
-WORLD = World("lab", TOPOLOGY, {}, None)
+COMPOSE = Path(__file__).parents[3] / "compose"
+TOPOLOGY, ZOO = parse(COMPOSE / "reference.yml", {}), parse(COMPOSE / "zoo.yml", {})
+FAMILIES = parse(COMPOSE / "families.yml", {})
+Orders = list[tuple[Any, ...]]
+
+
+def world(topology: Topology = TOPOLOGY, *killed: str) -> World:
+    states = {node.name: "exited" if node.name in killed else "running" for node in topology.nodes}
+    return World("lab", topology, {name: Container(name, name, state) for name, state in states.items()}, None)
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> Orders:
+    """What is asked of whom, in order; nobody refuses, and who is stopped does not answer."""
+    given: Orders = []
+
+    def order(engine: Any, world: World, node: str, order: str, **fields: Any) -> Any:
+        world.running(node)
+        given.append((node, order, fields))
+        if node == "core":
+            return {"mtu": int(fields.get("changes", {}).get("mtu", 1500)), "blackhole": False, "ways": {}}
+        site = world.topology.node(node)
+        told = {"profile": site.profile, "firewall": site.firewall, "axes": site.axes, "profile6": site.profile6}
+        outer = [str(one.address.ip) for one in site.attachments if one.network == "internet"]
+        return {**told, "portmap": "off", "outer": [*outer, *map(str, site.outer)]}
+
+    monkeypatch.setattr(standing, "order", order)
+    monkeypatch.setattr(changing, "addresses_in_use", lambda *words: set())
+    return given
+
+
+def changes(orders: Orders) -> Orders:
+    """Those that change something."""
+    return [one for one in orders if one[1] != "status" and not one[2].get("dry")]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +72,7 @@ def test_what_core_refuses_is_said_of_the_site_and_not_of_an_order(monkeypatch: 
     monkeypatch.setattr(standing, "order", order)
     monkeypatch.setattr(standing, "routers", lambda *words: {})
     with pytest.raises(ConfigError, match=r"^home: a queue without a rate$"):
-        changing.set_site(cast(Any, None), WORLD, "home", SiteChange(link={"queue": "10ms"}))
+        changing.set_site(cast(Any, None), world(), "home", SiteChange(link={"queue": "10ms"}))
 
 
 @pytest.mark.parametrize(
@@ -56,8 +90,131 @@ def test_a_router_that_keeps_nothing_has_nothing_to_forget(
 
     monkeypatch.setattr(standing, "order", order)
     if forgets:
-        changing.forget(cast(Any, None), WORLD, "park")
+        changing.forget(cast(Any, None), world(), "park")
     else:
         with pytest.raises(ConfigError, match="park translates nothing"):
-            changing.forget(cast(Any, None), WORLD, "park")
+            changing.forget(cast(Any, None), world(), "park")
     assert ("forget" in orders) == forgets
+
+
+@pytest.mark.parametrize(
+    ("topology", "site", "change", "reason"),
+    [
+        (TOPOLOGY, "home", SiteChange(profile="open"), "192.168.32.0/24 is private"),
+        (TOPOLOGY, "park", SiteChange(profile="linux"), "198.51.100.16/28 is public"),
+        (
+            TOPOLOGY,
+            "home",
+            SiteChange(firewall="proxy-only"),
+            "there is no node of role proxy: the site would be cut off",
+        ),
+        (ZOO, "nptv6-1", SiteChange(profile6="open"), "it would leave untranslated"),
+        (ZOO, "ipv6-1", SiteChange(profile="symmetric"), "needs IPv4 inside, and there is none"),
+        (ZOO, "dual-1", SiteChange(profile6="nptv6"), "needs a unique local prefix inside"),
+        (ZOO, "carrier-1", SiteChange(portmap="on"), "portmap on is for a site's router"),
+    ],
+)
+def test_what_the_file_could_not_say_of_a_site_is_refused_at_run_time_too(
+    topology: Topology, site: str, change: SiteChange, reason: str, orders: Orders
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        changing.set_site(cast(Any, None), world(topology), site, change)
+    assert str(refused.value).startswith(f"site {site}: ") and reason in str(refused.value)
+    assert changes(orders) == []
+
+
+def test_outer_addresses_that_stock_snat_has_no_range_for_are_refused(orders: Orders) -> None:
+    """carrier-grade draws from any, stock SNAT from neighbours alone."""
+    apart = tuple(
+        replace(node, outer=(IPv4Address("203.0.113.90"),)) if node.name == "carrier-1-router" else node
+        for node in ZOO.nodes
+    )
+    with pytest.raises(ConfigError, match=r"without gaps, got 203\.0\.113\.63, 203\.0\.113\.90"):
+        changing.set_site(cast(Any, None), world(replace(ZOO, nodes=apart)), "carrier-1", SiteChange(profile="linux"))
+    assert changes(orders) == []
+
+
+def test_a_profile_is_its_own_axes_and_no_others(orders: Orders) -> None:
+    engine, there = cast(Any, None), world(ZOO)
+    changing.set_site(engine, there, "linux-1", SiteChange(profile="symmetric"))
+    changing.set_site(engine, there, "linux-1", SiteChange(profile="symmetric", axes="hairpinning=yes"))
+    changing.set_site(engine, there, "linux-1", SiteChange(firewall="udp-blocked"))
+    assert ZOO.router_of("linux-1").axes, "which would otherwise stay over the preset"
+    assert [fields for _, _, fields in changes(orders)] == [
+        {"profile": "symmetric", "axes": ""},
+        {"profile": "symmetric", "axes": "hairpinning=yes"},
+        {"firewall": "udp-blocked"},
+    ]
+    assert SiteChange(profile="symmetric").told() == {"profile": "symmetric"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            SiteChange(profile="linux", direction="up"),
+            "--up, --down and --toward say which way a figure of home's link",
+        ),
+        (SiteChange(profile="linux", direction="both"), "and none is given; add one, like --delay 50ms"),
+        (SiteChange(firewall="none", toward="park"), "or leave them away"),
+        (SiteChange(link={"mtu": "1400"}, direction="up"), "--mtu is of the whole link; give it in a command without"),
+        (SiteChange(link={"mtu": "1400", "delay": "1ms"}, direction="down"), "without --up, --down and --toward"),
+        (SiteChange(link={"mtu": "1400"}, toward="park"), "--mtu is of the whole link"),
+        (SiteChange(link={"blackhole": "yes"}, toward="park"), "--blackhole is of the whole link"),
+        (SiteChange(link={"loss": "1%"}, toward="park", direction="up"), "--toward is a direction by itself"),
+        (SiteChange(link={"loss": "1%"}, toward="home"), "--toward names another site than home itself"),
+        (SiteChange(link={"loss": "1%"}, toward="nowhere"), "no site is called 'nowhere'"),
+    ],
+)
+def test_a_way_that_nothing_goes_is_refused(change: SiteChange, reason: str, orders: Orders) -> None:
+    with pytest.raises(ConfigError) as refused:
+        changing.set_site(cast(Any, None), world(), "home", change)
+    assert reason in str(refused.value)
+    assert changes(orders) == []
+
+
+@pytest.mark.parametrize(("site", "toward"), [("mobile-1", None), ("linux-1", "mobile-1")])
+def test_who_sits_behind_a_carrier_has_no_link(site: str, toward: str | None, orders: Orders) -> None:
+    with pytest.raises(ConfigError, match="mobile-1 sits behind carrier-1 and has no link of its own"):
+        changing.set_site(cast(Any, None), world(ZOO), site, SiteChange(link={"loss": "1%"}, toward=toward))
+
+
+@pytest.mark.parametrize(
+    ("killed", "change"),
+    [
+        ("home-router", SiteChange(link={"mtu": "1400"})),
+        ("home-router", SiteChange(profile="symmetric", link={"delay": "50ms"})),
+        ("core", SiteChange(profile="symmetric", link={"delay": "50ms"})),
+        ("park-router", SiteChange(link={"delay": "50ms"}, toward="park")),
+    ],
+)
+def test_where_a_node_that_it_concerns_is_stopped_nothing_is_changed(
+    killed: str, change: SiteChange, orders: Orders
+) -> None:
+    with pytest.raises(NotNow, match=f"{killed} is stopped; `lab start {killed}` starts it"):
+        changing.set_site(cast(Any, None), world(TOPOLOGY, killed), "home", change)
+    assert changes(orders) == []
+
+
+@pytest.mark.parametrize("killed", ["core", "home-router"])
+def test_an_address_is_renewed_by_router_and_core_or_by_neither(killed: str, orders: Orders) -> None:
+    with pytest.raises(NotNow, match=f"{killed} is stopped"):
+        changing.renew(cast(Any, None), world(TOPOLOGY, killed), "home", None)
+    assert changes(orders) == []
+    changing.renew(cast(Any, None), world(), "home", None)
+    assert [(node, order) for node, order, _ in changes(orders)] == [("home-router", "renew"), ("core", "address")]
+
+
+def test_core_is_told_by_which_addresses_it_knows_the_sites(orders: Orders) -> None:
+    """One that the file gives no link gets one so."""
+    changing.set_site(cast(Any, None), world(FAMILIES), "dual", SiteChange(link={"delay": "50ms"}, toward="four"))
+    asked = [fields for node, order, fields in orders if (node, order) == ("core", "link")]
+    assert [fields["addresses"] for fields in asked] == [
+        {"dual": ["203.0.113.37", "2001:db8:0:1::37"], "four": ["203.0.113.40", "2001:db8:0:1::40"]}
+    ] * 2
+    assert [bool(fields.get("dry")) for fields in asked] == [True, False], "asked before anything changes"
+
+
+def test_its_router_has_the_mtu_of_a_link_as_well(orders: Orders) -> None:
+    changing.set_site(cast(Any, None), world(), "home", SiteChange(link={"mtu": "1400"}))
+    assert changes(orders)[-1] == ("home-router", "mtu", {"mtu": 1400})

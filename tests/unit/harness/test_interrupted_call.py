@@ -33,6 +33,7 @@ def call(patch: pytest.MonkeyPatch, world: World, state: Path, *events: str, end
 
     patch.setattr(calling, "place", place)
     patch.setattr(calling.standing, "routers", lambda *words: {})
+    patch.setattr(calling.standing, "seed", lambda *words: 7)
     patch.setattr(calling.record, "logs", lambda *words: [])
     calling.call(cast(Any, None), Checkout(state), world, REQUEST, lambda event: None)
 
@@ -46,6 +47,7 @@ def test_what_is_known_is_reported_as_interrupted_in_the_folder_that_is_named(
     assert str(folder) in str(left.value) and isinstance(left.value.__cause__, KeyboardInterrupt)
     report = json.loads((folder / "report.json").read_text())
     assert (report["error"], report["agrees"], report["call"]) == ("interrupted", False, "c1")
+    assert report["seed"] == 7, "of core, so that the same luck can be had again"
     assert (folder / "timeline.jsonl").is_file()
 
 

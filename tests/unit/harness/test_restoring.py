@@ -47,3 +47,28 @@ def test_a_client_with_another_address_or_lan_gets_the_file_s_back(
 ) -> None:
     home = FILE.node("bob").attachments[0]
     assert restored(monkeypatch, *hangs) == ([("bob", network, "home", home.address.ip, None)], [said])
+
+
+@pytest.mark.parametrize(
+    ("link", "has", "told"),
+    [
+        ({"mtu": 1492, "blackhole": False}, 1500, [("home-router", "mtu", {"mtu": 1492})]),
+        ({"mtu": 1492, "blackhole": False}, 1492, []),
+        ({"mtu": 1492, "blackhole": True}, 1492, [("home-router", "mtu", {"mtu": 1500})]),
+        ({"mtu": 1500, "blackhole": False}, 1400, [("home-router", "mtu", {"mtu": 1500})]),
+        (None, 1400, [("home-router", "mtu", {"mtu": 1500})]),
+    ],
+)
+def test_a_router_gets_the_mtu_of_its_site_s_link_where_it_has_another(
+    monkeypatch: pytest.MonkeyPatch, link: dict[str, Any] | None, has: int, told: list[Any]
+) -> None:
+    """None: the file gives the site no link, and what it was given at run time is gone."""
+    given: list[Any] = []
+    links = {"home": link} if link else {}
+    monkeypatch.setattr(restoring.standing, "core", lambda *words: {"shaping": {"links": links}})
+    monkeypatch.setattr(restoring.standing, "routers", lambda *words: {"home": {"mtu": has}, "flat": {"mtu": 1500}})
+    monkeypatch.setattr(
+        restoring.standing, "order", lambda engine, world, node, order, **fields: given.append((node, order, fields))
+    )
+    restoring.mtus(cast(Any, None), World("lab", FILE, {}, None))
+    assert given == told

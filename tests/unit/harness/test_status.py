@@ -105,3 +105,23 @@ def test_what_clients_have_found_out_stands_under_the_nodes(monkeypatch: pytest.
         console.print(tables.status(status.LabStatus(tuple(found.values()))), width=160)
     (row,) = [line for line in capture.get().splitlines() if "endpoint-independent" in line]
     assert row.split() == ["bob", "?", "?", "endpoint-independent", "?", "random", "2048-3071", "?", "10.5", "s"]
+
+
+LINK = {"up": "delay=10ms loss=5%", "down": "delay=10ms", "toward": {}, "mtu": 1500, "blackhole": False}
+NO_LINK = {"up": "", "down": "", "toward": {}, "mtu": 1500, "blackhole": False}
+
+
+def test_a_router_is_shown_with_its_site_s_link_and_core_with_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = {"state": "ready", "shaping": {"by": "nfqueue", "seed": 7, "links": {"linux-1": LINK}}}
+    found = asked(world("zoo.yml"), monkeypatch, core=core)
+    assert (found["linux-1-router"].link, found["linux-1-pc"].link, found["core"].link) == (LINK, None, None)
+    assert found["linux-2-router"].link == NO_LINK, "the file gives it none: it does nothing"
+    assert found["mobile-1-router"].link is None, "its carrier has one"
+    assert {name: node.seed for name, node in found.items() if node.seed is not None} == {"core": 7}
+    nodes = {node["name"]: node for node in status.LabStatus(tuple(found.values())).to_json()["nodes"]}
+    assert (nodes["linux-1-router"]["link"], nodes["core"]["seed"]) == (LINK, 7)
+
+
+def test_without_core_nobody_knows_the_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(world("reference.yml"), monkeypatch, core={"state": "stopped"})
+    assert (found["home-router"].link, found["core"].seed) == (None, None)

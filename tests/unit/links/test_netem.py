@@ -45,11 +45,11 @@ def test_each_way_of_each_site_and_each_pair_has_its_class() -> None:
         f"class replace dev links-up parent 1: classid 1:2 {htb}",
         "qdisc replace dev links-up parent 1:2 handle 1002: netem limit 100000 delay 0us",
         f"qdisc replace dev links-up parent 1002:1 handle 3002: {FREE}",
-        f"class replace dev links-up parent 1: classid 1:3 {htb}",
-        "qdisc replace dev links-up parent 1:3 handle 1003: netem limit 100000 delay 10000us 2000us "
+        f"class replace dev links-up parent 1: classid 1:800 {htb}",
+        "qdisc replace dev links-up parent 1:800 handle 1800: netem limit 100000 delay 10000us 2000us "
         f"loss random 5.000000% {WHOLE}",
-        "qdisc replace dev links-up parent 1003:1 handle 2003: netem limit 100000 delay 30000us",
-        f"qdisc replace dev links-up parent 2003:1 handle 3003: {FREE}",
+        "qdisc replace dev links-up parent 1800:1 handle 2800: netem limit 100000 delay 30000us",
+        f"qdisc replace dev links-up parent 2800:1 handle 3800: {FREE}",
     ]
 
 
@@ -59,7 +59,8 @@ def test_packets_are_told_apart_by_address_and_pairs_come_first() -> None:
         "filter del dev eth0 parent 1:",
         "filter del dev links-up parent 1:",
         "filter del dev eth0 parent ffff:",
-        f"filter add {up} protocol ip prio 1 u32 match ip src 203.0.113.32/32 match ip dst 203.0.113.31/32 flowid 1:3",
+        f"filter add {up} protocol ip prio 1 u32 match ip src 203.0.113.32/32 match ip dst 203.0.113.31/32 "
+        "flowid 1:800",
         f"filter add {down} protocol ip prio 2 u32 match ip dst 203.0.113.32/32 flowid 1:1",
         f"filter add {up} protocol ip prio 2 u32 match ip src 203.0.113.32/32 flowid 1:1",
         "filter add dev eth0 parent ffff: protocol ip prio 2 u32 match ip src 203.0.113.32/32 flowid 1:1 " + redirect,

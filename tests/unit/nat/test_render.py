@@ -292,11 +292,7 @@ def test_stock_snat_on_several_addresses() -> None:
         render(profile("linux"), firewall("none"), replace(PRIVATE_SIDES, outer=(IPv4Address("203.0.113.60"),)))
 
 
-def test_a_site_without_a_translation_needs_public_addresses_and_the_other_way_round() -> None:
-    with pytest.raises(ConfigError, match=r"needs a public subnet inside, and 192\.168\.32\.0/24 is private"):
-        render(profile("open"), firewall("none"), PRIVATE_SIDES)
-    with pytest.raises(ConfigError, match=r"needs a private subnet inside, and 198\.51\.100\.16/28 is public"):
-        render(profile("linux"), firewall("none"), PUBLIC_SIDES)
+def test_prefixes_that_a_router_has_not_both_of_are_not_exchanged() -> None:
     with pytest.raises(ConfigError, match="nptv6 exchanges two IPv6 prefixes"):
         render(profile("linux", profile6="nptv6"), firewall("none"), PRIVATE_SIDES)
 
@@ -347,17 +343,6 @@ def test_a_router_that_gives_ports_is_found_on_the_lan_and_lets_them_in_through_
     without = render(profile("symmetric"), firewall("inbound-blocked"), PRIVATE_SIDES).iptables
     assert "1900" not in without
     assert "DNAT" not in without
-
-
-@pytest.mark.parametrize("policy", ["udp-blocked", "tcp-443", "web-only", "tls-only", "proxy-only"])
-def test_no_ports_are_given_through_a_firewall_that_lets_no_udp_out(policy: str) -> None:
-    with pytest.raises(ConfigError, match="portmap on needs a firewall that lets UDP out"):
-        render(profile("linux", portmap="on"), firewall(policy), PRIVATE_SIDES)
-
-
-def test_no_ports_are_given_where_nothing_is_translated() -> None:
-    with pytest.raises(ConfigError, match="portmap on needs a router that translates"):
-        render(profile("open", portmap="on"), firewall("none"), PUBLIC_SIDES)
 
 
 def test_whoever_is_no_router_tracks_nothing() -> None:

@@ -35,3 +35,45 @@ def test_what_a_network_lets_out_is_said_in_a_few_words(lets_out: dict[str, Any]
     head, row = written.getvalue().rstrip().splitlines()[-2:]
     begin = head.index("lets out")
     assert row[begin : head.index("outer address")].strip() == words
+
+
+PLAIN = {"up": "delay=10ms", "down": "delay=10ms", "toward": {}, "mtu": 1500, "blackhole": False}
+
+
+def shown(node: NodeStatus, width: int) -> list[str]:
+    written = io.StringIO()
+    Console(file=written, width=width).print(status(LabStatus((node,)), width))
+    return written.getvalue().rstrip().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({}, "delay=10ms"),
+        ({"up": "", "down": ""}, "unimpaired"),
+        ({"up": "delay=10ms loss=5%"}, "up delay=10ms loss=5%, down delay=10ms"),
+        ({"down": ""}, "up delay=10ms, down unimpaired"),
+        ({"toward": {"park": "loss=100%"}}, "delay=10ms, toward park loss=100%"),
+        ({"up": "", "down": "", "mtu": 1492}, "mtu=1492"),
+        ({"mtu": 1492, "blackhole": True}, "delay=10ms, mtu=1492 blackhole"),
+    ],
+)
+def test_a_link_is_said_in_the_words_that_make_it(link: dict[str, Any], words: str) -> None:
+    router = NodeStatus("home-router", "router", "home", "linux", "none", "ready", None, None, link={**PLAIN, **link})
+    head, row = shown(router, 130)
+    assert row[head.index("supernode or link") :].strip() == words
+
+
+def test_a_link_is_whole_on_a_narrow_terminal() -> None:
+    link = {**PLAIN, "up": "delay=10ms jitter=5ms loss=5% rate=1mbit"}
+    router = NodeStatus("home-router", "router", "home", "linux", "none", "ready", None, None, link=link)
+    lines = shown(router, 80)
+    assert max(map(len, lines)) <= 80
+    begin = lines[0].index("supernode")
+    told = " ".join(line[begin:].strip() for line in lines[1:])
+    assert told == "up delay=10ms jitter=5ms loss=5% rate=1mbit, down delay=10ms"
+
+
+def test_core_says_what_chance_begins_with() -> None:
+    core = NodeStatus("core", "core", None, None, None, "ready", None, None, seed=7)
+    assert shown(core, 130)[-1].endswith("seed 7")

@@ -98,7 +98,8 @@ BROKEN: dict[str, tuple[Callable[[Document], object], str]] = {
         lambda d: [
             d["services"]["nptv6-router"][key].update({"lab.profile6": "open"}) for key in ("labels", "environment")
         ],
-        "site nptv6: expected a public prefix with profile6 open, got fd00:0:0:39::/64",
+        "site nptv6: profile6 open needs a public IPv6 prefix inside, and fd00:0:0:39::/64 is private: it would leave "
+        "untranslated and nobody on the internet could answer; take profile6 nptv6",
     ),
     "a bridge that the engine guards": (
         lambda d: d["networks"]["dual"]["driver_opts"].pop("com.docker.network.bridge.gateway_mode_ipv6"),
@@ -122,7 +123,8 @@ BROKEN: dict[str, tuple[Callable[[Document], object], str]] = {
             for node in ("six-router", "sid")
             for told in (d["services"][node]["labels"], d["services"][node]["environment"])
         ],
-        "site six: expected lab.profile open, as there is no IPv4 inside to be translated, got linux",
+        "site six: a router that translates needs IPv4 inside, and there is none: it would translate nothing; take "
+        "profile open",
     ),
     "a translation to nowhere": (
         lambda d: d["services"]["nptv6-router"]["environment"].pop("lab.outer6"),

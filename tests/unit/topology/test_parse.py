@@ -138,12 +138,18 @@ def subnet(name: str, subnet: str, gateway: str) -> Callable[[Document], None]:
     return put("networks", name, "ipam", "config", 0, value={"subnet": subnet, "gateway": gateway})
 
 
-def profile(node: str, value: str) -> Callable[[Document], None]:
+def told(node: str, label: str, value: str) -> Callable[[Document], None]:
+    """What a router is told twice, in its labels and in its environment."""
+
     def change(document: Document) -> None:
         for section in ("labels", "environment"):
-            document["services"][node][section]["lab.profile"] = value
+            document["services"][node][section][label] = value
 
     return change
+
+
+def profile(node: str, value: str) -> Callable[[Document], None]:
+    return told(node, "lab.profile", value)
 
 
 BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
@@ -241,11 +247,31 @@ BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
     ),
     "open site on a private LAN": (
         profile("home-router", "open"),
-        "site home: expected a public subnet with profile open, got 192.168.32.0/24",
+        "site home: a router that translates nothing needs a public subnet inside, and 192.168.32.0/24 is private: "
+        "nobody on the internet could answer; take a profile that translates",
     ),
     "translated site on a public LAN": (
         profile("park-router", "linux"),
-        "site park: expected a private subnet with profile linux, got 198.51.100.16/28",
+        "site park: a router that translates needs a private subnet inside, and 198.51.100.16/28 is public: the "
+        "internet routes it to the router by itself; take a profile that translates nothing",
+    ),
+    "a firewall for a proxy that is not there": (
+        told("home-router", "lab.firewall", "proxy-only"),
+        "site home: firewall proxy-only lets nobody out but the site's proxy, and there is no node of role proxy: the "
+        "site would be cut off; take another firewall, or add a proxy to the file",
+    ),
+    "a seed that is no number": (
+        on("core", "environment", "LAB_SEED", value="luck"),
+        "node core: expected a whole number in LAB_SEED, got 'luck'; leave it empty to have one drawn",
+    ),
+    "outer addresses that the router itself knows nothing of": (
+        on("home-router", "labels", "lab.outer", value="203.0.113.33, 203.0.113.34"),
+        "node home-router: expected lab.outer 203.0.113.33, 203.0.113.34 in its environment as in its labels, got none",
+    ),
+    "outer addresses that stock SNAT has no range for": (
+        told("home-router", "lab.outer", "203.0.113.60"),
+        "site home: stock SNAT takes a range of outer addresses without gaps, got 203.0.113.32, 203.0.113.60; take "
+        "neighbours in lab.outer, or clash-free=yes",
     ),
     "a route to a translated site": (
         on(
@@ -399,7 +425,7 @@ def test_ports_through_a_firewall_without_udp_are_refused(tmp_path: Path) -> Non
     portmap(document, "home-router", "on")
     for told in ("labels", "environment"):
         document["services"]["home-router"][told]["lab.firewall"] = "udp-blocked"
-    with pytest.raises(ConfigError, match="node home-router: portmap on needs a firewall that lets UDP out"):
+    with pytest.raises(ConfigError, match="site home: portmap on needs a firewall that lets UDP out"):
         parsed(document, tmp_path)
 
 
@@ -409,9 +435,9 @@ def test_ports_through_a_firewall_without_udp_are_refused(tmp_path: Path) -> Non
         (
             "carrier-1",
             "zoo.yml",
-            "node carrier-1-router: portmap on is for a site's router: clients ask the router of ",
+            "site carrier-1: portmap on is for a site's router: clients ask the router of ",
         ),
-        ("ipv6-1", "zoo.yml", "node ipv6-1-router: portmap on needs "),
+        ("ipv6-1", "zoo.yml", "site ipv6-1: portmap on needs "),
     ],
 )
 def test_ports_where_nobody_would_ask_for_them_are_refused(site: str, file: str, sentence: str, tmp_path: Path) -> None:
