@@ -4,7 +4,7 @@ Pure. Belongs here: one reason a rule. Never: how a combination is rendered.
 """
 
 from lab.errors import ConfigError
-from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, Mapping, Translation
+from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, Mapping, Pooling, Translation
 
 MOST_IN_ORDER = 4096
 """Ports that are given out one after the other: each is an element of one table in the kernel."""
@@ -58,4 +58,10 @@ def _splits_on_clashes(axes: Translation) -> None:
         raise ConfigError(
             "clash-free=no is stock MASQUERADE: endpoint-independent mapping, address-and-port-dependent filtering, "
             "ports preserved, all of them, no hairpinning; take clash-free=yes for anything else"
+        )
+    if axes.pooling is not Pooling.PAIRED:
+        # SNAT's own choice, without --persistent, hangs on both ends: toward one destination a host has one address
+        raise ConfigError(
+            "clash-free=no is stock SNAT, which chooses an outer address by the host or by the two ends, "
+            "and never at random; take clash-free=yes for pooling=arbitrary"
         )

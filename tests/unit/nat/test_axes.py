@@ -72,6 +72,7 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ("linux", "udp-timeout=40 udp-timeout-one-way=50", "udp-timeout-one-way=50 outlasts udp-timeout=40"),
         ("linux", "hairpinning=yes", "clash-free=no is stock MASQUERADE"),
         ("linux", "filtering=endpoint-independent", "clash-free=no is stock MASQUERADE"),
+        ("linux", "pooling=arbitrary", "clash-free=no is stock SNAT, which chooses an outer address by the host"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(nat: str, text: str, words: str) -> None:
