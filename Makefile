@@ -39,9 +39,9 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 		{ $(call install,libopus0,the unit tests of the voice need libopus on this machine); }
 	PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n auto --dist worksteal tests/unit   # cached, or each run compiles them all
 
-test: check ## check, then the whole lab; one that runs already is left running
+test: check ## check, then the whole lab (the rules by themselves as root alone); one that runs already is left running
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
-	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -m "not timing" $(SUITES); \
+	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; exit $$status
 
 bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, about three minutes
