@@ -32,14 +32,17 @@ class SiteCertificate:
     ipv4: Verdict | None
     ipv6: Verdict | None
     seconds: float
+    failure: str | None = None
 
     @property
     def agrees(self) -> bool:
-        """Whether every axis of every family is as claimed."""
+        """Whether every axis of every family is as claimed; a site that could not be measured has proven nothing."""
         return not any(self.disagreements())
 
     def disagreements(self) -> tuple[str, ...]:
         """What does not agree, in words."""
+        if self.failure is not None:
+            return (f"not measured: {self.failure}",)
         return tuple(
             f"{name}{difference}"
             for name, verdict in (("", self.ipv4), ("IPv6 " if self.ipv4 else "", self.ipv6))
@@ -64,6 +67,7 @@ class SiteCertificate:
             "behind": self.behind,
             "agrees": self.agrees,
             "disagreements": list(self.disagreements()),
+            "failure": self.failure,
             "claimed": claimed,
             "measured": measured,
             "requirements": [one.to_json() for one in required],

@@ -22,12 +22,12 @@ from lab.certify.ends import End
 from lab.certify.measuring import link
 from lab.certify.measuring.site import Asked, measure
 from lab.certify.requirements import requirements
-from lab.errors import RuntimeUnavailable
+from lab.errors import LabError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
 from lab.harness.probing import OpenSide, stand
 from lab.runtime import images, probes
-from lab.runtime.connection import Engine
+from lab.runtime.connection import Engine, still_there
 from lab.runtime.probes import Probe
 from lab.runtime.world import World
 from lab.topology.model import Role
@@ -106,7 +106,7 @@ def _all(
 
     def one(claim: SiteClaim) -> SiteCertificate:
         with board.at_work(claim.site):
-            return _site(engine, world, outside, claim, stop, quiet)
+            return _or_why_not(engine, claim, stop, lambda: _site(engine, world, outside, claim, stop, quiet))
 
     first = sorted(asked, key=lambda claim: -(_timeout(claim) or 0.0))
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="certify") as pool:
@@ -117,6 +117,27 @@ def _all(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _or_why_not(
+    engine: Engine, claim: SiteClaim, stop: threading.Event, certify: Callable[[], SiteCertificate]
+) -> SiteCertificate:
+    """A site's certificate, or one that says why it could not be measured: no reason to lose the others'.
+
+    Raises LabError where the whole certification is broken off, or where the engine does not answer any more.
+    """
+    began = time.monotonic()
+    try:
+        return certify()
+    except LabError as error:
+        if stop.is_set():
+            raise
+        if isinstance(error, RuntimeUnavailable):
+            still_there(engine, f"certify {claim.site}")
+        took = time.monotonic() - began
+        return SiteCertificate(
+            claim.site, claim.profile, claim.firewall, claim.behind, None, None, took, failure=str(error)
+        )
 
 
 class _Board:

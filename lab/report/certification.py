@@ -11,9 +11,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.certify.behaviour import Behaviour
+from lab.certify.behaviour import Behaviour, Link
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
-from lab.certify.comparing import shown
+from lab.certify.comparing import Difference, shown
 from lab.certify.requirements import ASKED, Requirement
 from lab.harness.certifying import Progress
 from lab.report.words import DEPENDS
@@ -92,16 +92,21 @@ def _summary(sites: Iterable[SiteCertificate]) -> RenderableType:
     table.add_column("profile, firewall", overflow="fold")
     for column in ("mapping", "filtering", "ports"):
         table.add_column(column)
-    for column in ("hairpin", "idle", "delay", "loss"):
+    for column in ("hairpin", "idle", "delay", "loss", "MTU"):
         table.add_column(column, justify="right")
     for site in sites:
+        if site.failure is not None:
+            table.add_row(Text("no", "bad"), site.site, _kind(site), Text("not measured", "bad"))
         for family, verdict in (("", site.ipv4), ("IPv6", site.ipv6)):
             if verdict:
                 table.add_row(*_row(site, family if site.ipv4 else "IPv6 alone", verdict))
     note = Text(
         "Mapping and filtering: what they depend on (RFC 4787). Idle: seconds that a UDP mapping lives. "
         "Delay: ms one way.\n"
-        "Every figure is measured; what is claimed stands below it where the two do not agree.",
+        "Claimed against measured: a cell with one value was claimed and measured so, within the tolerances; "
+        "where the two\n"
+        "differ, the measured one stands above the claimed one. MTU: a hole is one where longer packets vanish "
+        "unreported.",
         "dim",
     )
     return Group(table, note)
@@ -111,10 +116,8 @@ def _row(site: SiteCertificate, family: str, verdict: Verdict) -> Iterable[Rende
     wrong = {difference.axis: difference for difference in verdict.differences}
     hidden = not verdict.measured.outbound.udp
     axes = verdict.measured
-    firewall = f", {site.firewall}" if site.firewall != "none" else ""
-    behind = f" behind {site.behind}" if site.behind else ""
     name = Text(site.site if family in ("", "IPv6 alone") else f"  {family}")
-    kind = f"{site.profile}{firewall}{behind}" if family in ("", "IPv6 alone") else _ipv6_kind(axes)
+    kind = _kind(site) if family in ("", "IPv6 alone") else _ipv6_kind(axes)
 
     def cell(axis: str, text: str) -> Text:
         difference = wrong.get(axis)
@@ -137,6 +140,13 @@ def _row(site: SiteCertificate, family: str, verdict: Verdict) -> Iterable[Rende
     yield cell("udp_timeout_s", _short(axes.udp_timeout_s))
     yield _link(wrong, "delay_ms", axes.link.delay_ms, "{:.1f}")
     yield _link(wrong, "loss", None if axes.link.loss is None else axes.link.loss * 100, "{:.1f} %")
+    yield _mtu(wrong, axes.link)
+
+
+def _kind(site: SiteCertificate) -> str:
+    firewall = f", {site.firewall}" if site.firewall != "none" else ""
+    behind = f" behind {site.behind}" if site.behind else ""
+    return f"{site.profile}{firewall}{behind}"
 
 
 def _ipv6_kind(axes: Behaviour) -> str:
@@ -145,12 +155,23 @@ def _ipv6_kind(axes: Behaviour) -> str:
     return "forwarded" if axes.filtering is None else "stateful firewall"
 
 
-def _link(wrong: Mapping[str, Any], axis: str, value: float | None, form: str) -> Text:
+def _link(wrong: Mapping[str, Difference], axis: str, value: float | None, form: str) -> Text:
     differs = [one for name, one in wrong.items() if name.startswith("link.") and name.endswith(axis)]
     text = "-" if value is None else form.format(value)
     if differs:
         return Text(f"{text}\nclaimed {shown(differs[0].claimed)}", "bad")
     return Text(text, "dim" if value is None else "")
+
+
+def _mtu(wrong: Mapping[str, Difference], link: Link) -> Text:
+    """The narrower way's, and whether it is a black hole."""
+    ways = [way for way in (link.up, link.down) if way.mtu is not None]
+    least = min(ways, key=lambda way: way.mtu or 0, default=None)
+    if least is None:
+        return _link(wrong, "mtu", None, "")
+    text = _link(wrong, "mtu", least.mtu, "{:d} hole" if least.blackhole else "{:d}")
+    holes = [one for name, one in wrong.items() if name.startswith("link.") and name.endswith("blackhole")]
+    return Text(f"{text}\nclaimed {'a' if holes[0].claimed else 'no'} hole", "bad") if holes else text
 
 
 def _short(value: object) -> str:
@@ -202,6 +223,8 @@ def _in_full(site: SiteCertificate) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((site.site, "name"), f"  profile {site.profile}, firewall {site.firewall}{behind}"), Text(),
     ]  # fmt: skip
+    if site.failure is not None:
+        parts += [Text(f"not measured: {site.failure}", "bad"), Text()]
     for family, verdict in (("IPv4", site.ipv4), ("IPv6", site.ipv6)):
         if verdict:
             if site.ipv6:
