@@ -3,7 +3,7 @@
 Belongs here: layout and wording. Never: verdicts; they come with the certificates.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from lab.certify.behaviour import Behaviour, Link
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
+from lab.certify.claimed import MTU
 from lab.certify.comparing import Difference, shown
 from lab.certify.requirements import ASKED, Requirement
 from lab.harness.certifying import Progress
@@ -85,28 +86,28 @@ def _disagreements(found: Certification) -> Iterable[RenderableType]:
 # several sites ------------------------------------------------------------------------------------------------------
 
 
-def _summary(sites: Iterable[SiteCertificate]) -> RenderableType:
+def _summary(sites: Sequence[SiteCertificate]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("site", no_wrap=True, style="bold")
     table.add_column("profile, firewall", overflow="fold")
     for column in ("mapping", "filtering", "ports"):
-        table.add_column(column)
-    for column in ("hairpin", "idle", "delay", "loss", "MTU"):
+        table.add_column(column, overflow="fold")
+    whole = all(_whole(verdict) for site in sites for verdict in (site.ipv4, site.ipv6) if verdict)
+    for column in ("hairpin", "idle", "delay", "loss", *(() if whole else ("MTU",))):
         table.add_column(column, justify="right")
     for site in sites:
         if site.failure is not None:
             table.add_row(Text("no", "bad"), site.site, _kind(site), Text("not measured", "bad"))
         for family, verdict in (("", site.ipv4), ("IPv6", site.ipv6)):
             if verdict:
-                table.add_row(*_row(site, family if site.ipv4 else "IPv6 alone", verdict))
+                cells = list(_row(site, family if site.ipv4 else "IPv6 alone", verdict))
+                table.add_row(*(cells[:-1] if whole else cells))
     note = Text(
+        "One value in a cell: claimed and measured alike, within the tolerances; else the claim stands below.\n"
         "Mapping and filtering: what they depend on (RFC 4787). Idle: seconds that a UDP mapping lives. "
         "Delay: ms one way.\n"
-        "Claimed against measured: a cell with one value was claimed and measured so, within the tolerances; "
-        "where the two\n"
-        "differ, the measured one stands above the claimed one. MTU: a hole is one where longer packets vanish "
-        "unreported.",
+        + (f"MTU: {MTU} bytes at each." if whole else "MTU with a star: longer packets vanish unreported."),
         "dim",
     )
     return Group(table, note)
@@ -143,6 +144,12 @@ def _row(site: SiteCertificate, family: str, verdict: Verdict) -> Iterable[Rende
     yield _mtu(wrong, axes.link)
 
 
+def _whole(verdict: Verdict) -> bool:
+    """Whether every packet passes that an Ethernet carries, as claimed, or the firewall hides it."""
+    ways = [way for one in (verdict.claimed, verdict.measured) for way in (one.link.up, one.link.down)]
+    return all(way.mtu in (None, MTU) for way in ways) and not any("mtu" in one.axis for one in verdict.differences)
+
+
 def _kind(site: SiteCertificate) -> str:
     firewall = f", {site.firewall}" if site.firewall != "none" else ""
     behind = f" behind {site.behind}" if site.behind else ""
@@ -168,10 +175,11 @@ def _mtu(wrong: Mapping[str, Difference], link: Link) -> Text:
     ways = [way for way in (link.up, link.down) if way.mtu is not None]
     least = min(ways, key=lambda way: way.mtu or 0, default=None)
     if least is None:
-        return _link(wrong, "mtu", None, "")
-    text = _link(wrong, "mtu", least.mtu, "{:d} hole" if least.blackhole else "{:d}")
-    holes = [one for name, one in wrong.items() if name.startswith("link.") and name.endswith("blackhole")]
-    return Text(f"{text}\nclaimed {'a' if holes[0].claimed else 'no'} hole", "bad") if holes else text
+        return Text("-", "dim")
+    text = f"{least.mtu}*" if least.blackhole else f"{least.mtu}"
+    differs = {name: one for name, one in wrong.items() if name.startswith("link.") and name.endswith(("mtu", "hole"))}
+    claims = [one.claimed for name, one in differs.items() if name.endswith("mtu")]
+    return Text(text + (f"\nclaimed\n{shown(claims[0])}" if claims else ""), "bad" if differs else "")
 
 
 def _short(value: object) -> str:

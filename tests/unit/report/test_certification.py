@@ -48,11 +48,12 @@ def test_a_cell_is_what_was_measured_and_where_it_differs_what_was_claimed() -> 
     lines = printed(site("true-1", CLAIMED), site("liar-1", replace(LIAR, link=narrow))).splitlines()
     (true,) = [line.split() for line in lines if "true-1" in line]
     assert true[-4:] == ["10.0", "0.0", "%", "1500"]
+    whole = printed(site("true-1", CLAIMED), site("liar-1", LIAR))
+    assert "MTU: 1500 bytes at each." in whole and "1500" not in whole.splitlines()[2]
     row = next(number for number, line in enumerate(lines) if line.split()[1:2] == ["liar-1"])
-    assert lines[row].split()[-2:] == ["1400", "hole"]
-    below = " ".join(lines[row + 1].split())
-    assert "claimed" in below
-    assert any("with one value was claimed and measured so" in line for line in lines)
+    assert lines[row].split()[-1] == "1400*"
+    assert [lines[row + below].split()[-1] for below in (1, 2)] == ["claimed", "1500"]
+    assert any("One value in a cell: claimed and measured alike" in line for line in lines)
 
 
 @pytest.mark.parametrize("others", [0, 1])
