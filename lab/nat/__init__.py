@@ -13,6 +13,7 @@ from lab.nat.axes import (
     Permit,
     Pooling,
     PortRange,
+    Timers,
     Translation,
 )
 from lab.nat.portmap import offerable, sensible_at
@@ -35,6 +36,7 @@ __all__ = [
     "Pooling",
     "PortRange",
     "RuleSet",
+    "Timers",
     "Translation",
     "Wiring",
     "firewall",
