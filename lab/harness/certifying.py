@@ -108,7 +108,7 @@ def _all(
         with board.at_work(claim.site):
             return _or_why_not(engine, claim, stop, lambda: _site(engine, world, outside, claim, stop, quiet))
 
-    first = sorted(asked, key=lambda claim: -(_timeout(claim) or 0.0))
+    first = sorted(asked, key=lambda claim: -_longest_s(claim))
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="certify") as pool:
         jobs = {claim.site: pool.submit(one, claim) for claim in first}
         try:
@@ -203,7 +203,8 @@ def _site(
 
 def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, listener: tuple[str, int]) -> Verdict:
     says = _says(claim, bench.family, proxy is not None)
-    found = measure(bench, Asked(says.udp_timeout_s, says.ports_per_host, proxy, listener), lambda text: None)
+    timers = says.udp_timeout_s, says.tcp.timeout_s, says.tcp.transitory_timeout_s
+    found = measure(bench, Asked(*timers, says.ports_per_host, proxy, listener), lambda text: None)
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
     says = _says(claim, bench.family, proxy is not None, found.up.size if found.up else 0)
     wrong = differences(says, does, link.PROBES, claim.link.clumping)
@@ -229,5 +230,8 @@ def _ports(claim: SiteClaim) -> Ports:
     return Ports(range(max(one.first for one in ranges), min(one.last for one in ranges) + 1))
 
 
-def _timeout(claim: SiteClaim) -> float | None:
-    return claimed(claim.routers, claim.link).udp_timeout_s
+def _longest_s(claim: SiteClaim) -> float:
+    """The longest timer that has to be waited for."""
+    says = [claimed(claim.routers, claim.link, family=family) for family in claim.families]
+    timers = [t for one in says for t in (one.udp_timeout_s, one.tcp.timeout_s, one.tcp.transitory_timeout_s)]
+    return max((seconds for seconds in timers if seconds is not None), default=0.0)

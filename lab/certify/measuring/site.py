@@ -21,9 +21,14 @@ THROTTLED_PACE_S = 0.05
 
 @dataclass(frozen=True)
 class Asked:
-    """What the procedure has to know beforehand. `timeout_s`: around it the timeout is looked for, None: nowhere."""
+    """What the procedure has to know beforehand. Around the timeouts each timer is looked for, None: nowhere.
+
+    `tcp_timeout_s`: of a connection that stands, `transitory_s`: of one half open.
+    """
 
     timeout_s: float | None
+    tcp_timeout_s: float | None
+    transitory_s: float | None
     ports_per_host: int | None
     proxy: tuple[str, int] | None
     listener: tuple[str, int]
@@ -43,10 +48,14 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     throttled = rate is not None
     paced = bench.patient(replace(bench.patience, pace_s=THROTTLED_PACE_S)) if throttled else bench
     found = replace(found, reach=replace(found.reach, udp_kbit_s=rate))
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="certify") as pool:
+    with ThreadPoolExecutor(max_workers=6, thread_name_prefix="certify") as pool:
         jobs: dict[str, Future[object]] = {}
         if udp and asked.timeout_s is not None:
-            jobs["timed"] = pool.submit(timing.timed, paced, asked.timeout_s)
+            jobs["timed"] = pool.submit(timing.timed, paced, False, PRIMARY, asked.timeout_s)
+        if tcp and asked.tcp_timeout_s is not None:
+            jobs["tcp_timed"] = pool.submit(timing.timed, bench, True, ports[0], asked.tcp_timeout_s)
+        if tcp and asked.transitory_s is not None:
+            jobs["half_open"] = pool.submit(timing.half_open, bench, ports[0], asked.transitory_s)
         if udp:
             jobs["udp"] = pool.submit(_transport, paced, False, (PRIMARY, ALTERNATE))
         if tcp:
@@ -57,7 +66,8 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
             jobs["link"] = pool.submit(_link, bench, True, ports)
         say(", ".join(jobs) or "nothing passes")
         done = {name: proven(job.result) for name, job in jobs.items()}
-    found = replace(found, tcp_ports=ports, timed=done.get("timed"))  # type: ignore[arg-type]
+    timers = {name: done[name] for name in ("timed", "tcp_timed", "half_open") if name in done}
+    found = replace(found, tcp_ports=ports, **timers)  # type: ignore[arg-type]
     if done.get("udp"):
         found = replace(found, udp=done["udp"])  # type: ignore[arg-type]
         if not throttled:
