@@ -13,12 +13,13 @@ from lab.certify.requirements import Requirement
 
 @dataclass(frozen=True)
 class Verdict:
-    """One address family of a site."""
+    """One address family of a site. `repeated`: what was measured again, and why."""
 
     claimed: Behaviour
     measured: Behaviour
     differences: tuple[Difference, ...]
     requirements: tuple[Requirement, ...]
+    repeated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class SiteCertificate:
             for difference in verdict.differences
         )
 
+    def repeated(self) -> tuple[str, ...]:
+        """What was measured again, for the machine stood still, in words."""
+        return tuple(words for verdict in (self.ipv4, self.ipv6) if verdict for words in verdict.repeated)
+
     def to_json(self) -> dict[str, Any]:
         """The document's entry: the top keys are IPv4's, or IPv6's where the site has nothing else."""
         first = self.ipv4 or self.ipv6
@@ -68,6 +73,7 @@ class SiteCertificate:
             "agrees": self.agrees,
             "disagreements": list(self.disagreements()),
             "failure": self.failure,
+            "repeated": list(self.repeated()),
             "claimed": claimed,
             "measured": measured,
             "requirements": [one.to_json() for one in required],

@@ -37,6 +37,7 @@ class Router:
 class LinkClaim:
     """What is asked of each direction of the access link, and the rates, in bit/s, at which a packet leaves.
 
+    `queue_bytes`: what may wait for the rate, in the direction that has less room; None without a rate.
     `clumping`: by how much losses in bursts widen the variance of their number.
     """
 
@@ -44,8 +45,14 @@ class LinkClaim:
     down: OneWay = PLAIN
     up_rate: int | None = None
     down_rate: int | None = None
+    queue_bytes: float | None = None
     jitter_s: float = 0.0
     clumping: float = 1.0
+
+    @property
+    def rate(self) -> int | None:
+        """Of the narrower direction."""
+        return min((rate for rate in (self.up_rate, self.down_rate) if rate is not None), default=None)
 
 
 def link_claim(link: Link) -> LinkClaim:
@@ -56,6 +63,7 @@ def link_claim(link: Link) -> LinkClaim:
         down=_claimed_way(down, link),
         up_rate=up.rate,
         down_rate=down.rate,
+        queue_bytes=min((way.queue_limit for way in (up, down) if way.rate is not None), default=None),
         jitter_s=max(up.jitter, down.jitter),
         clumping=max(_clumping(up), _clumping(down)),
     )

@@ -274,7 +274,7 @@ def _too_long(found: Findings) -> Requirement:
 def _fragments(found: Findings) -> Requirement:
     seen = found.fragmented
     if seen is None:
-        return Requirement("RFC4787-REQ-14", None, "no long UDP datagram gets out")
+        return Requirement("RFC4787-REQ-14", None, "no long UDP datagram gets out, or the link's queue takes none")
     ways = {
         "out in order": seen.up_in_order, "out of order": seen.up_reversed,
         "in in order": seen.down_in_order, "in out of order": seen.down_reversed,

@@ -63,8 +63,9 @@ _PADDING = (0, 2, 0, 0)
 def certification(found: Certification) -> RenderableType:
     """One site in full, several as a table."""
     if len(found.sites) == 1:
-        return Group(_in_full(found.sites[0]), Text(), _end(found))
-    return Group(_summary(found.sites), Text(), _required(found.sites), Text(), *_disagreements(found), _end(found))
+        return Group(_in_full(found.sites[0]), Text(), *_repeated(found), _end(found))
+    said = (*_disagreements(found), *_repeated(found))
+    return Group(_summary(found.sites), Text(), _required(found.sites), Text(), *said, _end(found))
 
 
 def _end(found: Certification) -> Text:
@@ -81,6 +82,11 @@ def _disagreements(found: Certification) -> Iterable[RenderableType]:
             yield Text.assemble((site.site, "name"), "  ", (words, "bad"))
     if not found.agrees:
         yield Text()
+
+
+def _repeated(found: Certification) -> Iterable[RenderableType]:
+    words = [Text(f"{site.site}  {what}", "dim") for site in found.sites for what in site.repeated()]
+    return (*words, Text()) if words else ()
 
 
 # several sites ------------------------------------------------------------------------------------------------------

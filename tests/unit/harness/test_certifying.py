@@ -1,6 +1,7 @@
 """Which sites are certified, in which order, and how what the live lab says is read."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,26 @@ def test_a_certification_that_is_broken_off_is_no_failure_of_a_site() -> None:
     nothing: Any = None
     with pytest.raises(RuntimeUnavailable, match="broken off"):
         certifying._or_why_not(nothing, claim_of("home"), stop, one)
+
+
+def test_a_link_too_narrow_for_the_questions_is_said_to_be_and_not_judged() -> None:
+    nothing: Any = None
+    narrow = replace(claim_of("home"), link=LinkClaim(up_rate=1_000))
+    stop, quiet = threading.Event(), threading.BoundedSemaphore()
+    found = certifying._or_why_not(
+        nothing, narrow, stop, lambda: certifying._site(nothing, nothing, nothing, narrow, stop, quiet, nothing)
+    )
+    assert found.failure == (
+        "the link of home carries 1kbit a second, too little for what is asked; give it 32kbit or more"
+    )
+
+
+def test_questions_are_paced_to_the_link_s_rate() -> None:
+    wide, narrow = claim_of("home"), replace(claim_of("home"), link=LinkClaim(down_rate=64_000))
+    assert certifying._patience(wide).pace_s == 0.0
+    patience = certifying._patience(narrow)
+    assert (patience.pace_s, patience.rate) == (pytest.approx(0.1), 64_000)
+    assert patience.delay_s == pytest.approx(1500 * 8 / 64_000)
 
 
 def test_core_s_words_of_a_link_are_read_as_lab_set_would_read_them() -> None:
