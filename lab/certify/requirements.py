@@ -78,7 +78,7 @@ def requirements(found: Findings, measured: Behaviour, family: int) -> tuple[Req
     if family == 6:
         return tuple(_ipv6(found, measured))
     alone = measured.mapping is None and found.timed is not None
-    return (*_ipv4(found, measured), *(_states(found, measured, "nothing is filtered") if alone else ()))
+    return (*_ipv4(found, measured), *(_states(found, measured, "") if alone else ()))
 
 
 def _ipv4(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
@@ -151,15 +151,15 @@ def _ipv6(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
     yield _axis("RFC6092-REC-33", measured.tcp.filtering in RECOMMENDED, f"{measured.tcp.filtering} filtering",
                 measured.tcp.filtering is not None, "nothing is filtered")  # fmt: skip
     yield _late_answer("RFC6092-REC-34", _silence("RFC5382-REQ-4", tcp))
-    yield _tcp_timers("RFC6092-REC-35", measured.tcp, tcp is not None, "the firewall lets no TCP out")
     yield _errors("RFC6092-REC-36", tcp.reported if tcp else None)
     yield _survival("RFC6092-REC-37", tcp.reported if tcp else None, "the firewall lets no TCP out")
 
 
 def _states(found: Findings, measured: Behaviour, hidden: str) -> Iterator[Requirement]:
     """How long a stateful firewall remembers, and what reminds it."""
-    yield _timeout("RFC6092-REC-14", measured, found, hidden)
-    yield _refresh("RFC6092-REC-16", found, hidden)
+    yield _timeout("RFC6092-REC-14", measured, found, hidden, "state")
+    yield _refresh("RFC6092-REC-16", found, hidden, "state")
+    yield _tcp_timers("RFC6092-REC-35", measured.tcp, found.tcp is not None, "")
 
 
 def _axis(number: str, met: bool, seen: str, known: bool, otherwise: str) -> Requirement:
@@ -197,13 +197,13 @@ def _overloading(number: str, seen: Transport | None, hidden: str) -> Requiremen
     return Requirement(number, not crowded, words)
 
 
-def _timeout(number: str, measured: Behaviour, found: Findings, hidden: str) -> Requirement:
+def _timeout(number: str, measured: Behaviour, found: Findings, hidden: str, what: str = "mapping") -> Requirement:
     if found.timed is None:
         return Requirement(number, None, hidden if found.udp is None else "no timeout is claimed")
     seconds = measured.udp_timeout_s
     if seconds is None:
-        return Requirement(number, False, "mappings of the same age died and lived")
-    return Requirement(number, seconds >= LEAST_TIMEOUT_S * NEAR, f"a mapping dies {seconds:g} s after its last packet")
+        return Requirement(number, False, f"{what}s of the same age died and lived")
+    return Requirement(number, seconds >= LEAST_TIMEOUT_S * NEAR, f"a {what} dies {seconds:g} s after its last packet")
 
 
 def _tcp_timers(number: str, axes: Tcp, known: bool, hidden: str) -> Requirement:
@@ -219,8 +219,9 @@ def _tcp_timers(number: str, axes: Tcp, known: bool, hidden: str) -> Requirement
     return Requirement(number, False if missed else None, ", ".join(words))
 
 
-def _refresh(number: str, found: Findings, hidden: str) -> Requirement:
-    return _axis(number, bool(found.timed and found.timed.outbound), _refreshed(found), _refresh_known(found), hidden)
+def _refresh(number: str, found: Findings, hidden: str, what: str = "mapping") -> Requirement:
+    kept = found.timed is not None and found.timed.outbound
+    return _axis(number, kept, _refreshed(found, what), _refresh_known(found), hidden)
 
 
 def _refresh_known(found: Findings) -> bool:
@@ -229,13 +230,13 @@ def _refresh_known(found: Findings) -> bool:
     return timed is not None and any(not lives for idle, lives in timed.idle.items() if idle <= timed.tested_s)
 
 
-def _refreshed(found: Findings) -> str:
+def _refreshed(found: Findings, what: str) -> str:
     timed = found.timed
     if timed is None:
         return ""
     words = {True: "outbound", False: ""}[timed.outbound], {True: "inbound", False: ""}[timed.inbound]
     which = " and ".join(word for word in words if word)
-    return f"{which} packets keep a mapping alive" if which else "no packet keeps a mapping alive"
+    return f"{which} packets keep a {what} alive" if which else f"no packet keeps a {what} alive"
 
 
 def _hairpinning(seen: bool | None) -> str:

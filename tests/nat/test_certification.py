@@ -13,7 +13,7 @@ from reach import Node, Nodes
 
 from lab.certify.behaviour import Link
 from lab.certify.certificate import Certification, SiteCertificate
-from lab.harness import Lab, standing
+from lab.harness import Lab
 from lab.harness.changing import SiteChange
 from lab.harness.probing import stand
 
@@ -85,14 +85,17 @@ IMPAIRED = {  # every kind of link that `lab set` makes, one a site, so that one
 }
 
 
+CLEAN = {"mtu": "1500", "blackhole": "no", "jitter": "0ms", "rate": "none", "burst": "none"}
+
+
 @pytest.fixture(scope="module")
 def impaired(lab: Lab) -> Iterator[Certification]:
     """The sites whose links do what IMPAIRED says; afterwards as the file has them."""
-    world = lab.running_world()
     for site, link in IMPAIRED.items():
         lab.set(site, SiteChange(link=link))
     yield lab.certify(list(IMPAIRED))
-    standing.order(lab.engine, world, "core", "restore")
+    for site, link in IMPAIRED.items():
+        lab.set(site, SiteChange(link={axis: CLEAN[axis] for axis in link}))
 
 
 def links_of(found: Certification, site: str) -> tuple[Link, Link]:

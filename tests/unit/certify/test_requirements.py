@@ -101,7 +101,9 @@ def test_a_firewall_that_translates_nothing_is_held_against_rfc_6092_for_what_it
     for family in (4, 6):
         seen = of(Findings(OUT, udp=flat, tcp=flat, timed=timed), family)
         assert (seen["RFC6092-REC-14"].met, seen["RFC6092-REC-16"].met) == (met, True)
-        assert seen["RFC6092-REC-16"].seen == "outbound packets keep a mapping alive"
+        assert seen["RFC6092-REC-14"].seen == f"a state dies {seconds:g} s after its last packet"
+        assert seen["RFC6092-REC-16"].seen == "outbound packets keep a state alive"
+        assert seen["RFC6092-REC-35"].seen == "no timer of TCP is claimed that is short enough to be waited for"
     seen = of(Findings(OUT, udp=flat, tcp=flat, timed=timed))
     assert {seen[number].met for number in ("RFC4787-REQ-5", "RFC4787-REQ-6")} == {None}
 
