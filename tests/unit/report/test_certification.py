@@ -61,6 +61,7 @@ def test_a_site_that_could_not_be_measured_is_shown_with_the_reason(others: int)
     failed = SiteCertificate("cut-1", "linux", "none", None, None, None, 3.0, failure="the way was cut")
     text = printed(failed, *[site("true-1", CLAIMED)] * others)
     assert "not measured: the way was cut" in text
+    assert not others or any(line.split()[:2] == ["no", "cut-1"] for line in text.splitlines())
     assert "not what is claimed: cut-1." in text
 
 
