@@ -24,7 +24,10 @@ TIMES = 3
 
 
 class Watch:
-    """A thread that wakes twenty times a second and remembers when it could not. `clock`: seconds, monotonic."""
+    """A thread that wakes twenty times a second, while its `with` block lasts, and remembers when it could not.
+
+    `clock`: seconds, monotonic.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
