@@ -22,7 +22,7 @@ class Netem:
 
     def __init__(self, seed: int, interface: int) -> None:
         self._seed, self._name = seed, socket.if_indextoname(interface)
-        self._sorted = ""
+        self._sorted, self._generation = "", 0
         rules.feed(["tc", "-batch", "-"], f"qdisc add dev {self._name} root netem delay 1ms\n")
         rules.feed(["tc", "-batch", "-"], f"qdisc del dev {self._name} root\n")
         rules.feed(["ip", "-batch", "-"], f"link add {netem.IFB} type ifb\nlink set {netem.IFB} up txqueuelen 1000\n")
@@ -35,10 +35,14 @@ class Netem:
     def apply(self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]]) -> None:
         """Have these links from now on; returns when they are in effect. Raises RuntimeUnavailable."""
         rules.feed(["tc", "-batch", "-"], netem.shaped(self._name, entries, self._seed))
-        filters = netem.sorted_by_address(self._name, entries, networks)
-        if filters != self._sorted:  # while they are laid anew packets pass unimpaired, so not for a mere figure
+        if netem.sorted_by_address(self._name, entries, networks, self._generation) != self._sorted:
+            # the new ones beside the former ones, which go when those stand: no packet passes unimpaired
+            filters = netem.sorted_by_address(self._name, entries, networks, self._generation + 1)
             rules.feed(["tc", "-batch", "-"], filters)
-            self._sorted = filters
+            former, self._sorted = self._sorted, filters
+            self._generation += 1
+            if former:
+                rules.feed(["tc", "-batch", "-"], netem.withdrawn(former))
         for version, text in swallowing(entries, networks).items():
             rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore", "--noflush"], text)
 

@@ -60,11 +60,16 @@ class Shot:
 
 @dataclass(frozen=True)
 class Patience:
-    """What a link is said to do, and so how long and how often one asks. `delay_s`: one way, jitter included."""
+    """What a link is said to do, and so how long and how often one asks.
+
+    `delay_s`: one way, with its jitter and a packet's time at its rate. `pace_s`: between two packets. `rate`: bit/s of
+    the narrower direction, None without a limit.
+    """
 
     delay_s: float = 0.0
     loss: float = 0.0
     pace_s: float = 0.0
+    rate: int | None = None
 
     @property
     def tries(self) -> int:

@@ -44,7 +44,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Tcp:
-    """The axes of TCP, and whether two SYNs that cross make a connection."""
+    """The axes of TCP, and whether two SYNs that cross make a connection.
+
+    `timeout_s`: of a connection that stands, `transitory_timeout_s`: of one half open; None where they are too long to
+    be waited for.
+    """
 
     mapping: str | None = None
     filtering: str | None = None
@@ -53,6 +57,8 @@ class Tcp:
     same_port: str | None = None
     simultaneous_open: bool | None = None
     unsolicited: str | None = None
+    timeout_s: float | None = None
+    transitory_timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,10 @@ class Outbound:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One site in one family. `unsolicited`: what becomes of UDP that nobody inside asked for."""
+    """One site in one family. `unsolicited`: what becomes of UDP that nobody inside asked for.
+
+    `udp_timeout_s`: how long a mapping lives, or a stateful firewall's state where nothing is translated.
+    """
 
     mapping: str | None
     filtering: str | None

@@ -5,15 +5,18 @@ Belongs here: addresses and ports. Never: questions.
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from typing import TypeVar
 
 from lab.certify.asking import Patience
 from lab.certify.ends import End, Endpoint
+from lab.certify.steadiness import Watch
 from lab.errors import RuntimeUnavailable
 
+T = TypeVar("T")
 PRIMARY, ALTERNATE = 3478, 3479
 """RFC 5780's two ports of the server; 3478 is STUN's own (RFC 8489, 18.6), the other is free to choose."""
 PORTS = range(20_000, 30_000)
@@ -25,6 +28,7 @@ class Bench:
     """`inner`: the probe's addresses inside, each a host to the router; `remote`: its two on the internet.
 
     `quiet` is held while delays are measured: not many at once, or they would measure each other. `stop` breaks it off.
+    `watch`: what it sees the machine stand still in is measured again, of which `say` hears; None: nobody looks.
     """
 
     inside: End
@@ -35,6 +39,12 @@ class Bench:
     stop: threading.Event = field(default_factory=threading.Event)
     quiet: AbstractContextManager[object] = field(default_factory=nullcontext)
     ports: "Ports" = field(default_factory=lambda: Ports())
+    watch: Watch | None = None
+    say: Callable[[str], None] = lambda text: None
+
+    def undisturbed(self, what: str, measure: Callable[[], T]) -> T:
+        """What is found while the machine runs."""
+        return self.watch.undisturbed(what, measure, self.say) if self.watch else measure()
 
     def pause(self, seconds: float) -> None:
         """Let time pass, for that is what is measured. Raises LabError where the certification is broken off."""

@@ -13,12 +13,13 @@ from lab.certify.requirements import Requirement
 
 @dataclass(frozen=True)
 class Verdict:
-    """One address family of a site."""
+    """One address family of a site. `repeated`: what was measured again, and why."""
 
     claimed: Behaviour
     measured: Behaviour
     differences: tuple[Difference, ...]
     requirements: tuple[Requirement, ...]
+    repeated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,27 @@ class SiteCertificate:
     ipv4: Verdict | None
     ipv6: Verdict | None
     seconds: float
+    failure: str | None = None
 
     @property
     def agrees(self) -> bool:
-        """Whether every axis of every family is as claimed."""
+        """Whether every axis of every family is as claimed; a site that could not be measured has proven nothing."""
         return not any(self.disagreements())
 
     def disagreements(self) -> tuple[str, ...]:
         """What does not agree, in words."""
+        if self.failure is not None:
+            return (f"not measured: {self.failure}",)
         return tuple(
             f"{name}{difference}"
             for name, verdict in (("", self.ipv4), ("IPv6 " if self.ipv4 else "", self.ipv6))
             if verdict
             for difference in verdict.differences
         )
+
+    def repeated(self) -> tuple[str, ...]:
+        """What was measured again, for the machine stood still, in words."""
+        return tuple(words for verdict in (self.ipv4, self.ipv6) if verdict for words in verdict.repeated)
 
     def to_json(self) -> dict[str, Any]:
         """The document's entry: the top keys are IPv4's, or IPv6's where the site has nothing else."""
@@ -64,6 +72,8 @@ class SiteCertificate:
             "behind": self.behind,
             "agrees": self.agrees,
             "disagreements": list(self.disagreements()),
+            "failure": self.failure,
+            "repeated": list(self.repeated()),
             "claimed": claimed,
             "measured": measured,
             "requirements": [one.to_json() for one in required],

@@ -4,7 +4,7 @@ Pure. Belongs here: composing what each router says of itself into what should b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from lab import nat
 from lab.certify import behaviour
@@ -12,8 +12,10 @@ from lab.certify.behaviour import Behaviour, OneWay, Outbound, Tcp
 from lab.certify.deducing import strictest
 from lab.certify.findings import Fate
 from lab.links import Impairment, Link
-from lab.nat import FirewallPolicy, NatProfile, Translation
+from lab.nat import FirewallPolicy, NatProfile, Timers, Translation
 
+LONGEST_TCP_S = 150.0
+"""A timer of TCP that is longer is not waited for, and so nothing is claimed of it: RFC 5382 wants two hours."""
 MTU = 1500
 """Bytes of an IP packet on an Ethernet: a link that claims no MTU carries as much."""
 
@@ -35,6 +37,7 @@ class Router:
 class LinkClaim:
     """What is asked of each direction of the access link, and the rates, in bit/s, at which a packet leaves.
 
+    `queue_bytes`: what may wait for the rate, in the direction that has less room; None without a rate.
     `clumping`: by how much losses in bursts widen the variance of their number.
     """
 
@@ -42,8 +45,14 @@ class LinkClaim:
     down: OneWay = PLAIN
     up_rate: int | None = None
     down_rate: int | None = None
+    queue_bytes: float | None = None
     jitter_s: float = 0.0
     clumping: float = 1.0
+
+    @property
+    def rate(self) -> int | None:
+        """Of the narrower direction."""
+        return min((rate for rate in (self.up_rate, self.down_rate) if rate is not None), default=None)
 
 
 def link_claim(link: Link) -> LinkClaim:
@@ -54,6 +63,7 @@ def link_claim(link: Link) -> LinkClaim:
         down=_claimed_way(down, link),
         up_rate=up.rate,
         down_rate=down.rate,
+        queue_bytes=min((way.queue_limit for way in (up, down) if way.rate is not None), default=None),
         jitter_s=max(up.jitter, down.jitter),
         clumping=max(_clumping(up), _clumping(down)),
     )
@@ -83,6 +93,7 @@ def claimed(
     udp = _transport([one.udp for one in translations], translations, inbound)
     tcp = _transport([one.tcp for one in translations], translations, inbound)
     prefix = family == 6 and any(router.profile.prefix_translation for router in routers)
+    timers = _timers(routers, family)
     translated = bool(translations)
     any_tcp = out.tcp_443 is not None or out.tcp_80 or out.tcp_other
     two_ports = out.tcp_other or (out.tcp_443 is not None and out.tcp_80)
@@ -94,7 +105,7 @@ def claimed(
         allocation=udp.allocation if out.udp and translated else None,
         hairpinning=udp.hairpinning if out.udp and translated else None,
         hairpinning_source=behaviour.EXTERNAL if out.udp and udp.hairpinning else None,
-        udp_timeout_s=udp.timeout_s if out.udp else None,
+        udp_timeout_s=float(timers.udp_timeout) if timers and out.udp else None,
         same_port=udp.same_port if out.udp and translated else None,
         ports_per_host=_ports_per_host(routers) if out.udp else None,
         pooling=_pooling(routers, translations) if translated and (out.udp or any_tcp) else None,
@@ -111,6 +122,8 @@ def claimed(
             same_port=tcp.same_port if two_ports and translated else None,
             simultaneous_open=True if any_tcp else None,
             unsolicited=tcp.unsolicited if any_tcp else None,
+            timeout_s=_waited_for(timers.tcp_timeout) if timers and any_tcp else None,
+            transitory_timeout_s=_waited_for(timers.tcp_transitory_timeout) if timers and any_tcp else None,
         ),
         outbound=out,
         link=_link(link, out, any_tcp, probe_bytes),
@@ -124,7 +137,6 @@ class _Transport:
     allocation: str | None
     hairpinning: bool | None
     same_port: str | None
-    timeout_s: float | None
     unsolicited: str
 
 
@@ -137,7 +149,7 @@ def _transport(axes: Sequence[nat.Behaviour], translations: Sequence[Translation
     if not axes:
         filtering = None if inbound else behaviour.ADDRESS_AND_PORT_DEPENDENT
         unsolicited = Fate.ADMITTED if inbound else Fate.DROPPED
-        return _Transport(None, filtering, None, None, None, None, unsolicited)
+        return _Transport(None, filtering, None, None, None, unsolicited)
     mapping = strictest(str(one.mapping) for one in axes)
     independent = mapping == behaviour.ENDPOINT_INDEPENDENT
     allocations = [str(one.allocation) for one in axes]
@@ -148,13 +160,27 @@ def _transport(axes: Sequence[nat.Behaviour], translations: Sequence[Translation
         allocation=changed[-1] if changed else behaviour.PRESERVING,
         hairpinning=translations[-1].hairpinning and (independent or len(axes) == 1),
         same_port=behaviour.KEPT if all(one.clash_free for one in translations) else behaviour.SPLIT,
-        timeout_s=float(min(one.udp_timeout for one in translations)),
         unsolicited=Fate.DROPPED,
     )
 
 
 def _translations(routers: Sequence[Router], family: int) -> list[Translation]:
     return [one.profile.translation for one in routers if one.profile.translation is not None] if family == 4 else []
+
+
+def _timers(routers: Sequence[Router], family: int) -> Timers | None:
+    """The shortest of each on the way, of what translates and of what lets in answers alone; None: nothing does."""
+    kept = []
+    for router in routers:
+        if family == 4 and router.profile.translation is not None:
+            kept.append(router.profile.translation.timers)
+        elif not router.firewall.inbound:
+            kept.append(router.profile.timers)
+    return Timers(*map(min, zip(*map(astuple, kept), strict=True))) if kept else None
+
+
+def _waited_for(seconds: int) -> float | None:
+    return float(seconds) if seconds <= LONGEST_TCP_S else None
 
 
 def _ports(translations: Sequence[Translation]) -> tuple[int, int]:

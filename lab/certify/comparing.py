@@ -82,9 +82,9 @@ _TOLERANCES: Mapping[str, Callable[[float, int, float], Tolerance]] = {
     "loss": lambda claimed, probes, clumping: (
         SIGMAS * deviation(claimed, probes) * sqrt(clumping), f"{SIGMAS:g} sigma of {probes} probes",
     ),
-    "udp_timeout_s": lambda claimed, probes, clumping: (
+    **dict.fromkeys(("udp_timeout_s", "timeout_s", "transitory_timeout_s"), lambda claimed, probes, clumping: (
         TIMEOUT_S + TIMEOUT_SHARE * claimed, f"{TIMEOUT_S:g} s + {TIMEOUT_SHARE:.0%}",
-    ),
+    )),
     "udp_kbit_s": lambda claimed, probes, clumping: (RATE_SHARE * claimed, f"{RATE_SHARE:.0%}"),
 }  # fmt: skip
 

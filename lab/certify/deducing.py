@@ -4,7 +4,7 @@ Pure. Belongs here: one function an axis. Never: claims.
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from lab.certify import behaviour
@@ -19,7 +19,6 @@ from lab.certify.findings import (
     PathMtu,
     Reach,
     Shared,
-    Timed,
     Transport,
     Way,
 )
@@ -41,7 +40,7 @@ def deduce(found: Findings, pool: int) -> Behaviour:
         allocation=allocation(udp.allocated) if translated(udp) and not prefix else None,
         hairpinning=None if prefix else _hairpinning(udp),
         hairpinning_source=None if prefix else hairpinning_source(udp.hairpinned),
-        udp_timeout_s=timeout(found.timed) if found.timed else None,
+        udp_timeout_s=timeout(found.timed.idle) if found.timed else None,
         same_port=same_port(udp.mapped, udp.shared) if translated(udp) and udp.shared and not prefix else None,
         pooling=pooling(addresses, pool) if changed and not prefix else None,
         ports=port_range([*udp.allocated, *tcp.allocated]) if changed and not prefix else None,
@@ -66,6 +65,8 @@ def _tcp(found: Findings, tcp: Transport, prefix: bool) -> Tcp:
         else None,
         simultaneous_open=found.simultaneous_open,
         unsolicited=tcp.unsolicited,
+        timeout_s=timeout(found.tcp_timed.idle) if found.tcp_timed else None,
+        transitory_timeout_s=timeout(found.half_open) if found.half_open else None,
     )
 
 
@@ -167,10 +168,10 @@ def hairpinning_source(seen: Hairpinned | None) -> str | None:
     return behaviour.INTERNAL if seen.source == seen.inner else behaviour.EXTERNAL
 
 
-def timeout(seen: Timed) -> float | None:
+def timeout(seen: Mapping[float, bool]) -> float | None:
     """Seconds, in the middle of the longest life and the earliest death that were seen; None where they contradict."""
-    alive = [idle for idle, lives in seen.idle.items() if lives]
-    gone = [idle for idle, lives in seen.idle.items() if not lives]
+    alive = [idle for idle, lives in seen.items() if lives]
+    gone = [idle for idle, lives in seen.items() if not lives]
     if not gone:
         return round(max(alive), 1)
     if not alive:

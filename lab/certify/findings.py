@@ -93,7 +93,7 @@ class Fragmented:
 
 @dataclass(frozen=True)
 class Timed:
-    """Mappings left idle after two-way traffic: seconds -> whether an answer still came in.
+    """Mappings (or a firewall's states) left idle after two-way traffic: seconds -> whether an answer still came in.
 
     `outbound`, `inbound`: whether a packet that way at `refreshed_s` kept one alive at `tested_s`.
     """
@@ -146,6 +146,10 @@ class Findings:
     tcp_ports: tuple[int, ...] = ()
     fragmented: Fragmented | None = None
     timed: Timed | None = None
+    tcp_timed: Timed | None = None
+    half_open: Mapping[float, bool] | None = (
+        None  # connections left after their SYN: seconds -> an answer still came in
+    )
     simultaneous_open: bool | None = None
     up: Way | None = None
     down: Way | None = None

@@ -4,14 +4,16 @@ Pure. Belongs here: the RFCs' numbers. Never: claims: a network may claim, and b
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lab.certify import behaviour
-from lab.certify.behaviour import Behaviour
+from lab.certify.behaviour import Behaviour, Tcp
 from lab.certify.findings import Fate, Findings, Reported, Transport
 
 LEAST_TIMEOUT_S = 120.0  # RFC 4787, REQ-5; RFC 6092, REC-14
+LEAST_TCP_S, LEAST_TRANSITORY_S = 7440.0, 240.0  # RFC 5382, REQ-5; RFC 6092, REC-35
+NEAR = 0.95  # of a timer: what is measured is this blunt
 SILENCE_S = 6.0  # RFC 5382, REQ-4
 ASKED = {
     "RFC4787-REQ-1": "one mapping for every destination",
@@ -30,6 +32,7 @@ ASKED = {
     "RFC5382-REQ-2": "TCP simultaneous open",
     "RFC5382-REQ-3": "no TCP filtering by port",
     "RFC5382-REQ-4": "silence to a SYN for 6 s",
+    "RFC5382-REQ-5": "idle TCP lives 2 h 4 min",
     "RFC5382-REQ-7": "no outer TCP port for two",
     "RFC5382-REQ-8": "TCP hairpinning",
     "RFC5382-REQ-9": "ICMP about TCP delivered",
@@ -39,12 +42,14 @@ ASKED = {
     "RFC6888-REQ-2": "paired pooling",
     "RFC6888-REQ-4": "ports per host limited",
     "RFC6092-REC-14": "UDP states live 2 min",
+    "RFC6092-REC-16": "outbound packets refresh",
     "RFC6092-REC-17": "no filtering by port",
     "RFC6092-REC-18": "ICMPv6 errors delivered",
     "RFC6092-REC-19": "ICMPv6 ends no state",
     "RFC6092-REC-31": "TCP simultaneous open",
     "RFC6092-REC-33": "no TCP filtering by port",
     "RFC6092-REC-34": "a SYN answered after 6 s",
+    "RFC6092-REC-35": "idle TCP lives 2 h 4 min",
     "RFC6092-REC-36": "ICMPv6 about TCP delivered",
     "RFC6092-REC-37": "ICMPv6 ends no connection",
 }
@@ -66,8 +71,14 @@ class Requirement:
 
 
 def requirements(found: Findings, measured: Behaviour, family: int) -> tuple[Requirement, ...]:
-    """RFC 4787, 5382, 5508 and 6888 where addresses are translated; RFC 6092 on IPv6."""
-    return tuple(_ipv6(found, measured) if family == 6 else _ipv4(found, measured))
+    """RFC 4787, 5382, 5508 and 6888 where addresses are translated; RFC 6092 on IPv6.
+
+    Of a stateful firewall that translates nothing RFC 6092 alone says how long it remembers: so on IPv4 as well.
+    """
+    if family == 6:
+        return tuple(_ipv6(found, measured))
+    alone = measured.mapping is None and found.timed is not None
+    return (*_ipv4(found, measured), *(_states(found, measured, "") if alone else ()))
 
 
 def _ipv4(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
@@ -79,9 +90,9 @@ def _ipv4(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
     yield _axis("RFC4787-REQ-2", measured.pooling == behaviour.PAIRED, f"{measured.pooling} pooling",
                 measured.pooling is not None, "there is one outer address")  # fmt: skip
     yield _overloading("RFC4787-REQ-3", udp, hidden)
-    yield _timeout("RFC4787-REQ-5", measured, found, hidden)
-    timed = found.timed
-    yield _axis("RFC4787-REQ-6", bool(timed and timed.outbound), _refreshed(found), _refresh_known(found), hidden)
+    mapped = found if translated else replace(found, timed=None)
+    yield _timeout("RFC4787-REQ-5", measured, mapped, hidden)
+    yield _refresh("RFC4787-REQ-6", mapped, hidden)
     yield _axis("RFC4787-REQ-8", measured.filtering in RECOMMENDED, f"{measured.filtering} filtering",
                 measured.filtering is not None and translated, hidden)  # fmt: skip
     yield _axis("RFC4787-REQ-9", bool(measured.hairpinning), _hairpinning(measured.hairpinning),
@@ -117,6 +128,7 @@ def _tcp(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
     yield _axis("RFC5382-REQ-3", axes.filtering in RECOMMENDED, f"{axes.filtering} filtering",
                 axes.filtering is not None and axes.mapping is not None, hidden)  # fmt: skip
     yield _silence("RFC5382-REQ-4", tcp)
+    yield _tcp_timers("RFC5382-REQ-5", axes, tcp is not None and _translates(tcp), hidden)
     yield _overloading("RFC5382-REQ-7", tcp if axes.mapping else None, hidden)
     yield _axis("RFC5382-REQ-8", bool(axes.hairpinning), _hairpinning(axes.hairpinning), axes.hairpinning is not None,
                 hidden)  # fmt: skip
@@ -129,7 +141,7 @@ def _ipv6(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
     udp, tcp = found.udp, found.tcp
     stateful = measured.unsolicited != Fate.ADMITTED and udp is not None
     hidden = "the firewall lets no UDP out" if udp is None else "nothing is filtered"
-    yield _timeout("RFC6092-REC-14", measured, found, hidden)
+    yield from _states(found, measured, hidden)
     yield _axis(
         "RFC6092-REC-17", measured.filtering in RECOMMENDED, f"{measured.filtering} filtering", stateful, hidden
     )
@@ -141,6 +153,13 @@ def _ipv6(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
     yield _late_answer("RFC6092-REC-34", _silence("RFC5382-REQ-4", tcp))
     yield _errors("RFC6092-REC-36", tcp.reported if tcp else None)
     yield _survival("RFC6092-REC-37", tcp.reported if tcp else None, "the firewall lets no TCP out")
+
+
+def _states(found: Findings, measured: Behaviour, hidden: str) -> Iterator[Requirement]:
+    """How long a stateful firewall remembers, and what reminds it."""
+    yield _timeout("RFC6092-REC-14", measured, found, hidden, "state")
+    yield _refresh("RFC6092-REC-16", found, hidden, "state")
+    yield _tcp_timers("RFC6092-REC-35", measured.tcp, found.tcp is not None, "")
 
 
 def _axis(number: str, met: bool, seen: str, known: bool, otherwise: str) -> Requirement:
@@ -178,13 +197,31 @@ def _overloading(number: str, seen: Transport | None, hidden: str) -> Requiremen
     return Requirement(number, not crowded, words)
 
 
-def _timeout(number: str, measured: Behaviour, found: Findings, hidden: str) -> Requirement:
+def _timeout(number: str, measured: Behaviour, found: Findings, hidden: str, what: str = "mapping") -> Requirement:
     if found.timed is None:
         return Requirement(number, None, hidden if found.udp is None else "no timeout is claimed")
     seconds = measured.udp_timeout_s
     if seconds is None:
-        return Requirement(number, False, "mappings of the same age died and lived")
-    return Requirement(number, seconds >= LEAST_TIMEOUT_S * 0.95, f"a mapping dies {seconds:g} s after its last packet")
+        return Requirement(number, False, f"{what}s of the same age died and lived")
+    return Requirement(number, seconds >= LEAST_TIMEOUT_S * NEAR, f"a {what} dies {seconds:g} s after its last packet")
+
+
+def _tcp_timers(number: str, axes: Tcp, known: bool, hidden: str) -> Requirement:
+    """Hours are not waited for, so it is missed or not to be seen."""
+    seen = (
+        ("an idle connection", axes.timeout_s, LEAST_TCP_S),
+        ("one half open", axes.transitory_timeout_s, LEAST_TRANSITORY_S),
+    )
+    words = [f"{what} dies after {seconds:g} s" for what, seconds, _ in seen if seconds is not None]
+    if not known or not words:
+        return Requirement(number, None, hidden or "no timer of TCP is claimed that is short enough to be waited for")
+    missed = any(seconds is not None and seconds < least * NEAR for _, seconds, least in seen)
+    return Requirement(number, False if missed else None, ", ".join(words))
+
+
+def _refresh(number: str, found: Findings, hidden: str, what: str = "mapping") -> Requirement:
+    kept = found.timed is not None and found.timed.outbound
+    return _axis(number, kept, _refreshed(found, what), _refresh_known(found), hidden)
 
 
 def _refresh_known(found: Findings) -> bool:
@@ -193,13 +230,13 @@ def _refresh_known(found: Findings) -> bool:
     return timed is not None and any(not lives for idle, lives in timed.idle.items() if idle <= timed.tested_s)
 
 
-def _refreshed(found: Findings) -> str:
+def _refreshed(found: Findings, what: str) -> str:
     timed = found.timed
     if timed is None:
         return ""
     words = {True: "outbound", False: ""}[timed.outbound], {True: "inbound", False: ""}[timed.inbound]
     which = " and ".join(word for word in words if word)
-    return f"{which} packets keep a mapping alive" if which else "no packet keeps a mapping alive"
+    return f"{which} packets keep a {what} alive" if which else f"no packet keeps a {what} alive"
 
 
 def _hairpinning(seen: bool | None) -> str:
@@ -238,7 +275,7 @@ def _too_long(found: Findings) -> Requirement:
 def _fragments(found: Findings) -> Requirement:
     seen = found.fragmented
     if seen is None:
-        return Requirement("RFC4787-REQ-14", None, "no long UDP datagram gets out")
+        return Requirement("RFC4787-REQ-14", None, "no long UDP datagram gets out, or the link's queue takes none")
     ways = {
         "out in order": seen.up_in_order, "out of order": seen.up_reversed,
         "in in order": seen.down_in_order, "in out of order": seen.down_reversed,

@@ -113,7 +113,8 @@ def explain(call: str, as_json: bool) -> None:
 def certify(sites: tuple[str, ...], as_json: bool) -> None:
     """Measure by crafted packets what each site's network does, and hold it against what it claims to be.
 
-    Exit status: 0 when every site is what it claims; 1 when one is not; 2 when the request or the lab was wrong.
+    Exit status: 0 when every site is what it claims; 1 when one is not, or could not be measured; 2 when the request or
+    the lab was wrong.
     """
     from lab.report.certification import Certifying, certification
     from lab.report.console import err, out

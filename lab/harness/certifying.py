@@ -9,25 +9,27 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.certify.asking import Patience
 from lab.certify.behaviour import Behaviour
 from lab.certify.bench import PORTS, Bench, Ports
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
-from lab.certify.claimed import claimed
+from lab.certify.claimed import MTU, claimed
 from lab.certify.comparing import differences
 from lab.certify.deducing import deduce
 from lab.certify.ends import End
-from lab.certify.measuring import link
+from lab.certify.measuring import errors, link
 from lab.certify.measuring.site import Asked, measure
 from lab.certify.requirements import requirements
-from lab.errors import RuntimeUnavailable
+from lab.certify.steadiness import Watch
+from lab.errors import EvidenceError, LabError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
 from lab.harness.probing import OpenSide, stand
+from lab.links.units import print_rate
 from lab.runtime import images, probes
-from lab.runtime.connection import Engine
+from lab.runtime.connection import Engine, still_there
 from lab.runtime.probes import Probe
 from lab.runtime.world import World
 from lab.topology.model import Role
@@ -51,6 +53,12 @@ AT_ONCE = 12
 """Sites under way at the same time: most of them wait for a timer; each has a probe of 25 MB."""
 QUIET_AT_ONCE = 3
 """Sites whose links are measured at the same time: 600 packets a second in all, far below what core can delay."""
+LEAST_RATE = 32_000
+"""bit/s: on a narrower link a longest packet takes seconds, and what is asked would be most of what it carries."""
+LEAST_PACE_S = 0.001
+"""A pace that is no shorter than what a timer can keep; a link that would bear a quicker one bears all at once."""
+SHARERS, ASKED_BYTES = 8, 100
+"""Questions to one site that are asked at the same time, with room, and the bytes of a packet of theirs."""
 INNER = 3
 """Hosts inside, all in one probe: two of them use one port, and write to each other; one asks for too many ports."""
 PROXY_PORT = 3128
@@ -106,10 +114,10 @@ def _all(
 
     def one(claim: SiteClaim) -> SiteCertificate:
         with board.at_work(claim.site):
-            return _site(engine, world, outside, claim, stop, quiet)
+            return _or_why_not(engine, claim, stop, lambda: _site(engine, world, outside, claim, stop, quiet, watch))
 
-    first = sorted(asked, key=lambda claim: -(_timeout(claim) or 0.0))
-    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="certify") as pool:
+    first = sorted(asked, key=lambda claim: -_longest_s(claim))
+    with Watch() as watch, ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="certify") as pool:
         jobs = {claim.site: pool.submit(one, claim) for claim in first}
         try:
             return [jobs[claim.site].result() for claim in asked]
@@ -117,6 +125,27 @@ def _all(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _or_why_not(
+    engine: Engine, claim: SiteClaim, stop: threading.Event, certify: Callable[[], SiteCertificate]
+) -> SiteCertificate:
+    """A site's certificate, or one that says why it could not be measured: no reason to lose the others'.
+
+    Raises LabError where the whole certification is broken off, or where the engine does not answer any more.
+    """
+    began = time.monotonic()
+    try:
+        return certify()
+    except LabError as error:
+        if stop.is_set():
+            raise
+        if isinstance(error, RuntimeUnavailable):
+            still_there(engine, f"certify {claim.site}")
+        took = time.monotonic() - began
+        return SiteCertificate(
+            claim.site, claim.profile, claim.firewall, claim.behind, None, None, took, failure=str(error)
+        )
 
 
 class _Board:
@@ -144,8 +173,14 @@ def _site(
     claim: SiteClaim,
     stop: threading.Event,
     quiet: threading.BoundedSemaphore,
+    watch: Watch,
 ) -> SiteCertificate:
     began = time.monotonic()
+    if claim.link.rate is not None and claim.link.rate < LEAST_RATE:
+        raise EvidenceError(
+            f"the link of {claim.site} carries {print_rate(claim.link.rate)} a second, too little for what is asked; "
+            f"give it {print_rate(LEAST_RATE)} or more"
+        )
     place = stand(engine, world, world.topology.lan_of(claim.site), INNER)
     proxy = world.topology.proxy_of(claim.site)
     at = (str(proxy.attachments[0].address.ip), PROXY_PORT) if proxy else None
@@ -165,7 +200,7 @@ def _site(
                 _verdict,
                 Bench(
                     end, outside.end, place.addresses if family == 4 else place.addresses6, outside.of(family),
-                    _patience(claim), stop, quiet, _ports(claim),
+                    _patience(claim), stop, quiet, _ports(claim), watch,
                 ),
                 claim,
                 at if family == 4 else None,
@@ -181,12 +216,18 @@ def _site(
 
 
 def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, listener: tuple[str, int]) -> Verdict:
+    repeated: list[str] = []
+    bench = replace(bench, say=repeated.append)
     says = _says(claim, bench.family, proxy is not None)
-    found = measure(bench, Asked(says.udp_timeout_s, says.ports_per_host, proxy, listener), lambda text: None)
+    timers = says.udp_timeout_s, says.tcp.timeout_s, says.tcp.transitory_timeout_s
+    queue = claim.link.queue_bytes
+    asked = Asked(*timers, says.ports_per_host, proxy, listener, queue is None or queue >= errors.LONGER_BYTES)
+    found = measure(bench, asked, lambda text: None)
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
     says = _says(claim, bench.family, proxy is not None, found.up.size if found.up else 0)
-    wrong = differences(says, does, link.PROBES, claim.link.clumping)
-    return Verdict(says, does, wrong, requirements(found, does, bench.family))
+    probes = (found.up.sent if found.up else None) or link.PROBES
+    wrong = differences(says, does, probes, claim.link.clumping)
+    return Verdict(says, does, wrong, requirements(found, does, bench.family), tuple(repeated))
 
 
 def _says(claim: SiteClaim, family: int, proxy: bool, probe_bytes: int = 0) -> Behaviour:
@@ -196,7 +237,11 @@ def _says(claim: SiteClaim, family: int, proxy: bool, probe_bytes: int = 0) -> B
 def _patience(claim: SiteClaim) -> Patience:
     up, down = claim.link.up, claim.link.down
     delay = max(up.delay_ms or 0, down.delay_ms or 0) / 1000 + claim.link.jitter_s
-    return Patience(delay, max(up.loss or 0, down.loss or 0))
+    loss, rate = max(up.loss or 0, down.loss or 0), claim.link.rate
+    if rate is None:
+        return Patience(delay, loss)
+    pace = SHARERS * ASKED_BYTES * 8 / rate
+    return Patience(delay + MTU * 8 / rate, loss, pace if pace >= LEAST_PACE_S else 0.0, rate)
 
 
 def _ports(claim: SiteClaim) -> Ports:
@@ -208,5 +253,8 @@ def _ports(claim: SiteClaim) -> Ports:
     return Ports(range(max(one.first for one in ranges), min(one.last for one in ranges) + 1))
 
 
-def _timeout(claim: SiteClaim) -> float | None:
-    return claimed(claim.routers, claim.link).udp_timeout_s
+def _longest_s(claim: SiteClaim) -> float:
+    """The longest timer that has to be waited for."""
+    says = [claimed(claim.routers, claim.link, family=family) for family in claim.families]
+    timers = [t for one in says for t in (one.udp_timeout_s, one.tcp.timeout_s, one.tcp.transitory_timeout_s)]
+    return max((seconds for seconds in timers if seconds is not None), default=0.0)

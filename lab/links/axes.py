@@ -79,8 +79,9 @@ class Queue:
 class Impairment:
     """What happens to packets in one direction. Raises ConfigError for what makes no sense.
 
-    `delay` and `jitter` in seconds: a packet takes between delay - jitter and delay + jitter, and none overtakes
-    another. `loss` is a share, 0.05 for 5 %. `rate` in bit/s of IP packets; what exceeds it waits in `queue`.
+    `delay` and `jitter` in seconds: a packet takes between delay - jitter and delay + jitter, in the median the delay,
+    and none overtakes another (with the jitter of a kernel's netem one may). `loss` is a share, 0.05 for 5 %. `rate` in
+    bit/s of IP packets; what exceeds it waits in `queue`.
     """
 
     delay: float = 0.0

@@ -4,8 +4,12 @@ Pure. Belongs here: classes, disciplines and filters of core's one interface. Ne
 Up is shaped where packets come in (through an ifb), by source; down where they go out, by destination. A pair of sites
 with a figure of its own (toward) has a class of its own for the way up, with the whole rate for itself.
 tbf counts Ethernet's 14 bytes into the rate, 1 % of a full packet; packets of core itself share the way down.
+Jitter is netem's: it draws each packet's delay by itself, evenly, so one packet may overtake another (tc-netem(8)). A
+rate would keep their order, but by holding each until the slowest before it has left: at many packets a second all of
+them would take nearly delay + jitter.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 
@@ -17,6 +21,7 @@ IFB = "links-up"
 UNLIMITED = 32_000_000_000  # bit/s: no limit, for disciplines that want a number
 _PACKETS = 100_000  # netem's own queue: 20,000 packets/s for five seconds; its default of 1,000 drops at 2,500/s
 _BURST = 2_000  # bytes that tbf lets go at once: one packet, more would be a jitter of its own
+_PRIORITIES = 20  # of a generation of filters: of pairs and of sites, for either version of IP
 # A class of each direction: HTB's for who, netem's for the delay, tbf's below it for the rate. Handles are 16 bit.
 _NETEM, _SECOND, _TBF = 0x1000, 0x2000, 0x3000
 _PAIRS = 0x800  # their first class: above those of all sites, also of such as come to have a link later
@@ -47,25 +52,39 @@ def shaped(interface: str, entries: Iterable[Entry], seed: int) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def sorted_by_address(interface: str, entries: Iterable[Entry], networks: Mapping[str, Iterable[Network]]) -> str:
-    """Filters that tell the sites' packets apart, in place of the former ones."""
+def sorted_by_address(
+    interface: str, entries: Iterable[Entry], networks: Mapping[str, Iterable[Network]], generation: int = 0
+) -> str:
+    """Filters that tell the sites' packets apart. Those of one generation stand beside those of the next.
+
+    So no packet is without a filter when they change: the new ones are laid, then the former ones go (`withdrawn`).
+    """
     links = tuple(entries)
-    trees = ((interface, "1:"), (IFB, "1:"), (interface, "ffff:"))
-    lines = [f"filter del dev {dev} parent {parent}" for dev, parent in trees]
+    first = 1 + _PRIORITIES * (generation % 2)
+    second = first + 1
+    lines = []
     for number, entry, other in _pairs(links):
         lines += [
-            _filter(IFB, "1:", 1, number, src=here, dst=there)
+            _filter(IFB, "1:", first, number, src=here, dst=there)
             for here in networks[entry.site]
             for there in networks[other]
             if here.version == there.version
         ]
     for number, entry in enumerate(links, 1):
         for network in networks[entry.site]:
-            lines.append(_filter(interface, "1:", 2, number, dst=network))
-            lines.append(_filter(IFB, "1:", 2, number, src=network))
+            lines.append(_filter(interface, "1:", second, number, dst=network))
+            lines.append(_filter(IFB, "1:", second, number, src=network))
             redirect = f"action mirred egress redirect dev {IFB}"
-            lines.append(_filter(interface, "ffff:", 2, 1, src=network) + f" {redirect}")
+            lines.append(_filter(interface, "ffff:", second, 1, src=network) + f" {redirect}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def withdrawn(filters: str) -> str:
+    """What takes away filters that were laid with this text: a priority of a tree goes as a whole."""
+    places = dict.fromkeys(
+        re.findall(r"^filter add (dev \S+ parent \S+ protocol \S+ prio \d+) ", filters, re.MULTILINE)
+    )
+    return "".join(f"filter del {place}\n" for place in places)
 
 
 def _pairs(links: tuple[Entry, ...]) -> Iterator[tuple[int, Entry, str]]:
@@ -95,8 +114,6 @@ def _netem(impairment: Impairment, luck: str) -> str:
     if burst := impairment.burst:
         shares = (burst.p, burst.r, burst.loss_bad, burst.loss_good)
         words.append(f"loss gemodel {' '.join(f'{share * 100:.6f}%' for share in shares)}")
-    if impairment.jitter:
-        words.append(f"rate {UNLIMITED}bit")  # with a rate netem lets no packet overtake another
     words.append(f"seed {int.from_bytes(sha256(luck.encode()).digest()[:7])}")
     return " ".join(words)
 

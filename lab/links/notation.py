@@ -66,11 +66,10 @@ def _entry(words: list[str]) -> Entry:
         if name in groups.setdefault(prefix, {}):
             raise ConfigError(f"LAB_LINKS gives {site}'s {axis.partition('=')[0]} twice")
         groups[prefix][name] = value
-    # Figures for both directions first, so that up.rate refines rate wherever it stands.
-    for prefix in sorted(groups):
+    for prefix, figures in _in_order(groups):
         direction, _, toward = prefix.partition(".")
         try:
-            link = changed(link, direction or Direction.BOTH, groups[prefix], toward or None, ipv6=has_ipv6(outer))
+            link = changed(link, direction or Direction.BOTH, figures, toward or None, ipv6=has_ipv6(outer))
         except ConfigError as error:
             raise ConfigError(f"{site} in LAB_LINKS: {error}") from error
     return Entry(site, outer, link)
@@ -81,6 +80,14 @@ def read_seed(text: str) -> int | None:
     if text and not text.isdecimal():
         raise ConfigError(f"expected a whole number in {SEED}, got {text!r}; leave it empty to have one drawn")
     return int(text) if text else None
+
+
+def _in_order(groups: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Figures for both directions first, so that up.rate refines rate wherever it stands; queues when rates stand."""
+    for queues in (False, True):
+        for prefix in sorted(groups):
+            if figures := {name: value for name, value in groups[prefix].items() if (name == "queue") is queues}:
+                yield prefix, figures
 
 
 def has_ipv6(addresses: tuple[Address, ...]) -> bool:
@@ -94,7 +101,8 @@ def changed(
     """The link with some axes set anew in one direction, the others as they were. Raises ConfigError.
 
     `direction` is one of DIRECTIONS; "toward" needs the name of the other site. "none" takes a rate, queue or burst
-    away. mtu and blackhole are the whole link's and go with "both".
+    away. mtu and blackhole are the whole link's and go with "both"; a queue for both is of the direction that has a
+    rate, where only one has.
     """
     try:
         way = Direction(direction)
@@ -118,11 +126,23 @@ def changed(
         there = {**link.toward, toward: _impaired(link.toward.get(toward, Impairment()), figures)}
         left = {site: impairment for site, impairment in there.items() if not impairment.clean}
         return replace(link, toward=MappingProxyType(left))
-    if way in (Direction.UP, Direction.BOTH):
-        link = replace(link, up=_impaired(link.up, figures))
-    if way in (Direction.DOWN, Direction.BOTH):
-        link = replace(link, down=_impaired(link.down, figures))
-    return link
+    if way is Direction.BOTH:
+        up, down = _both_impaired(link.up, link.down, figures)
+        return replace(link, up=up, down=down)
+    if way is Direction.UP:
+        return replace(link, up=_impaired(link.up, figures))
+    return replace(link, down=_impaired(link.down, figures))
+
+
+def _both_impaired(up: Impairment, down: Impairment, figures: Mapping[str, str]) -> tuple[Impairment, Impairment]:
+    others = {name: value for name, value in figures.items() if name != "queue"}
+    ways = _impaired(up, others), _impaired(down, others)
+    if "queue" not in figures:
+        return ways
+    rated = any(way.rate is not None for way in ways)
+    queue = {"queue": figures["queue"]}  # where neither has a rate, both refuse it
+    first, second = (_impaired(way, queue) if way.rate is not None or not rated else way for way in ways)
+    return first, second
 
 
 def read(axis: str, text: str) -> Any:

@@ -13,6 +13,7 @@ from lab.nat.axes import (
     Permit,
     Pooling,
     PortRange,
+    Timers,
     Translation,
 )
 from lab.nat.fitting import Site, fits
@@ -36,6 +37,7 @@ __all__ = [
     "PortRange",
     "RuleSet",
     "Site",
+    "Timers",
     "Translation",
     "Wiring",
     "firewall",

@@ -68,13 +68,26 @@ ALL_PORTS = PortRange(1024, 65535)
 
 
 @dataclass(frozen=True)
+class Timers:
+    """Seconds for which a router remembers a flow that is idle; the defaults are the kernel's (nf_conntrack-sysctl).
+
+    Of UDP before an answer was seen, and once traffic went both ways (RFC 4787, 4.3); of TCP while a connection is
+    opened (one timer here; the kernel has another of 60 s once a SYN was answered), and once it stands (RFC 5382, 5).
+    """
+
+    udp_timeout_one_way: int = 30
+    udp_timeout: int = 120
+    tcp_transitory_timeout: int = 120
+    tcp_timeout: int = 432_000
+
+
+@dataclass(frozen=True)
 class Translation:
     """How addresses are translated.
 
     `clash_free` says whether a host keeps its one mapping also when another host uses the same port;
     stock Linux does not: on a clash, a destination gets a mapping of its own.
-    Timeouts are seconds: of UDP before an answer was seen, and once traffic went both ways (RFC 4787, 4.3); of TCP
-    while a connection is opened, and once it stands (RFC 5382, 5). Packets of either direction refresh a mapping.
+    Timeouts are those of Timers; packets of either direction refresh a mapping.
     `ports_per_host` None: every host draws from all of `ports`; else each has a block of that many of its own.
     """
 
@@ -90,6 +103,11 @@ class Translation:
     ports_per_host: int | None = None
     pooling: Pooling = Pooling.PAIRED
 
+    @property
+    def timers(self) -> Timers:
+        """How long its mappings are remembered."""
+        return Timers(self.udp_timeout_one_way, self.udp_timeout, self.tcp_transitory_timeout, self.tcp_timeout)
+
 
 @dataclass(frozen=True)
 class NatProfile:
@@ -97,11 +115,13 @@ class NatProfile:
 
     `prefix_translation`: IPv6 prefixes are exchanged one for one (NPTv6), which concerns no port and no filter.
     `port_mapping`: hosts inside may ask for an outer port of their own (UPnP IGD, NAT-PMP, PCP), open to everybody.
+    `timers`: of flows that are forwarded without a translation, IPv6 among them; a stateful firewall goes by them.
     """
 
     translation: Translation | None
     prefix_translation: bool = False
     port_mapping: bool = False
+    timers: Timers = Timers()
 
 
 @dataclass(frozen=True)

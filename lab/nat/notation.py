@@ -3,30 +3,48 @@
 Pure. Belongs here: names and values of axes as a compose file and a command line write them. Never: which go together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Table
 from dataclasses import replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from lab.errors import ConfigError
-from lab.nat.axes import Allocation, Filtering, Mapping, Pooling, PortRange, Translation
+from lab.nat.axes import Allocation, Filtering, Mapping, Pooling, PortRange, Timers, Translation
 
 LONGEST_TIMEOUT = 10 * 24 * 3600
 """Seconds; more than the kernel's own longest timer (5 days of an established TCP connection)."""
 
 Word = TypeVar("Word", bound=StrEnum)
+Axes = TypeVar("Axes", Translation, Timers)
 
 
 def overridden(translation: Translation | None, text: str) -> Translation | None:
     """The axes with those that `text` names replaced. Raises ConfigError naming the axis or value and those allowed."""
+    for name, value in _words(text):
+        if translation is not None:
+            translation = _AXES[name](translation, name, value)
+        elif name not in TIMERS:
+            raise ConfigError(f"axis {name}: a router that translates nothing has timers alone: {', '.join(TIMERS)}")
+    return translation
+
+
+def timers(text: str) -> Timers:
+    """The timers that `text` names, the others as the kernel has them. Raises ConfigError."""
+    found = Timers()
+    for name, value in _words(text):
+        if name in TIMERS:
+            found = _timer(TIMERS[name])(found, name, value)
+    return found
+
+
+def _words(text: str) -> Iterator[tuple[str, str]]:
     for word in text.replace(",", " ").split():
         name, equals, value = word.partition("=")
         if name not in _AXES or not equals:
             raise ConfigError(f"unknown axis {word!r}; allowed, each with =VALUE: {', '.join(_AXES)}")
-        if translation is None:
-            raise ConfigError(f"axis {name}: a router that translates nothing has none; leave the axes away")
-        translation = _AXES[name](translation, name, value)
-    return translation
+        yield name, value
 
 
 def _word(kind: type[Word], name: str, value: str) -> Word:
@@ -48,9 +66,17 @@ def _of_transport(field: str, kind: type[StrEnum], *transports: str) -> Callable
 def _of_all(field: str, read: Callable[[str, str], object]) -> Callable[[Translation, str, str], Translation]:
     def put(translation: Translation, name: str, value: str) -> Translation:
         changes: Any = {field: read(name, value)}
-        if field == "udp_timeout":  # the one before an answer is never the longer one
-            changes["udp_timeout_one_way"] = min(translation.udp_timeout_one_way, changes[field])
         return replace(translation, **changes)
+
+    return put
+
+
+def _timer(field: str) -> Callable[[Axes, str, str], Axes]:
+    def put(axes: Axes, name: str, value: str) -> Axes:
+        changes: Any = {field: _seconds(name, value)}
+        if field == "udp_timeout":  # the one before an answer is never the longer one
+            changes["udp_timeout_one_way"] = min(axes.udp_timeout_one_way, changes[field])
+        return replace(axes, **changes)
 
     return put
 
@@ -86,6 +112,13 @@ def _pooling(name: str, value: str) -> Pooling:
     return _word(Pooling, name, value)
 
 
+TIMERS: Table[str, str] = MappingProxyType(
+    {
+        name: name.replace("-", "_")
+        for name in ("udp-timeout", "udp-timeout-one-way", "tcp-timeout", "tcp-transitory-timeout")
+    }
+)
+"""Axes that every router has, and what they are called in Timers and Translation."""
 _BOTH = ("udp", "tcp")
 _AXES: dict[str, Callable[[Translation, str, str], Translation]] = {
     "mapping": _of_transport("mapping", Mapping, *_BOTH),
@@ -99,10 +132,7 @@ _AXES: dict[str, Callable[[Translation, str, str], Translation]] = {
     "tcp-allocation": _of_transport("allocation", Allocation, "tcp"),
     "hairpinning": _of_all("hairpinning", _yes_or_no),
     "clash-free": _of_all("clash_free", _yes_or_no),
-    "udp-timeout": _of_all("udp_timeout", _seconds),
-    "udp-timeout-one-way": _of_all("udp_timeout_one_way", _seconds),
-    "tcp-timeout": _of_all("tcp_timeout", _seconds),
-    "tcp-transitory-timeout": _of_all("tcp_transitory_timeout", _seconds),
+    **{name: _timer(field) for name, field in TIMERS.items()},
     "ports": _of_all("ports", _range),
     "ports-per-host": _of_all("ports_per_host", _block),
     "pooling": _of_all("pooling", _pooling),

@@ -19,8 +19,8 @@ from lab.nat.axes import (
     PortRange,
     Translation,
 )
-from lab.nat.notation import overridden
-from lab.nat.sense import sensible
+from lab.nat.notation import overridden, timers
+from lab.nat.sense import in_order, sensible
 
 _EI, _AD, _APD = Mapping.ENDPOINT_INDEPENDENT, Mapping.ADDRESS_DEPENDENT, Mapping.ADDRESS_AND_PORT_DEPENDENT
 _ANYONE, _ADDRESS, _ENDPOINT = (
@@ -54,7 +54,7 @@ TRANSLATIONS: Table[str, Translation | None] = MappingProxyType(
         "symmetric-sequential": Translation(
             _SEQUENTIAL, _SEQUENTIAL, False, True, 60, 60, ports=PortRange(40000, 44095)
         ),
-        # What stock MASQUERADE does; the timeouts are the kernel's defaults (nf_conntrack-sysctl).
+        # What stock MASQUERADE does, with the kernel's timers as Timers has them.
         "linux": Translation(_LINUX, _LINUX, False, False, 30, 120, tcp_transitory_timeout=120, tcp_timeout=432_000),
         "rfc4787": _translation(_EI, _ADDRESS, Allocation.PRESERVING, hairpinning=True, timeout=300),
         "carrier-grade": Translation(_CARRIER, _CARRIER, True, True, 300, 300, ports_per_host=1024),
@@ -82,7 +82,7 @@ FIREWALLS: Table[str, FirewallPolicy] = MappingProxyType(
 
 
 def profile(name: str, axes: str = "", profile6: str = "open", portmap: str = "off") -> NatProfile:
-    """The axes of a preset, some of them replaced by `axes` ("udp-timeout=20 hairpinning=yes").
+    """The axes of a preset, some of them replaced by `axes` ("udp-timeout=20 hairpinning=yes"); timers for IPv6 too.
 
     `profile6` names what is done to IPv6 prefixes, `portmap` is on or off. Raises ConfigError naming the value and the
     ones allowed, or why a combination makes no sense.
@@ -90,8 +90,10 @@ def profile(name: str, axes: str = "", profile6: str = "open", portmap: str = "o
     translation = overridden(_named("profile", name, TRANSLATIONS), axes)
     if translation is not None:
         sensible(translation)
+    forwarded = timers(axes)
+    in_order(forwarded)
     prefixes = _named("IPv6 profile", profile6, PREFIX_TRANSLATIONS)
-    return NatProfile(translation, prefixes, _named("portmap", portmap, SWITCH))
+    return NatProfile(translation, prefixes, _named("portmap", portmap, SWITCH), forwarded)
 
 
 def firewall(name: str) -> FirewallPolicy:

@@ -6,7 +6,17 @@ loading.
 
 from lab.errors import ConfigError
 from lab.nat import filters, maps
-from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, NatProfile, Translation
+from lab.nat.axes import (
+    ALL_PORTS,
+    Allocation,
+    Behaviour,
+    Filtering,
+    FirewallPolicy,
+    Mapping,
+    NatProfile,
+    Timers,
+    Translation,
+)
 from lab.nat.fitting import source_range
 from lab.nat.wiring import RuleSet, Wiring
 
@@ -37,7 +47,7 @@ def render(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> Rul
         nftables = maps.translation(profile.translation, firewall, wiring) + "add table ip6 lab\ndelete table ip6 lab\n"
     if profile.prefix_translation:
         nftables += maps.prefixes(wiring)
-    return RuleSet(nftables + _timers(profile.translation), "".join(iptables), ip6tables)
+    return RuleSet(nftables + _timers(profile), "".join(iptables), ip6tables)
 
 
 def untracked() -> RuleSet:
@@ -79,20 +89,22 @@ def _target(axes: Translation | None, wiring: Wiring) -> str | None:
     return _TARGETS.get((axes.udp, axes.clash_free))
 
 
-def _timers(translation: Translation | None) -> str:
+def _timers(profile: NatProfile) -> str:
     """Timers as conntrack timeout objects: /proc/sys is read-only in an unprivileged container, nft is not."""
-    replace = "add table ip timers\ndelete table ip timers\n"
-    if translation is None:
-        return replace
-    udp = f"unreplied : {translation.udp_timeout_one_way}, replied : {translation.udp_timeout}"
-    opening = translation.tcp_transitory_timeout
-    tcp = f"syn_sent : {opening}, syn_recv : {opening}, established : {translation.tcp_timeout}"
+    of_ipv4 = profile.translation.timers if profile.translation else profile.timers
+    return _timers_of("ip", of_ipv4) + _timers_of("ip6", profile.timers)
+
+
+def _timers_of(family: str, timers: Timers) -> str:
+    udp = f"unreplied : {timers.udp_timeout_one_way}, replied : {timers.udp_timeout}"
+    opening = timers.tcp_transitory_timeout
+    tcp = f"syn_sent : {opening}, syn_recv : {opening}, established : {timers.tcp_timeout}"
     policies = "".join(
-        f"  ct timeout {name}-timers {{\n    protocol {name}\n    l3proto ip\n    policy = {{ {policy} }}\n  }}\n"
+        f"  ct timeout {name}-timers {{\n    protocol {name}\n    l3proto {family}\n    policy = {{ {policy} }}\n  }}\n"
         for name, policy in (("udp", udp), ("tcp", tcp))
     )
     rules = "".join(f'    meta l4proto {name} ct timeout set "{name}-timers"\n' for name in ("udp", "tcp"))
     return (
-        f"{replace}table ip timers {{\n{policies}"
+        f"add table {family} timers\ndelete table {family} timers\ntable {family} timers {{\n{policies}"
         f"  chain forward {{\n    type filter hook forward priority filter\n{rules}  }}\n}}\n"
     )

@@ -4,7 +4,7 @@ Pure. Belongs here: one reason a rule. Never: how a combination is rendered.
 """
 
 from lab.errors import ConfigError
-from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, Mapping, Translation
+from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, Mapping, Pooling, Timers, Translation
 
 MOST_IN_ORDER = 4096
 """Ports that are given out one after the other: each is an element of one table in the kernel."""
@@ -14,17 +14,22 @@ def sensible(axes: Translation) -> None:
     """Raises ConfigError with the reason where a combination makes no sense."""
     for name, behaviour in (("UDP", axes.udp), ("TCP", axes.tcp)):
         _one_transport(name, behaviour, axes)
-    if axes.udp_timeout_one_way > axes.udp_timeout:
-        raise ConfigError(
-            f"udp-timeout-one-way={axes.udp_timeout_one_way} outlasts udp-timeout={axes.udp_timeout}: "
-            "a mapping that was answered does not end sooner than one that was not"
-        )
+    in_order(axes.timers)
     if axes.ports_per_host is not None and axes.ports_per_host > axes.ports.size:
         raise ConfigError(
             f"ports-per-host={axes.ports_per_host} is more than the {axes.ports.size} ports of ports={axes.ports}"
         )
     if not axes.clash_free:
         _splits_on_clashes(axes)
+
+
+def in_order(timers: Timers) -> None:
+    """Raises ConfigError where an answer would shorten a life."""
+    if timers.udp_timeout_one_way > timers.udp_timeout:
+        raise ConfigError(
+            f"udp-timeout-one-way={timers.udp_timeout_one_way} outlasts udp-timeout={timers.udp_timeout}: "
+            "a mapping that was answered does not end sooner than one that was not"
+        )
 
 
 def _one_transport(name: str, behaviour: Behaviour, axes: Translation) -> None:
@@ -58,4 +63,10 @@ def _splits_on_clashes(axes: Translation) -> None:
         raise ConfigError(
             "clash-free=no is stock MASQUERADE: endpoint-independent mapping, address-and-port-dependent filtering, "
             "ports preserved, all of them, no hairpinning; take clash-free=yes for anything else"
+        )
+    if axes.pooling is not Pooling.PAIRED:
+        # SNAT's own choice, without --persistent, hangs on both ends: toward one destination a host has one address
+        raise ConfigError(
+            "clash-free=no is stock SNAT, which chooses an outer address by the host or by the two ends, "
+            "and never at random; take clash-free=yes for pooling=arbitrary"
         )

@@ -3,7 +3,7 @@
 Belongs here: layout and wording. Never: verdicts; they come with the certificates.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,9 +11,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.certify.behaviour import Behaviour
+from lab.certify.behaviour import Behaviour, Link
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
-from lab.certify.comparing import shown
+from lab.certify.claimed import MTU
+from lab.certify.comparing import Difference, shown
 from lab.certify.requirements import ASKED, Requirement
 from lab.harness.certifying import Progress
 from lab.report.words import DEPENDS
@@ -62,8 +63,9 @@ _PADDING = (0, 2, 0, 0)
 def certification(found: Certification) -> RenderableType:
     """One site in full, several as a table."""
     if len(found.sites) == 1:
-        return Group(_in_full(found.sites[0]), Text(), _end(found))
-    return Group(_summary(found.sites), Text(), _required(found.sites), Text(), *_disagreements(found), _end(found))
+        return Group(_in_full(found.sites[0]), Text(), *_repeated(found), _end(found))
+    said = (*_disagreements(found), *_repeated(found))
+    return Group(_summary(found.sites), Text(), _required(found.sites), Text(), *said, _end(found))
 
 
 def _end(found: Certification) -> Text:
@@ -82,26 +84,36 @@ def _disagreements(found: Certification) -> Iterable[RenderableType]:
         yield Text()
 
 
+def _repeated(found: Certification) -> Iterable[RenderableType]:
+    words = [Text(f"{site.site}  {what}", "dim") for site in found.sites for what in site.repeated()]
+    return (*words, Text()) if words else ()
+
+
 # several sites ------------------------------------------------------------------------------------------------------
 
 
-def _summary(sites: Iterable[SiteCertificate]) -> RenderableType:
+def _summary(sites: Sequence[SiteCertificate]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("site", no_wrap=True, style="bold")
     table.add_column("profile, firewall", overflow="fold")
     for column in ("mapping", "filtering", "ports"):
-        table.add_column(column)
-    for column in ("hairpin", "idle", "delay", "loss"):
+        table.add_column(column, overflow="fold")
+    whole = all(_whole(verdict) for site in sites for verdict in (site.ipv4, site.ipv6) if verdict)
+    for column in ("hairpin", "idle", "delay", "loss", *(() if whole else ("MTU",))):
         table.add_column(column, justify="right")
     for site in sites:
+        if site.failure is not None:
+            table.add_row(Text("no", "bad"), site.site, _kind(site), Text("not measured", "bad"))
         for family, verdict in (("", site.ipv4), ("IPv6", site.ipv6)):
             if verdict:
-                table.add_row(*_row(site, family if site.ipv4 else "IPv6 alone", verdict))
+                cells = list(_row(site, family if site.ipv4 else "IPv6 alone", verdict))
+                table.add_row(*(cells[:-1] if whole else cells))
     note = Text(
+        "One value in a cell: claimed and measured alike, within the tolerances; else the claim stands below.\n"
         "Mapping and filtering: what they depend on (RFC 4787). Idle: seconds that a UDP mapping lives. "
         "Delay: ms one way.\n"
-        "Every figure is measured; what is claimed stands below it where the two do not agree.",
+        + (f"MTU: {MTU} bytes at each." if whole else "MTU with a star: longer packets vanish unreported."),
         "dim",
     )
     return Group(table, note)
@@ -111,10 +123,8 @@ def _row(site: SiteCertificate, family: str, verdict: Verdict) -> Iterable[Rende
     wrong = {difference.axis: difference for difference in verdict.differences}
     hidden = not verdict.measured.outbound.udp
     axes = verdict.measured
-    firewall = f", {site.firewall}" if site.firewall != "none" else ""
-    behind = f" behind {site.behind}" if site.behind else ""
     name = Text(site.site if family in ("", "IPv6 alone") else f"  {family}")
-    kind = f"{site.profile}{firewall}{behind}" if family in ("", "IPv6 alone") else _ipv6_kind(axes)
+    kind = _kind(site) if family in ("", "IPv6 alone") else _ipv6_kind(axes)
 
     def cell(axis: str, text: str) -> Text:
         difference = wrong.get(axis)
@@ -137,6 +147,19 @@ def _row(site: SiteCertificate, family: str, verdict: Verdict) -> Iterable[Rende
     yield cell("udp_timeout_s", _short(axes.udp_timeout_s))
     yield _link(wrong, "delay_ms", axes.link.delay_ms, "{:.1f}")
     yield _link(wrong, "loss", None if axes.link.loss is None else axes.link.loss * 100, "{:.1f} %")
+    yield _mtu(wrong, axes.link)
+
+
+def _whole(verdict: Verdict) -> bool:
+    """Whether every packet passes that an Ethernet carries, as claimed, or the firewall hides it."""
+    ways = [way for one in (verdict.claimed, verdict.measured) for way in (one.link.up, one.link.down)]
+    return all(way.mtu in (None, MTU) for way in ways) and not any("mtu" in one.axis for one in verdict.differences)
+
+
+def _kind(site: SiteCertificate) -> str:
+    firewall = f", {site.firewall}" if site.firewall != "none" else ""
+    behind = f" behind {site.behind}" if site.behind else ""
+    return f"{site.profile}{firewall}{behind}"
 
 
 def _ipv6_kind(axes: Behaviour) -> str:
@@ -145,12 +168,24 @@ def _ipv6_kind(axes: Behaviour) -> str:
     return "forwarded" if axes.filtering is None else "stateful firewall"
 
 
-def _link(wrong: Mapping[str, Any], axis: str, value: float | None, form: str) -> Text:
+def _link(wrong: Mapping[str, Difference], axis: str, value: float | None, form: str) -> Text:
     differs = [one for name, one in wrong.items() if name.startswith("link.") and name.endswith(axis)]
     text = "-" if value is None else form.format(value)
     if differs:
         return Text(f"{text}\nclaimed {shown(differs[0].claimed)}", "bad")
     return Text(text, "dim" if value is None else "")
+
+
+def _mtu(wrong: Mapping[str, Difference], link: Link) -> Text:
+    """The narrower way's, and whether it is a black hole."""
+    ways = [way for way in (link.up, link.down) if way.mtu is not None]
+    least = min(ways, key=lambda way: way.mtu or 0, default=None)
+    if least is None:
+        return Text("-", "dim")
+    text = f"{least.mtu}*" if least.blackhole else f"{least.mtu}"
+    differs = {name: one for name, one in wrong.items() if name.startswith("link.") and name.endswith(("mtu", "hole"))}
+    claims = [one.claimed for name, one in differs.items() if name.endswith("mtu")]
+    return Text(text + (f"\nclaimed\n{shown(claims[0])}" if claims else ""), "bad" if differs else "")
 
 
 def _short(value: object) -> str:
@@ -202,6 +237,8 @@ def _in_full(site: SiteCertificate) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((site.site, "name"), f"  profile {site.profile}, firewall {site.firewall}{behind}"), Text(),
     ]  # fmt: skip
+    if site.failure is not None:
+        parts += [Text(f"not measured: {site.failure}", "bad"), Text()]
     for family, verdict in (("IPv4", site.ipv4), ("IPv6", site.ipv6)):
         if verdict:
             if site.ipv6:

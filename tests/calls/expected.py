@@ -1,6 +1,7 @@
-"""The table of expected paths: what the best path between two sites of the reference lab is, by theory.
+"""The table of expected paths: what the best path between two sites of the reference lab is, written out by hand.
 
-The only place where it stands. Belongs here: the table. Never: how it comes about.
+tests/theory.py derives the same from the axes of any two networks; tests/unit/test_theory.py holds them together.
+Belongs here: the table. Never: how it comes about.
 """
 
 from itertools import permutations

@@ -6,11 +6,17 @@ Belongs here: fixtures. Never: expectations.
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import docker
 import pytest
 from docker import DockerClient
 from reach import Node, Nodes, Reflecting
+
+from lab.harness import Lab
+from lab.runtime.world import PROJECT
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +29,9 @@ def client() -> Iterator[DockerClient]:
 
 @pytest.fixture
 def nodes(client: DockerClient) -> Nodes:
-    """The lab's running nodes by name."""
-    found = [Node(client, container) for container in client.containers.list(filters={"label": "lab.node"})]
+    """The running nodes of this lab, whichever others run beside it, by name."""
+    ours = {"label": ["lab.node", f"{PROJECT}={Lab(ROOT).name}"]}
+    found = [Node(client, container) for container in client.containers.list(filters=ours)]
     if not found:
         pytest.fail("no node is running; start the lab with `make lab-up`")
     return {node.name: node for node in found}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from reach import Node, Nodes
 
+from lab.certify.behaviour import Link
 from lab.certify.certificate import Certification, SiteCertificate
 from lab.harness import Lab
 from lab.harness.changing import SiteChange
@@ -18,10 +19,11 @@ from lab.harness.probing import stand
 
 ROOT = Path(__file__).parents[2]
 SHORT = {  # a site's settings, but for a timer that is quickly waited for
-    "home": "udp-timeout-one-way=10 udp-timeout=10",
-    "office": "udp-timeout=10",
-    "hotel": "udp-timeout=10",
-    "bank": "udp-timeout=10",
+    "home": "udp-timeout-one-way=10 udp-timeout=10 tcp-transitory-timeout=10 tcp-timeout=15",
+    "flat": "udp-timeout-one-way=10 udp-timeout=10 tcp-transitory-timeout=10",
+    "office": "udp-timeout=10 tcp-transitory-timeout=10 tcp-timeout=15",
+    "hotel": "udp-timeout=10 tcp-transitory-timeout=10",
+    "bank": "udp-timeout=10 tcp-transitory-timeout=10",
 }
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,7 +41,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def sample(lab: Lab) -> Certification:
-    """One site of each profile and firewall of the reference lab."""
+    """Every site of the reference lab."""
     return lab.certify(["park", *SHORT])
 
 
@@ -72,6 +74,74 @@ def test_losses_and_delay_hide_nothing_and_feign_nothing(lab: Lab) -> None:
     assert site.disagreements() == ()
     assert site.ipv4 and site.ipv4.measured.link.delay_ms == pytest.approx(50, abs=3.5)
     assert site.ipv4.measured.link.loss == pytest.approx(0.1, abs=0.04)
+
+
+IMPAIRED = {  # every kind of link that `lab set` makes, one a site, so that one certification measures all
+    "park": {"mtu": "1492", "blackhole": "yes"},
+    "home": {"jitter": "5ms"},
+    "flat": {"rate": "48kbit"},
+    "office": {"burst": "2%,30%"},
+    "hotel": {"mtu": "1492"},
+}
+
+
+CLEAN = {"mtu": "1500", "blackhole": "no", "jitter": "0ms", "rate": "none", "burst": "none"}
+
+
+@pytest.fixture(scope="module")
+def impaired(lab: Lab) -> Iterator[Certification]:
+    """The sites whose links do what IMPAIRED says; afterwards as the file has them."""
+    for site, link in IMPAIRED.items():
+        lab.set(site, SiteChange(link=link))
+    yield lab.certify(list(IMPAIRED))
+    for site, link in IMPAIRED.items():
+        lab.set(site, SiteChange(link={axis: CLEAN[axis] for axis in link}))
+
+
+def links_of(found: Certification, site: str) -> tuple[Link, Link]:
+    """What is claimed of a site's link, and measured."""
+    (ipv4,) = [one.ipv4 for one in found.sites if one.site == site]
+    assert ipv4
+    return ipv4.claimed.link, ipv4.measured.link
+
+
+@pytest.mark.parametrize("site", IMPAIRED)
+def test_a_site_behind_any_link_is_what_it_claims(impaired: Certification, site: str) -> None:
+    (found,) = [one for one in impaired.sites if one.site == site]
+    assert found.disagreements() == ()
+
+
+def test_an_mtu_is_measured_and_whether_longer_packets_vanish(impaired: Certification) -> None:
+    for site, vanish in (("park", True), ("hotel", False)):
+        _, link = links_of(impaired, site)
+        assert {(way.mtu, way.blackhole) for way in (link.up, link.down)} == {(1492, vanish)}, site
+
+
+def test_bursts_are_measured_as_the_loss_that_they_make(impaired: Certification) -> None:
+    claimed, link = links_of(impaired, "office")
+    assert claimed.loss == pytest.approx(0.0625)
+    assert link.loss == pytest.approx(0.0625, abs=0.04)
+
+
+def test_a_narrow_link_loses_nothing_and_takes_its_time_a_packet(impaired: Certification) -> None:
+    claimed, link = links_of(impaired, "flat")
+    assert (link.up.loss, link.down.loss) == (0.0, 0.0)
+    assert claimed.delay_ms and claimed.delay_ms > 15, "10 ms, and nine more for a probe of 56 bytes"
+
+
+def test_jitter_leaves_the_median_at_the_delay(impaired: Certification) -> None:
+    _, link = links_of(impaired, "home")
+    assert link.delay_ms == pytest.approx(10, abs=1.5)
+
+
+def test_timers_of_tcp_are_measured_where_they_are_short(sample: Certification) -> None:
+    for site in ("home", "office"):
+        (ipv4,) = [one.ipv4 for one in sample.sites if one.site == site]
+        assert ipv4
+        assert ipv4.measured.tcp.timeout_s == pytest.approx(15, abs=1.25)
+        assert ipv4.measured.tcp.transitory_timeout_s == pytest.approx(10, abs=1.0)
+        (timers,) = [one for one in ipv4.requirements if one.id == "RFC5382-REQ-5"]
+        assert timers.met is False
 
 
 def only(found: Certification) -> SiteCertificate:

@@ -19,8 +19,10 @@ def lab() -> Iterator[Lab]:
     """The zoo, every node ready."""
     lab = Lab(ROOT)
     running = lab.world()
-    if running is None or running.file != ZOO:
-        lab.up(ZOO, print)
-    yield lab
-    if running is None:
-        lab.down()
+    try:
+        if running is None or running.file != ZOO:
+            lab.up(ZOO, print)
+        yield lab
+    finally:
+        if running is None:
+            lab.down()

@@ -17,15 +17,19 @@ from lab.certify.findings import PathMtu, Way
 from lab.certify.measuring.errors import KINDS, TOO_BIG
 from lab.certify.measuring.mapping import open_one
 
-PROBES, GAP_S = 1000, 0.01
-"""A train: a thousand probes one way, 100 a second: 40 kbit/s, which no link here is too narrow for."""
+PROBES, GAP_S, PROBE_BYTES = 1000, 0.01, 100
+"""A train: a thousand probes one way, 100 a second, each of at most so many bytes (IPv6, TCP, TLS): up to 80 kbit/s."""
+FILLED, LONGEST_TRAIN_S = 0.5, 30.0
+"""What a train takes of a link's rate, so that none of it waits or is dropped; where that would take longer than this,
+it has fewer probes, and a loss is held to be what was asked within a wider bound."""
 LEAST, MOST = {4: 576, 6: 1280}, 1500
 """Bytes of an IP packet: what every host or link takes (RFC 791, RFC 8200), and what an Ethernet carries."""
 LATE_S, STALL_S, BUSY_TIMES = 0.002, 0.5, 4
 """A train whose packets left so late in the median, or one of them so very late, was measured on a machine that had no
 time: it says nothing of the link, whatever it says, and is sent again; so many times at most."""
-THROTTLE_PROBES, THROTTLE_GAP_S, THROTTLE_BYTES = 80, 0.05, 400
-"""64 kbit/s for four seconds; the first one is a throttle's burst and does not count."""
+THROTTLE_S, THROTTLE_GAP_S, THROTTLE_BYTES, THROTTLE_FILLED = 4.0, 0.05, 400, 0.8
+"""64 kbit/s for four seconds, or so much of a narrower link's rate; the first one is a throttle's burst and does not
+count."""
 BURST_S = 1.0
 
 _trains = itertools.count(1)
@@ -40,13 +44,20 @@ def ways(bench: Bench, tcp: bool, ports: Sequence[int]) -> tuple[Way, Way] | tup
         for _ in range(BUSY_TIMES):
             up = _Train(bench.inside, bench.outside, talk, True)
             down = _Train(bench.outside, bench.inside, talk, False)
-            up.start()
-            down.start()
-            bench.pause(PROBES * GAP_S + bench.patience.wait_s)  # the trains' own length
+            count, gap_s = train_on(bench.patience.rate)
+            up.start(count, gap_s)
+            down.start(count, gap_s)
+            bench.pause(count * gap_s + bench.patience.wait_s)  # the trains' own length
             found = up.way(), down.way()
             if up.punctual() and down.punctual():
                 break
         return found
+
+
+def train_on(rate: int | None) -> tuple[int, float]:
+    """How many probes a link of that rate is measured with, bit/s, and the seconds between two of them."""
+    gap_s = max(GAP_S, PROBE_BYTES * 8 / (rate * FILLED)) if rate else GAP_S
+    return min(PROBES, int(LONGEST_TRAIN_S / gap_s)), gap_s
 
 
 class _Train:
@@ -54,7 +65,7 @@ class _Train:
         self._sender, self._receiver, self._packet = sender, receiver, talk.packet(upward)
         self._number = next(_trains)
 
-    def start(self, count: int = PROBES, gap_s: float = GAP_S) -> None:
+    def start(self, count: int, gap_s: float) -> None:
         self._count = count
         started = self._sender.order("train", train=self._number, packet=self._packet, count=count, gap_s=gap_s)
         self._size = int(started["size"])
@@ -76,16 +87,18 @@ def throttle(bench: Bench) -> float | None:
     talk = open_one(bench, False, bench.fresh(), bench.to(0, PRIMARY))
     if talk is None:
         return None
+    rate = bench.patience.rate
+    gap_s = max(THROTTLE_GAP_S, THROTTLE_BYTES * 8 / (rate * THROTTLE_FILLED)) if rate else THROTTLE_GAP_S
+    count, first = round(THROTTLE_S / gap_s), round(BURST_S / gap_s)
     train = next(_trains)
     packet = {**talk.packet(True), "size": THROTTLE_BYTES}
-    bench.inside.order("train", train=train, packet=packet, count=THROTTLE_PROBES, gap_s=THROTTLE_GAP_S)
-    bench.pause(THROTTLE_PROBES * THROTTLE_GAP_S + bench.patience.wait_s)  # the train's own length
-    first = BURST_S / THROTTLE_GAP_S
+    bench.inside.order("train", train=train, packet=packet, count=count, gap_s=gap_s)
+    bench.pause(count * gap_s + bench.patience.wait_s)  # the train's own length
     arrived = [number for number, _ in bench.outside.order("arrivals", train=train)["arrived"] if number >= first]
-    sent = THROTTLE_PROBES - first
+    sent = count - first
     if len(arrived) > sent * (1 - bench.patience.loss) * 0.7:
         return None
-    return len(arrived) * THROTTLE_BYTES * 8 / 1000 / (sent * THROTTLE_GAP_S)
+    return len(arrived) * THROTTLE_BYTES * 8 / 1000 / (sent * gap_s)
 
 
 def mtu(bench: Bench, tcp: bool, ports: Sequence[int], upward: bool) -> PathMtu | None:

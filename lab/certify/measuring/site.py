@@ -4,8 +4,9 @@ Belongs here: the order. Never: how a question is asked, or what follows from th
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from lab.certify.asking import Severed
@@ -21,63 +22,90 @@ THROTTLED_PACE_S = 0.05
 
 @dataclass(frozen=True)
 class Asked:
-    """What the procedure has to know beforehand. `timeout_s`: around it the timeout is looked for, None: nowhere."""
+    """What the procedure has to know beforehand. Around the timeouts each timer is looked for, None: nowhere.
+
+    `tcp_timeout_s`: of a connection that stands, `transitory_s`: of one half open. `fragments`: whether the link takes
+    two at once.
+    """
 
     timeout_s: float | None
+    tcp_timeout_s: float | None
+    transitory_s: float | None
     ports_per_host: int | None
     proxy: tuple[str, int] | None
     listener: tuple[str, int]
+    fragments: bool = True
 
 
 def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     """Everything that can be seen from inside. Raises LabError where a probe does not answer."""
     say("what gets out")
-    out = reach(bench)
+    out = bench.undisturbed("what gets out", lambda: reach(bench))
     found = Findings(reach=out)
     if asked.proxy:
         through, up, down = link.proxied(bench, asked.proxy, asked.listener)
         found = replace(found, reach=replace(out, proxy=through), up=up, down=down)
     ports = tcp_ports(out)
     udp, tcp = out.udp, bool(ports) and out.tls_443 is not False
-    rate = link.throttle(bench) if udp else None
+    rate = bench.undisturbed("throttle", lambda: link.throttle(bench)) if udp else None
     throttled = rate is not None
-    paced = bench.patient(replace(bench.patience, pace_s=THROTTLED_PACE_S)) if throttled else bench
+    pace_s = max(THROTTLED_PACE_S, bench.patience.pace_s)
+    paced = bench.patient(replace(bench.patience, pace_s=pace_s)) if throttled else bench
     found = replace(found, reach=replace(found.reach, udp_kbit_s=rate))
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="certify") as pool:
-        jobs: dict[str, Future[object]] = {}
-        if udp and asked.timeout_s is not None:
-            jobs["timed"] = pool.submit(timing.timed, paced, asked.timeout_s)
-        if udp:
-            jobs["udp"] = pool.submit(_transport, paced, False, (PRIMARY, ALTERNATE))
-        if tcp:
-            jobs["tcp"] = pool.submit(_transport, bench, True, ports)
-        if udp and not throttled:
-            jobs["link"] = pool.submit(_link, bench, False, (PRIMARY, ALTERNATE))
-        elif tcp:
-            jobs["link"] = pool.submit(_link, bench, True, ports)
-        say(", ".join(jobs) or "nothing passes")
-        done = {name: proven(job.result) for name, job in jobs.items()}
-    found = replace(found, tcp_ports=ports, timed=done.get("timed"))  # type: ignore[arg-type]
+    jobs = _jobs(bench, paced, asked, udp, tcp, ports)
+    if udp and not throttled:
+        jobs["link"] = partial(_link, bench, False, (PRIMARY, ALTERNATE))
+    elif tcp:
+        jobs["link"] = partial(_link, bench, True, ports)
+    say(", ".join(jobs) or "nothing passes")
+    # A link with a rate is measured alone: what else is asked would wait in its queue, or be dropped there.
+    first = ["link"] if bench.patience.rate and "link" in jobs else []
+    done = {name: proven(bench, name, jobs.pop(name)) for name in first}
+    with ThreadPoolExecutor(max_workers=6, thread_name_prefix="certify") as pool:
+        under_way = {name: pool.submit(proven, bench, name, job) for name, job in jobs.items()}
+        done |= {name: job.result() for name, job in under_way.items()}
+    timers = {name: done[name] for name in ("timed", "tcp_timed", "half_open") if name in done}
+    found = replace(found, tcp_ports=ports, **timers)  # type: ignore[arg-type]
     if done.get("udp"):
         found = replace(found, udp=done["udp"])  # type: ignore[arg-type]
-        if not throttled:
-            found = replace(found, fragmented=proven(lambda: errors.fragmented(bench)))
-        if asked.ports_per_host:
+        if not throttled and asked.fragments:
+            found = replace(found, fragmented=proven(bench, "fragments", partial(errors.fragmented, bench)))
+        if limit := asked.ports_per_host:
             say("ports per host")
-            found = replace(found, ports_of_one_host=mapping.exhausted(bench, asked.ports_per_host))
+            many = bench.undisturbed("ports per host", lambda: mapping.exhausted(bench, limit))
+            found = replace(found, ports_of_one_host=many)
     if done.get("tcp"):
         found = replace(found, tcp=done["tcp"])  # type: ignore[arg-type]
         say("simultaneous open")
-        found = replace(found, simultaneous_open=proven(lambda: opening.simultaneous_open(bench, ports)))
+        opened = proven(bench, "simultaneous open", partial(opening.simultaneous_open, bench, ports))
+        found = replace(found, simultaneous_open=opened)
     if done.get("link"):
         found = replace(found, **done["link"])  # type: ignore[arg-type]
     return found
 
 
-def proven(ask: Callable[[], T]) -> T | None:
+def _jobs(
+    bench: Bench, paced: Bench, asked: Asked, udp: bool, tcp: bool, ports: tuple[int, ...]
+) -> dict[str, Callable[[], object]]:
+    """What is asked at the same time, by name: none of it disturbs another."""
+    jobs: dict[str, Callable[[], object]] = {}
+    if udp and asked.timeout_s is not None:
+        jobs["timed"] = partial(timing.timed, paced, False, PRIMARY, asked.timeout_s)
+    if tcp and asked.tcp_timeout_s is not None:
+        jobs["tcp_timed"] = partial(timing.timed, bench, True, ports[0], asked.tcp_timeout_s)
+    if tcp and asked.transitory_s is not None:
+        jobs["half_open"] = partial(timing.half_open, bench, ports[0], asked.transitory_s)
+    if udp:
+        jobs["udp"] = partial(_transport, paced, False, (PRIMARY, ALTERNATE))
+    if tcp:
+        jobs["tcp"] = partial(_transport, bench, True, ports)
+    return jobs
+
+
+def proven(bench: Bench, what: str, ask: Callable[[], T]) -> T | None:
     """What was found; None, which no claim agrees with, where the way was cut before anything was proven."""
     try:
-        return ask()
+        return bench.undisturbed(what, ask)
     except Severed:
         return None
 

@@ -86,6 +86,29 @@ def test_a_stateful_firewall_admits_whom_one_wrote_to_whatever_the_translation_w
     assert claimed([router("open")], LinkClaim()).unsolicited == "admitted"
 
 
+def test_a_stateful_firewall_remembers_as_long_as_its_timers_say_where_nothing_is_translated() -> None:
+    timers = "udp-timeout=20 tcp-timeout=40 tcp-transitory-timeout=10"
+    for one, family in (("open", 4), ("open", 6), ("linux", 6)):
+        found = claimed([router(one, "inbound-blocked", timers)], LinkClaim(), family=family)
+        assert (found.udp_timeout_s, found.tcp.timeout_s, found.tcp.transitory_timeout_s) == (20, 40, 10)
+        assert claimed([router(one, "inbound-blocked")], LinkClaim(), family=family).udp_timeout_s == 120
+        nothing = claimed([router(one, "none", timers)], LinkClaim(), family=6)
+        assert (nothing.udp_timeout_s, nothing.tcp.timeout_s) == (None, None)
+
+
+def test_the_shortest_timer_on_the_way_out_is_the_one_that_shows() -> None:
+    carrier = router("carrier-grade", axes="tcp-transitory-timeout=30", outer=2)
+    found = claimed([router("linux", axes="tcp-timeout=60"), carrier], LinkClaim())
+    assert (found.udp_timeout_s, found.tcp.timeout_s, found.tcp.transitory_timeout_s) == (120, 60, 30)
+
+
+def test_timers_of_tcp_that_take_hours_are_not_waited_for() -> None:
+    found = claimed([router("symmetric")], LinkClaim())
+    assert (found.tcp.timeout_s, found.tcp.transitory_timeout_s) == (None, None)  # 7,440 and 240 s
+    assert claimed([router("linux")], LinkClaim()).tcp.transitory_timeout_s == 120
+    assert claimed([router("linux", "proxy-only", "tcp-timeout=20")], LinkClaim(), proxy=True).tcp.timeout_s is None
+
+
 def test_ipv6_is_not_translated_but_for_its_prefix() -> None:
     found = claimed([router("symmetric", "inbound-blocked")], LinkClaim(), family=6)
     assert (found.mapping, found.filtering, found.prefix_translation) == (None, APD, False)

@@ -62,6 +62,13 @@ def test_a_timeout(seconds: float, agrees: bool) -> None:
     assert (axes(replace(CLAIMED, udp_timeout_s=seconds)) == set()) is agrees
 
 
+@pytest.mark.parametrize("timer", ["timeout_s", "transitory_timeout_s"])
+def test_a_timer_of_tcp(timer: str) -> None:
+    claimed = replace(CLAIMED, tcp=replace(CLAIMED.tcp, **{timer: 20.0}))
+    for seconds, wrong in ((21.4, set()), (21.6, {f"tcp.{timer}"}), (None, {f"tcp.{timer}"})):
+        assert axes(replace(CLAIMED, tcp=replace(CLAIMED.tcp, **{timer: seconds})), claimed) == wrong
+
+
 def test_ports_seen_inside_the_claimed_range_are_the_range() -> None:
     claimed = replace(CLAIMED, ports=(40000, 49999))
     assert axes(replace(CLAIMED, ports=(40123, 48000)), claimed) == set()

@@ -4,7 +4,7 @@ import pytest
 
 from lab.certify import deducing
 from lab.certify.ends import Endpoint
-from lab.certify.findings import Filtered, Hairpinned, Mapped, Reach, Shared, Timed
+from lab.certify.findings import Filtered, Hairpinned, Mapped, Reach, Shared
 
 ONE, TWO = "203.0.113.253", "203.0.113.252"
 MATRIX = [Endpoint(ONE, 1), Endpoint(TWO, 1), Endpoint(TWO, 2), Endpoint(ONE, 2)]
@@ -108,7 +108,7 @@ def test_two_hosts_on_one_port(first: tuple[int, ...], reachable: bool, expected
 )
 def test_timeout(alive: tuple[float, ...], gone: tuple[float, ...], expected: float | None) -> None:
     idle = dict.fromkeys(alive, True) | dict.fromkeys(gone, False)
-    assert deducing.timeout(Timed(idle, 9.0, 18.0, True, True)) == expected
+    assert deducing.timeout(idle) == expected
 
 
 def test_a_hairpinned_packet_bears_an_outer_or_an_inner_source() -> None:

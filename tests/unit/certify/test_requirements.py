@@ -82,6 +82,32 @@ def test_a_timer_that_is_too_short_is_not_met() -> None:
     assert seen["RFC4787-REQ-6"].seen == "outbound packets keep a mapping alive"
 
 
+def test_timers_of_tcp_are_missed_or_not_to_be_seen() -> None:
+    idle = Timed({19.2: True, 20.8: False}, 12.0, 24.0, True, True)
+    seen = of(replace(FOUND, tcp_timed=idle, half_open={4.8: True, 5.2: False}))["RFC5382-REQ-5"]
+    assert (seen.met, seen.seen) == (False, "an idle connection dies after 20 s, one half open dies after 5 s")
+    assert of(replace(FOUND, half_open={130.0: True, 250.0: True}))["RFC5382-REQ-5"].met is None
+    seen = of(FOUND)["RFC5382-REQ-5"]
+    assert (seen.met, seen.seen) == (None, "no timer of TCP is claimed that is short enough to be waited for")
+
+
+@pytest.mark.parametrize(("seconds", "met"), [(120.0, True), (20.0, False)])
+def test_a_firewall_that_translates_nothing_is_held_against_rfc_6092_for_what_it_remembers(
+    seconds: float, met: bool
+) -> None:
+    """On IPv4 too, where no other RFC says how long; the requirements for a NAT's mappings are none of its own."""
+    flat = Transport(allocated=((OUTER, OUTER),), unsolicited=Fate.DROPPED)
+    timed = Timed({seconds * 0.96: True, seconds * 1.04: False}, seconds * 0.6, seconds * 1.2, True, False)
+    for family in (4, 6):
+        seen = of(Findings(OUT, udp=flat, tcp=flat, timed=timed), family)
+        assert (seen["RFC6092-REC-14"].met, seen["RFC6092-REC-16"].met) == (met, True)
+        assert seen["RFC6092-REC-14"].seen == f"a state dies {seconds:g} s after its last packet"
+        assert seen["RFC6092-REC-16"].seen == "outbound packets keep a state alive"
+        assert seen["RFC6092-REC-35"].seen == "no timer of TCP is claimed that is short enough to be waited for"
+    seen = of(Findings(OUT, udp=flat, tcp=flat, timed=timed))
+    assert {seen[number].met for number in ("RFC4787-REQ-5", "RFC4787-REQ-6")} == {None}
+
+
 def test_refreshing_is_not_known_where_nothing_dies() -> None:
     assert of(replace(FOUND, timed=Timed({90.0: True}, 72.0, 144.0, True, True)))["RFC4787-REQ-6"].met is None
 

@@ -1,12 +1,18 @@
 """Which sites are certified, in which order, and how what the live lab says is read."""
 
+import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lab.certify.asking import Severed
+from lab.certify.certificate import SiteCertificate
 from lab.certify.claimed import LinkClaim, Router
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import certifying, claiming
+from lab.harness.certifying import Progress
 from lab.harness.claiming import SiteClaim
 from lab.nat import firewall, profile
 from lab.runtime import probes
@@ -29,6 +35,59 @@ def test_all_sites_or_those_that_are_named_in_the_order_of_the_topology(world: W
 def test_an_unknown_site_is_refused_with_the_names_of_those_there_are(world: World) -> None:
     with pytest.raises(ConfigError, match=r"no site is called 'home-router'; the lab has bank, flat, home"):
         certifying._in_order(world, ("home-router",))
+
+
+def claim_of(site: str) -> SiteClaim:
+    router = Router("r", profile("linux"), firewall("none"))
+    return SiteClaim(site, "linux", "none", None, (router,), LinkClaim(), (4,))
+
+
+def test_a_site_whose_way_is_cut_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(engine: Any, world: Any, outside: Any, claim: SiteClaim, *rest: Any) -> SiteCertificate:
+        if claim.site == "cut":
+            raise Severed("12 control packets in a row were lost")
+        return SiteCertificate(claim.site, "linux", "none", None, None, None, 1.0)
+
+    monkeypatch.setattr(certifying, "_site", one)
+    steps: list[Progress] = []
+    nothing: Any = None
+    found = certifying._all(nothing, nothing, nothing, [claim_of("cut"), claim_of("home")], steps.append)
+    assert [(site.site, site.agrees) for site in found] == [("cut", False), ("home", True)]
+    assert found[0].disagreements() == ("not measured: 12 control packets in a row were lost",)
+    assert found[0].to_json()["failure"] == "12 control packets in a row were lost"
+    assert steps[-1].done == 2
+
+
+def test_a_certification_that_is_broken_off_is_no_failure_of_a_site() -> None:
+    stop = threading.Event()
+    stop.set()
+
+    def one() -> SiteCertificate:
+        raise RuntimeUnavailable("the certification was broken off")
+
+    nothing: Any = None
+    with pytest.raises(RuntimeUnavailable, match="broken off"):
+        certifying._or_why_not(nothing, claim_of("home"), stop, one)
+
+
+def test_a_link_too_narrow_for_the_questions_is_said_to_be_and_not_judged() -> None:
+    nothing: Any = None
+    narrow = replace(claim_of("home"), link=LinkClaim(up_rate=1_000))
+    stop, quiet = threading.Event(), threading.BoundedSemaphore()
+    found = certifying._or_why_not(
+        nothing, narrow, stop, lambda: certifying._site(nothing, nothing, nothing, narrow, stop, quiet, nothing)
+    )
+    assert found.failure == (
+        "the link of home carries 1kbit a second, too little for what is asked; give it 32kbit or more"
+    )
+
+
+def test_questions_are_paced_to_the_link_s_rate() -> None:
+    wide, narrow = claim_of("home"), replace(claim_of("home"), link=LinkClaim(down_rate=64_000))
+    assert certifying._patience(wide).pace_s == 0.0
+    patience = certifying._patience(narrow)
+    assert (patience.pace_s, patience.rate) == (pytest.approx(0.1), 64_000)
+    assert patience.delay_s == pytest.approx(1500 * 8 / 64_000)
 
 
 def test_core_s_words_of_a_link_are_read_as_lab_set_would_read_them() -> None:

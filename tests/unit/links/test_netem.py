@@ -4,7 +4,7 @@ import re
 from ipaddress import ip_network
 
 from lab.links import entries
-from lab.links.netem import setup, shaped, sorted_by_address
+from lab.links.netem import setup, shaped, sorted_by_address, withdrawn
 from lab.links.queueing import swallowing
 
 LINKS = entries(
@@ -36,7 +36,7 @@ def test_each_way_of_each_site_and_each_pair_has_its_class() -> None:
         f"qdisc replace dev eth0 parent 1001:1 handle 3001: {FREE}",
         f"class replace dev links-up parent 1: classid 1:1 {htb}",
         "qdisc replace dev links-up parent 1:1 handle 1001: netem limit 100000 delay 10000us 2000us "
-        f"loss random 5.000000% {WHOLE}",
+        "loss random 5.000000%",
         f"qdisc replace dev links-up parent 1001:1 handle 3001: {FREE}",
         f"class replace dev eth0 parent 1: classid 1:2 {htb}",
         "qdisc replace dev eth0 parent 1:2 handle 1002: netem limit 100000 delay 0us "
@@ -47,7 +47,7 @@ def test_each_way_of_each_site_and_each_pair_has_its_class() -> None:
         f"qdisc replace dev links-up parent 1002:1 handle 3002: {FREE}",
         f"class replace dev links-up parent 1: classid 1:800 {htb}",
         "qdisc replace dev links-up parent 1:800 handle 1800: netem limit 100000 delay 10000us 2000us "
-        f"loss random 5.000000% {WHOLE}",
+        "loss random 5.000000%",
         "qdisc replace dev links-up parent 1800:1 handle 2800: netem limit 100000 delay 30000us",
         f"qdisc replace dev links-up parent 2800:1 handle 3800: {FREE}",
     ]
@@ -56,9 +56,6 @@ def test_each_way_of_each_site_and_each_pair_has_its_class() -> None:
 def test_packets_are_told_apart_by_address_and_pairs_come_first() -> None:
     up, down, redirect = "dev links-up parent 1:", "dev eth0 parent 1:", "action mirred egress redirect dev links-up"
     assert sorted_by_address("eth0", LINKS, NETWORKS).splitlines() == [
-        "filter del dev eth0 parent 1:",
-        "filter del dev links-up parent 1:",
-        "filter del dev eth0 parent ffff:",
         f"filter add {up} protocol ip prio 1 u32 match ip src 203.0.113.32/32 match ip dst 203.0.113.31/32 "
         "flowid 1:800",
         f"filter add {down} protocol ip prio 2 u32 match ip dst 203.0.113.32/32 flowid 1:1",
@@ -72,6 +69,31 @@ def test_packets_are_told_apart_by_address_and_pairs_come_first() -> None:
         f"filter add {up} protocol ip prio 2 u32 match ip src 203.0.113.31/32 flowid 1:2",
         "filter add dev eth0 parent ffff: protocol ip prio 2 u32 match ip src 203.0.113.31/32 flowid 1:1 " + redirect,
     ]
+
+
+def test_jitter_is_not_kept_in_order_by_a_rate_which_would_push_the_median_to_the_slowest() -> None:
+    jittery = [line for line in lines(shaped("eth0", LINKS, 1)) if "2000us" in line]
+    assert len(jittery) == 2 and not any(" rate " in line for line in jittery)
+
+
+def test_former_filters_go_after_the_new_ones_are_laid_beside_them() -> None:
+    """Two generations share no priority of a tree, and one goes without the other."""
+    laid = [sorted_by_address("eth0", LINKS, NETWORKS, generation) for generation in range(3)]
+    assert laid[0] != laid[1] and laid[0] == laid[2]
+    gone = [withdrawn(text).splitlines() for text in laid[:2]]
+    assert gone[0] == [
+        "filter del dev links-up parent 1: protocol ip prio 1",
+        "filter del dev eth0 parent 1: protocol ip prio 2",
+        "filter del dev links-up parent 1: protocol ip prio 2",
+        "filter del dev eth0 parent ffff: protocol ip prio 2",
+        "filter del dev eth0 parent 1: protocol ipv6 prio 12",
+        "filter del dev links-up parent 1: protocol ipv6 prio 12",
+        "filter del dev eth0 parent ffff: protocol ipv6 prio 12",
+    ]
+    assert not set(gone[0]) & set(gone[1])
+    priorities = [{int(number) for number in re.findall(r"prio (\d+)", text)} for text in laid[:2]]
+    assert not priorities[0] & priorities[1]
+    assert withdrawn("") == ""
 
 
 def test_every_line_has_a_luck_of_its_own_that_the_seed_decides() -> None:

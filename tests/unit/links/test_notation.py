@@ -1,6 +1,8 @@
 """How links are written, and which ones are refused."""
 
+import re
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from lab.errors import ConfigError
 from lab.links import Burst, Impairment, Link, Queue, changed, describe, entries
 from lab.links.units import parse_rate, parse_share, parse_size, parse_time, print_rate, print_share, print_time
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,26 @@ def test_what_is_no_value_is_named(parse: object, text: str) -> None:
 def test_a_bare_number_is_no_time() -> None:
     with pytest.raises(ConfigError, match="got '50'; units: us, ms, s"):
         parse_time("50")
+
+
+def test_the_example_of_the_readme() -> None:
+    (example,) = re.findall(r"`(home 203\.0\.113\.32 [^`]*)`", (ROOT / "README.md").read_text())
+    (entry,) = entries(example)
+    assert entry.link == Link(
+        Impairment(delay=0.01, jitter=0.002, rate=1_000_000, queue=Queue(seconds=0.2)),
+        Impairment(delay=0.01, jitter=0.002, loss=0.02),
+        mtu=1492,
+        blackhole=True,
+    )
+
+
+@pytest.mark.parametrize("text", ["queue=200ms up.rate=1mbit", "up.rate=1mbit queue=200ms"])
+def test_a_queue_for_both_is_of_the_direction_that_has_a_rate(text: str) -> None:
+    (entry,) = entries(f"home 203.0.113.32 {text}")
+    assert entry.link == Link(up=Impairment(rate=1_000_000, queue=Queue(seconds=0.2)))
+    assert changed(Link(up=Impairment(rate=1_000_000)), "both", {"queue": "200ms"}) == entry.link
+    with pytest.raises(ConfigError, match="a queue without a rate"):
+        changed(entry.link, "down", {"queue": "200ms"})
 
 
 def test_the_contracts_example() -> None:

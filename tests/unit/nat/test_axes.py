@@ -3,7 +3,7 @@
 import pytest
 
 from lab.errors import ConfigError
-from lab.nat import Allocation, Filtering, Mapping, Pooling, PortRange, Translation, profile
+from lab.nat import Allocation, Filtering, Mapping, Pooling, PortRange, Timers, Translation, profile
 
 
 def axes(nat: str, text: str = "") -> Translation:
@@ -45,6 +45,15 @@ def test_an_axis_replaces_the_preset_s() -> None:
     assert (found.ports, found.pooling) == (PortRange(40000, 49999), Pooling.ARBITRARY)
 
 
+@pytest.mark.parametrize("nat", ["open", "symmetric"])
+def test_timers_are_of_what_is_only_forwarded_too(nat: str) -> None:
+    """A stateful firewall goes by them, where nothing is translated or on IPv6."""
+    assert profile(nat).timers == Timers(30, 120, 120, 432_000)
+    found = profile(nat, "udp-timeout=20 tcp-timeout=40 tcp-transitory-timeout=10")
+    assert found.timers == Timers(20, 20, 10, 40)
+    assert found.translation is None or found.translation.timers == found.timers
+
+
 def test_an_axis_without_a_transport_is_of_both() -> None:
     found = axes("symmetric", "mapping=endpoint-independent,allocation=preserving")
     assert found.udp == found.tcp
@@ -63,7 +72,13 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ("full-cone", "ports=80-443", "axis ports: expected a range of ports within 1024-65535"),
         ("full-cone", "ports=5000-4000", "axis ports: expected a range"),
         ("full-cone", "ports-per-host=0", "axis ports-per-host: expected a number of ports or all, got '0'"),
-        ("open", "udp-timeout=20", "axis udp-timeout: a router that translates nothing has none"),
+        (
+            "open",
+            "ports=40000-49999",
+            "axis ports: a router that translates nothing has timers alone: udp-timeout",
+        ),
+        ("open", "udp-timeout=none", "axis udp-timeout: expected whole seconds"),
+        ("open", "udp-timeout=40 udp-timeout-one-way=50", "udp-timeout-one-way=50 outlasts udp-timeout=40"),
         ("symmetric", "allocation=preserving", "address-and-port-dependent mapping cannot preserve ports"),
         ("full-cone", "ports-per-host=1024", "a block of 1024 ports a host cannot preserve ports"),
         ("symmetric-sequential", "ports-per-host=64", "ports go up in one order for all hosts"),
@@ -72,6 +87,7 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ("linux", "udp-timeout=40 udp-timeout-one-way=50", "udp-timeout-one-way=50 outlasts udp-timeout=40"),
         ("linux", "hairpinning=yes", "clash-free=no is stock MASQUERADE"),
         ("linux", "filtering=endpoint-independent", "clash-free=no is stock MASQUERADE"),
+        ("linux", "pooling=arbitrary", "clash-free=no is stock SNAT, which chooses an outer address by the host"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(nat: str, text: str, words: str) -> None:

@@ -1,6 +1,7 @@
 """Rule texts: two read in full, the rest by what must hold for every combination of axes."""
 
 import itertools
+import re
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, IPv6Network
 
@@ -181,8 +182,22 @@ def test_timers_are_the_profile_s(nat: str, axes: str, policy: str) -> None:
     assert policy in render(profile(nat, axes), firewall("none"), PRIVATE_SIDES).nftables
 
 
-def test_timers_of_a_former_profile_are_taken_away() -> None:
-    assert render(profile("open"), firewall("none"), PUBLIC_SIDES).nftables.endswith("delete table ip timers\n")
+@pytest.mark.parametrize("nat", ["open", "symmetric"])
+def test_timers_of_either_family_take_the_place_of_a_former_profile_s(nat: str) -> None:
+    text = render(profile(nat, "udp-timeout=20"), firewall("inbound-blocked"), sides(nat)).nftables
+    for family in ("ip", "ip6"):
+        (table,) = re.findall(
+            rf"add table {family} timers\ndelete table {family} timers\ntable {family} timers {{\n(.*?)\n}}\n",
+            text,
+            re.S,
+        )
+        assert f"l3proto {family}\n    policy = {{ unreplied : 20, replied : 20 }}" in table
+
+
+def test_ipv6_is_forgotten_as_the_kernel_does_whatever_the_translation_of_ipv4() -> None:
+    text = render(profile("rfc4787"), firewall("none"), PRIVATE_SIDES).nftables
+    ipv4, _, ipv6 = text.partition("add table ip6 timers")
+    assert "replied : 300" in ipv4 and "unreplied : 30, replied : 120" in ipv6
 
 
 def test_maps_of_a_former_profile_are_taken_away() -> None:

@@ -43,6 +43,28 @@ def test_several_sites_are_a_table_that_names_what_differs() -> None:
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
 
 
+def test_a_cell_is_what_was_measured_and_where_it_differs_what_was_claimed() -> None:
+    narrow = replace(CLAIMED.link, up=replace(WAY, mtu=1400, blackhole=True), down=replace(WAY, mtu=1400))
+    lines = printed(site("true-1", CLAIMED), site("liar-1", replace(LIAR, link=narrow))).splitlines()
+    (true,) = [line.split() for line in lines if "true-1" in line]
+    assert true[-4:] == ["10.0", "0.0", "%", "1500"]
+    whole = printed(site("true-1", CLAIMED), site("liar-1", LIAR))
+    assert "MTU: 1500 bytes at each." in whole and "1500" not in whole.splitlines()[2]
+    row = next(number for number, line in enumerate(lines) if line.split()[1:2] == ["liar-1"])
+    assert lines[row].split()[-1] == "1400*"
+    assert [lines[row + below].split()[-1] for below in (1, 2)] == ["claimed", "1500"]
+    assert any("One value in a cell: claimed and measured alike" in line for line in lines)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_site_that_could_not_be_measured_is_shown_with_the_reason(others: int) -> None:
+    failed = SiteCertificate("cut-1", "linux", "none", None, None, None, 3.0, failure="the way was cut")
+    text = printed(failed, *[site("true-1", CLAIMED)] * others)
+    assert "not measured: the way was cut" in text
+    assert not others or any(line.split()[:2] == ["no", "cut-1"] for line in text.splitlines())
+    assert "not what is claimed: cut-1." in text
+
+
 def test_one_site_is_shown_in_full() -> None:
     text = printed(site("liar-1", LIAR))
     (row,) = [line for line in text.splitlines() if line.startswith("filtering")]

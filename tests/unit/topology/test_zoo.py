@@ -67,10 +67,22 @@ def test_the_servers_of_the_internet_are_dual_stack(zoo: Topology) -> None:
 
 def test_timeouts_are_short(zoo: Topology) -> None:
     for router in routers(zoo):
-        translation = profile(str(router.profile), router.axes or "", router.profile6 or "open").translation
-        if translation is not None:
-            longest = 120 if router.profile == "rfc4787" else 30
-            assert 10 <= translation.udp_timeout_one_way <= translation.udp_timeout <= longest, router.name
+        does = profile(str(router.profile), router.axes or "", router.profile6 or "open")
+        if does.translation is None and router.firewall == "none":
+            continue  # nothing is remembered
+        timers = (does.translation or does).timers
+        longest = 120 if router.profile == "rfc4787" else 30
+        assert 10 <= timers.udp_timeout_one_way <= timers.udp_timeout <= longest, router.name
+        assert 10 <= timers.tcp_transitory_timeout <= 30, router.name
+
+
+def test_connections_that_stand_are_forgotten_soon_by_a_table_by_maps_and_by_a_firewall(zoo: Topology) -> None:
+    short = {
+        router.site
+        for router in routers(zoo)
+        if profile(str(router.profile), router.axes or "").timers.tcp_timeout <= 30
+    }
+    assert short == {"full-cone-2", "symmetric-2", "inbound-blocked-2"}
 
 
 def test_every_access_link_takes_ten_milliseconds_each_way(zoo: Topology) -> None:
