@@ -130,7 +130,7 @@ class Call:
         )
         self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
         self.introduction = Introduction(id, around, media)
-        self.legs = Legs(around, media, self.checklist.choice.vigil, self.checklist.from_relay)
+        self.legs = Legs(around, media, self.checklist.choice, self.checklist.from_relay, self._renew)
         media.deliver, media.learnt = self._datagram, self._learnt
         if port is not None:
             self._use(port)
@@ -208,10 +208,11 @@ class Call:
         path = self.checklist.selected
         return path.rtt if path else None
 
-    def rejoin(self) -> None:
+    def rejoin(self, now: float) -> None:
         """The client has a hub again, after one that may have died with this call's words in it."""
         self.rejoined = True
         self.repeat()
+        self.legs.rejoined(now)
 
     def repeat(self) -> None:
         """Says again what was said: a hub link has broken, or the peer has not heard. What it knows, it ignores."""
@@ -344,6 +345,8 @@ class Call:
         proven = self.checklist.selected is not None
         if proven is not self.proven:
             self.proven, self.found_path = proven, True
+            if not proven:
+                self.legs.hurry(now)
             if self.state is State.TALKING:
                 self.pathless_since = now
                 self.limit = None if proven else now + LOST_PATH_LIMIT
@@ -416,6 +419,12 @@ class Call:
         """The peer's voice has stopped: this end's outer addresses may be others, or its relay may have gone."""
         self.media.ask(now)
         self.legs.hurry(now)
+
+    def _renew(self) -> bool:
+        """Asks for relay sessions with fresh tokens: the hub gives both ends theirs with a word of the caller's."""
+        if self.state is not State.TALKING or not self.caller:
+            return False
+        return self.around.renew(self.around.identity.seal(self.peer, self.id, Trickle(self._next(), ())))
 
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""

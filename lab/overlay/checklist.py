@@ -50,8 +50,9 @@ STANDBY = 2.0
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
-REVIVE = 2.0
-"""Seconds between checks of a path between the two that has worked and does no longer: its network may recover."""
+REVIVE, PRESSED = 2.0, 0.5
+"""Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
+every path that has worked, while nothing of the peer comes."""
 MOST_CANDIDATES = 50
 """Of a peer, as many as one message carries: what more comes is not looked at (RFC 8445, 19.5.1 asks for a limit)."""
 FIRST_TRIES = 5
@@ -206,7 +207,8 @@ class Checklist:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
         turned = 0.0 if any(path.turned for path in self.paths.values()) else None
-        return earliest(checks, turned, self.tcp.deadline(), self.choice.deadline(), self.guessing.deadline())
+        unbound = (path.last_answer + DEAD_AFTER for path in self._unbound())
+        return earliest(checks, turned, *unbound, self.tcp.deadline(), self.choice.deadline(), self.guessing.deadline())
 
     def poll(self, now: float) -> None:
         if self.closed:
@@ -217,6 +219,9 @@ class Checklist:
                 if path.carried is Transport.UDP and self.guessing.under_way:
                     self.passage.throttles(now)  # where guesses drown a relay's leg, UDP is too narrow for voice
                 path.carried, path.next_check = path.carrier.transport, now
+        for path in self._unbound():
+            if now >= path.last_answer + DEAD_AFTER:
+                self._fail(path, now)
         if self.passage.lets_udp_out(self.media, now) is False:
             self.guessing.give_up(now)
         self.guessing.poll(now)
@@ -236,6 +241,10 @@ class Checklist:
             for path in self.paths.values()
             if path.carrier.ready and (path.state is not State.FAILED or self._may_recover(path))
         ]
+
+    def _unbound(self) -> list[Path]:
+        """Paths that count as working and whose leg at the relay has broken: nothing can be asked over them."""
+        return [path for path in self.paths.values() if path.state is State.VALID and not path.carrier.ready]
 
     def _may_recover(self, path: Path) -> bool:
         return path.rtt is not None and path.key[0] == "udp" and bool(self.own.reachable([path.remote[0]]))
@@ -282,9 +291,11 @@ class Checklist:
         if self.choice.vigil.storms(now):
             return STORM
         if path.state is State.FAILED:
-            return REVIVE
+            return PRESSED if self.choice.unheard(now) else REVIVE
         if path.state is not State.VALID or path.nominating:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
+        if self.choice.unheard(now):
+            return PRESSED
         return (CONSENT if path is self.selected else STANDBY) * self.rng.uniform(0.8, 1.2)
 
     # -- guessing ------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ PATIENCE = 0.8
 """Seconds that TCP between the two is given, once UDP has proven lossy, before a relay is taken: some round trips."""
 CONSENT = 0.5
 """Seconds between checks of the path in use, each 0.8 to 1.2 times as long (RFC 7675, 5.1 asks for 5 s or less)."""
+UNHEARD = 1.0
+"""Seconds without an answer beside the silence after which the path in use brings nothing of the peer."""
 FRESH = 0.5
 """Seconds after a move in which the peer's word on loss may still be of the path before."""
 
@@ -78,6 +80,16 @@ class Choice:
             and (since is None or path is self.selected or path.last_answer > since)
         ]
         return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
+
+    def unheard(self, now: float) -> bool:
+        """Whether nothing of the peer comes where something came: there is no path, or neither voice nor answers on it.
+
+        A peer that answers checks has fallen silent for reasons of its own.
+        """
+        using, since = self.selected, self.vigil.suspicious_since
+        if using is None:
+            return self.selected_at > 0.0
+        return since is not None and using.last_answer < max(since, now - UNHEARD)
 
     def between(self, now: float) -> bool:
         """Whether a clean path between the two has been found, one that has not fallen silent."""

@@ -275,7 +275,7 @@ class Client(Member):
             hub.send(Carry(envelope))
         self.outbox.clear()
         for call in self.calls.values():
-            call.rejoin()
+            call.rejoin(now)
 
     def _learn_network(self, route: Route, now: float) -> None:
         """What the network lets out, and how its router maps, by way of the supernode that this route leads to."""
@@ -329,6 +329,7 @@ class Client(Member):
             call.repeat()  # it has not heard that this side rings
         else:
             call.envelope(envelope, message, now)
+            call.offered(carry.offers, now)
             self.strangers.revisit(now)
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
@@ -374,6 +375,7 @@ class Client(Member):
             passage=self.passage,
             discovery=self.discovery,
             post=self.post,
+            renew=lambda envelope: self.hub.send(Carry(envelope, relays=True)),
             take_waiting=self.standby.take,
             open_port=self._open_port,
         )
