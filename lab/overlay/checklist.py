@@ -84,7 +84,13 @@ class Checklist:
         self.legs: list[RelayLeg] = []
         self.choice = Choice(self.paths, controlling, Consequences(reports.moved, self.poll, self._went_lossy))
         streams = Streams(
-            self._add_tcp, self._frame, self._tcp_lost, self.choice.between, self._tcp_tried, self._tcp_silent
+            self._add_tcp,
+            self._frame,
+            self._tcp_lost,
+            self.choice.between,
+            self._tcp_tried,
+            self._tcp_silent,
+            self.choice.unheard,
         )
         self.tcp = TcpChecks(actions, own, passage, streams)
         means = Means(
@@ -446,6 +452,8 @@ class Checklist:
                 mapped = answer.xor_mapped
                 path.local_translated = mapped is not None and mapped[0] not in self.own.addresses
                 path.remote_translated = path.remote[0] not in self.remote_hosts
+                if isinstance(path.carrier, TcpCarrier):
+                    self.tcp.works(path.carrier.link)
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
         if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it

@@ -23,6 +23,7 @@ PAIRS = {
     ("drawn", "drawn-too"): "relayed/udp",
     ("tcp", "drawn"): "relayed/mixed",
     ("tcp", "open"): "direct/tcp",
+    ("blocked", "blocked-too"): "punched/tcp",
     ("cone", "flat"): "punched/udp",
 }
 
@@ -42,6 +43,8 @@ def net() -> FakeNet:
     net.client("drawn-too", "192.168.35.10", Router("203.0.113.35", mapping=HARD, ports_drawn_from=range(1024, 65536)))
     net.client("tcp", "192.168.36.10", Router("203.0.113.36", mapping=HARD, udp=False))
     net.client("tcp-443", "192.168.37.10", Router("203.0.113.37", mapping=HARD, udp=False, tcp_ports={443}))
+    net.client("blocked", "192.168.38.10", Router("203.0.113.38", udp=False))
+    net.client("blocked-too", "192.168.39.10", Router("203.0.113.39", udp=False))
     clients = [name for name, host in net.hosts.items() if isinstance(host.machine, Client)]
     assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in clients))
     net.run(4)
@@ -68,7 +71,12 @@ def back_after(net: FakeNet, name: str, since: float) -> float:
     return heard[0] - since
 
 
-CASES = [*((pair, 12) for pair in PAIRS), *((pair, seconds) for pair in list(PAIRS)[:2] for seconds in (5, 25))]
+CASES = [
+    *((pair, 12) for pair in PAIRS),
+    (("tcp", "open"), 20),
+    (("blocked", "blocked-too"), 20),
+    *((pair, seconds) for pair in list(PAIRS)[:2] for seconds in (5, 25)),
+]
 
 
 @pytest.mark.parametrize(("pair", "seconds"), CASES)
