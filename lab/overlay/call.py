@@ -128,7 +128,9 @@ class Call:
         reports = Reports(
             self._data, self._note_path, self._verdict, self._fell_silent, self._opens, self._guesses, self._tell
         )
-        self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
+        self.checklist = Checklist(
+            around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.courtesy
+        )
         self.introduction = Introduction(id, around, media)
         self.legs = Legs(around, media, self.checklist.choice, self.checklist.from_relay, self._renew)
         media.deliver, media.learnt = self._datagram, self._learnt
@@ -225,6 +227,10 @@ class Call:
     def offered(self, offers: Sequence[RelayOffer], now: float) -> None:
         """Relay sessions that the hub offers for this call; one it offered before stays as it is."""
         self.legs.offered(offers, now, self.checklist.add_leg)
+
+    def vouched(self, hosts: Sequence[str]) -> None:
+        """The peer's supernode has seen the peer under these."""
+        self.checklist.manners.vouched.update(hosts)
 
     def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
         """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""

@@ -11,6 +11,7 @@ from lab.overlay import priority
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT, Choice, Consequences
+from lab.overlay.courtesy import Courtesy, Manners
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
 from lab.overlay.loss import CLEAN
@@ -72,10 +73,12 @@ class Checklist:
         rng: random.Random,
         reports: Reports,
         passage: Passage,
+        courtesy: Courtesy,
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
         self.own, self.rng, self.reports, self.passage = own, rng, reports, passage
         self.peer_network, self.narrow = Network(), False
+        self.manners = Manners(courtesy)
         self.checks = Checks(call, controlling, rng)
         self.paths: dict[Key, Path] = {}
         self.remote: dict[Candidate, None] = {}
@@ -91,6 +94,7 @@ class Checklist:
             self._tcp_tried,
             self._tcp_silent,
             self.choice.unheard,
+            self.manners.syn,
         )
         self.tcp = TcpChecks(actions, own, passage, streams)
         means = Means(
@@ -101,6 +105,8 @@ class Checklist:
             self.datagram,
             reports.tell,
             self._guesses,
+            self.manners.knows,
+            self.manners.guess,
         )
         self.guessing = Guessing(actions, media, rng, means)
         self.next_slot = 0.0
@@ -183,6 +189,7 @@ class Checklist:
         """This end stands elsewhere (RFC 8445, 2.4, within the same keys): what worked may work no more, and what did
         not may work now. Connections from addresses that are gone are closed; voice waits for the first path to answer.
         """
+        self.manners.moved()
         self.tcp.restart(now)
         self.guessing.close()
         for path in self.paths.values():
@@ -285,6 +292,9 @@ class Checklist:
         self._check(path, now)
 
     def _check(self, path: Path, now: float) -> None:
+        if path.via is None and path.key[0] == "udp" and not self.manners.check(path.remote[0], now):
+            self._fail(path, now)
+            return
         nominate = self.controlling and (path.nominating or path is self.selected)
         path.carrier.send(self.checks.request(path, nominate, self._word(now), now))
         if path.first_check is None:
@@ -443,6 +453,8 @@ class Checklist:
         asked = self.checks.asked(path, answer)
         if asked is None:
             return
+        if path.via is None:
+            self.manners.hear(path.remote[0])
         sample = now - asked.time
         path.rtt = sample if path.rtt is None else path.rtt + (sample - path.rtt) / 8
         path.last_answer = now

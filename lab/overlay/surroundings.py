@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.overlay.actions import Actions
+from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
 from lab.overlay.identity import Identity
 from lab.overlay.passage import Passage
@@ -33,6 +34,7 @@ class Surroundings:
     tcp_ports: tuple[int, ...]
     passage: Passage
     discovery: Discovery
+    courtesy: Courtesy
     post: Callable[[Envelope, bool], None]
     renew: Callable[[Envelope], bool]
     take_waiting: Callable[[str, float], Waiting | None]

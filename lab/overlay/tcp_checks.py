@@ -61,7 +61,8 @@ class _Target:
 @dataclass(frozen=True)
 class Streams:
     """Whom the connections tell: that one is up, a frame came, one is lost; that an address is tried, and that it has
-    not answered in time. `enough` says that no more are wanted, `pressed` that nothing of the peer comes."""
+    not answered in time. `enough` says that no more are wanted, `pressed` that nothing of the peer comes, `may` whether
+    a host that may be no peer's is tried once more."""
 
     up: Callable[[int, LinkInfo, float], None]
     frame: Callable[[int, bytes, float], None]
@@ -70,6 +71,7 @@ class Streams:
     tried: Callable[[Address, float], None]
     silent: Callable[[Address, float], None]
     pressed: Callable[[float], bool] = lambda now: False
+    may: Callable[[str, float], bool] = lambda host, now: True
 
 
 class TcpChecks:
@@ -178,7 +180,7 @@ class TcpChecks:
         if target.until is None:
             target.until = now + SIMULTANEOUS_LIMIT
             self.streams.tried(target.remote, now)
-        if now >= target.until or self.streams.enough(now):
+        if now >= target.until or self.streams.enough(now) or not self.streams.may(target.remote[0], now):
             self.streams.silent(target.remote, now)
             target.link, target.due = None, float("inf")
             return
@@ -195,6 +197,8 @@ class TcpChecks:
         self.next_route = now + TCP_HEADSTART
 
     def _open(self, route: Route, now: float) -> None:
+        if not self.streams.may(route.address[0], now):
+            return
         link = self.actions.connect(self, route.address, route.secure, route.proxied)
         self.links[link] = _Connecting(route.address, now + TCP_LIMIT, route=route)
         self.streams.tried(route.address, now)
