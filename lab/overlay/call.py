@@ -406,6 +406,7 @@ class Call:
         """This end stands elsewhere: learns its addresses anew, tells them, and tries every path again."""
         if self.state in (State.CLOSING, State.ENDED):
             return
+        self.introduction.relocated()
         self.media.relocated(now)
         self.legs.relocated(now)
         if self.port is not None:

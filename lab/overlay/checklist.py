@@ -14,6 +14,7 @@ from lab.overlay.choice import CONSENT, Choice, Consequences
 from lab.overlay.courtesy import Courtesy, Manners
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
+from lab.overlay.limits import Limiter, Rate
 from lab.overlay.loss import CLEAN
 from lab.overlay.passage import Passage
 from lab.overlay.paths import (
@@ -43,7 +44,12 @@ from lab.wire.stun import StunMessage, is_stun
 PACING = 0.02
 """Ta: seconds between two new checks. RFC 8445, 14.2 recommends 50 ms and allows down to 5 ms."""
 RETRIES = (0.1, 0.1, 0.2, 0.2, 0.4, 0.4, 0.5)
-"""Seconds between checks of a path that has not answered; the last one repeats until GIVE_UP."""
+"""Seconds between checks of a path that has not answered; the last one repeats until GIVE_UP.
+
+RFC 8445, 14.3 begins at 500 ms, to spare a network that is congested. Here that would cost what is promised: two
+routers let checks in only once one has gone out of each, so the first is lost by design and the path waits for the
+second, and a call has to be off the relay within a second of the answer. What RFC 8445 spares is spared by Ta, which
+bounds all checks together, and by bounds for each host (courtesy.py)."""
 GIVE_UP = 6.0
 """Seconds after the first check at which a path without an answer fails."""
 STANDBY = 2.0
@@ -55,7 +61,9 @@ REVIVE, PRESSED = 2.0, 0.5
 """Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
 every path that has worked, while nothing of the peer comes."""
 MOST_CANDIDATES = 50
-"""Of a peer, as many as one message carries: what more comes is not looked at (RFC 8445, 19.5.1 asks for a limit)."""
+"""Of a peer, as many as one message carries (RFC 8445, 19.5.1 asks for a limit); the oldest of no use make room."""
+NEW_CANDIDATES = Rate(0.2, MOST_CANDIDATES)
+"""How many are looked at: who moves tells about ten anew, and who has others checked by us one in five seconds."""
 FIRST_TRIES = 5
 """Checks, a second's worth, after which a path that has not answered is not waited for."""
 
@@ -82,6 +90,7 @@ class Checklist:
         self.checks = Checks(call, controlling, rng)
         self.paths: dict[Key, Path] = {}
         self.remote: dict[Candidate, None] = {}
+        self.newcomers = Limiter(NEW_CANDIDATES)
         self.remote_hosts: set[str] = set()
         self.remote_reflexive: set[str] = set()
         self.legs: list[RelayLeg] = []
@@ -143,7 +152,8 @@ class Checklist:
         self.guessing.learn(candidates, now)
         candidates = [one for one in candidates if (one.kind, one.transport) != ("predicted", "udp")]
         new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self.remote]
-        self.remote |= dict.fromkeys(new[: MOST_CANDIDATES - len(self.remote)])
+        self.remote |= dict.fromkeys(one for one in new if self.newcomers.allows(self.call, now))
+        self._make_room()
         candidates = [candidate for candidate in candidates if candidate in self.remote]
         self.remote_hosts |= {c.address[0] for c in candidates if c.kind == "host"}
         self.remote_reflexive |= {c.address[0] for c in candidates if c.kind == "server-reflexive"}
@@ -156,6 +166,16 @@ class Checklist:
             elif self._tcp_may_reach(candidate.address[0]):
                 listening.append(candidate.address)
         self.tcp.add(listening, self.passage.lets_udp_out(self.media, now) is False, now)
+
+    def _make_room(self) -> None:
+        """Forgets the candidates of longest ago that no working path leads to, and paths to them that never worked."""
+        works = {path.remote for path in self.paths.values() if path.state is State.VALID}
+        unused = [candidate for candidate in self.remote if candidate.address not in works]
+        for candidate in unused[: max(0, len(self.remote) - MOST_CANDIDATES)]:
+            del self.remote[candidate]
+            key = ("udp", (self.media.socket, candidate.address))
+            if (path := self.paths.get(key)) is not None and path.rtt is None:
+                del self.paths[key]
 
     def add_leg(self, leg: RelayLeg, now: float) -> None:
         """A relay session whose near leg is being bound."""
@@ -312,7 +332,8 @@ class Checklist:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
         if self.choice.unheard(now):
             return PRESSED
-        return (CONSENT if path is self.selected else STANDBY) * self.rng.uniform(0.8, 1.2)
+        often = path is self.selected or path.measured is None
+        return (CONSENT if often else STANDBY) * self.rng.uniform(0.8, 1.2)
 
     # -- guessing ------------------------------------------------------------------------------------------------
 
@@ -456,8 +477,7 @@ class Checklist:
         if path.via is None:
             self.manners.hear(path.remote[0])
         sample = now - asked.time
-        path.rtt = sample if path.rtt is None else path.rtt + (sample - path.rtt) / 8
-        path.last_answer = now
+        path.measure(sample, now)
         if path.state is not State.VALID:
             path.state = State.VALID
             if path.via is None:

@@ -90,6 +90,7 @@ class TcpChecks:
 
     def add(self, listening: Sequence[Address], at_once: bool, now: float) -> None:
         """Addresses where the peer accepts connections; tried `at_once` where UDP cannot be had, else a bit later."""
+        listening = [address for address in listening if address not in self.listening]
         self.listening += listening
         self.routes += self.passage.likely(listening)
         if self.routes and self.next_route is None:

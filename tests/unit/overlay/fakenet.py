@@ -203,6 +203,8 @@ class FakeNet:
         """Which datagrams are lost, by where they come from and go to on the internet; TCP does not notice."""
         self.cut: Callable[[Address, Address], bool] | None = None
         """Where nothing at all passes: TCP holds its bytes back and sends them again, ever more seldom."""
+        self.detour: dict[str, float] = {}
+        """Seconds more that a datagram takes, by a host on the internet that it comes from or goes to."""
         self.voice_trials = False  # sixty packets of each client, that few tests are about
         self.mapping_delay = 0.05
         """Seconds until a router answers who asks it for a port."""
@@ -373,7 +375,8 @@ class FakeNet:
             source = router.translate(source, destination)
         if self._is_cut(source, destination) or (self.lose is not None and self.lose(source, destination)):
             return
-        self.after(2 * self.delay, lambda: self._datagram_in(source, destination, data))
+        more = self.detour.get(source[0], 0.0) + self.detour.get(destination[0], 0.0)
+        self.after(2 * self.delay + more, lambda: self._datagram_in(source, destination, data))
 
     def _datagram_in(self, source: Address, destination: Address, data: bytes) -> None:
         for host in self.hosts.values():

@@ -306,3 +306,28 @@ def test_a_late_check_of_a_call_that_is_over_is_not_answered(net: FakeNet) -> No
     net.run(2)
     assert counted[VICTIM, 5000] == 0
     assert not bob.calls
+
+
+def test_candidates_of_one_that_moves_again_and_again_are_looked_at_each_time(net: FakeNet) -> None:
+    id = talk(net, 1)
+    checklist = machine(net, "bob").calls[id].checklist
+    for move in range(7):
+        net.run(10)
+        told = [Candidate("host", "udp", (f"198.51.100.{100 + move}", 5000 + number)) for number in range(8)]
+        checklist.add_remote(told, net.now)
+        net.settle(net.hosts["bob"])
+        assert set(told) <= set(checklist.remote) and len(checklist.remote) <= MOST_CANDIDATES
+        assert {one.address for one in told} <= {path.remote for path in checklist.paths.values()}
+    assert len(checklist.paths) <= MOST_CANDIDATES + 4
+    assert checklist.selected is not None and checklist.selected.remote[0] == "203.0.113.33"
+
+
+def test_who_floods_with_new_candidates_has_one_in_five_seconds_checked(net: FakeNet) -> None:
+    id = talk(net, 1)
+    checklist, counted, began = machine(net, "bob").calls[id].checklist, sent_by(net, "bob"), net.now
+    for number in range(400):
+        checklist.add_remote([Candidate("host", "udp", (f"198.51.{number // 200}.{number % 200}", 53))], net.now)
+        net.settle(net.hosts["bob"])
+        net.run(0.1)
+    strangers = {host for host, _ in counted if host.startswith("198.51.")}
+    assert 0 < len(strangers) <= MOST_CANDIDATES + (net.now - began) / 5
