@@ -14,7 +14,6 @@ from lab.overlay.choice import CONSENT, Choice, Consequences
 from lab.overlay.courtesy import Courtesy, Manners
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
-from lab.overlay.limits import Limiter, Rate
 from lab.overlay.loss import CLEAN
 from lab.overlay.passage import Passage
 from lab.overlay.paths import (
@@ -31,6 +30,7 @@ from lab.overlay.paths import (
     usable,
 )
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.remote import Remote
 from lab.overlay.reports import Reports, Verdict
 from lab.overlay.tcp_checks import TCP_HEADSTART, Streams, TcpChecks
 from lab.overlay.vigil import STORM
@@ -60,10 +60,6 @@ STANDBY_DEAD_AFTER = 7.0
 REVIVE, PRESSED = 2.0, 0.5
 """Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
 every path that has worked, while nothing of the peer comes."""
-MOST_CANDIDATES = 50
-"""Of a peer, as many as one message carries (RFC 8445, 19.5.1 asks for a limit); the oldest of no use make room."""
-NEW_CANDIDATES = Rate(0.2, MOST_CANDIDATES)
-"""How many are looked at: who moves tells about ten anew, and who has others checked by us one in five seconds."""
 FIRST_TRIES = 5
 """Checks, a second's worth, after which a path that has not answered is not waited for."""
 
@@ -89,10 +85,7 @@ class Checklist:
         self.manners = Manners(courtesy)
         self.checks = Checks(call, controlling, rng)
         self.paths: dict[Key, Path] = {}
-        self.remote: dict[Candidate, None] = {}
-        self.newcomers = Limiter(NEW_CANDIDATES)
-        self.remote_hosts: set[str] = set()
-        self.remote_reflexive: set[str] = set()
+        self.remote = Remote()
         self.legs: list[RelayLeg] = []
         self.choice = Choice(self.paths, controlling, Consequences(reports.moved, self.poll, self._went_lossy))
         streams = Streams(
@@ -150,13 +143,7 @@ class Checklist:
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""
         self.guessing.learn(candidates, now)
-        candidates = [one for one in candidates if (one.kind, one.transport) != ("predicted", "udp")]
-        new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self.remote]
-        self.remote |= dict.fromkeys(one for one in new if self.newcomers.allows(self.call, now))
-        self._make_room()
-        candidates = [candidate for candidate in candidates if candidate in self.remote]
-        self.remote_hosts |= {c.address[0] for c in candidates if c.kind == "host"}
-        self.remote_reflexive |= {c.address[0] for c in candidates if c.kind == "server-reflexive"}
+        candidates = self.remote.learn(candidates, now)
         listening: list[Address] = []
         for candidate in usable(candidates, self.own):
             if candidate.transport == "udp":
@@ -165,16 +152,15 @@ class Checklist:
                 self.tcp.meet([candidate.address], now)
             elif self._tcp_may_reach(candidate.address[0]):
                 listening.append(candidate.address)
+        self._make_room()
         self.tcp.add(listening, self.passage.lets_udp_out(self.media, now) is False, now)
 
     def _make_room(self) -> None:
-        """Forgets the candidates of longest ago that no working path leads to, and paths to them that never worked."""
+        """Forgets candidates that no working path leads to, and the paths to them that have never worked."""
         works = {path.remote for path in self.paths.values() if path.state is State.VALID}
-        unused = [candidate for candidate in self.remote if candidate.address not in works]
-        for candidate in unused[: max(0, len(self.remote) - MOST_CANDIDATES)]:
-            del self.remote[candidate]
-            key = ("udp", (self.media.socket, candidate.address))
-            if (path := self.paths.get(key)) is not None and path.rtt is None:
+        for candidate in self.remote.make_room(works):
+            path = self.paths.get(key := ("udp", (self.media.socket, candidate.address)))
+            if path is not None and path.rtt is None:
                 del self.paths[key]
 
     def add_leg(self, leg: RelayLeg, now: float) -> None:
@@ -202,7 +188,7 @@ class Checklist:
 
     def _tcp_may_reach(self, host: str) -> bool:
         mine = {address[0] for address in (*self.media.reflexive, *(self.tcp.port.reflexive if self.tcp.port else ()))}
-        same_site = mine & self.remote_reflexive or any(on_one_network(host, own) for own in self.own.addresses)
+        same_site = mine & self.remote.reflexive or any(on_one_network(host, own) for own in self.own.addresses)
         return not is_local(host) or bool(same_site)
 
     def restart(self, now: float) -> None:
@@ -483,7 +469,7 @@ class Checklist:
             if path.via is None:
                 mapped = answer.xor_mapped
                 path.local_translated = mapped is not None and mapped[0] not in self.own.addresses
-                path.remote_translated = path.remote[0] not in self.remote_hosts
+                path.remote_translated = path.remote[0] not in self.remote.hosts
                 if isinstance(path.carrier, TcpCarrier):
                     self.tcp.works(path.carrier.link)
             path.next_check = now + self._interval(path, now)

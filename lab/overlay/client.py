@@ -234,6 +234,7 @@ class Client(Member):
             self._prepare_port(tcp_alone, now)
         for call in list(self.calls.values()):
             call.poll(now)
+        self.hub.hurry(any(call.legs.pressed_since is not None for call in self.calls.values()), now)
         self._clean()
 
     def relocated(self, addresses: tuple[str, ...], now: float) -> None:

@@ -50,10 +50,9 @@ may be lost."""
 MISSED_REFRESHES = 3
 SUSPICIOUS_BINDS, SUSPICIOUS_PAUSE = 4, 0.2
 """Binds, and seconds between them, that a leg under suspicion sends; before the last one an answer must have come."""
-HURRIED = 2
+HURRIED, ROUND_TRIPS = 2, 2
 """Unanswered binds in a hurry after which the leg is built anew, over UDP and TCP at once, if the first of them was
 asked longer than ROUND_TRIPS ago."""
-ROUND_TRIPS = 2
 REBUILD = 0.5
 """Seconds before a leg that broke is built again."""
 MEDIA_FRAME_LIMIT = 4096
@@ -87,19 +86,15 @@ class RelayLeg:
         self.udp_address: Address = self.udp_addresses[0]
         self.reachable: list[str] = []
         self.routes: list[Route] = []
-        self.udp_bound = False
-        self.udp_tries = 0
+        self.udp_bound, self.udp_tries, self.unanswered = False, 0, 0
         self.next_udp: float | None = None
-        self.unanswered = 0
         self.next_tcp: float | None = None
         self.links: dict[int, _Tcp] = {}
         self.tcp_bound: int | None = None
         self.meter = LegMeter()
         self.last_udp = 0.0
         self.flowed, self.attentive_until = False, float("-inf")
-        self.drowning = False
-        self.suspicion = 0
-        self.hurried = 0
+        self.drowning, self.suspicion, self.hurried = False, 0, 0
         self.hurried_since = self.pressed_until = float("-inf")
         self.returns_after, self.udp_since = SOON, 0.0
         self.last_bound = Transport.TCP
@@ -152,10 +147,8 @@ class RelayLeg:
 
     def relocated(self, now: float) -> None:
         """This end stands elsewhere: the relay has to hear it from there."""
-        self._close_tcp(keep=None)
-        self.udp_bound, self.unanswered, self.drowning, self.meter = False, 0, False, LegMeter()
-        self.returns_after = SOON
-        self.start(now)
+        self.drowning, self.returns_after = False, SOON
+        self._rebuild(now)
 
     def rerouted(self, now: float) -> None:
         """The way to the relay may be another: makes sure that it still hears this end."""
@@ -175,8 +168,7 @@ class RelayLeg:
             self.next_udp = None if self.next_udp is None else min(self.next_udp, now + PRESSED)
             self.next_tcp = None if self.next_tcp is None else min(self.next_tcp, now + PRESSED)
             return
-        if not self.hurried:
-            self.hurried_since = now
+        self.hurried_since = self.hurried_since if self.hurried else now
         self.hurried += 1
         if self.hurried > HURRIED and now - self.hurried_since > ROUND_TRIPS * self.binds.rtt:
             self._rebuild(now)
@@ -208,11 +200,8 @@ class RelayLeg:
         self.routes = self.passage.routes((host, port) for port in self.offer.tcp_ports for host in self.reachable)
 
     def stop(self) -> None:
-        for link in self.links:
-            self.actions.close(link)
-        self.links.clear()
-        self.next_udp = self.next_tcp = self.tcp_bound = None
-        self.udp_bound = False
+        self._close_tcp(keep=None)
+        self.next_udp, self.udp_bound = None, False
 
     def deadline(self) -> float | None:
         pending = (tcp.expires for link, tcp in self.links.items() if link != self.tcp_bound)
@@ -384,8 +373,7 @@ class RelayLeg:
     def _rebuild_later(self, now: float) -> None:
         self._rebuild(now)
         pause = now + self._pause(now)
-        self.next_udp = None if self.next_udp is None else pause
-        self.next_tcp = pause
+        self.next_udp, self.next_tcp = None if self.next_udp is None else pause, pause
 
     def _close_tcp(self, keep: int | None) -> None:
         for link in [link for link in self.links if link != keep]:

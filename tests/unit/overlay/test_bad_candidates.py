@@ -7,13 +7,13 @@ import pytest
 from lab.overlay.actions import Connect, SendTo
 from lab.overlay.call import Call
 from lab.overlay.call_events import Ended, Moved
-from lab.overlay.checklist import MOST_CANDIDATES
 from lab.overlay.client import Client
 from lab.overlay.courtesy import CHECKS, GUESSES, SUSPECT, SYNS
 from lab.overlay.guessing import Guessing
 from lab.overlay.introduction import Introduction
 from lab.overlay.limits import Rate
 from lab.overlay.prospects import Part
+from lab.overlay.remote import MOST_CANDIDATES
 from lab.overlay.supernode import Supernode
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate, Network

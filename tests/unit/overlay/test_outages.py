@@ -158,6 +158,25 @@ def test_the_only_relay_restarted_long_after_the_tokens_have_expired(net: FakeNe
             assert back_after(net, name, again) <= BACK
 
 
+@pytest.mark.parametrize("pair", list(PAIRS)[:2])
+def test_relays_and_supernodes_restarted_together_long_after_the_tokens_have_expired(
+    net: FakeNet, pair: tuple[str, str]
+) -> None:
+    """The relays know nothing of the call, and fresh tokens come from supernodes that know nothing of the clients."""
+    id = call(net, pair)
+    net.run(TOKEN_LIFETIME)
+    nodes = ("relay-1", "relay-2", "supernode-1", "supernode-2")
+    for name in nodes:
+        net.kill(name)
+    talk(net, id, pair, 12, first=150)
+    for name in nodes:
+        net.start(name)
+    again = net.now
+    talk(net, id, pair, 5, first=750)
+    for name in pair:
+        assert back_after(net, name, again) <= BACK
+
+
 def test_a_relay_that_stays_away_is_asked_a_few_times_a_second_and_no_more(net: FakeNet) -> None:
     """While the call goes on over the other."""
     pair = ("tcp", "drawn")
