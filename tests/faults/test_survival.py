@@ -129,6 +129,16 @@ OUTAGES: dict[str, tuple[tuple[str, str], tuple[str, ...], float, str]] = {
 """Who talks, what is killed, for how many seconds, and the path before and after; bob's router is made symmetric."""
 
 
+def ends_on(report: CallReport, best: str) -> bool:
+    """Whether a call went on to its end, on this path, and the packets show that one after the outage.
+
+    Of the stretch before they cannot: a client that nothing reaches holds on to its path for two seconds more.
+    """
+    observed = report.observed
+    proven = observed is not None and f"{observed.kind}/{observed.transport}" == best
+    return report.error is None and report.connected and proven and report.history[-1].agrees
+
+
 @pytest.mark.parametrize("what", OUTAGES)
 def test_what_was_gone_for_seconds_brings_the_voice_back(lab: Lab, what: str) -> None:
     pair, nodes, seconds, best = OUTAGES[what]
@@ -144,7 +154,7 @@ def test_what_was_gone_for_seconds_brings_the_voice_back(lab: Lab, what: str) ->
 
     survived = through(lab, pair, outage, seconds + 20)
     report = survived.report
-    assert report.holds(best), report
+    assert ends_on(report, best), report
     for name, peer in (pair, pair[::-1]):
         assert survived.missing(name, peer) <= (survived.took + FOUND + NOISE) * FRAMES_A_SECOND, report
 
@@ -160,7 +170,7 @@ def test_relays_restarted_in_turn_long_after_their_tokens_have_expired_end_no_ca
             time.sleep(8)
 
     survived = through(lab, ("dave", "erin"), restart, tokens_live + 60)
-    assert survived.report.holds("relayed/tcp"), survived.report
+    assert ends_on(survived.report, "relayed/tcp"), survived.report
     for pair in (("dave", "erin"), ("erin", "dave")):
         assert survived.missing(*pair) <= 3 * (STANDBY + NOISE) * FRAMES_A_SECOND, survived.report
 
