@@ -128,9 +128,11 @@ class Call:
         reports = Reports(
             self._data, self._note_path, self._verdict, self._fell_silent, self._opens, self._guesses, self._tell
         )
-        self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
+        self.checklist = Checklist(
+            around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.courtesy
+        )
         self.introduction = Introduction(id, around, media)
-        self.legs = Legs(around, media, self.checklist.choice.vigil, self.checklist.from_relay)
+        self.legs = Legs(around, media, self.checklist.choice, self.checklist.from_relay, self._renew)
         media.deliver, media.learnt = self._datagram, self._learnt
         if port is not None:
             self._use(port)
@@ -208,10 +210,11 @@ class Call:
         path = self.checklist.selected
         return path.rtt if path else None
 
-    def rejoin(self) -> None:
+    def rejoin(self, now: float) -> None:
         """The client has a hub again, after one that may have died with this call's words in it."""
         self.rejoined = True
         self.repeat()
+        self.legs.rejoined(now)
 
     def repeat(self) -> None:
         """Says again what was said: a hub link has broken, or the peer has not heard. What it knows, it ignores."""
@@ -224,6 +227,10 @@ class Call:
     def offered(self, offers: Sequence[RelayOffer], now: float) -> None:
         """Relay sessions that the hub offers for this call; one it offered before stays as it is."""
         self.legs.offered(offers, now, self.checklist.add_leg)
+
+    def vouched(self, hosts: Sequence[str]) -> None:
+        """The peer's supernode has seen the peer under these."""
+        self.checklist.manners.vouched.update(hosts)
 
     def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
         """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
@@ -344,6 +351,8 @@ class Call:
         proven = self.checklist.selected is not None
         if proven is not self.proven:
             self.proven, self.found_path = proven, True
+            if not proven:
+                self.legs.hurry(now)
             if self.state is State.TALKING:
                 self.pathless_since = now
                 self.limit = None if proven else now + LOST_PATH_LIMIT
@@ -397,6 +406,7 @@ class Call:
         """This end stands elsewhere: learns its addresses anew, tells them, and tries every path again."""
         if self.state in (State.CLOSING, State.ENDED):
             return
+        self.introduction.relocated()
         self.media.relocated(now)
         self.legs.relocated(now)
         if self.port is not None:
@@ -416,6 +426,12 @@ class Call:
         """The peer's voice has stopped: this end's outer addresses may be others, or its relay may have gone."""
         self.media.ask(now)
         self.legs.hurry(now)
+
+    def _renew(self) -> bool:
+        """Asks for relay sessions with fresh tokens: the hub gives both ends theirs with a word of the caller's."""
+        if self.state is not State.TALKING or not self.caller:
+            return False
+        return self.around.renew(self.around.identity.seal(self.peer, self.id, Trickle(self._next(), ())))
 
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""

@@ -11,6 +11,7 @@ from lab.overlay import priority
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT, Choice, Consequences
+from lab.overlay.courtesy import Courtesy, Manners
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.leg import RelayLeg
 from lab.overlay.loss import CLEAN
@@ -29,6 +30,7 @@ from lab.overlay.paths import (
     usable,
 )
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.remote import Remote
 from lab.overlay.reports import Reports, Verdict
 from lab.overlay.tcp_checks import TCP_HEADSTART, Streams, TcpChecks
 from lab.overlay.vigil import STORM
@@ -42,7 +44,12 @@ from lab.wire.stun import StunMessage, is_stun
 PACING = 0.02
 """Ta: seconds between two new checks. RFC 8445, 14.2 recommends 50 ms and allows down to 5 ms."""
 RETRIES = (0.1, 0.1, 0.2, 0.2, 0.4, 0.4, 0.5)
-"""Seconds between checks of a path that has not answered; the last one repeats until GIVE_UP."""
+"""Seconds between checks of a path that has not answered; the last one repeats until GIVE_UP.
+
+RFC 8445, 14.3 begins at 500 ms, to spare a network that is congested. Here that would cost what is promised: two
+routers let checks in only once one has gone out of each, so the first is lost by design and the path waits for the
+second, and a call has to be off the relay within a second of the answer. What RFC 8445 spares is spared by Ta, which
+bounds all checks together, and by bounds for each host (courtesy.py)."""
 GIVE_UP = 6.0
 """Seconds after the first check at which a path without an answer fails."""
 STANDBY = 2.0
@@ -50,10 +57,9 @@ STANDBY = 2.0
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
-REVIVE = 2.0
-"""Seconds between checks of a path between the two that has worked and does no longer: its network may recover."""
-MOST_CANDIDATES = 50
-"""Of a peer, as many as one message carries: what more comes is not looked at (RFC 8445, 19.5.1 asks for a limit)."""
+REVIVE, PRESSED = 2.0, 0.5
+"""Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
+every path that has worked, while nothing of the peer comes."""
 FIRST_TRIES = 5
 """Checks, a second's worth, after which a path that has not answered is not waited for."""
 
@@ -71,19 +77,26 @@ class Checklist:
         rng: random.Random,
         reports: Reports,
         passage: Passage,
+        courtesy: Courtesy,
     ) -> None:
         self.actions, self.call, self.controlling, self.media = actions, call, controlling, media
         self.own, self.rng, self.reports, self.passage = own, rng, reports, passage
         self.peer_network, self.narrow = Network(), False
+        self.manners = Manners(courtesy)
         self.checks = Checks(call, controlling, rng)
         self.paths: dict[Key, Path] = {}
-        self.remote: dict[Candidate, None] = {}
-        self.remote_hosts: set[str] = set()
-        self.remote_reflexive: set[str] = set()
+        self.remote = Remote()
         self.legs: list[RelayLeg] = []
         self.choice = Choice(self.paths, controlling, Consequences(reports.moved, self.poll, self._went_lossy))
         streams = Streams(
-            self._add_tcp, self._frame, self._tcp_lost, self.choice.between, self._tcp_tried, self._tcp_silent
+            self._add_tcp,
+            self._frame,
+            self._tcp_lost,
+            self.choice.between,
+            self._tcp_tried,
+            self._tcp_silent,
+            self.choice.unheard,
+            self.manners.syn,
         )
         self.tcp = TcpChecks(actions, own, passage, streams)
         means = Means(
@@ -94,6 +107,8 @@ class Checklist:
             self.datagram,
             reports.tell,
             self._guesses,
+            self.manners.knows,
+            self.manners.guess,
         )
         self.guessing = Guessing(actions, media, rng, means)
         self.next_slot = 0.0
@@ -128,12 +143,7 @@ class Checklist:
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""
         self.guessing.learn(candidates, now)
-        candidates = [one for one in candidates if (one.kind, one.transport) != ("predicted", "udp")]
-        new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self.remote]
-        self.remote |= dict.fromkeys(new[: MOST_CANDIDATES - len(self.remote)])
-        candidates = [candidate for candidate in candidates if candidate in self.remote]
-        self.remote_hosts |= {c.address[0] for c in candidates if c.kind == "host"}
-        self.remote_reflexive |= {c.address[0] for c in candidates if c.kind == "server-reflexive"}
+        candidates = self.remote.learn(candidates, now)
         listening: list[Address] = []
         for candidate in usable(candidates, self.own):
             if candidate.transport == "udp":
@@ -142,7 +152,16 @@ class Checklist:
                 self.tcp.meet([candidate.address], now)
             elif self._tcp_may_reach(candidate.address[0]):
                 listening.append(candidate.address)
+        self._make_room()
         self.tcp.add(listening, self.passage.lets_udp_out(self.media, now) is False, now)
+
+    def _make_room(self) -> None:
+        """Forgets candidates that no working path leads to, and the paths to them that have never worked."""
+        works = {path.remote for path in self.paths.values() if path.state is State.VALID}
+        for candidate in self.remote.make_room(works):
+            path = self.paths.get(key := ("udp", (self.media.socket, candidate.address)))
+            if path is not None and path.rtt is None:
+                del self.paths[key]
 
     def add_leg(self, leg: RelayLeg, now: float) -> None:
         """A relay session whose near leg is being bound."""
@@ -169,13 +188,14 @@ class Checklist:
 
     def _tcp_may_reach(self, host: str) -> bool:
         mine = {address[0] for address in (*self.media.reflexive, *(self.tcp.port.reflexive if self.tcp.port else ()))}
-        same_site = mine & self.remote_reflexive or any(on_one_network(host, own) for own in self.own.addresses)
+        same_site = mine & self.remote.reflexive or any(on_one_network(host, own) for own in self.own.addresses)
         return not is_local(host) or bool(same_site)
 
     def restart(self, now: float) -> None:
         """This end stands elsewhere (RFC 8445, 2.4, within the same keys): what worked may work no more, and what did
         not may work now. Connections from addresses that are gone are closed; voice waits for the first path to answer.
         """
+        self.manners.moved()
         self.tcp.restart(now)
         self.guessing.close()
         for path in self.paths.values():
@@ -206,7 +226,8 @@ class Checklist:
             checks = earliest(*(path.next_check for path in self._checkable()))
             checks = None if checks is None else max(checks, self.next_slot)
         turned = 0.0 if any(path.turned for path in self.paths.values()) else None
-        return earliest(checks, turned, self.tcp.deadline(), self.choice.deadline(), self.guessing.deadline())
+        unbound = (path.last_answer + DEAD_AFTER for path in self._unbound())
+        return earliest(checks, turned, *unbound, self.tcp.deadline(), self.choice.deadline(), self.guessing.deadline())
 
     def poll(self, now: float) -> None:
         if self.closed:
@@ -217,6 +238,9 @@ class Checklist:
                 if path.carried is Transport.UDP and self.guessing.under_way:
                     self.passage.throttles(now)  # where guesses drown a relay's leg, UDP is too narrow for voice
                 path.carried, path.next_check = path.carrier.transport, now
+        for path in self._unbound():
+            if now >= path.last_answer + DEAD_AFTER:
+                self._fail(path, now)
         if self.passage.lets_udp_out(self.media, now) is False:
             self.guessing.give_up(now)
         self.guessing.poll(now)
@@ -236,6 +260,10 @@ class Checklist:
             for path in self.paths.values()
             if path.carrier.ready and (path.state is not State.FAILED or self._may_recover(path))
         ]
+
+    def _unbound(self) -> list[Path]:
+        """Paths that count as working and whose leg at the relay has broken: nothing can be asked over them."""
+        return [path for path in self.paths.values() if path.state is State.VALID and not path.carrier.ready]
 
     def _may_recover(self, path: Path) -> bool:
         return path.rtt is not None and path.key[0] == "udp" and bool(self.own.reachable([path.remote[0]]))
@@ -270,6 +298,9 @@ class Checklist:
         self._check(path, now)
 
     def _check(self, path: Path, now: float) -> None:
+        if path.via is None and path.key[0] == "udp" and not self.manners.check(path.remote[0], now):
+            self._fail(path, now)
+            return
         nominate = self.controlling and (path.nominating or path is self.selected)
         path.carrier.send(self.checks.request(path, nominate, self._word(now), now))
         if path.first_check is None:
@@ -282,10 +313,13 @@ class Checklist:
         if self.choice.vigil.storms(now):
             return STORM
         if path.state is State.FAILED:
-            return REVIVE
+            return PRESSED if self.choice.unheard(now) else REVIVE
         if path.state is not State.VALID or path.nominating:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
-        return (CONSENT if path is self.selected else STANDBY) * self.rng.uniform(0.8, 1.2)
+        if self.choice.unheard(now):
+            return PRESSED
+        often = path is self.selected or path.measured is None
+        return (CONSENT if often else STANDBY) * self.rng.uniform(0.8, 1.2)
 
     # -- guessing ------------------------------------------------------------------------------------------------
 
@@ -426,15 +460,18 @@ class Checklist:
         asked = self.checks.asked(path, answer)
         if asked is None:
             return
+        if path.via is None:
+            self.manners.hear(path.remote[0])
         sample = now - asked.time
-        path.rtt = sample if path.rtt is None else path.rtt + (sample - path.rtt) / 8
-        path.last_answer = now
+        path.measure(sample, now)
         if path.state is not State.VALID:
             path.state = State.VALID
             if path.via is None:
                 mapped = answer.xor_mapped
                 path.local_translated = mapped is not None and mapped[0] not in self.own.addresses
-                path.remote_translated = path.remote[0] not in self.remote_hosts
+                path.remote_translated = path.remote[0] not in self.remote.hosts
+                if isinstance(path.carrier, TcpCarrier):
+                    self.tcp.works(path.carrier.link)
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
         if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it

@@ -19,6 +19,13 @@ PATIENCE = 0.8
 """Seconds that TCP between the two is given, once UDP has proven lossy, before a relay is taken: some round trips."""
 CONSENT = 0.5
 """Seconds between checks of the path in use, each 0.8 to 1.2 times as long (RFC 7675, 5.1 asks for 5 s or less)."""
+CLEARLY, CLEARLY_SHARE = 0.020, 0.25
+"""Seconds, and the share of the round trip, by which a path must be shorter than one of its rank for voice to move
+there: less is not heard, and may be a busy machine's."""
+STAY = 5.0
+"""Seconds for which voice stays on a path before a shorter one of its rank takes it: it swings no faster than that."""
+UNHEARD = 1.0
+"""Seconds without an answer beside the silence after which the path in use brings nothing of the peer."""
 FRESH = 0.5
 """Seconds after a move in which the peer's word on loss may still be of the path before."""
 
@@ -79,6 +86,16 @@ class Choice:
         ]
         return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
 
+    def unheard(self, now: float) -> bool:
+        """Whether nothing of the peer comes where something came: there is no path, or neither voice nor answers on it.
+
+        A peer that answers checks has fallen silent for reasons of its own.
+        """
+        using, since = self.selected, self.vigil.suspicious_since
+        if using is None:
+            return self.selected_at > 0.0
+        return since is not None and using.last_answer < max(since, now - UNHEARD)
+
     def between(self, now: float) -> bool:
         """Whether a clean path between the two has been found, one that has not fallen silent."""
         silent = self.selected if self.vigil.suspicious_since is not None else None
@@ -88,8 +105,11 @@ class Choice:
         """Whether there is a path worth moving to that works already."""
         using = self.selected
         return using is not None and any(
-            path.state is State.VALID and _gains(using, path, now) for path in self.paths.values()
+            path.state is State.VALID and self._gains(using, path, now) for path in self.paths.values()
         )
+
+    def _gains(self, using: Path, other: Path, now: float) -> bool:
+        return _gains(using, other, now) or (now - self.selected_at >= STAY and _shorter(using, other, now))
 
     def choose(self, now: float) -> None:
         """RFC 8445, 8.1.1: the controlling end nominates the best that works, the controlled one follows."""
@@ -102,13 +122,14 @@ class Choice:
             if best is not self.selected and best in working:
                 self._select(best, now)
             return
+        if self.selected in working:
+            using = self.selected
+            best = next((path for path in working if self._gains(using, path, now)), using)
         if best is self.selected or best.nominating:
             return
         if self.selected is None:  # any that works is better than none; the peer may agree later
             self._nominate(best, now)
             self._select(best, now)
-            return
-        if self.selected in working and not _gains(self.selected, best, now):
             return
         if self.patience is not None and best.via is not None and self.selected in working:
             return
@@ -213,5 +234,14 @@ def _gains(selected: Path, best: Path, now: float) -> bool:
     if selected.lossy(now) or best.lossy(now):
         return not best.lossy(now)
     if best.name.rank == selected.name.rank:
-        return best.over_ipv6 and not selected.over_ipv6 and selected.via == best.via is None
+        between = selected.via == best.via is None
+        return between and best.over_ipv6 and not selected.over_ipv6 and best.distance <= selected.distance
     return best.name.rank < selected.name.rank
+
+
+def _shorter(selected: Path, other: Path, now: float) -> bool:
+    """Whether another path of the same rank, as clean, has proven to be clearly shorter over several checks."""
+    mine, its = selected.measured, other.measured
+    if mine is None or its is None or other.lossy(now) or other.name.rank != selected.name.rank:
+        return False
+    return mine - its >= max(CLEARLY, CLEARLY_SHARE * mine)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State
+from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
@@ -143,6 +144,7 @@ class Client(Member):
         self.spare_port: TcpPort | None = None
         self.discovery = Discovery(self.actions, membership.own, membership.rng, membership.supernodes)
         self.passage = Passage(self.actions, membership.own, membership.rng)
+        self.courtesy = Courtesy()
         self.gateway = Gateway(self.actions, membership.own)
         self.discovery.trial.busy = lambda: bool(self.calls)
         self.discovery.trial.told = self.passage.tried
@@ -232,6 +234,7 @@ class Client(Member):
             self._prepare_port(tcp_alone, now)
         for call in list(self.calls.values()):
             call.poll(now)
+        self.hub.hurry(any(call.legs.pressed_since is not None for call in self.calls.values()), now)
         self._clean()
 
     def relocated(self, addresses: tuple[str, ...], now: float) -> None:
@@ -272,10 +275,10 @@ class Client(Member):
         self._ask(now)
         self._ask_gateway()
         for envelope in self.outbox:
-            hub.send(Carry(envelope))
+            hub.send(self._carry(envelope))
         self.outbox.clear()
         for call in self.calls.values():
-            call.rejoin()
+            call.rejoin(now)
 
     def _learn_network(self, route: Route, now: float) -> None:
         """What the network lets out, and how its router maps, by way of the supernode that this route leads to."""
@@ -329,6 +332,8 @@ class Client(Member):
             call.repeat()  # it has not heard that this side rings
         else:
             call.envelope(envelope, message, now)
+            call.offered(carry.offers, now)
+            call.vouched(carry.seen)
             self.strangers.revisit(now)
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
@@ -348,14 +353,25 @@ class Client(Member):
         if len(self.calls) >= MOST_CALLS:
             self.post(self.membership.identity.seal(envelope.sender, envelope.call, Bye(1, "busy")))
             return
-        self._new_call(envelope.call, envelope.sender, False, now).ring(envelope, invite, carry.offers, now)
+        call = self._new_call(envelope.call, envelope.sender, False, now)
+        call.vouched(carry.seen)
+        call.ring(envelope, invite, carry.offers, now)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
     def post(self, envelope: Envelope, invites: bool = False) -> None:
         """Sends an envelope through the hub, or keeps it until there is one again."""
-        if not self.hub.send(Carry(envelope, relays=invites)) and len(self.outbox) < OUTBOX:
+        if not self.hub.send(self._carry(envelope, invites)) and len(self.outbox) < OUTBOX:
             self.outbox.append(envelope)
+
+    def _carry(self, envelope: Envelope, relays: bool = False) -> Carry:
+        """An envelope with what shows this client's hub where the call's socket stands."""
+        call, route = self.calls.get(envelope.call), self.hub.route
+        if call is None or route is None:
+            return Carry(envelope, relays)
+        hub = self.hub.hubs.machine_at(route.address[0])
+        receipts = tuple(receipt for (host, _), receipt in call.media.receipts.items() if host in hub)
+        return Carry(envelope, relays, receipts=receipts)
 
     def _new_call(self, id: str, peer: str, caller: bool, now: float) -> Call:
         media = self.spare
@@ -373,7 +389,9 @@ class Client(Member):
             self.tcp_ports,
             passage=self.passage,
             discovery=self.discovery,
+            courtesy=self.courtesy,
             post=self.post,
+            renew=lambda envelope: self.hub.send(self._carry(envelope, relays=True)),
             take_waiting=self.standby.take,
             open_port=self._open_port,
         )

@@ -256,6 +256,7 @@ class Trying(Guess):
     def __init__(self, ground: Ground, now: float) -> None:
         super().__init__(ground, now)
         self.ports = ports_to_try(ground.peer, ground.rng)
+        self.waiting: deque[Address] = deque()
 
     def poll(self, now: float) -> None:
         if not self.ground.may(now):
@@ -264,12 +265,15 @@ class Trying(Guess):
             if now < self.next:
                 return
             self.next += self.pace
-            self.attempt(next(self.ports), now)
+            self.attempt(now)
         self.next = max(self.next, now)
 
-    def attempt(self, port: int, now: float) -> None:
-        for host in self.ground.hosts:
-            self.ground.check(self.ground.media_socket, (host, port), now)
+    def attempt(self, now: float) -> None:
+        """One port of one host: the pace is that of all hosts together."""
+        if not self.waiting:
+            port = next(self.ports)
+            self.waiting.extend((host, port) for host in self.ground.hosts)
+        self.ground.check(self.ground.media_socket, self.waiting.popleft(), now)
 
 
 class Both(Trying):
@@ -301,10 +305,10 @@ class Both(Trying):
     def up(self, socket: int, now: float) -> None:
         self.ready = True
 
-    def attempt(self, port: int, now: float) -> None:
+    def attempt(self, now: float) -> None:
         assert self.socket is not None
         hops = HOPS if self.ground.controlling else None
-        if self.ground.check(self.socket, (self.ground.hosts[0], port), now, hops):
+        if self.ground.check(self.socket, (self.ground.hosts[0], next(self.ports)), now, hops):
             self.tried += 1
             if self.tried % self.size == 0:
                 self.socket, self.ready = self.ground.open(), False

@@ -24,7 +24,8 @@ DOUBT = 1.0
 LIMIT = 20.0
 """Seconds after which guessing stops for good: who has had no luck by then is as well off with the relay."""
 HANDFUL = 24
-"""Guesses sent to a peer that has not said by another path that it guesses too: its candidates may name others."""
+"""Guesses sent to a peer that has not said by another path that it guesses too, or to a host that nobody but the peer
+says to be the peer's: its candidates may name others."""
 WORD_HOLDS = 3.0
 """Seconds for which the peer's word that it guesses holds; it is said in every check of a path that works."""
 WORD_COMES = 5.0
@@ -43,7 +44,8 @@ MOST_HOSTS = 2
 class Means:
     """What guessing needs of its checklist: whether checks may be sent, a fresh one, whether UDP between the two works
     already, sockets on which a path lives, and whom to hand datagrams; `tell` gets candidates to the peer, signed;
-    `changed` is told of starts and ends."""
+    `changed` is told of starts and ends; `known` says whether a host is the peer's by another word than its own,
+    `spend` whether one more guess may go there."""
 
     ready: Callable[[], bool]
     check: Callable[[Address], bytes]
@@ -52,6 +54,8 @@ class Means:
     datagram: Callable[[bytes, Address, float, int], None]
     tell: Callable[[Sequence[Candidate], float], None]
     changed: Callable[[float], None]
+    known: Callable[[str], bool] = lambda host: True
+    spend: Callable[[str, float], bool] = lambda host, now: True
 
 
 class Guessing:
@@ -208,19 +212,27 @@ class Guessing:
 
     def _outer(self) -> list[Address]:
         """Where the peer is seen, the last told first, for a mapping may have become another; where nobody sees it
-        elsewhere than where it stands, that."""
+        elsewhere than where it stands, that. Hosts that it alone names count where there are no others."""
         outer = [address for address, kind in self.candidates.items() if kind != "host"]
-        return (outer or [address for address in self.candidates if not is_local(address[0])])[::-1]
+        named = outer or [address for address in self.candidates if not is_local(address[0])]
+        return ([address for address in named if self.means.known(address[0])] or named)[::-1]
 
     def may(self, now: float) -> bool:
-        """Whether one more guess may be sent."""
-        return now < self.word_until or self.unproven < HANDFUL
+        """Whether one more guess may be sent, to some host at least."""
+        return any(self._allowed(host, now) for host in self.hosts)
+
+    def _allowed(self, host: str, now: float) -> bool:
+        return self.unproven < HANDFUL or self._welcome(host, now)
+
+    def _welcome(self, host: str, now: float) -> bool:
+        return now < self.word_until and self.means.known(host)
 
     def check(self, socket: int, address: Address, now: float, hops: int | None = None) -> bool:
-        if not self.may(now):
+        host = address[0]
+        if not self._allowed(host, now) or not self.means.spend(host, now):
             return False
         self.sent += 1
-        self.unproven += now >= self.word_until
+        self.unproven += not self._welcome(host, now)
         self.actions.send_to(socket, address, self.means.check(address), hops)
         return True
 

@@ -43,6 +43,8 @@ SILENCE = 2.5
 """Seconds without a word after which the hub counts as dead; with HEARTBEAT, a silent death is noticed within 3 s."""
 PROBE_LIMIT = 0.5
 """Seconds that a hub has to answer after the network has changed, or two round trips where that is longer."""
+HASTY_LIMIT = 1.5
+"""Seconds for an attempt to come up where a call waits for the hub: the kernel's second SYN, and then a fresh one."""
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 """Seconds between two climbs of the whole ladder; doubled each time, jittered so that nobody returns in step."""
 
@@ -117,6 +119,7 @@ class HubLink:
         self.next_rung: float | None = None
         self.retry_at: float | None = None
         self.backoff = BACKOFF_FIRST
+        self.hasty = False
         self.link: int | None = None
         self.at: Attempt | None = None
         self.observed: Address | None = None
@@ -212,7 +215,7 @@ class HubLink:
         if self.rungs and self.next_rung is not None and now >= self.next_rung:
             route = self.rungs.pop(0)
             link = self.actions.connect(self, route.address, route.secure, route.proxied)
-            self.attempts[link] = Attempt(route, now + ATTEMPT_LIMIT)
+            self.attempts[link] = Attempt(route, now + (HASTY_LIMIT if self.hasty else ATTEMPT_LIMIT))
             self.next_rung = now + STAGGER
 
     # -- links ---------------------------------------------------------------------------------------------------
@@ -220,6 +223,7 @@ class HubLink:
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         if (attempt := self.attempts.get(link)) is not None:
             attempt.peer_key, attempt.local = info.peer_key or b"", info.local[0]
+            attempt.expires = max(attempt.expires, now + ATTEMPT_LIMIT)
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         if link == self.link:
@@ -342,6 +346,16 @@ class HubLink:
         """No rung has let the node in: the whole ladder again, after a while."""
         self.next_rung, self.retry_at = None, now + self.backoff * self.rng.uniform(0.5, 1.0)
         self.backoff = min(self.backoff * 2, BACKOFF_MOST)
+
+    def hurry(self, hasty: bool, now: float) -> None:
+        """Whether a call has nothing left to talk over and waits for this link: then it climbs without pauses."""
+        if hasty and not self.hasty and self.link is None:
+            self.retry_at = None if self.retry_at is None else min(self.retry_at, now + BACKOFF_FIRST)
+            for attempt in self.attempts.values():
+                attempt.expires = min(attempt.expires, now + HASTY_LIMIT)
+        self.hasty = hasty
+        if hasty:
+            self.backoff = BACKOFF_FIRST
 
     def _ping(self, now: float) -> None:
         self.next_ping, self.pinged_at = now + HEARTBEAT, now

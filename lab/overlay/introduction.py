@@ -20,12 +20,13 @@ class Introduction:
         self.call, self.around, self.media = call, around, media
         self.port: TcpPort | None = None
         self.told: set[Candidate] = set()
+        self.begun = False
+        """Whether the peer has been told anything."""
         self.network = Network()
 
-    @property
-    def begun(self) -> bool:
-        """Whether the peer has been told anything."""
-        return bool(self.told)
+    def relocated(self) -> None:
+        """This end stands elsewhere: where it stood before, the peer may have forgotten."""
+        self.told.clear()
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Host, server-reflexive and port-mapped for UDP, host for TCP (passive), those of the call's TCP port.
@@ -41,6 +42,7 @@ class Introduction:
         found += self.port.candidates() if self.port is not None else []
         fresh = tuple(candidate for candidate in found if candidate not in self.told)
         self.told.update(fresh)
+        self.begun = self.begun or bool(fresh)
         if fresh:
             self.around.actions.emit(Told(self.call, fresh))
         return fresh

@@ -1,4 +1,5 @@
-"""A client's leg at a relay: bind with the token, over UDP where the firewall allows it, else over TCP; stay bound.
+"""A client's leg at a relay: bind with the token, over UDP where the firewall allows it, else over TCP; stay bound, and
+where that breaks try for as long as the call lives.
 
 Once bound, whatever is sent comes out of the other leg unchanged; what the bytes mean is no business of this file.
 """
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.binds import Binds, is_bind
 from lab.overlay.ladder import Route
 from lab.overlay.loss import ATTENTIVE, COUNTING, LegMeter
 from lab.overlay.passage import Passage
@@ -18,13 +20,24 @@ from lab.overlay.reflexive import MediaSocket
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import RelayOffer
-from lab.wire.stun import Kind, Method, StunMessage, is_stun, peek_method
+from lab.wire.stun import Kind
 
 if TYPE_CHECKING:
     from lab.overlay.standby import Waiting
 
-UDP_RETRIES = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between the tries of a UDP bind; after the last, this leg does without UDP until it is built again."""
+UDP_RETRIES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds between the first tries of a UDP bind."""
+PRESSED, CALM = 0.5, 5.0
+"""Seconds between all further tries, of a UDP bind and of a round of TCP: while the call has no other path that brings
+the peer's voice, and while it has. A network may be down for as long as a call lives, and is used soon after."""
+SOON, SELDOM = 1.0, 60.0
+"""Seconds before a leg on TCP tries to return to UDP, where UDP works elsewhere; twice as long each time, for one that
+goes wrong costs the leg a moment, and as soon as at first again once UDP has lasted for SELDOM."""
+PRESSED_FOR = 1.0
+"""Seconds for which a word that the call is pressed holds; it is said more often."""
+ATTEMPT_LIMIT = 3.0
+"""Seconds in which a TCP connection has to come up and be bound: the kernel sends its SYN again after 1, 3, 7, 15 and
+31 s, so the next attempt, with a SYN of its own, comes long before."""
 OTHER_FAMILY_FROM = 2
 """Tries over the better family, 0.3 s, before the relay's other address is tried as well (RFC 8305, 5)."""
 TCP_HEADSTART = 0.25
@@ -37,8 +50,9 @@ may be lost."""
 MISSED_REFRESHES = 3
 SUSPICIOUS_BINDS, SUSPICIOUS_PAUSE = 4, 0.2
 """Binds, and seconds between them, that a leg under suspicion sends; before the last one an answer must have come."""
-HURRIED = 2
-"""Unanswered binds in a hurry after which the leg is built anew: over UDP and TCP at once."""
+HURRIED, ROUND_TRIPS = 2, 2
+"""Unanswered binds in a hurry after which the leg is built anew, over UDP and TCP at once, if the first of them was
+asked longer than ROUND_TRIPS ago."""
 REBUILD = 0.5
 """Seconds before a leg that broke is built again."""
 MEDIA_FRAME_LIMIT = 4096
@@ -47,7 +61,10 @@ MEDIA_FRAME_LIMIT = 4096
 
 @dataclass
 class _Tcp:
+    """A connection to the relay; until it is bound it `expires`."""
+
     route: Route
+    expires: float
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
@@ -69,21 +86,19 @@ class RelayLeg:
         self.udp_address: Address = self.udp_addresses[0]
         self.reachable: list[str] = []
         self.routes: list[Route] = []
-        self.udp_bound = False
-        self.udp_tries = 0
+        self.udp_bound, self.udp_tries, self.unanswered = False, 0, 0
         self.next_udp: float | None = None
-        self.unanswered = 0
         self.next_tcp: float | None = None
         self.links: dict[int, _Tcp] = {}
         self.tcp_bound: int | None = None
         self.meter = LegMeter()
         self.last_udp = 0.0
         self.flowed, self.attentive_until = False, float("-inf")
-        self.drowning = False
-        self.suspicion = 0
-        self.hurried = 0
+        self.drowning, self.suspicion, self.hurried = False, 0, 0
+        self.hurried_since = self.pressed_until = float("-inf")
+        self.returns_after, self.udp_since = SOON, 0.0
         self.last_bound = Transport.TCP
-        self.refused: str | None = None
+        self.binds = Binds(offer.token, rng)
 
     # -- as a carrier --------------------------------------------------------------------------------------------
 
@@ -93,6 +108,11 @@ class RelayLeg:
         if self.ready:
             self.last_bound = Transport.UDP if self.udp_bound else Transport.TCP
         return self.last_bound
+
+    @property
+    def refused(self) -> str | None:
+        """What the relay says against this leg's token; a fresh one may do better, or the relay knows it later."""
+        return self.binds.refused
 
     @property
     def ready(self) -> bool:
@@ -114,64 +134,83 @@ class RelayLeg:
         lets_out = self.passage.lets_udp_out(self.media, now)
         hosts = self.media.own.reachable(self.offer.hosts)
         self.reachable = sorted(hosts, key=lambda host: not self.media.answered_over(host))  # stable: IPv6 first
-        self.udp_tries = 0
-        self.next_udp = now if self.reachable and not self.passage.throttled(now) else None
+        self.udp_tries, self.hurried, narrow = 0, 0, self.passage.throttled(now)
+        self.drowning = self.drowning and narrow
+        self.next_udp = now if self.reachable and not narrow else None
         self._list_tcp()
         self.next_tcp = now if lets_out is False and waiting is None else now + TCP_HEADSTART
         if waiting is not None:
             self.actions.links[waiting.link] = self
-            self.links[waiting.link] = _Tcp(waiting.route, waiting.deframer)
-            self.actions.write(waiting.link, frame(self._bind(), 2))
+            self.links[waiting.link] = _Tcp(waiting.route, now + ATTEMPT_LIMIT, waiting.deframer)
+            self.actions.write(waiting.link, frame(self.binds.ask(now), 2))
         self.poll(now)
 
     def relocated(self, now: float) -> None:
         """This end stands elsewhere: the relay has to hear it from there."""
-        self._close_tcp(keep=None)
-        self.udp_bound, self.unanswered, self.drowning, self.meter = False, 0, False, LegMeter()
-        self.start(now)
+        self.drowning, self.returns_after = False, SOON
+        self._rebuild(now)
 
     def rerouted(self, now: float) -> None:
         """The way to the relay may be another: makes sure that it still hears this end."""
         if self.ready:
-            self.next_udp, self.next_tcp = (now, None) if self.udp_bound else (None, now)
+            self.next_udp, self.next_tcp = (now, None) if self.udp_bound else (self.next_udp, now)
             self.poll(now)
         else:
             self.start(now)
 
     def hurry(self, now: float) -> None:
-        """The peer's voice has stopped: the relay may hear this end no longer, or from another outer address.
+        """Nothing of the peer comes: the relay may hear this end no longer, or from another outer address.
 
         What is asked here counts for no share of loss.
         """
+        self.pressed_until = now + PRESSED_FOR
+        if not self.ready:
+            self.next_udp = None if self.next_udp is None else min(self.next_udp, now + PRESSED)
+            self.next_tcp = None if self.next_tcp is None else min(self.next_tcp, now + PRESSED)
+            return
+        self.hurried_since = self.hurried_since if self.hurried else now
         self.hurried += 1
-        if self.ready and self.hurried > HURRIED:
-            self.last_bound = self.transport
-            self._close_tcp(keep=None)
-            self.udp_bound, self.unanswered, self.hurried = False, 0, 0
-            self.start(now)
+        if self.hurried > HURRIED and now - self.hurried_since > ROUND_TRIPS * self.binds.rtt:
+            self._rebuild(now)
         elif self.udp_bound:
-            self.actions.send_to(self.media.socket, self.udp_address, self._bind())
+            self.actions.send_to(self.media.socket, self.udp_address, self.binds.ask(now))
         elif self.tcp_bound is not None:
-            self.actions.write(self.tcp_bound, frame(self._bind(), 2))
-        elif self.next_udp is None and not self.links:
-            self.start(now)
+            self.actions.write(self.tcp_bound, frame(self.binds.ask(now), 2))
+
+    def renewed(self, offer: RelayOffer, now: float) -> None:
+        """A fresh token for the same relay, which may have forgotten the session that the one before had opened."""
+        self.offer, self.binds.token, self.binds.refused = offer, offer.token, None
+        self.udp_addresses = tuple((host, offer.udp_port) for host in offer.hosts)
+        if not self.ready:
+            self._rebuild(now)
+
+    def _rebuild(self, now: float) -> None:
+        """What it was bound by is no good any more."""
+        self.last_bound = self.transport
+        if self.udp_bound and now - self.udp_since > SELDOM:
+            self.returns_after = SOON
+        self._close_tcp(keep=None)
+        self.udp_bound, self.unanswered, self.meter = False, 0, LegMeter()
+        self.start(now)
+
+    def _pause(self, now: float) -> float:
+        return PRESSED if now < self.pressed_until else CALM
 
     def _list_tcp(self) -> None:
         self.routes = self.passage.routes((host, port) for port in self.offer.tcp_ports for host in self.reachable)
 
     def stop(self) -> None:
-        for link in self.links:
-            self.actions.close(link)
-        self.links.clear()
-        self.next_udp = self.next_tcp = self.tcp_bound = None
-        self.udp_bound = False
+        self._close_tcp(keep=None)
+        self.next_udp, self.udp_bound = None, False
 
     def deadline(self) -> float | None:
-        return None if self.refused else earliest(self.next_udp, self.next_tcp)
+        pending = (tcp.expires for link, tcp in self.links.items() if link != self.tcp_bound)
+        return earliest(self.next_udp, self.next_tcp, *pending)
 
     def poll(self, now: float) -> None:
-        if self.refused:
-            return
+        for link in [link for link, tcp in self.links.items() if link != self.tcp_bound and now >= tcp.expires]:
+            del self.links[link]
+            self.actions.close(link)
         if self.next_udp is not None and now >= self.next_udp:
             self._try_udp(now)
         if self.next_tcp is not None and now >= self.next_tcp:
@@ -182,27 +221,27 @@ class RelayLeg:
         """Seconds between two binds over UDP; the mapping at the router lives longer."""
         return min(self.media.keepalive(), LONGEST_REFRESH)
 
-    def _bind(self, transaction: bytes = b"") -> bytes:
-        identifier = transaction or self.rng.randbytes(12)
-        return StunMessage(Method.BIND, Kind.REQUEST, identifier, token=self.offer.token).encode()
-
     def _try_udp(self, now: float) -> None:
         doubted = self.suspicion or self.drowning or self.meter.flows
         if self.udp_bound and self.unanswered >= MISSED_REFRESHES and not doubted:
-            self.udp_bound, self.unanswered = False, 0
-            self.start(now)
+            self._rebuild(now)
             return
         if self.udp_bound:
             self._refresh_udp(now)
             return
+        if self.tcp_bound is not None:
+            # a bind over UDP moves the leg at once: only where supernodes say that UDP comes back
+            self.next_udp = now + self.returns_after
+            if not self.passage.lets_udp_out(self.media, now):
+                return
+            self.returns_after = min(2 * self.returns_after, SELDOM)
         # RFC 8305: the better family alone at first, then the other beside it; the first to answer is kept
         for host in self.reachable[: 1 if self.udp_tries < OTHER_FAMILY_FROM else None]:
-            self.actions.send_to(self.media.socket, (host, self.offer.udp_port), self._bind())
-        if self.udp_tries < len(UDP_RETRIES):
-            self.next_udp = now + UDP_RETRIES[self.udp_tries]
+            self.actions.send_to(self.media.socket, (host, self.offer.udp_port), self.binds.ask(now))
+        if self.tcp_bound is None:
+            early = self.udp_tries < len(UDP_RETRIES)
+            self.next_udp = now + (UDP_RETRIES[self.udp_tries] if early else self._pause(now))
             self.udp_tries += 1
-        else:
-            self.next_udp = None
 
     def _counts(self, now: float) -> bool:
         """Whether what it carries is to be counted closely: voice that has only begun to flow, or that is missed."""
@@ -227,7 +266,7 @@ class RelayLeg:
         if flows and not self.flowed:
             self.attentive_until = max(self.attentive_until, now + ATTENTIVE)
         self.flowed, counts = flows, self._counts(now)
-        self.actions.send_to(self.media.socket, self.udp_address, self._bind(transaction))
+        self.actions.send_to(self.media.socket, self.udp_address, self.binds.ask(now, transaction))
         self.unanswered += 1
         self.last_udp = now
         self.next_udp = now + (COUNTING if counts else REFRESH / 10 if self.unanswered > 1 else self._refresh)
@@ -246,40 +285,49 @@ class RelayLeg:
             self.next_tcp = now
 
     def _try_tcp(self, now: float) -> None:
+        """Keeps a connection alive, or begins with the next; after the last way to the relay with the first again."""
         if self.tcp_bound is not None:
-            self.actions.write(self.tcp_bound, frame(self._bind(), 2))
+            if self.unanswered:
+                self._rebuild(now)
+                return
+            self.unanswered += 1
+            self.actions.write(self.tcp_bound, frame(self.binds.ask(now), 2))
             self.next_tcp = now + REFRESH
-        elif (self.udp_bound and not self.drowning) or not self.routes:
+        elif self.udp_bound and not self.drowning:
             self.next_tcp = None
+        elif not self.routes:
+            self._list_tcp()
+            self.next_tcp = now + self._pause(now) if self.routes else None
         else:
             route = self.routes.pop(0)
             link = self.actions.connect(self, route.address, route.secure, route.proxied)
-            self.links[link] = _Tcp(route)
+            self.links[link] = _Tcp(route, now + ATTEMPT_LIMIT)
             self.next_tcp = now + TCP_HEADSTART
 
     # -- answers -------------------------------------------------------------------------------------------------
 
     def datagram(self, data: bytes, source: Address, now: float) -> None:
         """What came from one of the relay's UDP addresses."""
-        if not _is_bind(data):
+        if not is_bind(data):
             self.meter.got += 1
             self.received(self, data, now)
             return
-        if not self._accepted(data, now):
-            return
-        if self.drowning:
+        said = self._said(data, now)
+        if said is Kind.ERROR and self.udp_bound and source == self.udp_address:
+            self._rebuild_later(now)
+        if said is not Kind.SUCCESS or self.drowning:
             return
         if self.udp_bound and source != self.udp_address:  # a late answer: the relay now sends there, call it back
-            self.actions.send_to(self.media.socket, self.udp_address, self._bind())
+            self.actions.send_to(self.media.socket, self.udp_address, self.binds.ask(now))
         else:
-            self.udp_address = source
-            self.udp_bound, self.unanswered = True, 0
+            self.udp_since = self.udp_since if self.udp_bound else now
+            self.udp_address, self.udp_bound, self.unanswered = source, True, 0
             # a bind over TCP may have overtaken this answer, and would leave the relay without a leg when it closes
             self.next_udp = now if self.links else now + (COUNTING if self._counts(now) else self._refresh)
             self._close_tcp(keep=None)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
-        self.actions.write(link, frame(self._bind(), 2))
+        self.actions.write(link, frame(self.binds.ask(now), 2))
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
         tcp = self.links.get(link)
@@ -287,12 +335,16 @@ class RelayLeg:
             return
         try:
             for body in tcp.deframer.feed(data):
-                if not _is_bind(body):
+                if not is_bind(body):
                     self.received(self, body, now)
-                elif self._accepted(body, now) and self.tcp_bound is None and (self.drowning or not self.udp_bound):
-                    self.udp_bound = False
-                    if self.drowning:
-                        self.next_udp = None
+                    continue
+                said = self._said(body, now)
+                if said is Kind.ERROR:
+                    self._refused_by(link, now)
+                    return
+                if said is Kind.SUCCESS and self.tcp_bound is None and (self.drowning or not self.udp_bound):
+                    self.udp_bound, self.unanswered = False, 0
+                    self.next_udp = None if self.drowning or self.next_udp is None else now + self.returns_after
                     self.tcp_bound, self.next_tcp = link, now + REFRESH
                     self.passage.passed(tcp.route)
                     self._close_tcp(keep=link)
@@ -305,8 +357,23 @@ class RelayLeg:
         if link == self.tcp_bound:
             self._list_tcp()
             self.tcp_bound, self.next_tcp = None, now + REBUILD
-        elif self.next_tcp is not None and self.tcp_bound is None:
-            self.next_tcp = now
+            self.next_udp = None if self.next_udp is None else now + REBUILD
+        elif self.routes and self.next_tcp is not None and self.tcp_bound is None:
+            self.next_tcp = now  # a clear no: the next way need not wait its turn; a whole round has to
+
+    def _refused_by(self, link: int, now: float) -> None:
+        """The relay does not know the token, or not yet: every other way would lead to the same answer."""
+        del self.links[link]
+        self.actions.close(link)
+        if link == self.tcp_bound:
+            self._rebuild_later(now)
+        elif not self.udp_bound:
+            self.routes, self.next_tcp = [], now + self._pause(now)
+
+    def _rebuild_later(self, now: float) -> None:
+        self._rebuild(now)
+        pause = now + self._pause(now)
+        self.next_udp, self.next_tcp = None if self.next_udp is None else pause, pause
 
     def _close_tcp(self, keep: int | None) -> None:
         for link in [link for link in self.links if link != keep]:
@@ -316,22 +383,17 @@ class RelayLeg:
         if keep is None:
             self.next_tcp = None
 
-    def _accepted(self, data: bytes, now: float) -> bool:
-        try:
-            message = StunMessage.parse(data)
-        except ProtocolError:
-            return False
-        if message.kind is Kind.ERROR and message.error is not None:
-            self.refused = f"{self.offer.relay} refused: {message.error[1]}"
-        if message.kind is Kind.SUCCESS and self.hurried:
+    def _said(self, data: bytes, now: float) -> Kind | None:
+        """Whether the relay has agreed to a bind, or refused it; None for what answers nothing that was asked."""
+        message = self.binds.answer(data, now)
+        if message is None or message.kind is not Kind.SUCCESS:
+            return message.kind if message is not None else None
+        if self.hurried:
             self.hurried, self.meter = 0, LegMeter()  # what went missing meanwhile was no loss of a path that stands
-        if self.udp_bound and message.kind is Kind.SUCCESS:
+        if self.tcp_bound is not None:
+            self.unanswered = 0
+        if self.udp_bound:
             self.suspicion = 0
         if self.meter.answer(message.transaction_id, message.counts, now):
             self._leave_udp(now)
-        return message.kind is Kind.SUCCESS
-
-
-def _is_bind(data: bytes) -> bool:
-    """Whether bytes from the relay are its own words and not the peer's: by the method alone, without parsing."""
-    return is_stun(data) and peek_method(data) == Method.BIND
+        return message.kind

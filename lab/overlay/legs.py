@@ -6,39 +6,54 @@ Belongs here: which relays, and when all of them are asked. Never: how one leg i
 from collections.abc import Callable, Sequence
 
 from lab.overlay.actions import earliest
+from lab.overlay.choice import Choice
 from lab.overlay.leg import RelayLeg
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.surroundings import Surroundings
-from lab.overlay.vigil import Vigil
 from lab.wire.addresses import Address
 from lab.wire.messages import RelayOffer
 
-MOST_LEGS = 2
-"""Relay sessions that one call keeps."""
+MOST_LEGS = 4
+"""Relay sessions that one call keeps: two that it begins with, and what a hub offers instead when they are gone."""
 HURRY = 0.2
 """Seconds between binds at the relays while the peer's voice is missing."""
+LATER = 0.5
+"""The same once it has been missing for long: for as long as the call lives."""
+RENEWAL, CALM_RENEWAL = 1.0, 5.0
+"""Seconds between two questions for fresh tokens: while nothing of the peer comes, and while it comes another way."""
 
 
 class Legs:
-    """One call's. `vigil` says for how long to hurry; `heard` gets what a relay brings from the peer."""
+    """One call's. `choice` knows whether anything of the peer comes; `heard` gets what a relay brings from the peer;
+    `renew` asks the hub for relay sessions anew, and says whether it could."""
 
     def __init__(
-        self, around: Surroundings, media: MediaSocket, vigil: Vigil, heard: Callable[[RelayLeg, bytes, float], None]
+        self,
+        around: Surroundings,
+        media: MediaSocket,
+        choice: Choice,
+        heard: Callable[[RelayLeg, bytes, float], None],
+        renew: Callable[[], bool],
     ) -> None:
-        self.around, self.media, self.vigil, self.heard = around, media, vigil, heard
+        self.around, self.media, self.choice, self.heard, self.renew = around, media, choice, heard, renew
         self.all: list[RelayLeg] = []
         self.hurry_at: float | None = None
+        self.pressed_since: float | None = None
+        self.renew_at = 0.0
 
     def offered(self, offers: Sequence[RelayOffer], now: float, taken: Callable[[RelayLeg, float], None]) -> None:
-        """Relay sessions that the hub offers; one it offered before stays as it is. `taken` is told of each new one."""
-        known = {leg.offer.relay for leg in self.all}
-        fresh = [offer for offer in offers if offer.relay not in known]
-        for offer in fresh[: MOST_LEGS - len(self.all)]:
+        """Relay sessions that the hub offers: fresh tokens for relays that are known, or others, which `taken` is told
+        of."""
+        known = {leg.offer.relay: leg for leg in self.all}
+        for offer in offers:
             around = self.around
-            leg = RelayLeg(around.actions, offer, self.media, around.rng, self.heard, around.passage)
-            self.all.append(leg)
-            taken(leg, now)
-            leg.start(now, around.take_waiting(offer.relay, now))
+            if (before := known.get(offer.relay)) is not None:
+                before.renewed(offer, now)
+            elif len(self.all) < MOST_LEGS:
+                leg = RelayLeg(around.actions, offer, self.media, around.rng, self.heard, around.passage)
+                self.all.append(leg)
+                taken(leg, now)
+                leg.start(now, around.take_waiting(offer.relay, now))
 
     def datagram(self, data: bytes, source: Address, now: float) -> bool:
         """What came to the media socket; whether it came from a relay."""
@@ -47,21 +62,46 @@ class Legs:
             leg.datagram(data, source, now)
         return leg is not None
 
+    # -- time ----------------------------------------------------------------------------------------------------
+
     def deadline(self) -> float | None:
-        return earliest(self.hurry_at, *(leg.deadline() for leg in self.all))
+        renewal = self.renew_at if self._lacking() else None
+        return earliest(self.hurry_at, renewal, *(leg.deadline() for leg in self.all))
 
     def poll(self, now: float) -> None:
         for leg in self.all:
             leg.poll(now)
         if self.hurry_at is not None and now >= self.hurry_at:
-            storms = self.vigil.storms(now)
-            self.hurry_at = now + HURRY if storms else None
-            for leg in self.all if storms else ():
-                leg.hurry(now)
+            self._hurry(now)
+        if self._lacking() and now >= self.renew_at:
+            bound = all(leg.ready for leg in self.all)
+            asked = self.renew()
+            self.renew_at = now + (CALM_RENEWAL if asked and (bound or self.pressed_since is None) else RENEWAL)
+
+    def _hurry(self, now: float) -> None:
+        if not self.choice.unheard(now):
+            self.pressed_since = None
+            self.hurry_at = now + LATER if self.choice.vigil.suspicious_since is not None else None
+            return
+        if self.pressed_since is None:
+            self.pressed_since, self.renew_at = now, max(self.renew_at, now + RENEWAL)
+        self.hurry_at = now + (HURRY if self.choice.vigil.storms(now) else LATER)
+        for leg in self.all:
+            leg.hurry(now)
+
+    def _lacking(self) -> bool:
+        """Whether the hub is to be asked: a relay that is there refuses a leg, or all that there is leads nowhere."""
+        return self.pressed_since is not None or any(leg.refused for leg in self.all)
+
+    # -- what happens to this end ----------------------------------------------------------------------------------
 
     def hurry(self, now: float) -> None:
         """The peer's voice has stopped: a relay may have gone, or know this end under another address."""
         self.hurry_at = now
+
+    def rejoined(self, now: float) -> None:
+        """There is a hub again: what is to be asked of it is asked at once."""
+        self.renew_at = now
 
     def relocated(self, now: float) -> None:
         """This end stands elsewhere."""

@@ -5,8 +5,9 @@ The ranking is one table. Finding paths is the checklist's work; forwarding them
 
 import ipaddress
 import math
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Protocol
@@ -105,6 +106,8 @@ NOISE = 0.005
 3: IPv6 first where nothing speaks against it); a busy machine's scheduling makes as much."""
 
 
+MEASURED = 5
+"""Round trips that a path is judged by, the last ones; its median, for one that was late says nothing of a path."""
 SHUNNED, MOST_SHUNNED = 3.0, 30.0
 """Seconds for which a path that fell silent ranks below every other; doubled each time that it does."""
 
@@ -134,6 +137,7 @@ class Path:
     first_check: float | None = None
     last_answer: float = 0.0
     rtt: float | None = None
+    samples: deque[float] = field(default_factory=lambda: deque(maxlen=MEASURED))
     local_translated: bool = False
     remote_translated: bool = False
     peer_leg: Transport | None = None
@@ -189,6 +193,17 @@ class Path:
         """What ranks paths of one kind: the round trip in seconds, IPv4's counted as NOISE longer."""
         return (self.rtt or 0.0) + (0.0 if self.over_ipv6 else NOISE)
 
+    def measure(self, sample: float, now: float) -> None:
+        """One more round trip, seconds: smoothed as TCP does (RFC 6298, 2.3)."""
+        self.rtt = sample if self.rtt is None else self.rtt + (sample - self.rtt) / 8
+        self.samples.append(sample)
+        self.last_answer = now
+
+    @property
+    def measured(self) -> float | None:
+        """The median of its last round trips, seconds; None before there are enough."""
+        return sorted(self.samples)[MEASURED // 2] if len(self.samples) == MEASURED else None
+
     @property
     def name(self) -> PathName:
         """What the path is; meaningful once it is valid."""
@@ -229,7 +244,11 @@ def _disguised(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 def nobodys(host: str) -> bool:
     """Whether no machine on a network can be at an address: loopback, multicast, broadcast, reserved, unspecified or
-    link-local, IPv4 in the clothes of IPv6, text that is no IP address."""
+    link-local, IPv4 in the clothes of IPv6, text that is no IP address.
+
+    A subnet's own broadcast address looks like any other without its netmask, and needs no refusal here: a kernel lets
+    no socket send to its own without SO_BROADCAST, and routers forward none to another (RFC 2644).
+    """
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -12,6 +12,7 @@ from lab.overlay.actions import Actions, earliest
 from lab.overlay.mapped_port import Gateway, MappedPort
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
+from lab.wire.messages import Receipt
 from lab.wire.stun import Kind, Method, StunMessage, is_stun
 
 FIRST_RETRY, LONGEST_RETRY = 0.25, 2.0
@@ -54,6 +55,8 @@ class MediaSocket:
     opened_at: float = 0.0
     mapped: dict[Address, Address] = field(default_factory=dict)
     questions: dict[Address, _Question] = field(default_factory=dict)
+    receipts: dict[Address, Receipt] = field(default_factory=dict)
+    """By server: the host that it sees, and its receipt for it (receipts.py)."""
 
     def __post_init__(self) -> None:
         self.mapping = MappedPort(self.gateway or Gateway(self.actions, self.own), self._learnt)
@@ -118,6 +121,7 @@ class MediaSocket:
     def relocated(self, now: float) -> None:
         """The host stands elsewhere: what was known of the socket's outer addresses is worth nothing."""
         self.mapped.clear()
+        self.receipts.clear()
         self.questions.clear()
         self.opened_at = now
         if self.port:
@@ -157,6 +161,8 @@ class MediaSocket:
             return
         before = self.mapped.get(question.server)
         self.mapped[question.server] = message.xor_mapped
+        if message.token is not None:
+            self.receipts[question.server] = message.xor_mapped[0], message.token
         question.due, question.retry, question.unanswered_since = now + self.keepalive(), FIRST_RETRY, None
         if message.xor_mapped != before:
             self._learnt(now)

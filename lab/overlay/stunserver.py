@@ -91,9 +91,11 @@ class StunService:
         ports: Mapping[int, int],
         own: Callable[[], Sequence[str]],
         other: Callable[[int], Other | None],
+        receipt: Callable[[str], bytes] | None = None,
     ) -> None:
-        """`own` are this supernode's addresses; `other` finds one that answers for it, by family."""
-        self.actions, self.ports, self.own, self.other = actions, dict(ports), own, other
+        """`own` are this supernode's addresses; `other` finds one that answers for it, by family; `receipt` is given to
+        who asks from a host, and to nobody else."""
+        self.actions, self.ports, self.own, self.other, self.receipt = actions, dict(ports), own, other, receipt
         self.primary, self.alternate = self.ports
         self.allowance = Allowance()
 
@@ -113,7 +115,9 @@ class StunService:
         outlet = self.alternate if turned else self.primary
         target = source if request.response_port is None else (source[0], request.response_port)
         if not change and target == source:
-            self._send(socket, source, self._response(request, source, socket, other), request.has_fingerprint)
+            response = self._response(request, source, socket, other)
+            receipt = self.receipt(source[0]) if self.receipt is not None else None
+            self._send(socket, source, replace(response, token=receipt), request.has_fingerprint)
         elif not self.allowance.take(source[0], now):
             return
         elif change & Change.IP and other is not None:

@@ -15,6 +15,7 @@ from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_credential, check_signature, issue_token
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership
 from lab.overlay.passage import STUN_PORT
+from lab.overlay.receipts import Receipts
 from lab.overlay.stunserver import ALTERNATE_PORT, Other, StunConnections, StunService
 from lab.wire.addresses import Address, family
 from lab.wire.framing import LengthPrefixed, frame
@@ -150,7 +151,9 @@ class Supernode(Member):
         self.joined = False
         self.stun = StunConnections(self.actions)
         ports = {STUN_SOCKET: STUN_PORT, ALTERNATE_SOCKET: ALTERNATE_PORT}
-        self.reflector = StunService(self.actions, ports, lambda: self.membership.own.addresses, self._other)
+        self.receipts = Receipts(membership.rng.randbytes(16))
+        own = self.membership.own
+        self.reflector = StunService(self.actions, ports, lambda: own.addresses, self._other, self.receipts.give)
         self.actions.sockets.update(dict.fromkeys(ports, self))
         self.mesh = [self._toward(hosts) for hosts in self._later()]
 
@@ -363,7 +366,8 @@ class Supernode(Member):
         theirs: tuple[RelayOffer, ...] = ()
         if carry.relays:
             mine, theirs = self._offers(envelope.call, now)
-        if not self._deliver(Carry(envelope, offers=theirs)):
+        seen = tuple(dict.fromkeys((session.info.peer[0], *self.receipts.proven(carry.receipts))))
+        if not self._deliver(Carry(envelope, offers=theirs, seen=seen)):
             reason = f"{envelope.recipient} is not signed in at any supernode"
             self._send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
         elif mine:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.overlay.actions import Actions
+from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
 from lab.overlay.identity import Identity
 from lab.overlay.passage import Passage
@@ -20,8 +21,9 @@ from lab.wire.messages import Envelope
 @dataclass(frozen=True)
 class Surroundings:
     """What a call needs of its client; `post` sends an envelope through the hub, now or as soon as there is
-    one, and says whether it is an invite that wants relays; `take_waiting` gives away a connection that waits at a
-    relay, where there is one; `open_port` opens a TCP port for the call."""
+    one, and says whether it is an invite that wants relays; `renew` sends one that wants relays anew, and says whether
+    there is a hub to send it by; `take_waiting` gives away a connection that waits at a relay, where there is one;
+    `open_port` opens a TCP port for the call."""
 
     actions: Actions
     identity: Identity
@@ -32,6 +34,8 @@ class Surroundings:
     tcp_ports: tuple[int, ...]
     passage: Passage
     discovery: Discovery
+    courtesy: Courtesy
     post: Callable[[Envelope, bool], None]
+    renew: Callable[[Envelope], bool]
     take_waiting: Callable[[str, float], Waiting | None]
     open_port: Callable[[float], TcpPort]

@@ -30,6 +30,9 @@ REFUSED_PAUSE = 0.05
 """Seconds before the next SYN to an address that has refused one: somebody is there, and not ready."""
 MOST_TARGETS = 8
 """Addresses of the peer that simultaneous open is tried with; whoever stands there is sent a handful of SYNs."""
+REOPEN, SELDOM = 1.0, 5.0
+"""Seconds between two connections to where one has worked before, with a SYN of its own each: while nothing of the peer
+comes, and while a relay brings it. The kernel would send the SYN of one connection again after 1, 3, 7, 15 and 31 s."""
 TCP_LIMIT = 5.0
 """Seconds that a TCP connection may take; a firewall that drops in silence never says no."""
 
@@ -42,6 +45,7 @@ class _Connecting:
     expires: float
     info: LinkInfo | None = None
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
+    route: Route | None = None
 
 
 @dataclass
@@ -57,7 +61,8 @@ class _Target:
 @dataclass(frozen=True)
 class Streams:
     """Whom the connections tell: that one is up, a frame came, one is lost; that an address is tried, and that it has
-    not answered in time. `enough` says that no more are wanted."""
+    not answered in time. `enough` says that no more are wanted, `pressed` that nothing of the peer comes, `may` whether
+    a host that may be no peer's is tried once more."""
 
     up: Callable[[int, LinkInfo, float], None]
     frame: Callable[[int, bytes, float], None]
@@ -65,6 +70,8 @@ class Streams:
     enough: Callable[[float], bool]
     tried: Callable[[Address, float], None]
     silent: Callable[[Address, float], None]
+    pressed: Callable[[float], bool] = lambda now: False
+    may: Callable[[str, float], bool] = lambda host, now: True
 
 
 class TcpChecks:
@@ -78,9 +85,12 @@ class TcpChecks:
         self.links: dict[int, _Connecting] = {}
         self.port: TcpPort | None = None
         self.targets: dict[Address, _Target] = {}
+        self.worked: dict[Route | Address, None] = {}
+        self.reopen_at = 0.0
 
     def add(self, listening: Sequence[Address], at_once: bool, now: float) -> None:
         """Addresses where the peer accepts connections; tried `at_once` where UDP cannot be had, else a bit later."""
+        listening = [address for address in listening if address not in self.listening]
         self.listening += listening
         self.routes += self.passage.likely(listening)
         if self.routes and self.next_route is None:
@@ -95,6 +105,25 @@ class TcpChecks:
     def try_again(self, now: float) -> None:
         """UDP between the two is no good: every connection is worth a try."""
         self.routes, self.next_route = self.passage.likely(self.listening), now
+        self.reopen_at = now + REOPEN
+
+    def works(self, link: int) -> None:
+        """The peer is at the other end of a connection: what led there is worth a try for as long as the call lives."""
+        if (connecting := self.links.get(link)) is None:
+            return
+        if connecting.route is not None:
+            self.worked[connecting.route] = None
+        elif connecting.remote in self.targets:
+            self.worked[connecting.remote] = None
+
+    def _reopen(self, now: float) -> None:
+        """Opens again what has worked, as often as it takes."""
+        self.reopen_at = now + (REOPEN if self.streams.pressed(now) else SELDOM)
+        for way in self.worked:
+            if isinstance(way, Route):
+                self._open(way, now)
+            elif (target := self.targets.get(way)) is not None and target.due > now + REOPEN:
+                target.due, target.until = now, None
 
     def restart(self, now: float) -> None:
         """This end stands elsewhere: connections from addresses that are gone are closed, the peer's are told anew."""
@@ -104,6 +133,7 @@ class TcpChecks:
                 self.link_down(link, "its address is gone", now)
         self.routes, self.listening, self.next_route = [], [], None
         self.targets.clear()
+        self.worked.clear()
 
     def close(self) -> None:
         """The call is over."""
@@ -135,6 +165,8 @@ class TcpChecks:
         for target in list(self.targets.values()) if self._may_meet() else ():
             if now >= target.due:
                 self._send_syn(target, now)
+        if self.worked and now >= self.reopen_at and not self.streams.enough(now):
+            self._reopen(now)
 
     def _may_meet(self) -> bool:
         """A router that counts must have given the ports that are told before it gives those that are used."""
@@ -149,7 +181,7 @@ class TcpChecks:
         if target.until is None:
             target.until = now + SIMULTANEOUS_LIMIT
             self.streams.tried(target.remote, now)
-        if now >= target.until or self.streams.enough(now):
+        if now >= target.until or self.streams.enough(now) or not self.streams.may(target.remote[0], now):
             self.streams.silent(target.remote, now)
             target.link, target.due = None, float("inf")
             return
@@ -162,11 +194,15 @@ class TcpChecks:
         if self.streams.enough(now) or not self.routes:
             self.next_route = None
             return
-        route = self.routes.pop(0)
-        link = self.actions.connect(self, route.address, route.secure, route.proxied)
-        self.links[link] = _Connecting(route.address, now + TCP_LIMIT)
-        self.streams.tried(route.address, now)
+        self._open(self.routes.pop(0), now)
         self.next_route = now + TCP_HEADSTART
+
+    def _open(self, route: Route, now: float) -> None:
+        if not self.streams.may(route.address[0], now):
+            return
+        link = self.actions.connect(self, route.address, route.secure, route.proxied)
+        self.links[link] = _Connecting(route.address, now + TCP_LIMIT, route=route)
+        self.streams.tried(route.address, now)
 
     # -- links ---------------------------------------------------------------------------------------------------
 
@@ -182,10 +218,18 @@ class TcpChecks:
         connecting = self.links.get(link)
         if connecting is not None:
             connecting.info = info
+            self._close_others(link, connecting.route)
             for target in self.targets.values():
                 if target.link == link:
                     target.due = float("inf")
             self.streams.up(link, info, now)
+
+    def _close_others(self, link: int, route: Route | None) -> None:
+        """Attempts at what another has led to meanwhile."""
+        for other, attempt in list(self.links.items()):
+            if route is not None and other != link and attempt.route == route and attempt.info is None:
+                del self.links[other]
+                self.actions.close(other)
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
         connecting = self.links.get(link)

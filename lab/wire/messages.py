@@ -202,12 +202,22 @@ class Pong(Message, frozen=True):
     """Yes."""
 
 
+Receipt = tuple[Host, Annotated[bytes, msgspec.Meta(max_length=32)]]
+"""A host, and what a supernode has sent there for it to show."""
+
+
 class Carry(Message, frozen=True):
-    """An envelope on its way. A caller asks for relays with its invite; its supernode adds the callee's legs."""
+    """An envelope on its way. A caller asks for relays with its invite; its supernode adds the callee's legs.
+
+    `receipts` show the sender's supernode where it stands; `seen` is what that supernode has seen of it, for the
+    recipient.
+    """
 
     envelope: Envelope
     relays: bool = False
     offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)] = ()
+    receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=4)] = ()
+    seen: Annotated[tuple[Host, ...], msgspec.Meta(max_length=5)] = ()
 
 
 class Offers(Message, frozen=True):

@@ -67,7 +67,7 @@ def through(lab: Lab, pair: tuple[str, str], act: Callable[[str | None], object]
         act(talking.relay)
         took = time.monotonic() - started
     finally:
-        caller.join(60)
+        caller.join(60 + seconds)
     return Survived(reports[0], took)
 
 
@@ -117,6 +117,62 @@ def test_a_killed_relay_is_replaced_by_the_other(lab: Lab, pair: tuple[str, str]
     assert used[0] == killed[0] and used[-1] not in (None, killed[0]), report
     for name, peer in (pair, pair[::-1]):
         assert survived.missing(name, peer) <= (survived.took + STANDBY + NOISE) * FRAMES_A_SECOND, report
+
+
+OUTAGES: dict[str, tuple[tuple[str, str], tuple[str, ...], float, str]] = {
+    "a router, TCP alone": (("dave", "erin"), ("hotel-router",), 8, "relayed/tcp"),
+    "a router for long, TCP alone": (("dave", "erin"), ("hotel-router",), 20, "relayed/tcp"),
+    "a router, UDP by a relay": (("bob", "carol"), ("office-router",), 12, "relayed/udp"),
+    "both relays, TCP alone": (("dave", "erin"), ("relay-1", "relay-2"), 8, "relayed/tcp"),
+    "both relays for long, UDP": (("bob", "carol"), ("relay-1", "relay-2"), 20, "relayed/udp"),
+}
+"""Who talks, what is killed, for how many seconds, and the path before and after; bob's router is made symmetric."""
+
+
+def ends_on(report: CallReport, best: str) -> bool:
+    """Whether a call went on to its end, on this path, and the packets show that one after the outage.
+
+    Of the stretch before they cannot: a client that nothing reaches holds on to its path for two seconds more.
+    """
+    observed = report.observed
+    proven = observed is not None and f"{observed.kind}/{observed.transport}" == best
+    return report.error is None and report.connected and proven and report.history[-1].agrees
+
+
+@pytest.mark.parametrize("what", OUTAGES)
+def test_what_was_gone_for_seconds_brings_the_voice_back(lab: Lab, what: str) -> None:
+    pair, nodes, seconds, best = OUTAGES[what]
+    lab.set("home", SiteChange(profile="symmetric"))
+    lab.settle()
+
+    def outage(relay: str | None) -> None:
+        for name in nodes:
+            lab.kill(name)
+        time.sleep(seconds)
+        for name in nodes:
+            lab.start(name)
+
+    survived = through(lab, pair, outage, seconds + 20)
+    report = survived.report
+    assert ends_on(report, best), report
+    for name, peer in (pair, pair[::-1]):
+        assert survived.missing(name, peer) <= (survived.took + FOUND + NOISE) * FRAMES_A_SECOND, report
+
+
+def test_relays_restarted_in_turn_long_after_their_tokens_have_expired_end_no_call(lab: Lab) -> None:
+    """Whoever comes back knows nothing of the call, and what it was opened with is old."""
+    tokens_live = 60.0
+
+    def restart(relay: str | None) -> None:
+        time.sleep(tokens_live)
+        for name in ("relay-1", "relay-2", "relay-1"):
+            lab.restart(name)
+            time.sleep(8)
+
+    survived = through(lab, ("dave", "erin"), restart, tokens_live + 60)
+    assert ends_on(survived.report, "relayed/tcp"), survived.report
+    for pair in (("dave", "erin"), ("erin", "dave")):
+        assert survived.missing(*pair) <= 3 * (STANDBY + NOISE) * FRAMES_A_SECOND, survived.report
 
 
 def test_a_cable_pulled_and_put_back_ends_no_call(lab: Lab) -> None:

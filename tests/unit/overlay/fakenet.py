@@ -7,7 +7,8 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -38,6 +39,12 @@ from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
 
 WALL = 1_800_000_000.0
+SYN_AGAIN = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Seconds until a SYN that nobody has answered is sent again, as Linux does (RFC 6298, 5.5: doubled each time)."""
+FIRST_RETRANSMISSION, LONGEST_RETRANSMISSION = 0.2, 120.0
+"""Seconds until bytes that nobody has acknowledged are sent again, doubled each time: Linux's own least and most."""
+STALE_BYTES = 64 * 1024
+"""Bytes waiting beyond which a shell drops media."""
 
 
 @dataclass
@@ -150,13 +157,20 @@ class Syn:
 
 @dataclass
 class Pipe:
-    """One end of a TCP connection; nothing passes once its host has another address than `local`."""
+    """One end of a TCP connection, which the other sees as `seen`; nothing passes once its host has another address
+    than `local`. `unsent` waits for a network that is cut, `waited` seconds so far; a `closing` end says so after it.
+    `gone`: its process has died, and whoever writes to it is told so."""
 
     host: Host
     link: int
     local: str
+    seen: Address
     other: "Pipe | None" = None
     swallowed: bool = False
+    unsent: list[bytes] = field(default_factory=list)
+    waited: float = 0.0
+    closing: bool = False
+    gone: bool = False
 
 
 def by_family(*addresses: str) -> dict[int, str]:
@@ -186,6 +200,11 @@ class FakeNet:
         self.met = 0
         """Pairs of SYNs that have become one connection."""
         self.lose: Callable[[Address, Address], bool] | None = None
+        """Which datagrams are lost, by where they come from and go to on the internet; TCP does not notice."""
+        self.cut: Callable[[Address, Address], bool] | None = None
+        """Where nothing at all passes: TCP holds its bytes back and sends them again, ever more seldom."""
+        self.detour: dict[str, float] = {}
+        """Seconds more that a datagram takes, by a host on the internet that it comes from or goes to."""
         self.voice_trials = False  # sixty packets of each client, that few tests are about
         self.mapping_delay = 0.05
         """Seconds until a router answers who asks it for a port."""
@@ -329,20 +348,21 @@ class FakeNet:
                 self.after(0.0, lambda: self._tcp_up(host, number))
             case CloseTcp(number):
                 host.ports.pop(number, None)
-            case Connect(link, address, secure, proxied, local_port):
+            case Connect(link, address, _, _, local_port):
                 if local_port is not None and self._send_syn(host, link, (host.addresses[4], local_port), address):
                     return
-                self._connect(host, link, address, secure, proxied, local_port)
-            case Write(link, data):
+                self._connect(host, action)
+            case Write(link, data, media):
                 if (pipe := self.pipes.get((host.name, link))) and pipe.other and _stands(pipe):
-                    other = pipe.other
-                    if not pipe.swallowed:
-                        self.after(2 * self.delay, lambda: self._arrive(other, data))
+                    if pipe.swallowed or (media and sum(map(len, pipe.unsent)) > STALE_BYTES):
+                        return
+                    pipe.unsent.append(data)
+                    self._transmit(pipe)
             case Close(link):
                 self.syns.pop((host.name, link), None)
                 if (pipe := self.pipes.pop((host.name, link), None)) and pipe.other:
-                    other = pipe.other
-                    self.after(2 * self.delay, lambda: self._hang_up(other))
+                    pipe.closing = True
+                    self._transmit(pipe)
 
     def _udp_up(self, host: Host, socket: int, port: int) -> None:
         host.machine.udp_up(socket, ("0.0.0.0", port), self.now)
@@ -353,9 +373,10 @@ class FakeNet:
             if not router.udp or router.throttled("out", len(data), self.now):
                 return
             source = router.translate(source, destination)
-        if self.lose is not None and self.lose(source, destination):
+        if self._is_cut(source, destination) or (self.lose is not None and self.lose(source, destination)):
             return
-        self.after(2 * self.delay, lambda: self._datagram_in(source, destination, data))
+        more = self.detour.get(source[0], 0.0) + self.detour.get(destination[0], 0.0)
+        self.after(2 * self.delay + more, lambda: self._datagram_in(source, destination, data))
 
     def _datagram_in(self, source: Address, destination: Address, data: bytes) -> None:
         for host in self.hosts.values():
@@ -371,6 +392,9 @@ class FakeNet:
                 self.settle(host)
                 return
 
+    def _is_cut(self, source: Address, destination: Address) -> bool:
+        return self.cut is not None and self.cut(source, destination)
+
     def _tcp_up(self, host: Host, number: int) -> None:
         host.ports[number] = next(self.udp_ports)
         host.machine.tcp_up(number, ("0.0.0.0", host.ports[number]), self.now)
@@ -384,6 +408,8 @@ class FakeNet:
         if router.tcp_ports is not None and destination[1] not in router.tcp_ports:
             return True
         outer = router.translate(source, destination)
+        if self._is_cut(outer, destination) or self._is_cut(destination, outer):
+            return True
         syn = self.syns[host.name, link] = Syn(host, link, source, outer, destination)
         self.after(2 * self.delay, lambda: self._syn_in(syn))
         return True
@@ -410,7 +436,7 @@ class FakeNet:
         if None in ends:
             return
         self.met += 1
-        pipes = [Pipe(each.host, each.link, each.source[0]) for each in (syn, other)]
+        pipes = [Pipe(each.host, each.link, each.source[0], each.outer) for each in (syn, other)]
         for each, pipe, far in zip((syn, other), pipes, reversed(pipes), strict=True):
             pipe.other = far
             self.pipes[each.host.name, each.link] = pipe
@@ -422,37 +448,42 @@ class FakeNet:
     def _taken(self, syn: "Syn", host: Host) -> None:
         if self.syns.pop((syn.host.name, syn.link), None) is None:
             return
-        near = self.pipes[syn.host.name, syn.link] = Pipe(syn.host, syn.link, syn.source[0])
+        near = self.pipes[syn.host.name, syn.link] = Pipe(syn.host, syn.link, syn.source[0], syn.outer)
         syn.host.machine.link_up(syn.link, LinkInfo(syn.source, syn.destination), self.now)
         far_link = host.machine.accepted("media", LinkInfo(syn.destination, syn.outer), self.now)
-        near.other = self.pipes[host.name, far_link] = Pipe(host, far_link, host.addresses[4], near)
+        far = near.other = self.pipes[host.name, far_link] = Pipe(host, far_link, host.addresses[4], syn.destination)
+        far.other = near
         self.settle(syn.host)
         self.settle(host)
 
-    def _connect(
-        self, host: Host, link: int, address: Address, secure: bool, proxied: bool, local_port: int | None = None
-    ) -> None:
+    def _connect(self, host: Host, wanted: Connect, tries: int = 0) -> None:
+        """A SYN to who listens; one that nobody answers is sent again, ever more seldom, until the link is closed."""
+        link, address, secure, proxied = wanted.link, wanted.address, wanted.secure, wanted.proxied
         kind = family(address[0])
+        if link not in host.machine.actions.links or not host.alive:
+            return
         if kind not in host.addresses:
             self.after(0.0, lambda: self._down(host, link, "network is unreachable"))
             return
-        source: Address = (host.addresses[kind], local_port or next(self.udp_ports))
-        swallowed = False
+        source: Address = (host.addresses[kind], wanted.local_port or next(self.udp_ports))
+        swallowed = dropped = False
         if (router := host.routers.get(kind)) is not None:
             if proxied and (not router.proxy or not secure or address[1] != 443):
                 self.after(0.0, lambda: self._down(host, link, "403 Forbidden"))
                 return
-            if not proxied and router.tcp_ports is not None and address[1] not in router.tcp_ports:
-                return  # dropped in silence
+            dropped = not proxied and router.tcp_ports is not None and address[1] not in router.tcp_ports
             swallowed = router.tls_only and not secure
             if router.mapping is not None:
-                source = router.translate(source, address) if local_port else (router.outer, source[1])
+                source = router.translate(source, address) if wanted.local_port else (router.outer, source[1])
         reachable = [
             h
             for h in self.hosts.values()
             if h.addresses.get(kind) == address[0] and (kind not in h.routers or h.routers[kind].inbound_tcp)
         ]
-        if not reachable or not reachable[0].alive:
+        dropped = dropped or self._is_cut(source, address) or self._is_cut(address, source)
+        if dropped or not reachable or not reachable[0].alive:
+            if tries < len(SYN_AGAIN):
+                self.after(SYN_AGAIN[tries], lambda: self._connect(host, wanted, tries + 1))
             return
         target = reachable[0]
         if secure not in target.listeners.get(address[1], {}):
@@ -469,15 +500,35 @@ class FakeNet:
             return
         local = (host.addresses[kind], source[1])
         host.machine.link_up(link, LinkInfo(local, address, target.key if secure else None), self.now)
-        near = self.pipes[host.name, link] = Pipe(host, link, local[0], swallowed=swallowed)
+        near = self.pipes[host.name, link] = Pipe(host, link, local[0], source, swallowed=swallowed)
         info = LinkInfo(address, source, b"" if secure else None)
         far_link = target.machine.accepted(target.listeners[address[1]][secure], info, self.now)
-        near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, address[0], near)
+        near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, address[0], address, near)
         self.settle(host)
         self.settle(target)
 
+    def _transmit(self, pipe: Pipe, again: bool = False) -> None:
+        """What an end has written, in order; held back while nothing passes, or comes back, between the two."""
+        other = pipe.other
+        assert other is not None
+        if not pipe.host.alive or pipe.gone or (pipe.waited and not again):
+            return
+        if self._is_cut(pipe.seen, other.seen) or self._is_cut(other.seen, pipe.seen) or not other.host.alive:
+            pipe.waited = min(2 * pipe.waited or FIRST_RETRANSMISSION, LONGEST_RETRANSMISSION)
+            self.after(pipe.waited, lambda: self._transmit(pipe, again=True))
+            return
+        pipe.waited = 0.0
+        written, pipe.unsent = pipe.unsent, []
+        for data in written:
+            self.after(2 * self.delay, partial(self._arrive, other, data))
+        if pipe.closing:
+            self.after(2 * self.delay, lambda: self._hang_up(other))
+
     def _arrive(self, pipe: Pipe, data: bytes) -> None:
-        if pipe.host.alive and (pipe.host.name, pipe.link) in self.pipes and _stands(pipe):
+        if pipe.gone and pipe.host.alive and pipe.other is not None:  # RFC 9293, 3.5.2: nobody knows this connection
+            near = pipe.other
+            self.after(2 * self.delay, lambda: self._hang_up(near))
+        elif pipe.host.alive and (pipe.host.name, pipe.link) in self.pipes and _stands(pipe):
             pipe.host.machine.link_data(pipe.link, data, self.now)
             self.settle(pipe.host)
 
@@ -494,6 +545,20 @@ class FakeNet:
     def kill(self, name: str) -> None:
         """At once and without a word: nobody gets a FIN."""
         self.hosts[name].alive = False
+
+    def start(self, name: str) -> None:
+        """What was killed is there again, on its old addresses; it knows its name and its key and nothing else."""
+        host = self.hosts[name]
+        assert isinstance(host.machine, Relay | Supernode)
+        for key, pipe in list(self.pipes.items()):
+            if pipe.host is host:
+                pipe.gone = True
+                del self.pipes[key]
+        own = Whereabouts(tuple(host.addresses.values()))
+        host.machine = type(host.machine)(replace(host.machine.membership, own=own))
+        host.alive, host.alarm = True, None
+        host.machine.start(self.now)
+        self.settle(host)
 
     def told(self, name: str, kind: type[Event]) -> list[tuple[float, Event]]:
         return [(at, event) for at, event in self.hosts[name].events if isinstance(event, kind)]

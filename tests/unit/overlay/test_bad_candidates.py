@@ -4,18 +4,25 @@ from collections import Counter
 
 import pytest
 
-from lab.overlay.actions import SendTo
+from lab.overlay.actions import Connect, SendTo
+from lab.overlay.call import Call
 from lab.overlay.call_events import Ended, Moved
-from lab.overlay.checklist import MOST_CANDIDATES
 from lab.overlay.client import Client
+from lab.overlay.courtesy import CHECKS, GUESSES, SUSPECT, SYNS
+from lab.overlay.guessing import Guessing
 from lab.overlay.introduction import Introduction
+from lab.overlay.limits import Rate
+from lab.overlay.prospects import Part
+from lab.overlay.remote import MOST_CANDIDATES
+from lab.overlay.supernode import Supernode
 from lab.wire.addresses import Address
-from lab.wire.messages import Candidate
+from lab.wire.messages import Candidate, Network
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
 
 HANDFUL = 24
+HARD = "address-and-port-dependent"
 VICTIM = "203.0.113.99"
 NOBODY = (
     "127.0.0.1",
@@ -108,6 +115,138 @@ def test_a_third_party_behind_a_hard_router_is_not_guessed_at(net: FakeNet, lies
     assert sum(at_victim.values()) <= 2 * HANDFUL, at_victim
 
 
+@pytest.fixture
+def wilful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers say that they draw ports, that they guess, and nothing of where they stand; they want ports guessed."""
+    monkeypatch.setattr(Introduction, "_found", lambda self, now: Network(True, HARD, HARD, "random"))
+    monkeypatch.setattr(Guessing, "word", lambda self, now: setattr(self, "word_until", now + 100))
+
+
+@pytest.mark.usefixtures("wilful")
+@pytest.mark.parametrize("part", [Part.TRY, Part.OPEN])
+def test_a_peer_that_says_that_it_guesses_has_no_port_of_a_third_party_guessed(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, part: Part
+) -> None:
+    """It names nothing else: all the world sees it under the victim's address, as far as it says."""
+    monkeypatch.setattr("lab.overlay.guessing.part", lambda *about: part)
+    told = (Candidate("server-reflexive", "udp", (VICTIM, 5000)),)
+    monkeypatch.setattr(Introduction, "candidates", lambda self: told)
+    net.run(1)
+    counted = sent_by(net, "bob")
+    talk(net, 30, "carol")
+    guessing = machine(net, "bob").calls["c1.x"].checklist.guessing
+    assert guessing.part is part and guessing.times, "it has guessed as it was asked to"
+    at_victim = sum(count for (host, _), count in counted.items() if host == VICTIM)
+    assert 0 < at_victim <= 2 * HANDFUL, at_victim
+
+
+@pytest.mark.usefixtures("wilful")
+def test_a_supernode_that_lies_as_well_has_no_more_sent_than_a_victim_bears(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It vouches for the victim, call after call."""
+    monkeypatch.setattr("lab.overlay.guessing.part", lambda *about: Part.TRY)
+    monkeypatch.setattr(Introduction, "candidates", lambda self: (Candidate("host", "udp", (VICTIM, 5000)),))
+    vouched = Call.vouched
+    monkeypatch.setattr(Call, "vouched", lambda self, hosts: vouched(self, (*hosts, VICTIM)))
+    machine(net, "bob").courtesy.guesses.rate = Rate(GUESSES.a_second, 400)
+    net.run(1)
+    counted, began = sent_by(net, "bob"), net.now
+    for number in range(2):
+        net.hosts["carol"].machine.dial(f"c{number}.x", "bob", net.now)
+        net.settle(net.hosts["carol"])
+        net.run(0.5)
+        machine(net, "bob").answer(f"c{number}.x", net.now)
+        net.settle(net.hosts["bob"])
+        net.run(5)
+    at_victim = sum(count for (host, _), count in counted.items() if host == VICTIM)
+    assert 400 <= at_victim < 400 + (net.now - began) * GUESSES.a_second + 2 * CHECKS
+
+
+def test_hosts_that_the_peers_supernode_sees_it_under_are_known_and_no_others(net: FakeNet) -> None:
+    talk(net, 3)
+    manners = machine(net, "bob").calls["c1.x"].checklist.manners
+    assert manners.vouched == {"203.0.113.33"}
+    assert not manners.knows(VICTIM)
+
+
+def test_a_check_whose_source_may_be_forged_makes_no_host_the_peers(net: FakeNet) -> None:
+    id = talk(net, 3)
+    bob = machine(net, "bob")
+    call = bob.calls[id]
+    assert call.checklist.key is not None and call.checklist.manners.heard == {"203.0.113.33"}
+    bob.datagram(call.media.socket, check(id, call.checklist.key), (VICTIM, 5000), net.now)
+    net.settle(net.hosts["bob"])
+    assert call.checklist.manners.heard == {"203.0.113.33"}
+
+
+def test_a_receipt_vouches_for_the_host_that_it_was_given_to(net: FakeNet) -> None:
+    """Which may be another than the one that TCP comes from: another family's, or of a router with several."""
+    hub = net.hosts[machine(net, "bob").hub.hub or ""].machine
+    assert isinstance(hub, Supernode)
+    receipt = hub.receipts.give("198.51.100.77")
+    frank = machine(net, "frank")
+    assert frank.spare is not None
+    server = (machine(net, "frank").hub.route.address[0], 3478)
+    for host, shown in (("198.51.100.77", receipt), (VICTIM, receipt)):
+        net.hosts["frank"].machine.spare.receipts = {server: (host, shown)}
+        net.hosts["frank"].machine.spare.questions.clear()
+        frank_hub = net.hosts[frank.hub.hub].machine
+        frank_hub.receipts = hub.receipts
+        id = f"{host}.x"
+        frank.dial(id, "bob", net.now)
+        net.settle(net.hosts["frank"])
+        net.run(0.5)
+        assert machine(net, "bob").calls[id].checklist.manners.knows("198.51.100.77") is (host != VICTIM)
+        assert not machine(net, "bob").calls[id].checklist.manners.knows(VICTIM)
+        frank.hang_up(id, net.now)
+        net.settle(net.hosts["frank"])
+        net.run(1)
+
+
+@pytest.mark.parametrize("kind", ["host", "server-reflexive", "port-mapped"])
+def test_fifty_ports_of_a_third_party_get_as_many_checks_as_a_few(
+    net: FakeNet, lies: list[Candidate], kind: str
+) -> None:
+    lies += [Candidate(kind, "udp", (VICTIM, 1024 + number)) for number in range(40)]
+    counted = sent_by(net, "bob")
+    talk(net, 30)
+    assert 0 < sum(count for (host, _), count in counted.items() if host == VICTIM) <= CHECKS
+    assert str(net.told("bob", Moved)[-1][1].path) == "punched/udp"
+
+
+def test_a_third_party_gets_a_bounded_number_of_syns(net: FakeNet, lies: list[Candidate]) -> None:
+    lies += [Candidate("host", "tcp", (VICTIM, 1024 + number)) for number in range(20)]
+    lies += [Candidate("server-reflexive", "tcp", (VICTIM, 2024 + n), "simultaneous-open") for n in range(20)]
+    wanted = []
+    original = net._do
+    net._do = lambda host, action: (wanted.append(action), original(host, action))  # type: ignore[method-assign]
+    net.lose = lambda source, destination: {source[0], destination[0]} == {"203.0.113.32", "203.0.113.33"}
+    id = talk(net, 2)
+    bob = machine(net, "bob").calls[id].checklist
+    for _ in range(20):
+        bob.tcp.try_again(net.now)
+        net.settle(net.hosts["bob"])
+        net.run(5)
+    syns = [action for action in wanted if isinstance(action, Connect) and action.address[0] == VICTIM]
+    assert 0 < len(syns) <= SYNS
+
+
+def test_calls_one_after_the_other_do_not_add_up_at_a_third_party(net: FakeNet, lies: list[Candidate]) -> None:
+    lies += [Candidate("host", "udp", (VICTIM, 1024 + number)) for number in range(40)]
+    counted, began = sent_by(net, "bob"), net.now
+    machine(net, "bob").courtesy.checks.rate = Rate(SUSPECT.a_second, 150)
+    for number in range(4):
+        net.hosts["frank"].machine.dial(f"c{number}.x", "bob", net.now)
+        net.settle(net.hosts["frank"])
+        net.run(8)
+        net.hosts["frank"].machine.hang_up(f"c{number}.x", net.now)
+        net.settle(net.hosts["frank"])
+        net.run(1)
+    at_victim = sum(count for (host, _), count in counted.items() if host == VICTIM)
+    assert 150 <= at_victim <= 150 + SUSPECT.a_second * (net.now - began)
+
+
 def test_the_router_of_the_site_gets_a_handful_of_checks(net: FakeNet, lies: list[Candidate]) -> None:
     lies += [Candidate("host", "udp", ("192.168.32.1", port)) for port in (53, 80, 1900)]
     counted = sent_by(net, "bob")
@@ -168,3 +307,28 @@ def test_a_late_check_of_a_call_that_is_over_is_not_answered(net: FakeNet) -> No
     net.run(2)
     assert counted[VICTIM, 5000] == 0
     assert not bob.calls
+
+
+def test_candidates_of_one_that_moves_again_and_again_are_looked_at_each_time(net: FakeNet) -> None:
+    id = talk(net, 1)
+    checklist = machine(net, "bob").calls[id].checklist
+    for move in range(7):
+        net.run(10)
+        told = [Candidate("host", "udp", (f"198.51.100.{100 + move}", 5000 + number)) for number in range(8)]
+        checklist.add_remote(told, net.now)
+        net.settle(net.hosts["bob"])
+        assert set(told) <= set(checklist.remote) and len(checklist.remote) <= MOST_CANDIDATES
+        assert {one.address for one in told} <= {path.remote for path in checklist.paths.values()}
+    assert len(checklist.paths) <= MOST_CANDIDATES + 4
+    assert checklist.selected is not None and checklist.selected.remote[0] == "203.0.113.33"
+
+
+def test_who_floods_with_new_candidates_has_one_in_five_seconds_checked(net: FakeNet) -> None:
+    id = talk(net, 1)
+    checklist, counted, began = machine(net, "bob").calls[id].checklist, sent_by(net, "bob"), net.now
+    for number in range(400):
+        checklist.add_remote([Candidate("host", "udp", (f"198.51.{number // 200}.{number % 200}", 53))], net.now)
+        net.settle(net.hosts["bob"])
+        net.run(0.1)
+    strangers = {host for host, _ in counted if host.startswith("198.51.")}
+    assert 0 < len(strangers) <= MOST_CANDIDATES + (net.now - began) / 5

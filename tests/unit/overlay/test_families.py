@@ -125,7 +125,7 @@ def test_a_relay_that_hears_a_bind_late_is_called_back_to_the_address_in_use(net
     net.run(1)
     leg = net.hosts["dora"].machine.calls["c1.x"].legs.all[0]
     assert leg.udp_address[0] == "2001:db8:0:1::21"
-    net.hosts["dora"].machine.actions.send_to(leg.media.socket, ("203.0.113.21", 33034), leg._bind())
+    net.hosts["dora"].machine.actions.send_to(leg.media.socket, ("203.0.113.21", 33034), leg.binds.ask(net.now))
     net.settle(net.hosts["dora"])
     net.run(0.5)
     (session,) = net.hosts["relay-1"].machine.sessions.values()

@@ -3,10 +3,12 @@
 import statistics
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from lab.overlay.guessing import HANDFUL, LIMIT, SWEEP
+from lab.wire.messages import Candidate
 from tests.unit.overlay.hardnat import SERVER, Nat, World
 
 TRIES = 40
@@ -171,6 +173,29 @@ def test_no_more_than_200_guesses_leave_in_any_second(one: Callable[[str], Nat],
     for side in world.sides:
         seconds = Counter(int(at * 2) for at, _ in side.sent)
         assert max((seconds[half] + seconds[half + 1] for half in seconds), default=0) <= 200
+
+
+def test_two_outer_addresses_of_a_peer_share_the_200_guesses_of_a_second() -> None:
+    world = unlucky(drawing("198.51.100.1"), steady("198.51.100.2"))
+    trying = world.sides[1]
+    trying.guessing.learn([Candidate("server-reflexive", "udp", ("198.51.100.9", 5000))], 0.0)
+    world.run(LIMIT + 10)
+    by_host = Counter(remote[0] for _, remote in trying.sent)
+    assert set(by_host) == {"198.51.100.1", "198.51.100.9"}
+    assert abs(by_host["198.51.100.1"] - by_host["198.51.100.9"]) <= 1
+    seconds = Counter(int(at * 2) for at, _ in trying.sent)
+    assert max(seconds[half] + seconds[half + 1] for half in seconds) <= 200
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_a_host_that_the_peer_alone_names_gets_a_handful(
+    one: Callable[[str], Nat], other: Callable[[str], Nat]
+) -> None:
+    world = unlucky(one("198.51.100.1"), other("198.51.100.2"))
+    guessing = world.sides[0].guessing
+    guessing.means = replace(guessing.means, known=lambda host: host != "198.51.100.2")
+    world.run(LIMIT + 10)
+    assert len(world.sides[0].sent) <= HANDFUL
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)

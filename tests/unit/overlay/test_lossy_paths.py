@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from lab.overlay.binds import Binds
 from lab.overlay.call_events import Ended, Heard, Moved
-from lab.overlay.leg import RelayLeg
 from lab.overlay.loss import ATTENTIVE, WINDOW, LegMeter, LossMeter
 from lab.overlay.voice_trial import VoiceTrial
 from tests.unit.overlay.fakenet import FakeNet, Router
@@ -117,8 +117,8 @@ def test_a_leg_that_loses_nothing_binds_as_seldom_as_its_mapping_allows(
 ) -> None:
     id = place(net, "hard", "blocked")
     talk(net, id, ("hard", "blocked"), ATTENTIVE + 1)
-    bind, binds = RelayLeg._bind, []
-    monkeypatch.setattr(RelayLeg, "_bind", lambda leg, *given: binds.append(net.now) or bind(leg, *given))
+    bind, binds = Binds.ask, []
+    monkeypatch.setattr(Binds, "ask", lambda leg, *given: binds.append(net.now) or bind(leg, *given))
     talk(net, id, ("hard", "blocked"), 30, first=round(50 * (ATTENTIVE + 1)))
     assert paths(net, "hard")[-1] == "relayed/mixed via relay-1"
     assert len(binds) <= 2 * 4, "one in ten seconds from each end"

@@ -1,0 +1,76 @@
+"""How much is sent to hosts that a peer has named and where it has not shown itself: its words may name a third party.
+
+A host is heard when it has answered a check under the call's key, which nobody can who forges where it sends from; it
+is the peer's, then, and counts no more.
+Belongs here: counting by host, within a call and over all of a client's. Never: what is sent.
+"""
+
+from collections import Counter
+
+from lab.overlay.limits import Limiter, Rate
+
+CHECKS, SYNS = 64, 96
+"""Checks over UDP, and connections begun, to one host in one call. A candidate is checked 17 times (RETRIES and GIVE_UP
+of checklist.py), and two or three of a peer's are at one host; simultaneous open takes four ports 16 times each."""
+SUSPECT = Rate(0.5, 640)
+"""The same, over all calls: a victim sees one packet in two seconds, whoever calls, and however often."""
+GUESSES = Rate(1.0, 6_400)
+"""Guessed ports of a host that the peer's supernode has seen the peer under: two whole guesses of 20 s at once, and an
+hour's worth of one a second. It bounds what a supernode that lies, in league with a peer, can have sent to a victim."""
+
+
+class Courtesy:
+    """A client's, over all of its calls."""
+
+    def __init__(self) -> None:
+        self.checks, self.syns, self.guesses = Limiter(SUSPECT), Limiter(SUSPECT), Limiter(GUESSES)
+
+    def forget(self, host: str) -> None:
+        """What was sent to a host was welcome there."""
+        for limiter in (self.checks, self.syns, self.guesses):
+            limiter.forget(host)
+
+
+class Manners:
+    """One call's. `vouched` are the hosts that the peer's supernode has seen it under."""
+
+    def __init__(self, courtesy: Courtesy) -> None:
+        self.courtesy = courtesy
+        self.heard: set[str] = set()
+        self.vouched: set[str] = set()
+        self.checks: Counter[str] = Counter()
+        self.syns: Counter[str] = Counter()
+
+    def hear(self, host: str) -> None:
+        """The peer has answered from there."""
+        if host not in self.heard:
+            self.heard.add(host)
+            self.courtesy.forget(host)
+
+    def check(self, host: str, now: float) -> bool:
+        """Whether one more check may be sent; it counts if so."""
+        return host in self.heard or _count(self.checks, CHECKS, self.courtesy.checks, host, now)
+
+    def syn(self, host: str, now: float) -> bool:
+        """Whether one more connection may be begun; it counts if so."""
+        return host in self.heard or _count(self.syns, SYNS, self.courtesy.syns, host, now)
+
+    def knows(self, host: str) -> bool:
+        """Whether ports of a host may be guessed."""
+        return host in self.heard or host in self.vouched
+
+    def guess(self, host: str, now: float) -> bool:
+        """Whether one more port of a host that it knows may be guessed; it counts if so."""
+        return host in self.heard or self.courtesy.guesses.allows(host, now)
+
+    def moved(self) -> None:
+        """This end stands elsewhere, and everything is tried anew: nothing that a peer can bring about."""
+        self.checks.clear()
+        self.syns.clear()
+
+
+def _count(counted: Counter[str], most: int, limiter: Limiter, host: str, now: float) -> bool:
+    if counted[host] >= most or not limiter.allows(host, now):
+        return False
+    counted[host] += 1
+    return True
