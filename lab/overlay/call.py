@@ -19,6 +19,7 @@ from lab.overlay.call_events import (
     Finished,
     Guesses,
     Heard,
+    Held,
     Moved,
     Opens,
     Rings,
@@ -126,7 +127,14 @@ class Call:
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
         reports = Reports(
-            self._data, self._note_path, self._verdict, self._fell_silent, self._opens, self._guesses, self._tell
+            self._data,
+            self._note_path,
+            self._verdict,
+            self._fell_silent,
+            self._opens,
+            self._guesses,
+            self._tell,
+            self._held,
         )
         self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
         self.introduction = Introduction(id, around, media)
@@ -180,6 +188,11 @@ class Call:
         self.send(IN_BAND + encode(envelope))
         if self.state is not State.CLOSING:
             self._close(None if self.talked else reason, None, now)
+
+    def hold(self, on: bool, now: float) -> None:
+        """This side puts the call on hold, or takes it off; nothing happens where nobody talks."""
+        if self.state is State.TALKING:
+            self.checklist.holding.order(on, now)
 
     def fail(self, reason: str, now: float) -> None:
         """The call cannot go on: tells the peer and ends with an error."""
@@ -369,6 +382,9 @@ class Call:
         guessing = self.checklist.guessing
         told = Guesses(self.id, guessing.part, guessing.under_way, guessing.sent, guessing.opened)
         self.around.actions.emit(told)
+
+    def _held(self, on: bool) -> None:
+        self.around.actions.emit(Held(self.id, on))
 
     def _tell(self, candidates: Sequence[Candidate], now: float) -> None:
         if self.state in (State.RINGING, State.TALKING):

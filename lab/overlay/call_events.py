@@ -82,6 +82,14 @@ class Finished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Held(Event):
+    """Put on hold, by either side: no voice is to be sent. With `on` False: taken off it."""
+
+    call: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Heard(Event):
     """A packet of the peer's voice, protected."""
 

@@ -12,6 +12,7 @@ from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT, Choice, Consequences
 from lab.overlay.guessing import Guessing, Means
+from lab.overlay.holding import Holding
 from lab.overlay.leg import RelayLeg
 from lab.overlay.loss import CLEAN
 from lab.overlay.passage import Passage
@@ -98,6 +99,7 @@ class Checklist:
         self.guessing = Guessing(actions, media, rng, means)
         self.next_slot = 0.0
         self.finished = self.peer_finished = False
+        self.holding = Holding(self._held)
         self.closed = False
 
     # -- what is known ------------------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ class Checklist:
             return
         if path.state is State.VALID:
             soon = path is self.selected and not self.choice.drowns(path, now)
-            limit = DEAD_AFTER if soon else STANDBY_DEAD_AFTER
+            limit = path.rest + (DEAD_AFTER if soon else STANDBY_DEAD_AFTER)
             if now - path.last_answer > limit:
                 self._fail(path, now)
                 return
@@ -279,13 +281,21 @@ class Checklist:
         path.tries += 1
 
     def _interval(self, path: Path, now: float) -> float:
-        if self.choice.vigil.storms(now):
+        if self.choice.vigil.storms(now) or (path is self.selected and self.holding.untold(path)):
             return STORM
         if path.state is State.FAILED:
             return REVIVE
         if path.state is not State.VALID or path.nominating:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
         return (CONSENT if path is self.selected else STANDBY) * self.rng.uniform(0.8, 1.2)
+
+    def _held(self, on: bool, now: float) -> None:
+        """The call is on hold, or no more: the peer hears it at once, over every path that works."""
+        self.choice.vigil.hold(on)
+        for path in self.paths.values():
+            if path.state is State.VALID:
+                path.next_check = now
+        self.reports.held(on)
 
     # -- guessing ------------------------------------------------------------------------------------------------
 
@@ -314,7 +324,7 @@ class Checklist:
     def _word(self, now: float) -> Word:
         missed = self.choice.missed(now)
         self._doubt_legs(missed, now)
-        return Word(missed, self.guessing.under_way, self.finished)
+        return Word(missed, self.guessing.under_way, self.finished, self.holding.word)
 
     def _doubt_legs(self, missed: int | None, now: float) -> None:
         """One end misses voice, in thousandths: each leg counts whether it is the one that loses it."""
@@ -396,6 +406,7 @@ class Checklist:
         if message is None:
             return
         self.peer_finished = message.finished
+        self.holding.heard(message.holds, now)
         if message.guessing:
             self.guessing.word(now)
         leg = Transport(message.leg) if message.leg in ("udp", "tcp") and path.via is not None else None
@@ -437,6 +448,7 @@ class Checklist:
                 path.remote_translated = path.remote[0] not in self.remote_hosts
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
+        self.holding.rest(path, path is self.selected, self.media.keepalive(), self.rng, now)
         if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it
             self.choice.agreed(path, now)
         self.choice.choose(now)

@@ -122,7 +122,10 @@ Key = tuple[str, object]
 
 @dataclass
 class Path:
-    """One way to the peer and what is known of it; times are monotonic seconds, `priority` is of RFC 8445, 6.1.2.3."""
+    """One way to the peer and what is known of it; times are monotonic seconds, `priority` is of RFC 8445, 6.1.2.3.
+
+    `rest` is for how many seconds since its last answer it may be left alone while the call is on hold (holding.py).
+    """
 
     key: Key
     carrier: Carrier
@@ -133,6 +136,7 @@ class Path:
     tries: int = 0
     first_check: float | None = None
     last_answer: float = 0.0
+    rest: float = 0.0
     rtt: float | None = None
     local_translated: bool = False
     remote_translated: bool = False

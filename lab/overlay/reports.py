@@ -24,8 +24,8 @@ class Verdict:
 @dataclass
 class Reports:
     """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, that the
-    peer's voice has stopped, that a TCP connection is tried, or has not come about, and that guessing has begun or
-    ended; `tell` gets more candidates to the peer."""
+    peer's voice has stopped, that a TCP connection is tried, or has not come about, that guessing has begun or ended,
+    and that the call has been put on hold or taken off it; `tell` gets more candidates to the peer."""
 
     data: Callable[[bytes, float], None]
     moved: Callable[[float], None]
@@ -34,3 +34,4 @@ class Reports:
     opens: Callable[[Address, State], None]
     guesses: Callable[[float], None]
     tell: Callable[[Sequence[Candidate], float], None]
+    held: Callable[[bool], None]

@@ -8,7 +8,8 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.media.timing import FRAME_SECONDS
-from lab.node.phone import LAST_STRETCH, OVERTIME, Conversing, Phone, Stretch
+from lab.node.conversing import Conversing, Stretch
+from lab.node.phone import LAST_STRETCH, OVERTIME, Phone
 from lab.overlay.paths import Kind, PathName, Transport
 from lab.overlay.whereabouts import Whereabouts
 
@@ -22,7 +23,7 @@ def phone(finished: bool) -> tuple[Phone, Conversing]:
     client: Any = SimpleNamespace(calls={"c1.x": SimpleNamespace(checklist=checklist)})
     journal: Any = None
     call = Conversing("c1.x", "c1", caller=True, frames=50, sent=50)
-    call.stretches.append(Stretch(RELAYED, time.time() - 10))
+    call.stretches.append(Stretch(path=RELAYED, begin=time.time() - 10))
     return Phone(client, journal, lambda event: None), call
 
 
@@ -41,7 +42,7 @@ def test_a_call_goes_on_while_a_better_path_may_come_and_not_for_ever() -> None:
 @pytest.mark.parametrize(("ago", "may_end"), [(0.0, False), (LAST_STRETCH - 0.2, False), (LAST_STRETCH + 0.2, True)])
 def test_the_last_path_is_talked_on_for_a_second(ago: float, may_end: bool) -> None:
     made, call = phone(finished=True)
-    call.stretches.append(Stretch(PUNCHED, time.time() - ago))
+    call.stretches.append(Stretch(path=PUNCHED, begin=time.time() - ago))
     assert made._may_end(call) is may_end
 
 
