@@ -47,7 +47,8 @@ RETRIES = (0.1, 0.1, 0.2, 0.2, 0.4, 0.4, 0.5)
 GIVE_UP = 6.0
 """Seconds after the first check at which a path without an answer fails."""
 STANDBY = 2.0
-"""Seconds between checks of a valid path that is not in use (choice.py has those of the one that is)."""
+"""Seconds between checks of a valid path that is not in use (choice.py has those of the one that is). Voice may need it
+at any moment: so often keeps any router's mapping alive, and has nothing to learn from it. On hold see holding.py."""
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
@@ -272,6 +273,7 @@ class Checklist:
         self._check(path, now)
 
     def _check(self, path: Path, now: float) -> None:
+        path.rest = min(path.rest, now - path.last_answer)  # asked before its time, it is silent from now on
         nominate = self.controlling and (path.nominating or path is self.selected)
         path.carrier.send(self.checks.request(path, nominate, self._word(now), now))
         if path.first_check is None:

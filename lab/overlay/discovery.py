@@ -99,6 +99,7 @@ class Discovery:
     def begin(self, hub: str, now: float) -> None:
         """Finds out anew, asking the supernode at `hub` first; what is known holds until then."""
         self.soon = SOON
+        self.lifetime.stop()
         self._look(hub, now)
 
     def _look(self, hub: str, now: float) -> None:
@@ -220,7 +221,8 @@ class Discovery:
         answered = next((each.server for each in self.asking.questions if each.outer and not each.change), None)
         self._stop()
         if answered is not None:
-            self.lifetime.begin(answered, now)
+            if not self.lifetime.under_way:
+                self.lifetime.begin(answered, now)
             self.trial.begin(answered, now)
         known = self.network
         few = known.allocation == "random" and known.ports is None and len(samples) < behaviours.BLOCK_EVIDENCE
