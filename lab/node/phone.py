@@ -17,23 +17,11 @@ from lab.media.voice import VoiceSession
 from lab.node.control import Conversation, Order
 from lab.node.conversing import Conversing, label_of, path_json
 from lab.node.journal import Journal
+from lab.node.noting import noted
 from lab.node.proxy import HttpProxy
 from lab.node.shell import Shell
 from lab.overlay.actions import Event
-from lab.overlay.call_events import (
-    Answered,
-    Checked,
-    Closing,
-    Ended,
-    Finished,
-    Guesses,
-    Heard,
-    Held,
-    Moved,
-    Opens,
-    Rings,
-    Told,
-)
+from lab.overlay.call_events import Answered, Closing, Ended, Heard, Held, Moved, Rings
 from lab.overlay.client import Client
 from lab.overlay.paths import PathName
 
@@ -199,29 +187,22 @@ class Phone:
                 self._moved(id, path)
             case Held(id, on):
                 self._held(id, on)
-            case Checked(id, verdict):
-                if (call := self.calls.get(id)) is not None:
-                    at, state, rtt_ms = "{}:{}".format(*verdict.remote), verdict.state, verdict.rtt_ms
-                    self._report(call, "check", tried=verdict.path, remote=at, state=str(state), rtt_ms=rtt_ms)
-            case Opens(id, remote, state):
-                if (call := self.calls.get(id)) is not None:
-                    self._report(call, "connecting", remote="{}:{}".format(*remote), state=str(state))
-            case Told(id, candidates):
-                told = [(one.kind, one.transport, "{}:{}".format(*one.address)) for one in candidates]
-                label = label_of(id)  # the callee's first ones are told before it rings
-                self._tell(label, self.journal.write("candidates", call=label, id=id, candidates=told))
-            case Guesses(id, part, under_way, sent, sockets):
-                if (call := self.calls.get(id)) is not None:
-                    self._report(call, "guessing", part=part, under_way=under_way, sent=sent, sockets=sockets)
-            case Finished(id):
-                if (call := self.calls.get(id)) is not None:
-                    self._report(call, "checklist-finished")
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):
                 self._ended(id, error, connected)
             case _:
-                self.otherwise(event)
+                self._note(event)
+
+    def _note(self, event: Event) -> None:
+        """What the telephone does not act on is a line of the call's log, or no call's."""
+        line = noted(event)
+        if line is None:
+            self.otherwise(event)
+            return
+        id, name, fields = line
+        label = label_of(id)  # the callee's first candidates are told before it rings
+        self._tell(label, self.journal.write(name, call=label, id=id, **fields))
 
     def _rings(self, id: str, peer: str, incoming: bool) -> None:
         if incoming:

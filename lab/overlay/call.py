@@ -20,18 +20,23 @@ from lab.overlay.call_events import (
     Guesses,
     Heard,
     Held,
+    Met,
     Moved,
     Opens,
+    RankedDown,
+    RelayOffered,
     Rings,
+    Told,
 )
 from lab.overlay.checklist import Checklist
 from lab.overlay.identity import CallKeys, check_credential, derive_keys, open_envelope
 from lab.overlay.introduction import Introduction
+from lab.overlay.leg import RelayLeg
 from lab.overlay.legs import Legs
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
 from lab.overlay.reflexive import MediaSocket
-from lab.overlay.reports import Reports, Verdict
+from lab.overlay.reports import Demotion, Reports, Verdict
 from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
 from lab.wire.addresses import Address
@@ -135,6 +140,8 @@ class Call:
             self._guesses,
             self._tell,
             self._held,
+            self._met,
+            self._demoted,
         )
         self.checklist = Checklist(around.actions, id, caller, media, around.own, around.rng, reports, around.passage)
         self.introduction = Introduction(id, around, media)
@@ -236,7 +243,11 @@ class Call:
 
     def offered(self, offers: Sequence[RelayOffer], now: float) -> None:
         """Relay sessions that the hub offers for this call; one it offered before stays as it is."""
-        self.legs.offered(offers, now, self.checklist.add_leg)
+        self.legs.offered(offers, now, self._take_leg)
+
+    def _take_leg(self, leg: RelayLeg, now: float) -> None:
+        self.around.actions.emit(RelayOffered(self.id, leg.offer.relay, leg.udp_addresses))
+        self.checklist.add_leg(leg, now)
 
     def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
         """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
@@ -386,8 +397,15 @@ class Call:
     def _held(self, on: bool) -> None:
         self.around.actions.emit(Held(self.id, on))
 
+    def _met(self, remote: Address) -> None:
+        self.around.actions.emit(Met(self.id, remote))
+
+    def _demoted(self, demotion: Demotion) -> None:
+        self.around.actions.emit(RankedDown(self.id, demotion))
+
     def _tell(self, candidates: Sequence[Candidate], now: float) -> None:
         if self.state in (State.RINGING, State.TALKING):
+            self.around.actions.emit(Told(self.id, tuple(candidates)))
             self._post(Trickle(self._next(), tuple(candidates)))
 
     def _meet_network(self, network: Network, now: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lab.overlay.actions import Event
 from lab.overlay.paths import PathName, State
-from lab.overlay.reports import Verdict
+from lab.overlay.reports import Demotion, Verdict
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate
 
@@ -44,6 +44,31 @@ class Told(Event):
 
     call: str
     candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOffered(Event):
+    """The hub has offered both ends a session at a relay, which is at these addresses."""
+
+    call: str
+    relay: str
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Met(Event):
+    """The peer was found at an address that it had not told: a peer-reflexive candidate (RFC 8445, 7.3.1.3)."""
+
+    call: str
+    remote: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RankedDown(Event):
+    """A path between the two, or a leg at a relay, ranks below every other from now on."""
+
+    call: str
+    demotion: Demotion
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from lab.overlay import priority
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT, Choice, Consequences
+from lab.overlay.demotions import tell
 from lab.overlay.guessing import Guessing, Means
 from lab.overlay.holding import Holding
 from lab.overlay.leg import RelayLeg
@@ -215,6 +216,7 @@ class Checklist:
         if self.closed:
             return
         self.tcp.poll(now)
+        tell(self.paths.values(), self.reports)
         for path in self.paths.values():
             if path.turned:  # what it is now has to be found out, and told
                 if path.carried is Transport.UDP and self.guessing.under_way:
@@ -391,6 +393,7 @@ class Checklist:
             if self.guessing.hopeless or not self.checks.genuine(data):
                 return
             path = self._add_udp(source, now, socket)
+            self.reports.met(source)
         self._received(path, data, now)
 
     def from_relay(self, leg: RelayLeg, data: bytes, now: float) -> None:
@@ -476,8 +479,7 @@ class Checklist:
 
     def _tell(self, path: Path, now: float) -> None:
         rtt = None if path.rtt is None else round(path.rtt * 1000, 2)
-        shown = str(path.name) if path.state is State.VALID or path.via else path.carrier.transport.value
-        self.reports.verdict(Verdict(shown, path.remote, path.state, rtt), now)
+        self.reports.verdict(Verdict(path.label, path.remote, path.state, rtt), now)
 
     def close(self, now: float) -> None:
         """The call is over: says what never answered, closes the TCP connections; the socket belongs to the call."""

@@ -109,6 +109,14 @@ SHUNNED, MOST_SHUNNED = 3.0, 30.0
 """Seconds for which a path that fell silent ranks below every other; doubled each time that it does."""
 
 
+class Why(StrEnum):
+    """What ranks a path below every other: it loses voice, is known to carry none, or fell silent."""
+
+    LOSS = "loss"
+    NARROW = "narrow"
+    SILENT = "silent"
+
+
 class State(StrEnum):
     """RFC 8445, 6.1.2.6, without Frozen: there is one component."""
 
@@ -125,6 +133,7 @@ class Path:
     """One way to the peer and what is known of it; times are monotonic seconds, `priority` is of RFC 8445, 6.1.2.3.
 
     `rest` is for how many seconds since its last answer it may be left alone while the call is on hold (holding.py).
+    `demoted` is why it has been ranked down, how much of the voice it lost, 0 to 1, and as what, until that is told.
     """
 
     key: Key
@@ -144,22 +153,27 @@ class Path:
     nominated: bool = False
     nominating: bool = False
     lossy_until: float = float("-inf")
+    demoted: tuple[Why, float | None, str] | None = None
     shunned_for: float = 0.0
     legs: tuple[Transport, Transport] | None = None
     carried: Transport | None = None
     priority: int = 0
 
+    def rank_down(self, why: Why, until: float, lost: float | None = None) -> None:
+        """Until then it ranks below every clean one."""
+        self.lossy_until, self.demoted = until, (why, lost, self.label)
+
     def shun(self, now: float) -> None:
         """It fell silent: for a while it ranks below every clean one, twice as long each time."""
         self.shunned_for = min(MOST_SHUNNED, 2 * self.shunned_for or SHUNNED)
-        self.lossy_until = max(self.lossy_until, now + self.shunned_for)
+        self.rank_down(Why.SILENT, max(self.lossy_until, now + self.shunned_for))
 
     def expect_voice(self, over_udp: bool) -> None:
         """Where a network is known to let no voice out over UDP, a path that leaves it counts as lossy at once."""
         if self.key[0] == "udp" and not is_local(self.remote[0]):
-            if not over_udp:
-                self.lossy_until = math.inf
-            elif self.lossy_until == math.inf:
+            if not over_udp and self.lossy_until != math.inf:
+                self.rank_down(Why.NARROW, math.inf)
+            elif over_udp and self.lossy_until == math.inf:
                 self.lossy_until = -math.inf
 
     def lossy(self, now: float) -> bool:
@@ -192,6 +206,11 @@ class Path:
     def distance(self) -> float:
         """What ranks paths of one kind: the round trip in seconds, IPv4's counted as NOISE longer."""
         return (self.rtt or 0.0) + (0.0 if self.over_ipv6 else NOISE)
+
+    @property
+    def label(self) -> str:
+        """For the log: what it is, or while that is not known what it is tried over."""
+        return str(self.name) if self.state is State.VALID or self.via else self.carrier.transport.value
 
     @property
     def name(self) -> PathName:
