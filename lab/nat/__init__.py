@@ -16,14 +16,14 @@ from lab.nat.axes import (
     Translation,
 )
 from lab.nat.portmap import offerable, sensible_at
-from lab.nat.presets import FIREWALLS, PREFIX_TRANSLATIONS, SWITCH, TRANSLATIONS, firewall, profile
+from lab.nat.presets import FIREWALLS, PORT_MAPPINGS, PREFIX_TRANSLATIONS, TRANSLATIONS, firewall, profile
 from lab.nat.render import fits, render, untracked
 from lab.nat.wiring import RuleSet, Wiring
 
 __all__ = [
     "FIREWALLS",
+    "PORT_MAPPINGS",
     "PREFIX_TRANSLATIONS",
-    "SWITCH",
     "TRANSLATIONS",
     "Allocation",
     "Behaviour",

@@ -351,12 +351,12 @@ def test_a_router_that_gives_ports_is_found_on_the_lan_and_lets_them_in_through_
 
 @pytest.mark.parametrize("policy", ["udp-blocked", "tcp-443", "web-only", "tls-only", "proxy-only"])
 def test_no_ports_are_given_through_a_firewall_that_lets_no_udp_out(policy: str) -> None:
-    with pytest.raises(ConfigError, match="portmap on needs a firewall that lets UDP out"):
+    with pytest.raises(ConfigError, match="portmap needs a firewall that lets UDP out"):
         render(profile("linux", portmap="on"), firewall(policy), PRIVATE_SIDES)
 
 
 def test_no_ports_are_given_where_nothing_is_translated() -> None:
-    with pytest.raises(ConfigError, match="portmap on needs a router that translates"):
+    with pytest.raises(ConfigError, match="portmap needs a router that translates"):
         render(profile("open", portmap="on"), firewall("none"), PUBLIC_SIDES)
 
 
