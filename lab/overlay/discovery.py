@@ -61,7 +61,8 @@ class _Stage(Enum):
 
 
 class Discovery:
-    """One client's knowledge of its own network, over IPv4; forgotten when its address changes.
+    """One client's knowledge of its own network, forgotten when its address changes. It is asked for over IPv4, whose
+    routers translate, and over IPv6 where the client has nothing else: a firewall lets in and forgets as a router does.
 
     `supernodes` are all, each with its addresses. What is not known is None: a supernode that is silent, errs or lies
     makes less known, and nothing false where another contradicts it.
@@ -106,8 +107,9 @@ class Discovery:
         self._stop()
         self.hub, self.again_at = hub, now + AGAIN
         machines = sorted(self.supernodes, key=lambda hosts: hub not in hosts)
-        hosts = [next((host for host in hosts if family(host) == 4), None) for hosts in machines]
-        self.hosts = [host for host in hosts if host is not None and 4 in self.own.families]
+        kind = 4 if 4 in self.own.families else 6
+        hosts = [next((host for host in hosts if family(host) == kind), None) for hosts in machines]
+        self.hosts = [host for host in hosts if host is not None and kind in self.own.families]
         if self.hosts:
             self.stage, self.sockets = _Stage.OPENING, self.asking.open(FRESH)
             self._look_over_tcp(now)

@@ -60,6 +60,8 @@ def part(own: Network, peer: Network, controlling: bool) -> Part:
     """
     if False in (own.udp, peer.udp) or own.mapping is None or peer.mapping is None:
         return Part.NOTHING
+    if own.outer and peer.outer and family(own.outer) != family(peer.outer):
+        return Part.NOTHING  # what is known of one is of IPv4, of the other of IPv6
     if any(_steady(one) and (_steady(other) or _lenient(one)) for one, other in ((own, peer), (peer, own))):
         return Part.NOTHING
     if _counts(own) and _steady(peer):

@@ -330,7 +330,9 @@ class FakeNet:
             case CloseTcp(number):
                 host.ports.pop(number, None)
             case Connect(link, address, secure, proxied, local_port):
-                if local_port is not None and self._send_syn(host, link, (host.addresses[4], local_port), address):
+                if local_port is not None and self._send_syn(
+                    host, link, (host.addresses[family(address[0])], local_port), address
+                ):
                     return
                 self._connect(host, link, address, secure, proxied, local_port)
             case Write(link, data):

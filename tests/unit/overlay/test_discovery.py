@@ -18,8 +18,8 @@ EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dep
 OUTER = "203.0.113.40"
 
 
-def world(seed: int = 1, delay: float = 0.01) -> FakeNet:
-    net = FakeNet(delay=delay, seed=seed)
+def world(seed: int = 1, delay: float = 0.01, dual: bool = False) -> FakeNet:
+    net = FakeNet(delay=delay, seed=seed, dual=dual)
     net.authority()
     net.supernode(1)
     net.supernode(2)
@@ -54,6 +54,33 @@ def test_without_translation_only_the_firewall_filters(filtering: str) -> None:
     found = find_out(net, Nat("198.51.100.30", None, net=net, filtering=filtering), "198.51.100.20")
     assert (found.mapping, found.filtering, found.allocation) == ("none", filtering, None)
     assert found.outer == "198.51.100.20"
+
+
+@pytest.mark.parametrize("filtering", ["none", AD, APD])
+def test_a_client_with_ipv6_alone_finds_out_what_its_firewall_lets_in_and_for_how_long(filtering: str) -> None:
+    net = world(dual=True)
+    firewall = Nat("2001:db8:72::1", None, net=net, filtering=filtering, timeout=30.0)
+    found = find_out(net, firewall, "2001:db8:72::10")
+    assert (found.mapping, found.filtering, found.tcp_mapping) == ("none", filtering, "none")
+    assert found.outer == "2001:db8:72::10"
+    net.run(130)
+    firewalled = 18.0 if filtering != "none" else 90.0
+    assert net.hosts["zoe"].machine.discovery.lifetime.keepalive() == firewalled
+
+
+def test_a_client_with_ipv6_alone_finds_out_that_its_prefix_is_translated() -> None:
+    net = world(dual=True)
+    router = Nat("2001:db8:73::10", EI, net=net, filtering=EI, allocation="preserving")
+    found = find_out(net, router, "fd00:73::10")
+    assert (found.mapping, found.filtering, found.allocation) == (EI, EI, "preserving")
+    assert found.outer == "2001:db8:73::10"
+
+
+def test_a_client_with_both_families_looks_at_the_one_that_is_translated() -> None:
+    net = world(dual=True)
+    net.client("zoe", "192.168.40.10", Nat(OUTER, APD, net=net), ("2001:db8:72::10", None))
+    assert net.run(15, until=lambda: bool(net.told("zoe", NetworkFound)))
+    assert net.hosts["zoe"].machine.discovery.network.outer == OUTER
 
 
 def test_it_takes_two_seconds_and_few_packets_at_forty_milliseconds() -> None:
