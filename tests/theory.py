@@ -118,7 +118,10 @@ def side(topology: Topology, client: Node) -> Side:
         prefixes = profile(str(client.profile), client.axes or "", client.profile6 or "open").prefix_translation
         seen = Seen(prefixes, Mapping.ENDPOINT_INDEPENDENT, _stateful(None, policy))
         ipv6 = Standing(seen, seen)
-    hairpins, mapped = outermost is not None and outermost.hairpinning, client.portmap == "on" and carrier is None
+    hairpins, mapped = (
+        outermost is not None and outermost.hairpinning,
+        client.portmap not in (None, "off") and carrier is None,
+    )
     return Side(str(client.site), carrier, hairpins, ipv4, ipv6, policy, mapped)
 
 

@@ -169,12 +169,12 @@ class Router:
         rules.load(rendered)
         rules.forget()
         mtu.set_up(plan.wan.index, wanted.mtu)
-        if not profile.port_mapping:
+        if profile.port_mapping != self.port_mapping.offers:
             self.port_mapping.stop()
         self.wiring, self.settings = plan, wanted
         attach.forward(plan)
         if profile.port_mapping and not self.port_mapping.running:
-            self.port_mapping.start(_sides(plan, self.environ), wanted.site)
+            self.port_mapping.start(_sides(plan, self.environ), wanted.site, profile.port_mapping)
 
 
 def _at(wan: Interface, address: IPv4Address) -> Interface:

@@ -12,6 +12,7 @@ from lab.cli.program import AS_JSON, Within, commands, document, example, say, t
 from lab.path_names import PATHS, checked
 
 SECONDS = "How long they talk at least: up to 22 s more while a better path may still be found."
+HOLD = "On hold from and to so many seconds after the answer; beside --seconds of talk. May be given again."
 RING = click.option(
     "--ring", type=Within(0, 30_000, "ms", whole=True), default=500, show_default=True, help="How many ms it rings."
 )
@@ -24,14 +25,44 @@ def _kind_and_transport(context: click.Context, option: click.Parameter, value: 
         raise click.BadParameter(str(error)) from None
 
 
-@commands.command(**example("lab call alice bob", "lab call bob carol --seconds 10 --expect relayed/udp --json"))
+class Times(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
+    """FROM:TO, two numbers of seconds."""
+
+    name = "from:to"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """Both numbers; anything else is refused in one sentence."""
+        second = Within(0, 3600, "seconds")
+        begin, _, end = value.partition(":")
+        try:
+            return second.convert(begin, param, ctx), second.convert(end, param, ctx)
+        except click.BadParameter:
+            self.fail(f"expected FROM:TO in seconds since the answer, as 5:65, got {value}", param, ctx)
+
+
+@commands.command(
+    **example(
+        "lab call alice bob",
+        "lab call bob carol --seconds 10 --expect relayed/udp --json",
+        "lab call bob frank --seconds 6 --hold 3:63",
+    )
+)
 @click.argument("caller")
 @click.argument("callee")
 @click.option("--seconds", type=Within(1, 3600, "seconds"), default=3, show_default=True, help=SECONDS)
 @RING
+@click.option("--hold", "holds", type=Times(), metavar="FROM:TO", multiple=True, help=HOLD)
 @click.option("--expect", metavar="KIND/TRANSPORT", callback=_kind_and_transport, help=f"One of {', '.join(PATHS)}.")
 @AS_JSON
-def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None, as_json: bool) -> None:
+def call(
+    caller: str,
+    callee: str,
+    seconds: float,
+    ring: int,
+    holds: tuple[tuple[float, float], ...],
+    expect: str | None,
+    as_json: bool,
+) -> None:
     """Place a voice call, and say from the packets which path it took.
 
     Exit status: 0 when it connected, the packets agree with the clients, and --expect holds; 1 when not;
@@ -43,7 +74,7 @@ def call(caller: str, callee: str, seconds: float, ring: int, expect: str | None
 
     lab = the_lab()
     with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
-        report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, follow=progress.follow)
+        report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, holds=holds, follow=progress.follow)
     if as_json:
         document(report.to_json())
         if missed := report.missed(expect):

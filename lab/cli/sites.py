@@ -23,7 +23,8 @@ from lab.nat import FIREWALLS, TRANSLATIONS
 @click.option("--profile6", help="What its router does to IPv6 addresses: open or nptv6.")
 @click.option("--firewall", help=f"What may be opened through its router: {', '.join(FIREWALLS)}.")
 @click.option(
-    "--portmap", help="Whether its router gives hosts ports that they ask for (UPnP IGD, NAT-PMP, PCP): on or off."
+    "--portmap",
+    help="How hosts may ask its router for ports: on (in every way), upnp (UPnP IGD), natpmp (NAT-PMP, PCP), or off.",
 )
 @click.option("--delay", help="One-way delay of its link, as 50ms.")
 @click.option("--jitter", help="How far a packet's delay may be from that, as 5ms.")
@@ -69,7 +70,7 @@ def _standing(now: dict[str, Any]) -> str:
     words = []
     if router:
         axes = f" ({router['axes']})" if router.get("axes") else ""
-        ports = ", portmap on" if router.get("portmap") == "on" else ""
+        ports = f", portmap {router['portmap']}" if router.get("portmap") not in (None, "off") else ""
         words.append(f"{router['profile']}{axes}, firewall {router['firewall']}{ports}")
     if link:
         words += [f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()]

@@ -11,19 +11,16 @@ from lab.errors import EvidenceError
 from lab.evidence.flows import Captures
 from lab.evidence.paths import survey
 from lab.evidence.scene import MediaPath, Scene
-from lab.evidence.verdict import BRIEF, GRACE, Finding, Observed, judge
+from lab.evidence.silence import Interval, Sides, spoken
+from lab.evidence.verdict import BRIEF, BRIEF_IN_TLS, GRACE, Finding, Observed, judge
 from lab.topology.model import Topology
 
 SHORTEST_JUDGED = 0.4
 """Seconds that must be left of a stretch, less its grace, to be judged by rhythm; shorter ones by trace."""
 LAST = 1.0
 """Seconds at the end of the media whose path is the call's path (design)."""
-BRIEF_IN_TLS = 0.25
-"""Seconds of media inside TLS that count outside every relayed stretch: checks at the end of a voice look like it."""
 UNCLAIMED = 1.0
 """Seconds of media that may lie outside every claimed stretch: a ring's first frames, a round trip at the end."""
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -72,6 +69,7 @@ class Verdict:
     path of the last stretch, every stretch agrees, and no media lies where none was claimed; `reasons` says what does
     not. `first` and `last` are the first and last media of the call, epoch seconds, None if there was none. `flight`
     is how long media took from end to end on the slowest path, seconds: a move is known to the other end no sooner.
+    `silent`: for each hold of the caller's, whether it sent nothing meanwhile.
     """
 
     observed: Observed
@@ -81,6 +79,7 @@ class Verdict:
     first: float | None
     last: float | None
     flight: float
+    silent: tuple[bool, ...] = ()
 
 
 def hold(
@@ -92,10 +91,12 @@ def hold(
     start: float,
     end: float,
     far: Sequence[Claim] = (),
+    silences: Sides = ((), ()),
 ) -> Verdict:
     """Hold what a client claims of a call against its packets; `start` and `end` (epoch s) enclose the call.
 
     `history` is the caller's, `far` the callee's, which counts for what the callee sent alone: where media may lie.
+    `silences` are the times of which either says that the call was on hold, and that it sent nothing.
     Each stretch is judged without its grace at its beginning and at its end: 250 ms and a round trip, as long as
     packets were seen to take: a word about a move there, what was sent until then back. Media outside the stretches
     has the half of the round trip, for it is timed where it is sent. Raises EvidenceError as `judge` does.
@@ -115,7 +116,10 @@ def hold(
     reasons = [stretch.reason for stretch in held if not stretch.agrees]
     reasons += _final(observed, history)
     reasons += _outside(whole, history, far or history, grace)
-    return Verdict(observed, held, not reasons, tuple(reasons), first, last, flight)
+    own, others = spoken(whole, (caller, callee), silences, grace)
+    reasons += [reason for reason in (*own, *others) if reason is not None]
+    silent = tuple(reason is None for reason in own)
+    return Verdict(observed, held, not reasons, tuple(reasons), first, last, flight, silent)
 
 
 def _both_until(paths: Iterable[MediaPath]) -> float:

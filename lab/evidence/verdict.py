@@ -18,6 +18,8 @@ ONE_WAY = 0.5
 """A path on which one way has media for less than this part of the other's time is one-way."""
 BRIEF = 0.1
 """Seconds of media that count as such: five frames are no remnant of a handshake, nor of a path left behind."""
+BRIEF_IN_TLS = 0.25
+"""The same inside TLS, where nothing is claimed: checks at the end of a voice look like it."""
 
 
 class Finding(StrEnum):

@@ -41,6 +41,15 @@ class Stretch(MediaPath):
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A time on hold, in ms since the caller dialled; `agrees`: both ends say so, and neither sent media meanwhile."""
+
+    from_ms: int
+    to_ms: int
+    agrees: bool
+
+
+@dataclass(frozen=True)
 class SetupTimes:
     """Milliseconds since the caller dialled; the last two are those of the worse end. None: it did not come to that."""
 
@@ -86,6 +95,7 @@ class CallReport:
     """The folder with the captures, logs and timeline of the call."""
     seed: int | None = None
     """What the links' loss and jitter were drawn from; None where core was not there to say."""
+    on_hold: tuple[Hold, ...] = ()
 
     def __str__(self) -> str:
         """One line, as a failed assertion shows it."""
@@ -137,6 +147,7 @@ class CallReport:
                 {key: getattr(stretch, key) for key in ("from_ms", "to_ms", "kind", "transport", "via", "agrees")}
                 for stretch in self.history
             ],
+            "holds": [asdict(hold) for hold in self.on_hold],
             "setup_ms": asdict(self.setup_ms),
             "media": {name: asdict(media) for name, media in self.media.items()},
             "dropped_by_captures": dict(self.dropped_by_captures),

@@ -4,6 +4,7 @@ Belongs here: the order of these. Never: how each is done.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lab.errors import ConfigError, Interrupted
@@ -16,8 +17,15 @@ from lab.runtime.connection import Engine
 from lab.runtime.world import World, discover
 from lab.topology.model import Topology
 
+SHORTEST_HOLD = 2.0
+"""Seconds: of a shorter one the packets tell nothing, for TCP may pause as long by itself."""
+LEAST_TALK = 1.0
+"""Seconds of voice before, between and after holds: as many as show a path."""
 
-def request(caller: str, callee: str, seconds: float, ring_ms: int) -> Request:
+
+def request(
+    caller: str, callee: str, seconds: float, ring_ms: int, holds: Sequence[tuple[float, float]] = ()
+) -> Request:
     """A request that makes sense by itself; raises ConfigError."""
     if caller == callee:
         raise ConfigError(f"{caller} cannot call itself; name two clients")
@@ -25,7 +33,24 @@ def request(caller: str, callee: str, seconds: float, ring_ms: int) -> Request:
         raise ConfigError(f"a call lasts at least 1 s, got {seconds:g}: a shorter one shows no path")
     if ring_ms < 0:
         raise ConfigError(f"a phone rings for 0 ms or longer, got {ring_ms}")
-    return Request(caller, callee, seconds, ring_ms)
+    return Request(caller, callee, seconds, ring_ms, _sensible(holds, seconds))
+
+
+def _sensible(holds: Sequence[tuple[float, float]], seconds: float) -> tuple[tuple[float, float], ...]:
+    """Times on hold in their order, each between two parts of the talk."""
+    over, talked = 0.0, 0.0
+    for begin, end in sorted(holds):
+        if end - begin < SHORTEST_HOLD:
+            raise ConfigError(f"a hold lasts at least {SHORTEST_HOLD:g} s, got {begin:g}:{end:g}")
+        if begin - over < LEAST_TALK:
+            raise ConfigError(f"expected at least {LEAST_TALK:g} s of talk before the hold {begin:g}:{end:g}")
+        talked, over = talked + begin - over, end
+        if seconds - talked < LEAST_TALK:
+            raise ConfigError(
+                f"expected at least {LEAST_TALK:g} s of talk after the hold {begin:g}:{end:g}, and after {talked:g} of "
+                f"{seconds:g} s there is too little left; ask for more seconds (time on hold does not count)"
+            )
+    return tuple(sorted(holds))
 
 
 def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, follow: Follow) -> CallReport:

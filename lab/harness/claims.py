@@ -10,6 +10,8 @@ from lab.harness.events import CallEvent, Claim, Ended
 
 GRACE = 0.25
 """Seconds around a move in which the two ends may still name different paths, beside those that a word takes."""
+LOST_WORD = 0.5
+"""Seconds after which what is said in a check is said again."""
 
 
 def same_path(caller: Ended, callee: Ended) -> bool:
@@ -37,6 +39,13 @@ def _overlap(claim: Claim, start: float, end: float) -> float:
     return min(claim.end, end) - max(claim.start, start)
 
 
+def held_too(hold: tuple[float, float], others: Iterable[tuple[float, float]], flight: float = 0.0) -> bool:
+    """Whether the other end was on hold at the same time, epoch seconds, but for the time that a word about it takes:
+    `flight` seconds, and LOST_WORD where the first is lost."""
+    grace = GRACE + flight + LOST_WORD
+    return any(all(abs(one - other) <= grace for one, other in zip(hold, each, strict=True)) for each in others)
+
+
 def setup_times(caller: str, events: Iterable[CallEvent], reports: Sequence[Ended]) -> SetupTimes:
     """Milliseconds since the caller dialled; `answered` is the callee's own time, the last two the worse end's."""
     first: dict[tuple[str, str], float] = {}
@@ -51,7 +60,7 @@ def setup_times(caller: str, events: Iterable[CallEvent], reports: Sequence[Ende
 
     heard = [first.get(("first-media", end)) for end in ("caller", "callee")]
     first_media = None if None in heard else max(at for at in heard if at is not None)
-    moves = [report.history[-1].start for report in reports if report.history]
+    moves = [_settled(report.history) for report in reports if report.history]
     best_path = max([*moves, first_media]) if moves and first_media is not None else None
     return SetupTimes(
         ringing=since(first.get(("ringing", "caller"))),
@@ -59,3 +68,13 @@ def setup_times(caller: str, events: Iterable[CallEvent], reports: Sequence[Ende
         first_media=since(first_media),
         best_path=since(best_path),
     )
+
+
+def _settled(history: Sequence[Claim]) -> float:
+    """Since when voice has been on its last path, epoch seconds; a hold in between is no move."""
+    last = history[-1]
+    for claim in reversed(history):
+        if claim.path != last.path:
+            break
+        since = claim.start
+    return since

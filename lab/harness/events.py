@@ -44,6 +44,8 @@ class Ended:
     path: MediaPath | None
     history: tuple[Claim, ...]
     media: Media | None
+    holds: tuple[tuple[float, float], ...] = ()
+    """From when to when the call was on hold, epoch seconds."""
 
 
 def parse_event(said: Mapping[str, Any]) -> CallEvent:
@@ -76,6 +78,7 @@ def parse_ended(event: CallEvent) -> Ended:
             path=event.path,
             history=tuple(Claim(float(one["from"]), float(one["to"]), _path(one)) for one in said.get("history") or ()),
             media=_media(media) if media else None,
+            holds=tuple((float(one["from"]), float(one["to"])) for one in said.get("holds") or ()),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"the report of {event.node} is not understood ({error!r}): {dict(said)}") from None

@@ -32,7 +32,8 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Offered:
-    """A candidate that an end told the other (RFC 8445, 5.1), or the relay session that both were offered."""
+    """A candidate of an end: told to the other (RFC 8445, 5.1), met by it though nobody had told (`peer-reflexive`), or
+    the session at a relay that the end was offered (`relayed`, over any transport)."""
 
     node: str
     kind: str
@@ -126,7 +127,7 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:
         callee=ends[1],
         path=path,
         error=report.get("error"),
-        candidates=tuple(_offered(told, dialled)),
+        candidates=tuple(_offered(told, dialled, ends)),
         attempts=tried,
         moves=tuple(
             (line["node"], _ms(line, dialled), _name(line["path"]))
@@ -134,7 +135,7 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:
             if line["event"] == "path" and line.get("path")
         ),
         guesses=tuple(_guesses(told)),
-        rungs=tuple(_rungs(path, tried, told)),
+        rungs=tuple(_rungs(path, tried, told, dialled)),
     )
 
 
@@ -146,11 +147,18 @@ def _name(path: Line) -> str:
     return f"{path['kind']}/{path['transport']}" + (f" via {path['via']}" if path.get("via") else "")
 
 
-def _offered(lines: Iterable[Line], dialled: float) -> Iterable[Offered]:
+def _offered(lines: Iterable[Line], dialled: float, ends: tuple[str, str]) -> Iterable[Offered]:
     for line in lines:
-        if line["event"] == "candidates":
-            for kind, transport, address in line["candidates"]:
-                yield Offered(line["node"], kind, transport, address, _ms(line, dialled))
+        node, at = line["node"], _ms(line, dialled)
+        match line["event"]:
+            case "candidates":
+                for kind, transport, address in line["candidates"]:
+                    yield Offered(node, kind, transport, address, at)
+            case "relay-offered":
+                for address in line["addresses"]:
+                    yield Offered(node, "relayed", "any", f"{address} of {line['relay']}", at)
+            case "met":
+                yield Offered(ends[1] if node == ends[0] else ends[0], "peer-reflexive", "udp", line["remote"], at)
 
 
 def _attempts(lines: Iterable[Line], dialled: float) -> list[Attempt]:
@@ -193,7 +201,7 @@ def _guesses(lines: Iterable[Line]) -> Iterable[str]:
             yield f"{line['node']} ({line['part']}): {line['sent']} packets, {line['sockets']} sockets"
 
 
-def _rungs(path: str | None, tried: Sequence[Attempt], lines: Sequence[Line]) -> Iterable[Rung]:
+def _rungs(path: str | None, tried: Sequence[Attempt], lines: Sequence[Line], dialled: float) -> Iterable[Rung]:
     taken = RUNGS.index(path) if path in RUNGS else len(RUNGS)
     for number, rung in enumerate(RUNGS):
         if number == taken:
@@ -201,7 +209,8 @@ def _rungs(path: str | None, tried: Sequence[Attempt], lines: Sequence[Line]) ->
         elif number > taken:
             yield Rung(rung, "not needed", "a better one works")
         else:
-            yield Rung(rung, "ruled out", _why_not(rung, path, tried, lines))
+            demoted = _demoted(rung, tried, lines, dialled)
+            yield Rung(rung, "ruled out", demoted or _why_not(rung, path, tried, lines))
 
 
 def _why_taken(rung: str, tried: Sequence[Attempt]) -> str:
@@ -211,6 +220,26 @@ def _why_taken(rung: str, tried: Sequence[Attempt]) -> str:
     best = min(works, key=lambda one: one.to_ms or 0)
     rtt = f", round trip {best.rtt_ms:g} ms" if best.rtt_ms is not None else ""
     return f"{best.node} had the first answer of {best.remote} after {best.to_ms} ms{rtt}"
+
+
+_DEMOTIONS = {
+    "loss": "voice was lost on it: {lost} when {node} left it, {at} ms after dialling",
+    "narrow": "UDP was known to carry no voice there: {node} ranked it last, {at} ms after dialling",
+    "silent": "it fell silent, and {node} left it {at} ms after dialling",
+}
+
+
+def _demoted(rung: str, tried: Sequence[Attempt], lines: Sequence[Line], dialled: float) -> str | None:
+    """What ranked a path of this rung below every other, in the words of whoever noticed first; None if nothing did."""
+    of_rung = {one.remote for one in tried if one.path == rung}
+    for line in lines:
+        if line["event"] != "ranked-down":
+            continue
+        name = str(line["tried"]).partition(" via ")[0]
+        if name == rung or (name == rung.partition("/")[2] and line["remote"] in of_rung):
+            lost = "much" if line.get("lost_percent") is None else f"{line['lost_percent']} %"
+            return _DEMOTIONS[line["why"]].format(lost=lost, node=line["node"], at=_ms(line, dialled))
+    return None
 
 
 def _why_not(rung: str, path: str | None, tried: Sequence[Attempt], lines: Sequence[Line]) -> str:

@@ -103,13 +103,16 @@ class Lab:
         *,
         seconds: float = 3,
         ring_ms: int = 500,
+        holds: Sequence[tuple[float, float]] = (),
         follow: Callable[[CallEvent], None] = lambda event: None,
     ) -> CallReport:
         """Place a call, and report what the clients say of it and what the packets say. `follow` hears it happen.
 
+        `holds`: from when to when it is on hold, seconds since the answer; `seconds` of talk are had beside them.
+
         An interrupt (KeyboardInterrupt) hangs up on both sides and ends the captures before it goes on as Interrupted.
         """
-        request = calling.request(caller, callee, seconds, ring_ms)
+        request = calling.request(caller, callee, seconds, ring_ms, holds)
         return calling.call(self.engine, self.checkout, self.running_world(), request, follow)
 
     def matrix(

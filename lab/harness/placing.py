@@ -30,12 +30,21 @@ Follow = Callable[[CallEvent], None]
 
 @dataclass(frozen=True)
 class Request:
-    """Who calls whom, for how many seconds of voice, after how many milliseconds of ringing."""
+    """Who calls whom, for how many seconds of voice, after how many milliseconds of ringing.
+
+    `holds`: from when to when the caller puts it on hold, seconds since the answer; they do not count as voice.
+    """
 
     caller: str
     callee: str
     seconds: float = 3
     ring_ms: int = 500
+    holds: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def held(self) -> float:
+        """Seconds on hold in all."""
+        return sum(end - begin for begin, end in self.holds)
 
 
 @dataclass
@@ -98,10 +107,12 @@ def place(
 
 
 def converse(caller: ControlChannel, callee: ControlChannel, request: Request, call: str) -> None:
-    """Give the orders of a call: how long it rings, who tells what happens, and to dial."""
+    """Give the orders of a call: how long it rings, who tells what happens, when it is on hold, and to dial."""
     callee.order("answer", call=call, ring_ms=request.ring_ms)
     callee.order("watch", call=call)
     caller.order("watch", call=call)
+    for begin, end in request.holds:
+        caller.order("hold", call=call, from_s=begin, to_s=end)
     caller.order("dial", call=call, callee=request.callee, seconds=request.seconds)
 
 
@@ -124,7 +135,7 @@ class Listener:
     def listen(self, caller: ControlChannel) -> None:
         """Return when the call is over at both ends. On an interrupt: hang up, hear the last words, raise it again."""
         request = self._placed.request
-        deadline = time.monotonic() + request.ring_ms / 1000 + request.seconds + SETUP_SECONDS
+        deadline = time.monotonic() + request.ring_ms / 1000 + request.seconds + request.held + SETUP_SECONDS
         try:
             if not self._until_over(deadline):
                 self._placed.trouble = f"the call was not over after {SETUP_SECONDS:g} s more than it should take"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lab import evidence
 from lab.errors import EvidenceError
-from lab.harness.call_report import CallReport, Observed, Stretch
-from lab.harness.claims import same_path, setup_times, supports
+from lab.harness.call_report import CallReport, Hold, Observed, Stretch
+from lab.harness.claims import held_too, same_path, setup_times, supports
 from lab.harness.events import Ended
 from lab.harness.placing import Placed
 from lab.topology.model import Topology
@@ -23,6 +23,7 @@ class _Judged:
     history: tuple[Stretch, ...]
     disagreements: tuple[str, ...]
     error: str | None
+    on_hold: tuple[Hold, ...] = ()
 
 
 def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallReport:
@@ -55,6 +56,7 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
         dropped_by_captures=dropped,
         evidence=folder,
         seed=placed.seed,
+        on_hold=judged.on_hold,
     )
 
 
@@ -69,7 +71,8 @@ def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wro
     dialled = next((event.at for event in placed.events if event.event == "dialled"), start)
     try:
         captures = evidence.Captures.read(files, dropped)
-        verdict = evidence.hold(topology, captures, caller.node, callee.node, claims, start, end, far)
+        silences = caller.holds, callee.holds
+        verdict = evidence.hold(topology, captures, caller.node, callee.node, claims, start, end, far, silences)
     except EvidenceError as error:
         return _Judged(None, (), (), wrong or str(error))
     disagreements = list(verdict.reasons)
@@ -78,8 +81,17 @@ def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wro
         shared = supports(one, callee.history, verdict.flight)
         if not shared:
             disagreements.append(f"{caller.node} claims {one.path} where {callee.node} claims something else")
-        begin, over = (max(0, round((at - dialled) * 1000)) for at in (one.start, one.end))
+        begin, over = _ms(one.start, dialled), _ms(one.end, dialled)
         history.append(Stretch(one.path.kind, one.path.transport, one.path.via, begin, over, held.agrees and shared))
+    holds = []
+    for (begin_at, end_at), silent in zip(caller.holds, verdict.silent, strict=True):
+        shared = held_too((begin_at, end_at), callee.holds, verdict.flight)
+        begin, over = _ms(begin_at, dialled), _ms(end_at, dialled)
+        holds.append(Hold(begin, over, silent and shared))
+        if not shared:
+            disagreements.append(f"{caller.node} was on hold from {begin} to {over} ms, and {callee.node} was not")
+    if len(callee.holds) > len(caller.holds):
+        disagreements.append(f"{callee.node} was on hold more often than {caller.node}")
     if not same_path(caller, callee):
         disagreements.append(f"{caller.node} ended on {caller.path}, {callee.node} on {callee.path}")
     seen = verdict.observed
@@ -88,4 +100,8 @@ def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wro
         observed = Observed(seen.kind, seen.transport, seen.via, seen.packets)
     elif wrong is None:
         wrong = f"the packets name no path: {seen.reason}"
-    return _Judged(observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong)
+    return _Judged(observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong, tuple(holds))
+
+
+def _ms(at: float, dialled: float) -> int:
+    return max(0, round((at - dialled) * 1000))

@@ -42,7 +42,7 @@ class Playout:
         self._waits = 0.0
         self._timed = 0
         self._last_arrival = float("-inf")
-        self._finished = False
+        self._finished = self._resting = False
         self._peer_sent: int | None = None
         self._first_decoded_at: float | None = None
 
@@ -61,6 +61,10 @@ class Playout:
         if self.next_play_at is None and not self.drained:
             self.next_play_at = now
 
+    def rest(self, on_hold: bool) -> None:
+        """While the call is on hold the ticks end with the last frame that came, and nothing is made up after it."""
+        self._resting = on_hold
+
     def play(self, now: float, wall: float) -> bytes | None:
         tick = self.next_play_at
         if tick is None or tick > now:
@@ -70,6 +74,9 @@ class Playout:
         decision = self._buffer.pull(tick)
         if decision.action is Action.END:
             self._settle(tick)
+        if decision.action is Action.CONCEAL and self._resting and not len(self._buffer):
+            self.next_play_at = None
+            return None
         return self._sound(decision, tick, wall - (now - tick))
 
     def _settle(self, tick: float) -> None:

@@ -49,6 +49,7 @@ class VoiceSession:
         self._playout = Playout()
         self._sent = 0
         self._marker = True
+        self._held_at: float | None = None
         self.next_send_at: float | None = None
         """When `next_packet` has the next frame, monotonic seconds; None while not sending."""
 
@@ -61,7 +62,22 @@ class VoiceSession:
 
     def stop_sending(self) -> None:
         """Closes the microphone; what comes in is still played."""
-        self.next_send_at = None
+        self.next_send_at = self._held_at = None
+
+    def hold(self) -> None:
+        """The call is on hold: frames pass unsent and uncounted, and after what is in flight none is waited for."""
+        if self._held_at is None:
+            self._held_at, self.next_send_at = self.next_send_at, None
+        self._playout.rest(True)
+
+    def resume(self, now: float) -> None:
+        """Goes on: the numbering as if nothing had been, the clock as if everything had (RFC 3550, 5.1)."""
+        due, self._held_at = self._held_at, None
+        if due is not None and self.next_send_at is None:
+            passed = max(0, int((now - due) / FRAME_SECONDS))
+            self._let_pass(passed)
+            self.next_send_at = due + passed * FRAME_SECONDS
+        self._playout.rest(False)
 
     def next_packet(self, now: float, wall: float) -> bytes | None:
         """The SRTP packet of the frame that is due, or None when none is. Frame by frame, so call it until None."""

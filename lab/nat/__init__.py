@@ -17,14 +17,14 @@ from lab.nat.axes import (
     Translation,
 )
 from lab.nat.fitting import Site, fits
-from lab.nat.presets import FIREWALLS, PREFIX_TRANSLATIONS, SWITCH, TRANSLATIONS, firewall, profile
+from lab.nat.presets import FIREWALLS, PORT_MAPPINGS, PREFIX_TRANSLATIONS, TRANSLATIONS, firewall, profile
 from lab.nat.render import render, untracked
 from lab.nat.wiring import RuleSet, Wiring
 
 __all__ = [
     "FIREWALLS",
+    "PORT_MAPPINGS",
     "PREFIX_TRANSLATIONS",
-    "SWITCH",
     "TRANSLATIONS",
     "Allocation",
     "Behaviour",

@@ -109,18 +109,22 @@ class Translation:
         return Timers(self.udp_timeout_one_way, self.udp_timeout, self.tcp_transitory_timeout, self.tcp_timeout)
 
 
+PortProtocol = Literal["upnp", "natpmp"]
+"""UPnP IGD; NAT-PMP and PCP."""
+
+
 @dataclass(frozen=True)
 class NatProfile:
     """What a router does to addresses; `translation` is None where it only forwards IPv4.
 
     `prefix_translation`: IPv6 prefixes are exchanged one for one (NPTv6), which concerns no port and no filter.
-    `port_mapping`: hosts inside may ask for an outer port of their own (UPnP IGD, NAT-PMP, PCP), open to everybody.
+    `port_mapping`: hosts inside may ask for an outer port of their own, open to everybody, in these protocols.
     `timers`: of flows that are forwarded without a translation, IPv6 among them; a stateful firewall goes by them.
     """
 
     translation: Translation | None
     prefix_translation: bool = False
-    port_mapping: bool = False
+    port_mapping: frozenset[PortProtocol] = frozenset()
     timers: Timers = Timers()
 
 

@@ -63,7 +63,7 @@ def closed() -> str:
 def _input(profile: NatProfile, side: Side) -> list[str]:
     """Silence to the WAN: an answer, or an accepted packet's entry, would move a client's mapping to another port."""
     group, port = SSDP
-    looked_for = profile.port_mapping and side.family == 4
+    looked_for = "upnp" in profile.port_mapping and side.family == 4
     neighbours = [f"INPUT -p icmpv6 --icmpv6-type {kind} -j ACCEPT" for kind in _NEIGHBOURS if side.family == 6]
     return [
         "INPUT -i lo -j ACCEPT",

@@ -29,11 +29,11 @@ def sensible_at(carrier: bool, ipv4: bool) -> None:
     """
     if carrier:
         raise ConfigError(
-            "portmap on is for a site's router: clients ask the router of their own site, never the carrier's; "
-            "set portmap on at the sites, or portmap off"
+            "portmap is for a site's router: clients ask the router of their own site, never the carrier's; "
+            "set it at the sites, or portmap off"
         )
     if not ipv4:
-        raise ConfigError("portmap on needs IPv4 inside, which the ports of this site would be for; take portmap off")
+        raise ConfigError("portmap needs IPv4 inside, which the ports of this site would be for; take portmap off")
 
 
 def offerable(profile: NatProfile, firewall: FirewallPolicy) -> None:
@@ -42,11 +42,11 @@ def offerable(profile: NatProfile, firewall: FirewallPolicy) -> None:
         return
     if profile.translation is None:
         raise ConfigError(
-            "portmap on needs a router that translates: with profile open there is no outer port to give; "
+            "portmap needs a router that translates: with profile open there is no outer port to give; "
             "take another profile, or portmap off"
         )
     if not firewall.lets_udp_out:
         raise ConfigError(
-            "portmap on needs a firewall that lets UDP out: a mapped port would be a hole in one that does not; "
+            "portmap needs a firewall that lets UDP out: a mapped port would be a hole in one that does not; "
             "take firewall none, inbound-blocked or udp-throttled, or portmap off"
         )

@@ -16,6 +16,7 @@ from lab.nat.axes import (
     Mapping,
     NatProfile,
     Permit,
+    PortProtocol,
     PortRange,
     Translation,
 )
@@ -61,7 +62,15 @@ TRANSLATIONS: Table[str, Translation | None] = MappingProxyType(
     }
 )
 
-SWITCH: Table[str, bool] = MappingProxyType({"on": True, "off": False})
+PORT_MAPPINGS: Table[str, frozenset[PortProtocol]] = MappingProxyType(
+    {
+        "off": frozenset(),
+        "on": frozenset({"upnp", "natpmp"}),
+        "upnp": frozenset({"upnp"}),
+        "natpmp": frozenset({"natpmp"}),
+    }
+)
+"""The protocols in which hosts may ask their router for ports; NAT-PMP comes with PCP, its successor on its port."""
 PREFIX_TRANSLATIONS: Table[str, bool] = MappingProxyType({"open": False, "nptv6": True})
 
 _EVERYTHING = Permit()
@@ -84,8 +93,8 @@ FIREWALLS: Table[str, FirewallPolicy] = MappingProxyType(
 def profile(name: str, axes: str = "", profile6: str = "open", portmap: str = "off") -> NatProfile:
     """The axes of a preset, some of them replaced by `axes` ("udp-timeout=20 hairpinning=yes"); timers for IPv6 too.
 
-    `profile6` names what is done to IPv6 prefixes, `portmap` is on or off. Raises ConfigError naming the value and the
-    ones allowed, or why a combination makes no sense.
+    `profile6` names what is done to IPv6 prefixes, `portmap` one of PORT_MAPPINGS. Raises ConfigError naming the value
+    and the ones allowed, or why a combination makes no sense.
     """
     translation = overridden(_named("profile", name, TRANSLATIONS), axes)
     if translation is not None:
@@ -93,7 +102,7 @@ def profile(name: str, axes: str = "", profile6: str = "open", portmap: str = "o
     forwarded = timers(axes)
     in_order(forwarded)
     prefixes = _named("IPv6 profile", profile6, PREFIX_TRANSLATIONS)
-    return NatProfile(translation, prefixes, _named("portmap", portmap, SWITCH), forwarded)
+    return NatProfile(translation, prefixes, _named("portmap", portmap, PORT_MAPPINGS), forwarded)
 
 
 def firewall(name: str) -> FirewallPolicy:

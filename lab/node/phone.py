@@ -7,33 +7,21 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.errors import ConfigError
-from lab.media.quality import VoiceFigures
 from lab.media.source import VoiceSource
 from lab.media.srtp import MediaKeys
 from lab.media.timing import FRAME_SECONDS
 from lab.media.voice import VoiceSession
 from lab.node.control import Conversation, Order
+from lab.node.conversing import Conversing, label_of, path_json
 from lab.node.journal import Journal
+from lab.node.noting import noted
 from lab.node.proxy import HttpProxy
 from lab.node.shell import Shell
 from lab.overlay.actions import Event
-from lab.overlay.call_events import (
-    Answered,
-    Checked,
-    Closing,
-    Ended,
-    Finished,
-    Guesses,
-    Heard,
-    Moved,
-    Opens,
-    Rings,
-    Told,
-)
+from lab.overlay.call_events import Answered, Closing, Ended, Heard, Held, Moved, Rings
 from lab.overlay.client import Client
 from lab.overlay.paths import PathName
 
@@ -50,46 +38,6 @@ OVERTIME = 22.0
 """Seconds for which a call talks on until it has found its best path; guessing, the longest search, ends after 20."""
 
 
-@dataclass
-class Stretch:
-    """A span of the call whose voice this side sent on one path; epoch seconds."""
-
-    path: PathName
-    begin: float
-    end: float | None = None
-
-    def to_json(self) -> dict[str, object]:
-        return {"from": self.begin, "to": self.end, **path_json(self.path)}
-
-
-@dataclass
-class Conversing:
-    """One call as the telephone sees it. `label` is what the user calls it; `id` is unique in the world."""
-
-    id: str
-    label: str
-    caller: bool
-    frames: int | None = None
-    voice: VoiceSession | None = None
-    timer: asyncio.TimerHandle | None = None
-    alarm: asyncio.TimerHandle | None = None
-    early: list[bytes] = field(default_factory=list)
-    stretches: list[Stretch] = field(default_factory=list)
-    heard_first: bool = False
-    hung_up: bool = False
-    rtt: float | None = None
-    sent: int = 0
-
-
-def path_json(path: PathName | None) -> dict[str, object]:
-    return {} if path is None else {"kind": str(path.kind), "transport": str(path.transport), "via": path.via}
-
-
-def label_of(id: str) -> str:
-    """`c7.5f3a9c21` -> `c7`: what the user called the call that is `id` in the world."""
-    return id.rpartition(".")[0] or id
-
-
 class Phone:
     """The client's program around its machine."""
 
@@ -102,6 +50,7 @@ class Phone:
         self.calls: dict[str, Conversing] = {}
         self.watchers: dict[str, set[Conversation]] = {}
         self.ring_ms: dict[str, float] = {}
+        self.holds: dict[str, list[tuple[float, float]]] = {}
         self.engaged: tuple[Conversation, str] | None = None
 
     # -- orders --------------------------------------------------------------------------------------------------
@@ -115,6 +64,8 @@ class Phone:
                 self._watch(self._label(order), conversation)
             case "answer":
                 self.ring_ms[self._label(order)] = _number(order, "ring_ms", 0, 60_000)
+            case "hold":
+                self._plan_hold(order)
             case "dial":
                 return self._dial(order, conversation)
             case "hangup":
@@ -126,9 +77,14 @@ class Phone:
             case "proxy":
                 self._use_proxy(order.get("url"))
             case other:
-                known = "status, engage, release, watch, answer, dial, hangup, proxy"
+                known = "status, engage, release, watch, answer, hold, dial, hangup, proxy"
                 raise ConfigError(f"unknown order {other!r}; known: {known}")
         return {}
+
+    def _plan_hold(self, order: Order) -> None:
+        """From when to when a call that this end is about to have is on hold, seconds since the answer."""
+        begin = _number(order, "from_s", 0, 3600)
+        self.holds.setdefault(self._label(order), []).append((begin, _number(order, "to_s", begin, 3600)))
 
     def _use_proxy(self, url: object) -> None:
         """The network that the client is coming to has this proxy, or none."""
@@ -211,6 +167,7 @@ class Phone:
         if not self.watchers.get(label):
             self.watchers.pop(label, None)
             self.ring_ms.pop(label, None)
+            self.holds.pop(label, None)
 
     def _tell(self, label: str, line: dict[str, object]) -> None:
         for conversation in self.watchers.get(label, ()):
@@ -228,29 +185,24 @@ class Phone:
                 self._answered(id, MediaKeys(send, receive))
             case Moved(id, path):
                 self._moved(id, path)
-            case Checked(id, verdict):
-                if (call := self.calls.get(id)) is not None:
-                    at, state, rtt_ms = "{}:{}".format(*verdict.remote), verdict.state, verdict.rtt_ms
-                    self._report(call, "check", tried=verdict.path, remote=at, state=str(state), rtt_ms=rtt_ms)
-            case Opens(id, remote, state):
-                if (call := self.calls.get(id)) is not None:
-                    self._report(call, "connecting", remote="{}:{}".format(*remote), state=str(state))
-            case Told(id, candidates):
-                told = [(one.kind, one.transport, "{}:{}".format(*one.address)) for one in candidates]
-                label = label_of(id)  # the callee's first ones are told before it rings
-                self._tell(label, self.journal.write("candidates", call=label, id=id, candidates=told))
-            case Guesses(id, part, under_way, sent, sockets):
-                if (call := self.calls.get(id)) is not None:
-                    self._report(call, "guessing", part=part, under_way=under_way, sent=sent, sockets=sockets)
-            case Finished(id):
-                if (call := self.calls.get(id)) is not None:
-                    self._report(call, "checklist-finished")
+            case Held(id, on):
+                self._held(id, on)
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):
                 self._ended(id, error, connected)
             case _:
-                self.otherwise(event)
+                self._note(event)
+
+    def _note(self, event: Event) -> None:
+        """What the telephone does not act on is a line of the call's log, or no call's."""
+        line = noted(event)
+        if line is None:
+            self.otherwise(event)
+            return
+        id, name, fields = line
+        label = label_of(id)  # the callee's first candidates are told before it rings
+        self._tell(label, self.journal.write(name, call=label, id=id, **fields))
 
     def _rings(self, id: str, peer: str, incoming: bool) -> None:
         if incoming:
@@ -273,6 +225,30 @@ class Phone:
             call.voice.receive(data, now, wall)
         call.early.clear()
         call.alarm = self._loop.call_later(PROGRESS_SECONDS, self._progress, call)
+        for begin, end in self.holds.pop(call.label, ()):
+            call.planned.append(self._loop.call_later(begin, self._hold, id, True))
+            call.planned.append(self._loop.call_later(end, self._hold, id, False))
+        self._arm(call)
+
+    def _hold(self, id: str, on: bool) -> None:
+        """The time has come to put the call on hold, or to take it off."""
+        self.client.hold(id, on, time.monotonic())
+        self._settle()
+
+    def _held(self, id: str, on: bool) -> None:
+        call = self.calls[id]
+        now, wall = time.monotonic(), time.time()
+        if call.hung_up or call.voice is None:
+            return
+        if on:
+            call.hold(wall)
+            call.voice.hold()
+        else:
+            call.resume(wall)
+            call.voice.resume(now)
+            if call.path is not None:
+                call.voice.start_sending(now, wall)
+        self._report(call, "on-hold" if on else "off-hold")
         self._arm(call)
 
     def _moved(self, id: str, path: PathName | None) -> None:
@@ -280,12 +256,9 @@ class Phone:
         now, wall = time.monotonic(), time.time()
         if call.hung_up:
             return
-        if call.stretches and call.stretches[-1].end is None:
-            call.stretches[-1].end = wall
-        if path is not None:
-            call.stretches.append(Stretch(path, wall))
-            if call.voice is not None:
-                call.voice.start_sending(now, wall)
+        call.move(path, wall)
+        if path is not None and call.voice is not None and not call.on_hold:
+            call.voice.start_sending(now, wall)
         self._report(call, "path", path=path_json(path) or None)
         self._arm(call)
 
@@ -311,7 +284,7 @@ class Phone:
     def _ended(self, id: str, error: str | None, connected: bool) -> None:
         call = self.calls.pop(id)
         self._silence(call)
-        for timer in (call.timer, call.alarm):
+        for timer in (call.timer, call.alarm, *call.planned):
             if timer is not None:
                 timer.cancel()
         last = call.stretches[-1].path if call.stretches else None
@@ -323,6 +296,7 @@ class Phone:
             connected=connected,
             path=path_json(last) or None,
             history=[stretch.to_json() for stretch in call.stretches],
+            holds=[span.to_json() for span in call.holds],
             media=self._media(call),
         )
 
@@ -372,8 +346,7 @@ class Phone:
         call.hung_up = True
         if call.voice is not None:
             call.voice.stop_sending()
-        if call.stretches and call.stretches[-1].end is None:
-            call.stretches[-1].end = time.time()
+        call.close(time.time())
 
     def _said(self, call: Conversing) -> int | None:
         return call.sent if call.voice is not None else None
@@ -387,25 +360,11 @@ class Phone:
             self._hang_up(call)
         self._settle()
 
-    def _figures(self, call: Conversing) -> tuple[VoiceFigures, float | None] | None:
+    def _media(self, call: Conversing) -> dict[str, Any]:
         live = self.client.calls.get(call.id)
         if live is not None and live.rtt is not None:
             call.rtt = live.rtt
-        if call.voice is None:
-            return None
-        rtt_ms = None if call.rtt is None else call.rtt * 1000
-        return call.voice.figures(rtt_ms), rtt_ms
-
-    def _media(self, call: Conversing) -> dict[str, Any]:
-        measured = self._figures(call)
-        if measured is None:
-            return {}
-        figures, rtt_ms = measured
-        shown = {
-            name: round(value, 2) if isinstance(value, float) else value for name, value in asdict(figures).items()
-        }
-        shown.pop("first_decoded_at")
-        return {**shown, "rtt_ms": None if rtt_ms is None else round(rtt_ms, 2)}
+        return call.media()
 
     def _progress(self, call: Conversing) -> None:
         path = call.stretches[-1].path if call.stretches else None

@@ -19,11 +19,11 @@ from typing import Any
 from lab.errors import ConfigError
 from lab.node import store
 from lab.node.control import ControlServer, Conversation, Order
-from lab.node.igd import PortMapper
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
 from lab.node.orders import orders
 from lab.node.phone import Phone
+from lab.node.port_mapper import PortMapper
 from lab.node.proxy import HttpProxy
 from lab.node.relaying import RelaySocket
 from lab.node.shell import Shell

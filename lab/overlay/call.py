@@ -19,18 +19,24 @@ from lab.overlay.call_events import (
     Finished,
     Guesses,
     Heard,
+    Held,
+    Met,
     Moved,
     Opens,
+    RankedDown,
+    RelayOffered,
     Rings,
+    Told,
 )
 from lab.overlay.checklist import Checklist
 from lab.overlay.identity import CallKeys, check_credential, derive_keys, open_envelope
 from lab.overlay.introduction import Introduction
+from lab.overlay.leg import RelayLeg
 from lab.overlay.legs import Legs
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
 from lab.overlay.reflexive import MediaSocket
-from lab.overlay.reports import Reports, Verdict
+from lab.overlay.reports import Demotion, Reports, Verdict
 from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
 from lab.wire.addresses import Address
@@ -126,7 +132,16 @@ class Call:
         self.limit: float | None = now + (INVITE_LIMIT if caller else RINGING_LIMIT)
         self.pathless_since = now
         reports = Reports(
-            self._data, self._note_path, self._verdict, self._fell_silent, self._opens, self._guesses, self._tell
+            self._data,
+            self._note_path,
+            self._verdict,
+            self._fell_silent,
+            self._opens,
+            self._guesses,
+            self._tell,
+            self._held,
+            self._met,
+            self._demoted,
         )
         self.checklist = Checklist(
             around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.courtesy
@@ -183,6 +198,11 @@ class Call:
         if self.state is not State.CLOSING:
             self._close(None if self.talked else reason, None, now)
 
+    def hold(self, on: bool, now: float) -> None:
+        """This side puts the call on hold, or takes it off; nothing happens where nobody talks."""
+        if self.state is State.TALKING:
+            self.checklist.holding.order(on, now)
+
     def fail(self, reason: str, now: float) -> None:
         """The call cannot go on: tells the peer and ends with an error."""
         if self.state not in (State.CLOSING, State.ENDED):
@@ -226,7 +246,11 @@ class Call:
 
     def offered(self, offers: Sequence[RelayOffer], now: float) -> None:
         """Relay sessions that the hub offers for this call; one it offered before stays as it is."""
-        self.legs.offered(offers, now, self.checklist.add_leg)
+        self.legs.offered(offers, now, self._take_leg)
+
+    def _take_leg(self, leg: RelayLeg, now: float) -> None:
+        self.around.actions.emit(RelayOffered(self.id, leg.offer.relay, leg.udp_addresses))
+        self.checklist.add_leg(leg, now)
 
     def vouched(self, hosts: Sequence[str]) -> None:
         """The peer's supernode has seen the peer under these."""
@@ -379,8 +403,18 @@ class Call:
         told = Guesses(self.id, guessing.part, guessing.under_way, guessing.sent, guessing.opened)
         self.around.actions.emit(told)
 
+    def _held(self, on: bool) -> None:
+        self.around.actions.emit(Held(self.id, on))
+
+    def _met(self, remote: Address) -> None:
+        self.around.actions.emit(Met(self.id, remote))
+
+    def _demoted(self, demotion: Demotion) -> None:
+        self.around.actions.emit(RankedDown(self.id, demotion))
+
     def _tell(self, candidates: Sequence[Candidate], now: float) -> None:
         if self.state in (State.RINGING, State.TALKING):
+            self.around.actions.emit(Told(self.id, tuple(candidates)))
             self._post(Trickle(self._next(), tuple(candidates)))
 
     def _meet_network(self, network: Network, now: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lab.overlay.actions import Event
 from lab.overlay.paths import PathName, State
-from lab.overlay.reports import Verdict
+from lab.overlay.reports import Demotion, Verdict
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate
 
@@ -47,6 +47,31 @@ class Told(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RelayOffered(Event):
+    """The hub has offered both ends a session at a relay, which is at these addresses."""
+
+    call: str
+    relay: str
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Met(Event):
+    """The peer was found at an address that it had not told: a peer-reflexive candidate (RFC 8445, 7.3.1.3)."""
+
+    call: str
+    remote: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RankedDown(Event):
+    """A path between the two, or a leg at a relay, ranks below every other from now on."""
+
+    call: str
+    demotion: Demotion
+
+
+@dataclass(frozen=True, slots=True)
 class Checked(Event):
     """A path was found to work, or was given up."""
 
@@ -79,6 +104,14 @@ class Finished(Event):
     """The checklist is done: nothing better than the path in use is under way."""
 
     call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Event):
+    """Put on hold, by either side: no voice is to be sent. With `on` False: taken off it."""
+
+    call: str
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT, Choice, Consequences
 from lab.overlay.courtesy import Courtesy, Manners
+from lab.overlay.demotions import tell
 from lab.overlay.guessing import Guessing, Means
+from lab.overlay.holding import Holding
 from lab.overlay.leg import RelayLeg
 from lab.overlay.loss import CLEAN
 from lab.overlay.passage import Passage
@@ -53,7 +55,8 @@ bounds all checks together, and by bounds for each host (courtesy.py)."""
 GIVE_UP = 6.0
 """Seconds after the first check at which a path without an answer fails."""
 STANDBY = 2.0
-"""Seconds between checks of a valid path that is not in use (choice.py has those of the one that is)."""
+"""Seconds between checks of a valid path that is not in use (choice.py has those of the one that is). Voice may need it
+at any moment: so often keeps any router's mapping alive, and has nothing to learn from it. On hold see holding.py."""
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
@@ -113,6 +116,7 @@ class Checklist:
         self.guessing = Guessing(actions, media, rng, means)
         self.next_slot = 0.0
         self.finished = self.peer_finished = False
+        self.holding = Holding(self._held)
         self.closed = False
 
     # -- what is known ------------------------------------------------------------------------------------------
@@ -233,6 +237,7 @@ class Checklist:
         if self.closed:
             return
         self.tcp.poll(now)
+        tell(self.paths.values(), self.reports)
         for path in self.paths.values():
             if path.turned:  # what it is now has to be found out, and told
                 if path.carried is Transport.UDP and self.guessing.under_way:
@@ -288,7 +293,7 @@ class Checklist:
             return
         if path.state is State.VALID:
             soon = path is self.selected and not self.choice.drowns(path, now)
-            limit = DEAD_AFTER if soon else STANDBY_DEAD_AFTER
+            limit = path.rest + (DEAD_AFTER if soon else STANDBY_DEAD_AFTER)
             if now - path.last_answer > limit:
                 self._fail(path, now)
                 return
@@ -301,6 +306,7 @@ class Checklist:
         if path.via is None and path.key[0] == "udp" and not self.manners.check(path.remote[0], now):
             self._fail(path, now)
             return
+        path.rest = min(path.rest, now - path.last_answer)  # asked before its time, it is silent from now on
         nominate = self.controlling and (path.nominating or path is self.selected)
         path.carrier.send(self.checks.request(path, nominate, self._word(now), now))
         if path.first_check is None:
@@ -310,7 +316,7 @@ class Checklist:
         path.tries += 1
 
     def _interval(self, path: Path, now: float) -> float:
-        if self.choice.vigil.storms(now):
+        if self.choice.vigil.storms(now) or (path is self.selected and self.holding.untold(path)):
             return STORM
         if path.state is State.FAILED:
             return PRESSED if self.choice.unheard(now) else REVIVE
@@ -320,6 +326,14 @@ class Checklist:
             return PRESSED
         often = path is self.selected or path.measured is None
         return (CONSENT if often else STANDBY) * self.rng.uniform(0.8, 1.2)
+
+    def _held(self, on: bool, now: float) -> None:
+        """The call is on hold, or no more: the peer hears it at once, over every path that works."""
+        self.choice.vigil.hold(on)
+        for path in self.paths.values():
+            if path.state is State.VALID:
+                path.next_check = now
+        self.reports.held(on)
 
     # -- guessing ------------------------------------------------------------------------------------------------
 
@@ -348,7 +362,7 @@ class Checklist:
     def _word(self, now: float) -> Word:
         missed = self.choice.missed(now)
         self._doubt_legs(missed, now)
-        return Word(missed, self.guessing.under_way, self.finished)
+        return Word(missed, self.guessing.under_way, self.finished, self.holding.word)
 
     def _doubt_legs(self, missed: int | None, now: float) -> None:
         """One end misses voice, in thousandths: each leg counts whether it is the one that loses it."""
@@ -413,6 +427,7 @@ class Checklist:
             if self.guessing.hopeless or not self.checks.genuine(data):
                 return
             path = self._add_udp(source, now, socket)
+            self.reports.met(source)
         self._received(path, data, now)
 
     def from_relay(self, leg: RelayLeg, data: bytes, now: float) -> None:
@@ -430,6 +445,7 @@ class Checklist:
         if message is None:
             return
         self.peer_finished = message.finished
+        self.holding.heard(message.holds, now)
         if message.guessing:
             self.guessing.word(now)
         leg = Transport(message.leg) if message.leg in ("udp", "tcp") and path.via is not None else None
@@ -474,6 +490,7 @@ class Checklist:
                     self.tcp.works(path.carrier.link)
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
+        self.holding.rest(path, path is self.selected, self.media.keepalive(), self.rng, now)
         if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it
             self.choice.agreed(path, now)
         self.choice.choose(now)
@@ -499,8 +516,7 @@ class Checklist:
 
     def _tell(self, path: Path, now: float) -> None:
         rtt = None if path.rtt is None else round(path.rtt * 1000, 2)
-        shown = str(path.name) if path.state is State.VALID or path.via else path.carrier.transport.value
-        self.reports.verdict(Verdict(shown, path.remote, path.state, rtt), now)
+        self.reports.verdict(Verdict(path.label, path.remote, path.state, rtt), now)
 
     def close(self, now: float) -> None:
         """The call is over: says what never answered, closes the TCP connections; the socket belongs to the call."""

@@ -29,11 +29,12 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Word:
     """What this end says in every check and every answer: how much it misses of the peer's voice, in thousandths, that
-    it guesses ports, and that its checklist is finished."""
+    it guesses ports, that its checklist is finished, and its count of holds (holding.py)."""
 
     loss: int | None
     guessing: bool
     finished: bool
+    holds: int | None
 
 
 class Checks:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lab.overlay.actions import earliest
 from lab.overlay.loss import TOO_MUCH, LossMeter
-from lab.overlay.paths import Key, Path, State, Transport
+from lab.overlay.paths import Key, Path, State, Transport, Why
 from lab.overlay.vigil import Vigil
 
 LOSSY_FOR = 30.0
@@ -175,22 +175,22 @@ class Choice:
             return None
         if lost > TOO_MUCH:
             assert isinstance(self.meter.path, tuple)
-            self._went_lossy(self.paths.get(self.meter.path), now)
+            self._went_lossy(self.paths.get(self.meter.path), lost, now)
         return round(1000 * lost)
 
     def peer_missed(self, thousandths: int, now: float) -> None:
         """The peer's word on what it has missed, on the path in use unless that one is too new."""
         if thousandths > 1000 * TOO_MUCH and now - self.selected_at > FRESH:
-            self._went_lossy(self.selected, now)
+            self._went_lossy(self.selected, thousandths / 1000, now)
 
-    def _went_lossy(self, path: Path | None, now: float) -> None:
+    def _went_lossy(self, path: Path | None, lost: float, now: float) -> None:
         """Voice is lost on a path, seldom by the fault of one pair of addresses: all UDP between the two is suspect."""
         if path is None or path.lossy(now):
             return
         of_its_kind = path.via is None and path.carrier.transport is Transport.UDP
         for other in self.paths.values():
             if other is path or (of_its_kind and other.key[0] == "udp"):
-                other.lossy_until = now + LOSSY_FOR
+                other.rank_down(Why.LOSS, now + LOSSY_FOR, lost)
         if path.via is None:
             self.consequences.lossy(now)
             self.patience = now + PATIENCE

@@ -204,6 +204,11 @@ class Client(Member):
             call.hang_up(now, frames=frames)
             self._clean()
 
+    def hold(self, id: str, on: bool, now: float) -> None:
+        """Puts a call on hold or takes it off; nothing happens if it has gone meanwhile."""
+        if (call := self.calls.get(id)) is not None:
+            call.hold(on, now)
+
     def send(self, id: str, data: bytes) -> bool:
         """A protected voice packet on the call's path; False when there is none right now."""
         call = self.calls.get(id)

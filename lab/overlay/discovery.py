@@ -61,7 +61,8 @@ class _Stage(Enum):
 
 
 class Discovery:
-    """One client's knowledge of its own network, over IPv4; forgotten when its address changes.
+    """One client's knowledge of its own network, forgotten when its address changes. It is asked for over IPv4, whose
+    routers translate, and over IPv6 where the client has nothing else: a firewall lets in and forgets as a router does.
 
     `supernodes` are all, each with its addresses. What is not known is None: a supernode that is silent, errs or lies
     makes less known, and nothing false where another contradicts it.
@@ -99,14 +100,16 @@ class Discovery:
     def begin(self, hub: str, now: float) -> None:
         """Finds out anew, asking the supernode at `hub` first; what is known holds until then."""
         self.soon = SOON
+        self.lifetime.stop()
         self._look(hub, now)
 
     def _look(self, hub: str, now: float) -> None:
         self._stop()
         self.hub, self.again_at = hub, now + AGAIN
         machines = sorted(self.supernodes, key=lambda hosts: hub not in hosts)
-        hosts = [next((host for host in hosts if family(host) == 4), None) for hosts in machines]
-        self.hosts = [host for host in hosts if host is not None and 4 in self.own.families]
+        kind = 4 if 4 in self.own.families else 6
+        hosts = [next((host for host in hosts if family(host) == kind), None) for hosts in machines]
+        self.hosts = [host for host in hosts if host is not None and kind in self.own.families]
         if self.hosts:
             self.stage, self.sockets = _Stage.OPENING, self.asking.open(FRESH)
             self._look_over_tcp(now)
@@ -220,7 +223,8 @@ class Discovery:
         answered = next((each.server for each in self.asking.questions if each.outer and not each.change), None)
         self._stop()
         if answered is not None:
-            self.lifetime.begin(answered, now)
+            if not self.lifetime.under_way:
+                self.lifetime.begin(answered, now)
             self.trial.begin(answered, now)
         known = self.network
         few = known.allocation == "random" and known.ports is None and len(samples) < behaviours.BLOCK_EVIDENCE

@@ -33,7 +33,8 @@ MOST_SOCKETS = 600
 SHARE_OF_BLOCK = 16
 """One port in so many of a block that a carrier has dealt out: others live in it."""
 REFRESH = 8.0
-"""Seconds after which a mapping is kept alive; routers were seen to forget unanswered ones after 10 s."""
+"""Seconds after which a mapping is kept alive; routers were seen to forget unanswered ones after 10 s. That is
+another timer than that of answered ones, which a client finds out (lifetime.py), and guessing is over in 20 s."""
 TRYING = 1 / 160
 """Seconds between two ports tried: with the other packets of a call less than 200 a second."""
 TRYING_BOTH = 1 / 185

@@ -43,7 +43,8 @@ OTHER_FAMILY_FROM = 2
 TCP_HEADSTART = 0.25
 """Seconds that UDP is given before TCP is tried beside it, and between two TCP ports (RFC 8305, 5)."""
 REFRESH = 10.0
-"""Seconds between binds that keep a session alive over TCP."""
+"""Seconds between binds that keep a session alive over TCP: it is not the router that forgets first, which takes hours
+(RFC 5382, REQ-5), but the relay, after 30 s."""
 LONGEST_REFRESH = 15.0
 """The same over UDP, where the router would let a mapping live longer: a relay forgets a session after 30 s, and a bind
 may be lost."""

@@ -112,6 +112,14 @@ SHUNNED, MOST_SHUNNED = 3.0, 30.0
 """Seconds for which a path that fell silent ranks below every other; doubled each time that it does."""
 
 
+class Why(StrEnum):
+    """What ranks a path below every other: it loses voice, is known to carry none, or fell silent."""
+
+    LOSS = "loss"
+    NARROW = "narrow"
+    SILENT = "silent"
+
+
 class State(StrEnum):
     """RFC 8445, 6.1.2.6, without Frozen: there is one component."""
 
@@ -125,7 +133,11 @@ Key = tuple[str, object]
 
 @dataclass
 class Path:
-    """One way to the peer and what is known of it; times are monotonic seconds, `priority` is of RFC 8445, 6.1.2.3."""
+    """One way to the peer and what is known of it; times are monotonic seconds, `priority` is of RFC 8445, 6.1.2.3.
+
+    `rest` is for how many seconds since its last answer it may be left alone while the call is on hold (holding.py).
+    `demoted` is why it has been ranked down, how much of the voice it lost, 0 to 1, and as what, until that is told.
+    """
 
     key: Key
     carrier: Carrier
@@ -136,6 +148,7 @@ class Path:
     tries: int = 0
     first_check: float | None = None
     last_answer: float = 0.0
+    rest: float = 0.0
     rtt: float | None = None
     samples: deque[float] = field(default_factory=lambda: deque(maxlen=MEASURED))
     local_translated: bool = False
@@ -144,22 +157,27 @@ class Path:
     nominated: bool = False
     nominating: bool = False
     lossy_until: float = float("-inf")
+    demoted: tuple[Why, float | None, str] | None = None
     shunned_for: float = 0.0
     legs: tuple[Transport, Transport] | None = None
     carried: Transport | None = None
     priority: int = 0
 
+    def rank_down(self, why: Why, until: float, lost: float | None = None) -> None:
+        """Until then it ranks below every clean one."""
+        self.lossy_until, self.demoted = until, (why, lost, self.label)
+
     def shun(self, now: float) -> None:
         """It fell silent: for a while it ranks below every clean one, twice as long each time."""
         self.shunned_for = min(MOST_SHUNNED, 2 * self.shunned_for or SHUNNED)
-        self.lossy_until = max(self.lossy_until, now + self.shunned_for)
+        self.rank_down(Why.SILENT, max(self.lossy_until, now + self.shunned_for))
 
     def expect_voice(self, over_udp: bool) -> None:
         """Where a network is known to let no voice out over UDP, a path that leaves it counts as lossy at once."""
         if self.key[0] == "udp" and not is_local(self.remote[0]):
-            if not over_udp:
-                self.lossy_until = math.inf
-            elif self.lossy_until == math.inf:
+            if not over_udp and self.lossy_until != math.inf:
+                self.rank_down(Why.NARROW, math.inf)
+            elif over_udp and self.lossy_until == math.inf:
                 self.lossy_until = -math.inf
 
     def lossy(self, now: float) -> bool:
@@ -203,6 +221,11 @@ class Path:
     def measured(self) -> float | None:
         """The median of its last round trips, seconds; None before there are enough."""
         return sorted(self.samples)[MEASURED // 2] if len(self.samples) == MEASURED else None
+
+    @property
+    def label(self) -> str:
+        """For the log: what it is, or while that is not known what it is tried over."""
+        return str(self.name) if self.state is State.VALID or self.via else self.carrier.transport.value
 
     @property
     def name(self) -> PathName:

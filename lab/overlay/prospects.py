@@ -68,6 +68,8 @@ def part_if_strict(own: Network, peer: Network, controlling: bool) -> Part:
     been configured anew since it was measured."""
     if False in (own.udp, peer.udp) or own.mapping is None or peer.mapping is None:
         return Part.NOTHING
+    if own.outer and peer.outer and family(own.outer) != family(peer.outer):
+        return Part.NOTHING  # what is known of one is of IPv4, of the other of IPv6
     if _steady(own) and _steady(peer):
         return Part.NOTHING
     if _counts(own) and _steady(peer):

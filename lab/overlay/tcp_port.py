@@ -19,7 +19,8 @@ from lab.wire.messages import Candidate
 from lab.wire.stun import Kind, Method, StunMessage, StunStream
 
 KEEPALIVE = 15.0
-"""Seconds between questions on a connection that answers, so that neither router nor supernode forgets it."""
+"""Seconds between questions on a connection that answers. It is not the router that forgets first, which for
+TCP takes hours (RFC 5382, REQ-5), but the supernode, after 30 s (stunserver.py)."""
 LIMIT = 2.0
 """Seconds that a supernode has to answer; then it counts as out of reach."""
 LONGEST = 512

@@ -29,6 +29,7 @@ class Vigil:
         self.last = 0.0
         self.suspicious_since: float | None = None
         self.excused = float("-inf")
+        self.on_hold = False
 
     def watch(self, path: object, now: float) -> None:
         """Another path is in use, or none. Voice that was steady before is expected on it at once."""
@@ -53,10 +54,15 @@ class Vigil:
         self.arrivals.clear()
         self.suspicious_since = None
 
+    def hold(self, on: bool) -> None:
+        """The call is put on hold, or taken off it: silence means nothing until voice comes steadily again."""
+        self.on_hold = on
+        self.forget()
+
     @property
     def steady(self) -> bool:
         """Whether voice came steadily until it stopped."""
-        return len(self.arrivals) == STEADY and self.arrivals[-1] - self.arrivals[0] < RECENT
+        return not self.on_hold and len(self.arrivals) == STEADY and self.arrivals[-1] - self.arrivals[0] < RECENT
 
     def suspects(self, now: float) -> bool:
         """Whether it has become suspiciously silent; the first time that this is so starts `suspicious_since`."""

@@ -18,7 +18,7 @@ _VERDICTS = {"taken": "good", "ruled out": "yellow", "not needed": "dim"}
 def explanation(found: Explanation) -> RenderableType:
     """Everything of it in one block."""
     parts: list[RenderableType] = [_headline(found), Text(), _rungs(found)]
-    parts += [Text(), Text("candidates that each told the other", "dim"), _candidates(found)]
+    parts += [Text(), Text("candidates of each, told to the other or found by it", "dim"), _candidates(found)]
     parts += [Text(), Text("what each tried, ms after dialling", "dim"), _attempts(found)]
     if found.guesses:
         parts += [Text(), Text("guesses of ports: " + "; ".join(found.guesses))]

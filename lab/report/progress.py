@@ -15,7 +15,14 @@ from rich.text import Text
 from lab.harness.call_report import MediaPath
 from lab.harness.events import CallEvent
 
-_STATES = {"dialled": "dialling", "ringing": "ringing", "answered": "answered", "first-media": "talking"}
+_STATES = {
+    "dialled": "dialling",
+    "ringing": "ringing",
+    "answered": "answered",
+    "first-media": "talking",
+    "on-hold": "on hold",
+    "off-hold": "talking",
+}
 _METER = 20
 
 

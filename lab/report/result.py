@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.harness.call_report import CallReport, Stretch
+from lab.harness.call_report import CallReport, Hold, Stretch
 from lab.report.route import picture
 from lab.topology.model import Topology
 
@@ -26,6 +26,7 @@ def result(report: CallReport, topology: Topology, folder: Path | str, expected:
         parts.append(Text(f"  {report.error}", "bad"))
     parts += [Text(f"  {sentence}", "bad") for sentence in report.disagreements]
     parts += [_times(report), *(_stretches(report.history) if len(report.history) > 1 else ())]
+    parts += _holds(report.on_hold)
     if report.media:
         parts.append(_quality(report))
     for node, number in report.dropped_by_captures.items():
@@ -65,6 +66,16 @@ def _stretches(history: tuple[Stretch, ...]) -> list[Text]:
             ("" if stretch.agrees else "  the packets disagree", "bad"),
         )
         for stretch in history
+    ]
+
+
+def _holds(holds: tuple[Hold, ...]) -> list[Text]:
+    return [
+        Text.assemble(
+            f"  {hold.from_ms:>6} to {hold.to_ms:>6} ms  on hold",
+            ("" if hold.agrees else "  ends or packets disagree", "bad"),
+        )
+        for hold in holds
     ]
 
 

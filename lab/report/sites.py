@@ -23,7 +23,7 @@ def tree(topology: Topology, title: str) -> RenderableType:
     for router in topology.by_role(Role.ROUTER):
         lan = next(network for network in topology.networks if network.site == router.site)
         blocked = f", firewall {router.firewall}" if router.firewall not in (None, "none") else ""
-        ports = ", portmap on" if router.portmap == "on" else ""
+        ports = f", portmap {router.portmap}" if router.portmap not in (None, "off") else ""
         site = root.add(
             Text.assemble((str(router.site), "bold"), f" {router.profile}{blocked}{ports} ", (_subnets(lan), "dim"))
         )

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from lab.errors import ConfigError
 from lab.internet import Route, addresses, routes
-from lab.nat import SWITCH
+from lab.nat import PORT_MAPPINGS
 from lab.topology import compose
 from lab.topology.declared import Declared
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
@@ -137,18 +137,19 @@ def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) 
         ),
         axes=labels.get("lab.axes"),
         profile6=labels.get("lab.profile6"),
-        portmap=_switch(who, Role(role), labels.get("lab.portmap")),
+        portmap=_port_mapping(who, Role(role), labels.get("lab.portmap")),
         outer=_outer(who, labels.get("lab.outer", "")),
     )
     return Declared(node, {str(key): str(value) for key, value in environment.items()}, _routes(who, environment))
 
 
-def _switch(who: str, role: Role, told: str | None) -> str | None:
+def _port_mapping(who: str, role: Role, told: str | None) -> str | None:
     """lab.portmap, of a router; clients may repeat what their site's says."""
     if told is None:
         return None
-    if told not in SWITCH:
-        _refuse(who, 'lab.portmap "on" or "off", in quotes (YAML takes a bare on for true)', told)
+    if told not in PORT_MAPPINGS:
+        known = ", ".join(f'"{each}"' for each in PORT_MAPPINGS)
+        _refuse(who, f"lab.portmap to be one of {known}, in quotes (YAML takes a bare on for true)", told)
     if role not in (Role.ROUTER, Role.CLIENT):
         _refuse(who, f"lab.portmap on a router alone, not on a {role}", told)
     return told

@@ -44,6 +44,7 @@ class Attribute(IntEnum):
     COUNTS = 0xC0F4
     GUESSING = 0xC0F5
     FINISHED = 0xC0F6
+    HOLDS = 0xC0F7
 
 
 class Change(IntFlag):
@@ -201,5 +202,6 @@ CODECS = (
     _number(Attribute.COUNTS, "counts", _LONG),
     _flag(Attribute.GUESSING, "guessing"),
     _flag(Attribute.FINISHED, "finished"),
+    _number(Attribute.HOLDS, "holds", _WORD),
 )
 CODEC_BY_TYPE = {int(codec.type): codec for codec in CODECS}

@@ -79,7 +79,8 @@ class StunMessage:
     are 64; `error` is a code from 300 to 699 and its reason; `unknown` is what UNKNOWN-ATTRIBUTES lists. `loss`
     is how much of the receiver's voice the sender has missed of late, per mille; `counts` is what a relay has had from
     a leg and sent to it, datagrams modulo 2^32 each, the former in the upper half; `guessing` says that the sender
-    guesses ports of the peer, which may therefore guess its own, `finished` that it looks for no better path any more.
+    guesses ports of the peer, which may therefore guess its own, `finished` that it looks for no better path any more;
+    `holds` counts how often the sender has put the call on hold or taken it off, 32 bits: odd while it holds it.
     What follows is set by `parse` and never written: `unknown_required` are the comprehension-required attributes that
     this code does not know (a request with any is answered by 420 and `unknown`).
     """
@@ -110,6 +111,7 @@ class StunMessage:
     counts: int | None = None
     guessing: bool = False
     finished: bool = False
+    holds: int | None = None
     unknown_required: tuple[int, ...] = ()
     has_integrity: bool = field(default=False, compare=False)
     """Whether the parsed message carried MESSAGE-INTEGRITY; only `verify` says whether it is right."""

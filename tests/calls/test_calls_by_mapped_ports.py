@@ -92,6 +92,23 @@ def signed_in_after(lab: Lab, node: str, order: float) -> None:
     raise AssertionError(f"{node} stopped before it signed in")
 
 
+@pytest.mark.parametrize("protocol", ["upnp", "natpmp"])
+def test_a_router_that_gives_ports_in_one_way_alone_is_asked_in_it(giving: Lab, protocol: str) -> None:
+    switch(giving, "off")
+    wait_for(lambda: mapped(giving) is None)
+    switch(giving, protocol)
+    wait_for(lambda: mapped(giving) is not None)
+    report = giving.call("carol", "bob", seconds=2)
+    assert report.holds("punched/udp"), report
+
+
+def switch(lab: Lab, portmap: str) -> None:
+    """Change what bob's router offers, and return when he has signed in again and so asks it."""
+    begun = time.time()
+    lab.set("home", SiteChange(portmap=portmap))
+    signed_in_after(lab, "bob", begun)
+
+
 def test_the_router_is_what_it_claims(giving: Lab) -> None:
     assert giving.certify(["home"]).agrees
 

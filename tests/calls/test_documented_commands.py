@@ -14,7 +14,8 @@ from lab.harness import Lab
 from lab.runtime.exec import run
 
 KEYS = {
-    "call", "caller", "callee", "connected", "error", "path", "observed", "agrees", "history", "setup_ms", "media",
+    "call", "caller", "callee", "connected", "error", "path", "observed", "agrees", "history", "holds", "setup_ms",
+    "media",
 }  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("lab")

@@ -213,3 +213,5 @@ def test_a_path_that_loses_a_third_is_left_for_a_clean_one(lab: Lab) -> None:
     report = survived.report
     assert report.holds(), report
     assert report.path is not None and report.path.kind == "relayed", report
+    (left,) = [rung for rung in lab.explain(report.call).rungs if rung.path == "punched/udp"]
+    assert left.verdict == "ruled out" and left.reason.startswith("voice was lost on it: "), left

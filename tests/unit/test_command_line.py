@@ -122,6 +122,8 @@ def test_the_exit_status_of_a_call(
         ("call", "bob", "frank", "--ring", "-1"),
         ("call", "bob", "frank", "--ring", "0.5"),
         ("call", "bob", "frank", "--seconds", "nan"),
+        ("call", "bob", "frank", "--hold", "5"),
+        ("call", "bob", "frank", "--hold", "5:many"),
         ("matrix", "--at-once", "65"),
         ("dance",),
     ],

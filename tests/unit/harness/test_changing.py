@@ -111,7 +111,7 @@ def test_a_router_that_keeps_nothing_has_nothing_to_forget(
         (ZOO, "nptv6-1", SiteChange(profile6="open"), "it would leave untranslated"),
         (ZOO, "ipv6-1", SiteChange(profile="symmetric"), "needs IPv4 inside, and there is none"),
         (ZOO, "dual-1", SiteChange(profile6="nptv6"), "needs a unique local prefix inside"),
-        (ZOO, "carrier-1", SiteChange(portmap="on"), "portmap on is for a site's router"),
+        (ZOO, "carrier-1", SiteChange(portmap="on"), "portmap is for a site's router"),
     ],
 )
 def test_what_the_file_could_not_say_of_a_site_is_refused_at_run_time_too(

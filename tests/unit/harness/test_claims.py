@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lab.harness.call_report import MediaPath, SetupTimes
-from lab.harness.claims import same_path, setup_times, supports
+from lab.harness.claims import held_too, same_path, setup_times, supports
 from lab.harness.events import CallEvent, Claim, Ended
 
 RELAYED = MediaPath("relayed", "udp", "relay-1")
@@ -58,6 +58,19 @@ def test_times_count_from_the_dial_and_are_those_of_the_worse_end() -> None:
         ended("carol", PUNCHED, Claim(100.7, 105.0, PUNCHED)),
     ]
     assert setup_times("bob", events, reports) == SetupTimes(11, 511, 538, 700)
+
+
+def test_a_hold_is_no_move_to_a_better_path() -> None:
+    events = [event("dialled", "bob", 100.0), event("first-media", "bob", 100.5), event("first-media", "carol", 100.5)]
+    history = [Claim(100.6, 101.0, RELAYED), Claim(101.0, 103.0, PUNCHED), Claim(163.0, 165.0, PUNCHED)]
+    assert setup_times("bob", events, [ended("bob", PUNCHED, *history)]).best_path == 1000
+
+
+def test_both_ends_are_on_hold_but_for_a_word_that_takes_its_time() -> None:
+    assert held_too((5.0, 65.0), [(2.0, 4.0), (5.1, 65.6)])
+    assert held_too((5.0, 65.0), [(6.2, 66.2)], flight=0.5)
+    assert not held_too((5.0, 65.0), [(5.0, 60.0)])
+    assert not held_too((5.0, 65.0), [])
 
 
 def test_the_best_path_is_not_before_the_first_voice() -> None:

@@ -104,6 +104,62 @@ def test_what_worked_to_the_end_has_not_failed_because_the_call_was_over() -> No
     assert [(one.outcome, one.to_ms) for one in found.attempts] == [("valid", 100)]
 
 
+def demotion(
+    node: str, at: float, tried: str, why: str, remote: str = CAROL, lost: int | None = None
+) -> dict[str, Any]:
+    return line("ranked-down", node, at, tried=tried, remote=remote, why=why, lost_percent=lost)
+
+
+RELAYED_TOO = [check("bob", 0.1, "relayed/udp via relay-1", "203.0.113.21:33034", "valid", 41.0)]
+
+
+def test_a_path_that_lost_voice_is_ruled_out_by_what_it_lost() -> None:
+    lines = [
+        DIALLED,
+        check("bob", 0.1, "punched/udp", CAROL, "valid", 40),
+        *RELAYED_TOO,
+        demotion("bob", 4.2, "punched/udp", "loss", lost=31),
+        demotion("carol", 4.3, "punched/udp", "loss", lost=30),
+    ]
+    assert reason(concluded(report(), lines), "punched/udp") == (
+        "ruled out",
+        "voice was lost on it: 31 % when bob left it, 4200 ms after dialling",
+    )
+
+
+@pytest.mark.parametrize("tried", ["udp", "punched/udp"])
+def test_a_path_that_was_never_used_for_it_is_too_narrow_is_said_to_be(tried: str) -> None:
+    lines = [DIALLED, demotion("bob", 0.1, tried, "narrow"), check("bob", 0.2, "punched/udp", CAROL, "valid", 40)]
+    found = concluded(report(), [*lines, *RELAYED_TOO])
+    assert reason(found, "punched/udp")[1].startswith("UDP was known to carry no voice there")
+    assert "no voice" not in reason(found, "direct/udp")[1]
+
+
+def test_a_leg_at_a_relay_that_was_left_for_tcp_says_so() -> None:
+    lines = [
+        DIALLED,
+        *RELAYED_TOO,
+        demotion("bob", 3.0, "relayed/udp via relay-1", "narrow", "203.0.113.21:33034"),
+        check("bob", 3.1, "relayed/mixed via relay-1", "203.0.113.21:33034", "valid", 41.0),
+    ]
+    found = concluded(report("relayed", "mixed"), lines)
+    assert "carry no voice" in reason(found, "relayed/udp")[1]
+
+
+def test_candidates_are_complete() -> None:
+    lines = [
+        DIALLED,
+        line("candidates", "carol", 0.04, candidates=[["predicted", "udp", "203.0.113.34:40363"]]),
+        line("relay-offered", "bob", 0.05, relay="relay-1", addresses=["203.0.113.21:33034"]),
+        line("met", "bob", 0.06, remote="203.0.113.34:40365"),
+    ]
+    assert [(one.node, one.kind, one.transport, one.address) for one in concluded(report(), lines).candidates] == [
+        ("carol", "predicted", "udp", "203.0.113.34:40363"),
+        ("bob", "relayed", "any", "203.0.113.21:33034 of relay-1"),
+        ("carol", "peer-reflexive", "udp", "203.0.113.34:40365"),
+    ]
+
+
 def test_candidates_and_moves_are_on_the_calls_own_clock() -> None:
     told = line("candidates", "carol", 0.04, candidates=[["host", "udp", "192.168.34.10:42059"]])
     path = line("path", "bob", 0.5, path={"kind": "relayed", "transport": "udp", "via": "relay-1"})

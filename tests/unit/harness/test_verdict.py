@@ -46,15 +46,24 @@ def packets(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def say(kind: str | None, transport: str | None, via: str | None, *reasons: str, error: str | None = None) -> None:
         def hold(
-            topology: Any, captures: Any, caller: str, callee: str, history: Any, start: float, end: float, far: Any
+            topology: Any,
+            captures: Any,
+            caller: str,
+            callee: str,
+            history: Any,
+            start: float,
+            end: float,
+            far: Any,
+            silences: Any,
         ) -> Any:
             window = start, end
+            silent = tuple(True for _ in silences[0])
             if error:
                 raise EvidenceError(error)
             finding = evidence.Finding.PATH if kind else evidence.Finding.NO_MEDIA
             seen = evidence.Observed(finding, kind, transport, via, 591, "as seen", *window, (), (), {}, {})  # type: ignore[arg-type]
             held = tuple(evidence.Held(claim, seen, not reasons, "as seen") for claim in history)
-            return evidence.Verdict(seen, held, not reasons, reasons, *window, 0.02)
+            return evidence.Verdict(seen, held, not reasons, reasons, *window, 0.02, silent)
 
         monkeypatch.setattr(evidence, "hold", hold)
         monkeypatch.setattr(evidence.Captures, "read", staticmethod(lambda files, dropped: None))
@@ -74,6 +83,24 @@ def test_a_call_on_which_all_agree_reads_as_the_document_says(packets: Any) -> N
     assert document["media"] == {"bob": MEDIA, "carol": MEDIA}
     assert document["dropped_by_captures"] == {"core": 2}
     assert report.agrees and report.holds() and report.holds("relayed/udp") and not report.holds("relayed/tcp")
+
+
+def test_a_hold_that_both_ends_tell_and_the_packets_bear_out_agrees(packets: Any) -> None:
+    packets("relayed", "udp", "relay-1")
+    holds = {name: [{"from": 101.0 + late, "to": 103.0 + late}] for name, late in (("bob", 0.0), ("carol", 0.02))}
+    report = verdict.report(EMPTY, placed(*(ended(name, holds=told) for name, told in holds.items())))
+    assert report.to_json()["holds"] == [{"from_ms": 1000, "to_ms": 3000, "agrees": True}]
+    assert report.holds()
+
+
+def test_a_hold_that_one_end_knows_nothing_of_is_a_disagreement(packets: Any) -> None:
+    packets("relayed", "udp", "relay-1")
+    told = [{"from": 101.0, "to": 103.0}]
+    report = verdict.report(EMPTY, placed(ended("bob", holds=told), ended("carol")))
+    assert_disagrees(report, "bob was on hold from 1000 to 3000 ms, and carol was not")
+    assert not report.on_hold[0].agrees
+    report = verdict.report(EMPTY, placed(ended("bob"), ended("carol", holds=told)))
+    assert_disagrees(report, "carol was on hold more often than bob")
 
 
 def assert_disagrees(report: CallReport, *words: str) -> None:

@@ -29,9 +29,9 @@ OUTER = tuple(IPv4Address(f"203.0.113.{last}") for last in (32, 33, 60))
             Site(HOME, outer=OUTER),
             "without gaps, got 203.0.113.32, 203.0.113.33, 203.0.113.60",
         ),
-        (profile("linux", portmap="on"), "none", Site(HOME, carrier=True), "portmap on is for a site's router"),
-        (profile("open", portmap="on"), "none", Site(PARK), "portmap on needs a router that translates"),
-        (profile("open", portmap="on"), "none", Site(None, GLOBAL), "portmap on needs a router that translates"),
+        (profile("linux", portmap="on"), "none", Site(HOME, carrier=True), "portmap is for a site's router"),
+        (profile("open", portmap="on"), "none", Site(PARK), "portmap needs a router that translates"),
+        (profile("open", portmap="on"), "none", Site(None, GLOBAL), "portmap needs a router that translates"),
     ],
 )
 def test_a_router_that_its_site_does_not_allow_is_refused_with_the_reason(
@@ -44,7 +44,7 @@ def test_a_router_that_its_site_does_not_allow_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("policy", ["udp-blocked", "tcp-443", "web-only", "tls-only", "proxy-only"])
 def test_no_ports_are_given_through_a_firewall_that_lets_no_udp_out(policy: str) -> None:
-    with pytest.raises(ConfigError, match="portmap on needs a firewall that lets UDP out"):
+    with pytest.raises(ConfigError, match="portmap needs a firewall that lets UDP out"):
         fits(profile("linux", portmap="on"), firewall(policy), Site(HOME, proxy=True))
 
 

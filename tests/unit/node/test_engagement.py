@@ -5,8 +5,9 @@ from typing import Any, cast
 import pytest
 
 from lab.node.control import Conversation
+from lab.node.conversing import Conversing
 from lab.node.journal import Journal
-from lab.node.phone import Conversing, Phone
+from lab.node.phone import Phone
 
 
 class Talk(Conversation):

@@ -1,5 +1,6 @@
 """When a client's telephone hangs up by itself: the time is over, and so is the search for a better path."""
 
+import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.media.timing import FRAME_SECONDS
-from lab.node.phone import LAST_STRETCH, OVERTIME, Conversing, Phone, Stretch
+from lab.node.conversing import Conversing, Stretch
+from lab.node.journal import Journal
+from lab.node.phone import LAST_STRETCH, OVERTIME, Phone
+from lab.overlay.call_events import Answered, Ended, Held, Moved
 from lab.overlay.paths import Kind, PathName, Transport
 from lab.overlay.whereabouts import Whereabouts
 
@@ -22,7 +26,7 @@ def phone(finished: bool) -> tuple[Phone, Conversing]:
     client: Any = SimpleNamespace(calls={"c1.x": SimpleNamespace(checklist=checklist)})
     journal: Any = None
     call = Conversing("c1.x", "c1", caller=True, frames=50, sent=50)
-    call.stretches.append(Stretch(RELAYED, time.time() - 10))
+    call.stretches.append(Stretch(path=RELAYED, begin=time.time() - 10))
     return Phone(client, journal, lambda event: None), call
 
 
@@ -41,8 +45,52 @@ def test_a_call_goes_on_while_a_better_path_may_come_and_not_for_ever() -> None:
 @pytest.mark.parametrize(("ago", "may_end"), [(0.0, False), (LAST_STRETCH - 0.2, False), (LAST_STRETCH + 0.2, True)])
 def test_the_last_path_is_talked_on_for_a_second(ago: float, may_end: bool) -> None:
     made, call = phone(finished=True)
-    call.stretches.append(Stretch(PUNCHED, time.time() - ago))
+    call.stretches.append(Stretch(path=PUNCHED, begin=time.time() - ago))
     assert made._may_end(call) is may_end
+
+
+def test_a_planned_hold_is_ordered_in_time_and_no_frame_goes_out_while_it_lasts() -> None:
+    ordered: list[tuple[str, bool, int]] = []
+    sent: list[bytes] = []
+    held, resumed = asyncio.Event(), asyncio.Event()
+
+    def hold(id: str, on: bool, now: float) -> None:
+        ordered.append((id, on, len(sent)))
+        made.on_event(Held(id, on))
+        (held if on else resumed).set()
+
+    client: Any = SimpleNamespace(calls={}, hold=hold, send=lambda id, data: sent.append(data))
+    made = Phone(client, Journal("bob"), lambda event: None)
+    made.shell = SimpleNamespace(settle=lambda: None)  # type: ignore[assignment]
+    call = made.calls["c1.x"] = Conversing("c1.x", "c1", caller=True, frames=500)
+    here: Any = None
+
+    async def talk() -> None:
+        made.order({"order": "hold", "call": "c1", "from_s": 0.1, "to_s": 0.3}, here)
+        made.on_event(Answered("c1.x", bytes(30), bytes(30)))
+        made.on_event(Moved("c1.x", PUNCHED))
+        await asyncio.wait_for(held.wait(), 2)
+        made.on_event(Moved("c1.x", RELAYED))
+        await asyncio.wait_for(resumed.wait(), 2)
+        while len(sent) == ordered[-1][2]:
+            await asyncio.sleep(0.005)
+        made.on_event(Ended("c1.x", None, True))
+
+    asyncio.run(talk())
+    (*first, before), (*second, after) = ordered
+    assert (first, second) == (["c1.x", True], ["c1.x", False])
+    assert before == after >= 3, "it spoke on hold"
+    assert [(one.path, one.end is None) for one in call.stretches] == [(PUNCHED, False), (RELAYED, False)]
+    assert 0.19 < call.holds[0].end - call.holds[0].begin < 0.4  # type: ignore[operator]
+    assert call.voice is not None and call.voice.figures().sent == len(sent)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-1, 3), (3, 2), ("1", 3), (1, None)])
+def test_a_hold_that_makes_no_sense_is_refused(begin: object, end: object) -> None:
+    made, _ = phone(finished=True)
+    here: Any = None
+    with pytest.raises(ConfigError, match="expected a number"):
+        made.order({"order": "hold", "call": "c1", "from_s": begin, "to_s": end}, here)
 
 
 def test_a_client_is_told_of_the_proxy_of_the_network_that_it_comes_to() -> None:

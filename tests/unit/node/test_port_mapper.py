@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.node import igd
+from lab.node.port_mapper import PortMapper
 from lab.overlay.actions import Machine, MapPort, UnmapPort
 from lab.wire.addresses import Address
 
@@ -77,12 +78,12 @@ def router(monkeypatch: pytest.MonkeyPatch) -> type[Router]:
     return Fresh
 
 
-def after(*steps: Callable[[igd.PortMapper], object]) -> list[tuple[object, ...]]:
+def after(*steps: Callable[[PortMapper], object]) -> list[tuple[object, ...]]:
     """What the machine hears of these steps, each answered before the next."""
 
     async def main() -> list[tuple[object, ...]]:
         machine = Heard()
-        mapper = igd.PortMapper(machine, answered.set)
+        mapper = PortMapper(machine, answered.set, [igd.Igd()])
         for step in steps:
             answered.clear()
             step(mapper)
@@ -97,10 +98,10 @@ def after(*steps: Callable[[igd.PortMapper], object]) -> list[tuple[object, ...]
 def test_a_port_is_asked_for_and_given_back_at_the_end(router: type[Router]) -> None:
     asked: dict[int, Any] = {}
 
-    def ask(mapper: igd.PortMapper) -> None:
+    def ask(mapper: PortMapper) -> None:
         mapper.do(MapPort(7, 40001, 600))
 
-    def look(mapper: igd.PortMapper) -> None:
+    def look(mapper: PortMapper) -> None:
         asked.update(router.held)
         mapper.do(MapPort(8, 40001, 600))
 
@@ -121,7 +122,7 @@ def test_a_network_without_such_a_router_is_told_in_one_sentence(router: type[Ro
 
 
 def test_what_was_asked_for_and_given_up_at_once_is_not_left_behind(router: type[Router]) -> None:
-    def both(mapper: igd.PortMapper) -> None:
+    def both(mapper: PortMapper) -> None:
         mapper.do(MapPort(7, 40001, 600))
         mapper.do(UnmapPort(40001))
         mapper.do(MapPort(8, 40005, 600))
@@ -132,14 +133,14 @@ def test_what_was_asked_for_and_given_up_at_once_is_not_left_behind(router: type
 
 
 def test_a_router_that_went_away_is_looked_for_again(router: type[Router]) -> None:
-    def ask(mapper: igd.PortMapper) -> None:
+    def ask(mapper: PortMapper) -> None:
         mapper.do(MapPort(7, 40001, 600))
 
-    def away(mapper: igd.PortMapper) -> None:
+    def away(mapper: PortMapper) -> None:
         router.there = False
         mapper.do(MapPort(8, 40001, 600))
 
-    def back(mapper: igd.PortMapper) -> None:
+    def back(mapper: PortMapper) -> None:
         router.there = True
         mapper.do(MapPort(9, 40001, 600))
 

@@ -349,7 +349,8 @@ class FakeNet:
             case CloseTcp(number):
                 host.ports.pop(number, None)
             case Connect(link, address, _, _, local_port):
-                if local_port is not None and self._send_syn(host, link, (host.addresses[4], local_port), address):
+                own = host.addresses.get(family(address[0]), "")
+                if local_port is not None and self._send_syn(host, link, (own, local_port), address):
                     return
                 self._connect(host, action)
             case Write(link, data, media):

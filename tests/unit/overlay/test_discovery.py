@@ -18,8 +18,8 @@ EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dep
 OUTER = "203.0.113.40"
 
 
-def world(seed: int = 1, delay: float = 0.01) -> FakeNet:
-    net = FakeNet(delay=delay, seed=seed)
+def world(seed: int = 1, delay: float = 0.01, dual: bool = False) -> FakeNet:
+    net = FakeNet(delay=delay, seed=seed, dual=dual)
     net.authority()
     net.supernode(1)
     net.supernode(2)
@@ -54,6 +54,33 @@ def test_without_translation_only_the_firewall_filters(filtering: str) -> None:
     found = find_out(net, Nat("198.51.100.30", None, net=net, filtering=filtering), "198.51.100.20")
     assert (found.mapping, found.filtering, found.allocation) == ("none", filtering, None)
     assert found.outer == "198.51.100.20"
+
+
+@pytest.mark.parametrize("filtering", ["none", AD, APD])
+def test_a_client_with_ipv6_alone_finds_out_what_its_firewall_lets_in_and_for_how_long(filtering: str) -> None:
+    net = world(dual=True)
+    firewall = Nat("2001:db8:72::1", None, net=net, filtering=filtering, timeout=30.0)
+    found = find_out(net, firewall, "2001:db8:72::10")
+    assert (found.mapping, found.filtering, found.tcp_mapping) == ("none", filtering, "none")
+    assert found.outer == "2001:db8:72::10"
+    net.run(130)
+    firewalled = 18.0 if filtering != "none" else 90.0
+    assert net.hosts["zoe"].machine.discovery.lifetime.keepalive() == firewalled
+
+
+def test_a_client_with_ipv6_alone_finds_out_that_its_prefix_is_translated() -> None:
+    net = world(dual=True)
+    router = Nat("2001:db8:73::10", EI, net=net, filtering=EI, allocation="preserving")
+    found = find_out(net, router, "fd00:73::10")
+    assert (found.mapping, found.filtering, found.allocation) == (EI, EI, "preserving")
+    assert found.outer == "2001:db8:73::10"
+
+
+def test_a_client_with_both_families_looks_at_the_one_that_is_translated() -> None:
+    net = world(dual=True)
+    net.client("zoe", "192.168.40.10", Nat(OUTER, APD, net=net), ("2001:db8:72::10", None))
+    assert net.run(15, until=lambda: bool(net.told("zoe", NetworkFound)))
+    assert net.hosts["zoe"].machine.discovery.network.outer == OUTER
 
 
 def test_it_takes_two_seconds_and_few_packets_at_forty_milliseconds() -> None:
@@ -215,7 +242,8 @@ def test_a_supernode_that_answers_over_tcp_a_little_later_is_asked_again_soon() 
 
 
 @pytest.mark.parametrize(
-    ("timeout", "keepalive"), [(5.5, 5.0), (10.0, 5.25), (20.0, 10.5), (30.0, 18.0), (120.0, 25.0)]
+    ("timeout", "keepalive"),
+    [(5.5, 5.0), (10.0, 5.25), (20.0, 10.5), (30.0, 18.0), (60.0, 25.5), (120.0, 48.0), (300.0, 90.0)],
 )
 @pytest.mark.parametrize("mapping", [EI, APD])
 def test_mappings_are_kept_alive_as_often_as_the_router_wants(mapping: str, timeout: float, keepalive: float) -> None:
@@ -223,10 +251,34 @@ def test_mappings_are_kept_alive_as_often_as_the_router_wants(mapping: str, time
     find_out(net, Nat(OUTER, mapping, net=net, timeout=timeout, allocation="preserving"))
     lifetime = net.hosts["zoe"].machine.discovery.lifetime
     assert lifetime.keepalive() == 10.0
-    net.run(40)
+    began = net.now
+    assert net.run(200, until=lambda: not lifetime.under_way)
+    assert net.now - began == pytest.approx(124, abs=2), "how long it takes to find out"
     assert lifetime.keepalive() == keepalive
     assert (lifetime.longest or 0) < timeout
     assert lifetime.shortest is None or lifetime.shortest > timeout
+
+
+def test_what_is_known_of_the_routers_patience_grows_while_it_is_found_out() -> None:
+    net = world()
+    find_out(net, Nat(OUTER, EI, net=net, timeout=300.0))
+    lifetime = net.hosts["zoe"].machine.discovery.lifetime
+    known = []
+    for seconds in (10, 10, 10, 10, 30, 60):
+        net.run(seconds)
+        known.append(lifetime.keepalive())
+    assert known == [5.25, 10.5, 18.0, 25.5, 48.0, 90.0]
+
+
+def test_looking_again_for_what_is_missing_does_not_begin_the_long_wait_anew() -> None:
+    net = world()
+    listeners = net.hosts["supernode-2"].listeners
+    for port in (3478, 3479):  # the mapping of TCP stays unknown, and is looked for again and again
+        listeners.pop(port)
+    find_out(net, Nat(OUTER, EI, net=net, timeout=300.0))
+    net.run(130)
+    assert net.hosts["zoe"].machine.discovery.network.tcp_mapping is None
+    assert net.hosts["zoe"].machine.discovery.lifetime.keepalive() == 90.0
 
 
 def test_a_mapping_lives_as_long_as_its_socket_is_kept() -> None:

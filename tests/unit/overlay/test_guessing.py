@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from lab.overlay.guessing import HANDFUL, LIMIT, SWEEP
-from lab.wire.messages import Candidate
+from lab.overlay.prospects import Part, part
+from lab.wire.messages import Candidate, Network
 from tests.unit.overlay.hardnat import SERVER, Nat, World
 
 TRIES = 40
@@ -226,3 +227,11 @@ def test_the_sockets_of_lost_guesses_are_closed_and_the_lucky_one_stays() -> Non
         world.now += SWEEP
     assert hard.guessing.sockets == hard.used - {hard.media.socket}
     assert len(hard.guessing.sockets) == 1
+
+
+def test_what_is_known_of_ipv6_leads_to_no_guess_over_ipv4() -> None:
+    hard = Network(True, "address-and-port-dependent", "address-and-port-dependent", "random", outer="203.0.113.34")
+    steady = Network(True, "none", "address-and-port-dependent", outer="203.0.113.31")
+    over_ipv6 = Network(True, "none", "address-and-port-dependent", outer="2001:db8:72::10")
+    assert part(steady, hard, True) is Part.TRY
+    assert part(over_ipv6, hard, True) is part(hard, over_ipv6, False) is Part.NOTHING

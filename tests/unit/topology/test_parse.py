@@ -405,9 +405,10 @@ def test_a_router_gives_ports_where_its_labels_say_so(tmp_path: Path) -> None:
         (
             "home-router",
             "yes",
-            'expected lab.portmap "on" or "off", in quotes (YAML takes a bare on for true), got yes',
+            'expected lab.portmap to be one of "off", "on", "upnp", "natpmp", in quotes (YAML takes a '
+            "bare on for true), got yes",
         ),
-        ("park-router", "on", "portmap on needs a router that translates: with profile open there is no outer port"),
+        ("park-router", "on", "portmap needs a router that translates: with profile open there is no outer port"),
         ("relay", "on", "node relay: expected lab.portmap on a router alone, not on a relay, got on"),
         ("bob", "on", "node bob: expected lab.portmap None as home-router has, got on"),
     ],
@@ -425,7 +426,7 @@ def test_ports_through_a_firewall_without_udp_are_refused(tmp_path: Path) -> Non
     portmap(document, "home-router", "on")
     for told in ("labels", "environment"):
         document["services"]["home-router"][told]["lab.firewall"] = "udp-blocked"
-    with pytest.raises(ConfigError, match="site home: portmap on needs a firewall that lets UDP out"):
+    with pytest.raises(ConfigError, match="site home: portmap needs a firewall that lets UDP out"):
         parsed(document, tmp_path)
 
 
@@ -435,9 +436,9 @@ def test_ports_through_a_firewall_without_udp_are_refused(tmp_path: Path) -> Non
         (
             "carrier-1",
             "zoo.yml",
-            "site carrier-1: portmap on is for a site's router: clients ask the router of ",
+            "site carrier-1: portmap is for a site's router: clients ask the router of ",
         ),
-        ("ipv6-1", "zoo.yml", "site ipv6-1: portmap on needs "),
+        ("ipv6-1", "zoo.yml", "site ipv6-1: portmap needs "),
     ],
 )
 def test_ports_where_nobody_would_ask_for_them_are_refused(site: str, file: str, sentence: str, tmp_path: Path) -> None:
