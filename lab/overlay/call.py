@@ -365,6 +365,8 @@ class Call:
         self.state, self.talked, self.pathless_since = State.TALKING, True, now
         self.checklist.answered(now)
         self.limit = None if self.proven else now + FIRST_PATH_LIMIT
+        if not self.proven:
+            self.legs.hurry(now)
         send, receive = (self.keys.caller, self.keys.callee) if self.caller else (self.keys.callee, self.keys.caller)
         self.around.actions.emit(Answered(self.id, send, receive))
         self.path = None

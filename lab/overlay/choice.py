@@ -87,13 +87,13 @@ class Choice:
         return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
 
     def unheard(self, now: float) -> bool:
-        """Whether nothing of the peer comes where something came: there is no path, or neither voice nor answers on it.
+        """Whether nothing of the peer comes: there is no path, or neither voice nor answers on it any more.
 
         A peer that answers checks has fallen silent for reasons of its own.
         """
         using, since = self.selected, self.vigil.suspicious_since
         if using is None:
-            return self.selected_at > 0.0
+            return True
         return since is not None and using.last_answer < max(since, now - UNHEARD)
 
     def between(self, now: float) -> bool:

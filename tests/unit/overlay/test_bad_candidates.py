@@ -16,7 +16,7 @@ from lab.overlay.prospects import Part
 from lab.overlay.remote import MOST_CANDIDATES
 from lab.overlay.supernode import Supernode
 from lab.wire.addresses import Address
-from lab.wire.messages import Candidate, Network
+from lab.wire.messages import Candidate, Carry, Network
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
@@ -168,6 +168,13 @@ def test_hosts_that_the_peers_supernode_sees_it_under_are_known_and_no_others(ne
     manners = machine(net, "bob").calls["c1.x"].checklist.manners
     assert manners.vouched == {"203.0.113.33"}
     assert not manners.knows(VICTIM)
+
+
+def test_no_client_vouches_for_itself(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "_carry", lambda self, envelope, relays=False: Carry(envelope, relays, seen=(VICTIM,)))
+    talk(net, 3)
+    for name, host in (("bob", "203.0.113.33"), ("frank", "203.0.113.32")):
+        assert machine(net, name).calls["c1.x"].checklist.manners.vouched == {host}
 
 
 def test_a_check_whose_source_may_be_forged_makes_no_host_the_peers(net: FakeNet) -> None:

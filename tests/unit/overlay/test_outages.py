@@ -183,6 +183,19 @@ def test_relays_and_supernodes_restarted_together_long_after_the_tokens_have_exp
         assert back_after(net, name, again) <= BACK
 
 
+@pytest.mark.parametrize("pair", list(PAIRS)[:2])
+def test_relays_that_are_gone_when_the_call_is_answered_are_taken_up_when_they_come(
+    net: FakeNet, pair: tuple[str, str]
+) -> None:
+    net.cut = about("203.0.113.21", "203.0.113.22")
+    id = place(net, *pair)
+    net.run(9)
+    net.cut, again = None, net.now
+    talk(net, id, pair, 4)
+    for name in pair:
+        assert back_after(net, name, again) <= BACK
+
+
 @pytest.mark.parametrize("pair", [("tcp", "drawn")])
 def test_a_relay_that_stays_away_is_asked_a_few_times_a_second_and_no_more(net: FakeNet, pair: tuple[str, str]) -> None:
     """While the call goes on over the other."""

@@ -45,6 +45,7 @@ CANDIDATE = Candidate("host", "udp", ("192.168.32.10", 40000))
         Ping(3),
         Hello("relay", CREDENTIAL, SIGNATURE, 33034, (33034, 443), ("2001:db8:0:1::21", "203.0.113.21")),
         Carry(ENVELOPE, True, (OFFER,)),
+        Carry(ENVELOPE, receipts=(("203.0.113.32", b"8 bytes."),), seen=("203.0.113.32", "2001:db8::1")),
         Offers("c7", (OFFER,)),
         Present(("alice", "bob")),
     ],
