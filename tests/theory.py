@@ -5,6 +5,7 @@ networks. Never: how the clients find out, nor what any of them did. The suites 
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from lab.nat import firewall, profile
 from lab.nat.axes import Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, Pooling
@@ -12,11 +13,34 @@ from lab.topology.model import Node, Topology
 
 RANK = ("direct/udp", "punched/udp", "direct/tcp", "punched/tcp", "relayed/udp", "relayed/mixed", "relayed/tcp")
 """Best first (design.md)."""
-STRICTEST = 2048
-"""Ports of a block that can be searched where both sides draw theirs (a carrier's subscriber has 1,024)."""
+LARGEST_BLOCK = 2048
+"""Ports of a block that can be searched where both sides draw theirs (a carrier's subscriber has 1,024). It has to be
+both: where one draws from all ports, 200 packets a second find one pair in seven within 15 s."""
 
 _MAPPINGS, _FILTERINGS = list(Mapping), list(Filtering)
 _HARD = (Mapping.ADDRESS_DEPENDENT, Mapping.ADDRESS_AND_PORT_DEPENDENT)
+
+
+class Search(StrEnum):
+    """How a port comes to be known that nobody can name beforehand."""
+
+    FORESEEN = "foreseen"
+    """The router counts: the next ports are told, or met at."""
+    TRIED = "tried"
+    """One side opens sockets, the other tries ports, and whose sockets they are lets in where it is tried from."""
+    BLOCKS = "both out of blocks"
+    """Each side tries the few ports that the other's come from."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A path between the two that may come about: for sure, or where chance or a client's diligence has it so.
+
+    `search` is None where both ends are found where they are told to be.
+    """
+
+    sure: bool
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +110,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Expected:
-    """The best path that two networks allow, and those that a call may end on where chance decides, or time."""
+    """What a call may end on. `best` is sure to work; `hoped` is that, or a better one that chance or time decides on;
+    `search` is how the port for that one is found, None where none has to be."""
 
     best: str
+    hoped: str
     accepted: frozenset[str]
+    search: Search | None = None
 
     def holds(self, path: str | None) -> bool:
         """Whether a call that took this path took one that it may."""
@@ -143,28 +170,28 @@ def expected(one: Side, two: Side) -> Expected:
     if one.site == two.site:
         return _certain("direct/udp")  # their LAN
     voice = one.voice_by_udp and two.voice_by_udp
-    sure, chance = {_relayed(one.voice_by_udp, two.voice_by_udp)}, set[str]()
+    ways = {_relayed(one.voice_by_udp, two.voice_by_udp): Way(True)}
     for mine, theirs in ((one.ipv4, two.ipv4), (one.ipv6, two.ipv6)):
         if mine is None or theirs is None:
             continue
         if mine is one.ipv4 and one.carrier is not None and one.carrier == two.carrier and not one.hairpins:
             continue
         kind = "punched" if mine.udp.translated and theirs.udp.translated else "direct"
+        found: dict[str, Way | None] = {f"{kind}/tcp": _tcp(one, mine.tcp, two, theirs.tcp)}
         if voice:
             given = mine is one.ipv4 and (one.mapped or two.mapped)  # reached there, and answered where it came from
-            found = True if given else _udp(mine.udp, theirs.udp)
-            if found is not None:
-                (sure if found else chance).add(f"{kind}/udp")
-        found = _tcp(one, mine.tcp, two, theirs.tcp)
-        if found is not None:
-            (sure if found else chance).add(f"{kind}/tcp")
-    best = min(sure, key=RANK.index)
-    better = {path for path in chance if RANK.index(path) < RANK.index(best)}
-    return Expected(best, frozenset({best, *better}))
+            found[f"{kind}/udp"] = Way(True) if given else _udp(mine.udp, theirs.udp)
+        ways |= {path: way for path, way in found.items() if way and not (path in ways and ways[path].sure)}
+    best = min((path for path, way in ways.items() if way.sure), key=RANK.index)
+    accepted = frozenset(
+        path for path in ways if RANK.index(path) <= RANK.index(best) and (path == best or not ways[path].sure)
+    )
+    hoped = min(accepted, key=RANK.index)
+    return Expected(best, hoped, accepted, ways[hoped].search)
 
 
 def _certain(path: str) -> Expected:
-    return Expected(path, frozenset({path}))
+    return Expected(path, path, frozenset({path}))
 
 
 def _relayed(one: bool, two: bool) -> str:
@@ -172,31 +199,35 @@ def _relayed(one: bool, two: bool) -> str:
     return "relayed/udp" if one and two else "relayed/mixed" if one or two else "relayed/tcp"
 
 
-def _udp(one: Seen, two: Seen) -> bool | None:
-    """Whether UDP between the two comes about: for sure, perhaps (False), or never (None)."""
-    if not one.hard and not two.hard:
-        return True  # RFC 5128, 3.3.1: both are found where they are told to be
+def _udp(one: Seen, two: Seen) -> Way | None:
+    """Whether UDP between the two comes about; None: never."""
+    hard = [seen for seen in (one, two) if seen.hard]
+    if not hard:
+        return Way(True)  # RFC 5128, 3.3.1: both are found where they are told to be
     for easy, other in ((one, two), (two, one)):
         if not easy.hard and not easy.port_filtered and (easy.filtering is None or other.one_address):
-            return True  # whatever port the other comes from, it is let in, and answered where it came from
-    hard = [seen for seen in (one, two) if seen.hard]
+            return Way(True)  # whatever port the other comes from, it is let in, and answered where it came from
     if all(seen.foreseeable for seen in hard):
-        return True  # the next ports are told, or met at
-    if len(hard) == 1:
-        return False  # guessed: 36 of 40
-    return False if any(seen.block <= STRICTEST or not seen.port_filtered for seen in hard) else None
+        return Way(True, Search.FORESEEN)
+    if len(hard) == 1 or not all(seen.port_filtered for seen in hard):
+        return Way(False, Search.TRIED)
+    return Way(False, Search.BLOCKS) if all(seen.block <= LARGEST_BLOCK for seen in hard) else None
 
 
-def _tcp(one: Side, mine: Seen, two: Side, theirs: Seen) -> bool | None:
+def _tcp(one: Side, mine: Seen, two: Side, theirs: Seen) -> Way | None:
     """Whether TCP between the two comes about: opened by one, or by both at once (RFC 6544, 4.1; RFC 5382, 4.3)."""
     if _listens(theirs) or _listens(mine):
-        return True  # whoever is open is reached by every firewall: on port 443, in TLS, through a proxy
+        return Way(True)  # whoever is open is reached by every firewall: on port 443, in TLS, through a proxy
     if not (one.any_port and two.any_port):
         return None  # a mapped port is none of those that the firewall lets out to
     if not mine.hard and not theirs.hard:
-        return True
-    easy = (not mine.hard and not mine.port_filtered) or (not theirs.hard and not theirs.port_filtered)
-    return False if easy or mine.foreseeable or theirs.foreseeable else None
+        return Way(True)
+    for easy, other in ((mine, theirs), (theirs, mine)):
+        if not easy.hard and other.foreseeable:
+            return Way(False, Search.FORESEEN)
+        if not easy.hard and not easy.port_filtered:
+            return Way(False)  # whoever finds out that the other is let in there may open it
+    return None
 
 
 def _listens(seen: Seen) -> bool:

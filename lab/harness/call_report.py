@@ -58,6 +58,13 @@ class SetupTimes:
     first_media: int | None
     best_path: int | None
 
+    @property
+    def first_voice(self) -> int | None:
+        """Milliseconds from the callee's answer to the first decoded frame at the worse end; None: there was none."""
+        if self.first_media is None or self.answered is None:
+            return None
+        return max(0, self.first_media - self.answered)
+
 
 @dataclass(frozen=True)
 class Media:

@@ -133,6 +133,23 @@ class Lab:
         most = matrices.at_once() if at_once is None else at_once
         return matrices.run(self.engine, self.checkout, world, sites, seconds, ring_ms, most, follow)
 
+    def calls(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        seconds: float = 1,
+        ring_ms: int = 500,
+        at_once: int | None = None,
+        follow: matrices.Follow = lambda progress: None,
+    ) -> matrices.Matrix:
+        """Place these calls, (caller, callee) each, as often as they are named, and judge each like one of a matrix.
+
+        Several at the same time, as there; no client is in two of them at once.
+        """
+        world = self.running_world()
+        most = matrices.at_once() if at_once is None else at_once
+        return matrices.play(self.engine, self.checkout, world, pairs, seconds, ring_ms, most, follow)
+
     def explain(self, call: str) -> explaining.Explanation:
         """Why a call that is over took its path, from what is kept of it; ConfigError where nothing is."""
         return explaining.explain(self.checkout, call)

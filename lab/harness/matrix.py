@@ -3,14 +3,16 @@
 Belongs here: running them, and what is known when all are over. Never: how a call is placed or judged.
 """
 
+import itertools
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median, quantiles
 from typing import Any
 
 from lab.errors import ConfigError, Interrupted
@@ -32,6 +34,24 @@ JUDGES = 2
 def at_once() -> int:
     """How many calls this machine carries at a time without one disturbing another."""
     return min(MOST_AT_ONCE, A_CORE * len(os.sched_getaffinity(0)))
+
+
+@dataclass(frozen=True)
+class FirstVoice:
+    """Milliseconds from the answer to the first voice at the worse end, of some calls."""
+
+    median: float
+    p95: float
+    most: float
+
+    @classmethod
+    def of(cls, cells: Iterable[CallReport]) -> "FirstVoice | None":
+        """None where no voice was heard in any of them."""
+        took = [cell.setup_ms.first_voice for cell in cells if cell.setup_ms.first_voice is not None]
+        if not took:
+            return None
+        p95 = quantiles(took, n=20, method="inclusive")[-1] if len(took) > 1 else took[0]
+        return cls(median(took), round(p95, 1), max(took))
 
 
 @dataclass(frozen=True)
@@ -66,12 +86,14 @@ class Matrix:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `lab matrix --json`."""
+        first_voice = FirstVoice.of(self.cells)
         return {
             "matrix": self.name,
             "seconds": round(self.seconds, 1),
             "pairs": self.pairs,
             "interrupted": self.interrupted,
             "sites": dict(self.sites),
+            "first_voice_ms": asdict(first_voice) if first_voice else None,
             "cells": [cell.to_json() for cell in self.cells],
             "dropped_by_captures": dict(self.dropped_by_captures),
             "evidence": str(self.evidence),
@@ -101,17 +123,36 @@ def run(
     at_once: int,
     follow: Follow,
 ) -> Matrix:
-    """Place every call and judge it. Raises ConfigError and RuntimeUnavailable where it cannot begin.
+    """Call every pair of these sites in both directions, all unless some are named; see `play`."""
+    order = pairing.pairs(pairing.players(world.topology, sites))
+    return play(engine, checkout, world, order, seconds, ring_ms, at_once, follow)
+
+
+def play(
+    engine: Engine,
+    checkout: Checkout,
+    world: World,
+    order: Sequence[Pair],
+    seconds: float,
+    ring_ms: int,
+    at_once: int,
+    follow: Follow,
+) -> Matrix:
+    """Place every call of `order`, as often as it stands there, and judge it. Raises ConfigError and RuntimeUnavailable
+    where it cannot begin.
 
     A call that fails is a cell like another. An interrupt hangs up what is under way, leaves what is known so far in
     the matrix's folder, and goes on as Interrupted, which names it.
     """
     if at_once < 1 or seconds < 1 or ring_ms < 0:
         raise ConfigError(f"expected calls of 1 s or longer, at least one at a time; got {seconds:g} s, {at_once}")
-    teams = pairing.players(world.topology, sites)
-    order = pairing.pairs(teams)
+    if not order or any(caller == callee for caller, callee in order):
+        raise ConfigError("a matrix needs calls, each of them between two clients")
     called = {name for pair in order for name in pair}
-    clients = [client.name for client in world.topology.clients() if client.name in called]
+    everybody = [client.name for client in world.topology.clients()]
+    if unknown := sorted(called.difference(everybody)):
+        raise ConfigError(f"no client is called {unknown[0]!r}; the clients are {', '.join(sorted(everybody))}")
+    clients = [name for name in everybody if name in called]
     for name in clients:
         world.running(name)
     said = standing.routers(engine, world, standing.concerned(world.topology, clients))
@@ -158,7 +199,7 @@ class _Play:
         self.cells: list[CallReport] = []
         self._session, self._world, self._folder, self._lasting = session, world, folder, lasting
         self._follow = follow
-        self._numbers = {pair: number for number, pair in enumerate(order, 1)}
+        self._total, self._numbers = len(order), itertools.count(1)
         self._floor = Floor(order)
         self._changed = threading.Condition()
         self._free = 0
@@ -186,24 +227,24 @@ class _Play:
 
     def _work(self) -> None:
         try:
-            while (pair := self._next()) is not None:
-                self._cell(pair)
+            while (taken := self._next()) is not None:
+                self._cell(*taken)
         except BaseException:  # the others must not go on for minutes before it is told
             self._stop()
             raise
 
-    def _next(self) -> Pair | None:
-        """The next pair that may call, as soon as there is one; None when all have."""
+    def _next(self) -> tuple[int, Pair] | None:
+        """The next pair that may call, and its call's number, as soon as there is one; None when all have."""
         with self._changed:
             while self._floor.waiting:
                 if self._free and (pair := self._floor.take()):
                     self._free -= 1
-                    return pair
+                    return next(self._numbers), pair
                 self._changed.wait()
             return None
 
-    def _cell(self, pair: Pair) -> None:
-        call = f"{self._folder.name}-{self._numbers[pair]}"
+    def _cell(self, number: int, pair: Pair) -> None:
+        call = f"{self._folder.name}-{number}"
         folder = self._folder / call
         folder.mkdir()
 
@@ -231,4 +272,4 @@ class _Play:
     def _tell(self, ended: CallReport) -> None:
         with self._changed:
             failed = sum(not cell.holds() for cell in self.cells)
-            self._follow(Progress(len(self.cells), len(self._numbers), failed, ended))
+            self._follow(Progress(len(self.cells), self._total, failed, ended))

@@ -63,10 +63,10 @@ MOST_WORDS = 8
 """Envelopes of a call that are kept to be said again."""
 RINGING_LIMIT = 60.0
 """Seconds for the callee to answer."""
-FIRST_PATH_LIMIT = 15.0
-"""Seconds after the answer for a first path to work."""
-LOST_PATH_LIMIT = 30.0
-"""Seconds without any path after which a call is over (RFC 7675, 5.1: consent expires after 30 s)."""
+PATH_LIMIT = 30.0
+"""Seconds without any path after which a call is over (RFC 7675, 5.1: consent expires after 30 s); since the answer
+where it has had none yet. Such a call is given no less: what keeps the two apart may be a router that restarts, and
+whoever has picked up waits for the network as one does in mid-call. Who does not care to wait hangs up."""
 LINGER = 0.4
 """Seconds for which a call that was hung up still takes in what is in flight."""
 HUNG_UP = "hung up"
@@ -364,7 +364,7 @@ class Call:
         assert self.keys is not None
         self.state, self.talked, self.pathless_since = State.TALKING, True, now
         self.checklist.answered(now)
-        self.limit = None if self.proven else now + FIRST_PATH_LIMIT
+        self.limit = None if self.proven else now + PATH_LIMIT
         if not self.proven:
             self.legs.hurry(now)
         send, receive = (self.keys.caller, self.keys.callee) if self.caller else (self.keys.callee, self.keys.caller)
@@ -381,7 +381,7 @@ class Call:
                 self.legs.hurry(now)
             if self.state is State.TALKING:
                 self.pathless_since = now
-                self.limit = None if proven else now + LOST_PATH_LIMIT
+                self.limit = None if proven else now + PATH_LIMIT
         if self.state is not State.TALKING:
             return
         outlet = self.checklist.choice.outlet

@@ -12,7 +12,7 @@ from typing import Any
 from lab.harness.call_report import CallReport
 from lab.harness.explaining import RUNGS
 from lab.harness.matrix import Matrix
-from lab.report.matrix import CODES, path_of, setup
+from lab.report.matrix import CODES, path_of
 
 _TEMPLATE = Path(__file__).with_name("heatmap.html")
 
@@ -50,7 +50,7 @@ def _class(cell: CallReport) -> str:
 def _cell(cell: CallReport | None) -> str:
     if cell is None:
         return '<td class="none"></td>'
-    took = setup(cell)
+    took = cell.setup_ms.first_voice
     label = f"{cell.caller} calls {cell.callee}: {path_of(cell) or 'failed'}"
     word = "" if took is None else str(took)
     kind = _class(cell)

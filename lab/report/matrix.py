@@ -5,7 +5,6 @@ Belongs here: layout and wording. Never: verdicts; they come with the cells.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from statistics import median, quantiles
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from lab.harness.call_report import CallReport
 from lab.harness.explaining import RUNGS
-from lab.harness.matrix import Matrix
+from lab.harness.matrix import FirstVoice, Matrix
 from lab.harness.matrix import Progress as Step
 
 CODES = {
@@ -73,14 +72,6 @@ def path_of(cell: CallReport) -> str | None:
     return f"{cell.observed.kind}/{cell.observed.transport}" if cell.observed else None
 
 
-def setup(cell: CallReport) -> int | None:
-    """Milliseconds from the callee's answer to the first voice at the worse end."""
-    times = cell.setup_ms
-    if times.first_media is None or times.answered is None:
-        return None
-    return max(0, times.first_media - times.answered)
-
-
 def matrix(found: Matrix, width: int) -> RenderableType:
     """Everything of it, in `width` columns: the grid is written in several blocks where it is too wide for one."""
     names = _labels(found)
@@ -116,7 +107,7 @@ def _grid(found: Matrix, names: dict[str, str], columns: Sequence[str], size: in
 def _cell(cell: CallReport | None, size: int) -> Text:
     if cell is None:
         return Text("")
-    path, took = path_of(cell), setup(cell)
+    path, took = path_of(cell), cell.setup_ms.first_voice
     word = "failed" if path is None else path if size == _FULL else CODES[path]
     style = "bad" if not cell.holds() or path is None else path.partition("/")[0]
     mark = "" if cell.holds() or path is None else "!"
@@ -124,31 +115,27 @@ def _cell(cell: CallReport | None, size: int) -> Text:
 
 
 def _counts(found: Matrix, with_codes: bool) -> Table:
-    """How often each path was, and how soon voice came on it."""
-    times: defaultdict[str, list[int]] = defaultdict(list)
-    counts: defaultdict[str, int] = defaultdict(int)
+    """How often each path was, and how soon voice came on it; then of all calls together."""
+    by_path: defaultdict[str, list[CallReport]] = defaultdict(list)
     for cell in found.cells:
         if path := path_of(cell):
-            counts[path] += 1
-            if (took := setup(cell)) is not None:
-                times[path].append(took)
+            by_path[path].append(cell)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("path", no_wrap=True)
     for column in ("calls", "median", "95 of 100", "most"):
         table.add_column(column, justify="right")
     for path in RUNGS:
-        if path in counts:
+        if path in by_path:
             name = f"{CODES[path]}  {path}" if with_codes else path
-            figures = [f"{value:.0f} ms" for value in _figures(times[path])] or ["—"] * 3
-            table.add_row(Text(name, path.partition("/")[0]), str(counts[path]), *figures)
+            table.add_row(Text(name, path.partition("/")[0]), str(len(by_path[path])), *_figures(by_path[path]))
+    if len(by_path) > 1:
+        table.add_row("all", str(sum(map(len, by_path.values()))), *_figures(found.cells))
     return table
 
 
-def _figures(values: Sequence[int]) -> list[float]:
-    if not values:
-        return []
-    high = quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
-    return [median(values), high, max(values)]
+def _figures(cells: Sequence[CallReport]) -> list[str]:
+    voice = FirstVoice.of(cells)
+    return ["—"] * 3 if voice is None else [f"{value:.0f} ms" for value in (voice.median, voice.p95, voice.most)]
 
 
 def _failures(found: Matrix) -> Iterable[RenderableType]:

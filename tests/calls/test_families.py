@@ -9,6 +9,7 @@ from typed import ROOT
 
 from lab.harness import Lab
 from lab.harness.changing import SiteChange
+from tests.outages import FOUND, own_of, through
 
 CALLS = {
     ("dora", "sid"): "direct/udp",  # IPv6: a stateful firewall translates nothing
@@ -83,3 +84,13 @@ def test_a_client_that_moves_follows_its_address_from_family_to_family(families:
         assert signed_in_after(families, "fred", begun) - moved < SOON
         report = families.call("sid", "fred", seconds=2)
         assert report.holds(path), report
+
+
+@pytest.mark.parametrize(("site", "path"), [("six", "direct/udp"), ("four", "punched/udp")])
+def test_a_call_goes_on_when_a_client_comes_to_a_network_of_the_other_family(
+    families: Lab, site: str, path: str
+) -> None:
+    """From IPv4 to a network with IPv6 alone, and back; its peer has both."""
+    survived = through(families, ("dora", "fred"), lambda relay: families.move("fred", site), 8)
+    assert survived.report.holds(path), survived.report
+    assert survived.late(FOUND, survived.cut(own_of(survived, "fred"))) is None

@@ -1,6 +1,7 @@
 """The theory of paths says what RFCs and the project's table say, for pairs that are easily thought through."""
 
 import runpy
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from lab.topology import parse
 from lab.topology.model import Topology
-from tests.theory import Side, expected, side
+from tests.theory import Search, Side, expected, side
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 
@@ -61,7 +62,8 @@ def test_the_best_path_is_what_theory_says(zoo: Topology, one: str, two: str, be
     [
         ("symmetric-1", "port-restricted-1", "punched/udp"),  # by guessing, which may fail
         ("symmetric-1", "port-restricted-1", "relayed/udp"),
-        ("mobile-3", "symmetric-1", "punched/udp"),  # ports out of a carrier's block
+        ("address-dependent-1", "symmetric-1", "punched/udp"),
+        ("udp-blocked-1", "sequential-1", "punched/tcp"),  # foreseen
     ],
 )
 def test_where_chance_decides_both_are_accepted(zoo: Topology, one: str, two: str, path: str) -> None:
@@ -72,6 +74,8 @@ def test_where_chance_decides_both_are_accepted(zoo: Topology, one: str, two: st
     ("one", "two", "path"),
     [
         ("symmetric-1", "symmetric-2", "punched/udp"),
+        ("mobile-3", "symmetric-1", "punched/udp"),  # one draws from a block of few ports, the other from all
+        ("sequential-1", "symmetric-1", "punched/tcp"),  # the port that one will have is no use without the other's
         ("udp-throttled-1", "open-1", "direct/udp"),  # its loss is known before the call
         ("linux-1", "linux-2", "relayed/udp"),
         ("udp-blocked-1", "open-1", "direct/udp"),
@@ -80,6 +84,39 @@ def test_where_chance_decides_both_are_accepted(zoo: Topology, one: str, two: st
 )
 def test_what_cannot_be_is_not_accepted(zoo: Topology, one: str, two: str, path: str) -> None:
     assert not expected(of(zoo, one), of(zoo, two)).holds(path)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "path", "search"),
+    [
+        ("symmetric-1", "port-restricted-1", "punched/udp", Search.TRIED),
+        ("symmetric-1", "inbound-blocked-1", "direct/udp", Search.TRIED),
+        ("symmetric-1", "address-dependent-1", "punched/udp", Search.TRIED),
+        ("sequential-1", "linux-1", "punched/udp", Search.FORESEEN),
+        ("sequential-1", "sequential-2", "punched/udp", Search.FORESEEN),
+        ("sequential-1", "udp-throttled-1", "punched/tcp", Search.FORESEEN),
+        ("symmetric-1", "full-cone-1", "punched/udp", None),
+        ("linux-1", "linux-2", "punched/udp", None),
+        ("symmetric-1", "symmetric-2", "relayed/udp", None),
+    ],
+)
+def test_how_a_port_is_found_follows_from_both_networks(
+    zoo: Topology, one: str, two: str, path: str, search: Search | None
+) -> None:
+    found = expected(of(zoo, one), of(zoo, two))
+    assert (found.hoped, found.search) == (path, search)
+
+
+def test_two_sides_meet_in_blocks_where_both_draw_from_a_few_ports(zoo: Topology) -> None:
+    one, two = of(zoo, "mobile-3"), replace(of(zoo, "mobile-3"), site="mobile-5", carrier="carrier-2")
+    assert expected(one, two).search is Search.BLOCKS
+    assert expected(one, two).accepted == {"punched/udp", "relayed/udp"}
+
+
+def test_a_carrier_turns_packets_back_to_its_own_or_they_need_the_relay(zoo: Topology) -> None:
+    one, two = of(zoo, "mobile-1"), of(zoo, "mobile-2")
+    assert expected(one, two).best == "punched/udp"
+    assert expected(replace(one, hairpins=False), replace(two, hairpins=False)).accepted == {"relayed/udp"}
 
 
 def test_it_does_not_matter_who_calls(zoo: Topology) -> None:

@@ -1,22 +1,60 @@
-"""Every pair of the zoo called in both directions: each on a path that theory allows, and less than a second a call."""
+"""Every pair of the zoo called in both directions: each on a path that theory allows, voice at once, ports that have to
+be found as often as they must be, and less than a second a call."""
 
 from collections.abc import Callable
 from itertools import permutations
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from lab.harness import Lab
 from lab.harness.call_report import CallReport
-from lab.harness.matrix import Matrix
+from lab.harness.matrix import FirstVoice, Matrix
 from lab.topology import parse
-from tests.theory import expected, side
+from tests.shares import DEMANDS, Demand, after_the_answer, shortfall
+from tests.theory import Search, expected, side
 
 ZOO = parse(Path(__file__).parents[2] / "compose" / "zoo.yml")
+Cells = Callable[[str, str], list[CallReport]]
+Kind = tuple[str, str, Search]
 FIRST = {str(client.site): client.name for client in reversed(ZOO.clients())}
 PAIRS = [*permutations(FIRST, 2), ("address-dependent-1", "address-dependent-1")]
 LIMIT_S = 1.0
 """Of a cell, on two cores."""
+SIDES = {site: side(ZOO, ZOO.node(client)) for site, client in FIRST.items()}
+ROUND_TRIP_MS = 40
+"""Of signalling, from a client by its supernode to another and back: four times a link of 10 ms, as certified."""
+BUDGET_MS = 1.5 * ROUND_TRIP_MS + 20
+"""From the answer to the first voice at the worse end. The answer and the first packet of the voice that it calls forth
+take one round trip, the frame 20 ms; the rest is for programs to do their work."""
+HALF_MS = 1.25 * ROUND_TRIP_MS + 20
+"""Half of the calls need no more than half of that rest."""
+
+
+def kinds_of_pairs() -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """The pairs of sites by what their two networks are, whoever calls; of two alike there are few, so all together."""
+    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for pair in PAIRS:
+        one, two = sorted("ipv6" if SIDES[site].ipv6 else site.rpartition("-")[0] for site in pair)
+        kinds.setdefault((one, two) if one != two else ("one", "its like"), []).append(pair)
+    return kinds
+
+
+def hard_kinds() -> dict[Kind, list[tuple[str, str, str]]]:
+    """Pairs of sites that need a port found, and the path by it: by their hard sides, the transport, and the search."""
+    kinds: dict[Kind, list[tuple[str, str, str]]] = {}
+    for pair in PAIRS:
+        hoped = expected(*(SIDES[site] for site in pair))
+        if hoped.search is not None:
+            transport = hoped.hoped.rpartition("/")[2]
+            seen = {site: getattr(SIDES[site].ipv4, transport) for site in pair}
+            hard = sorted({site.rpartition("-")[0] for site in pair if seen[site].hard})
+            kinds.setdefault((" and ".join(hard), transport, hoped.search), []).append((*pair, hoped.hoped))
+    return kinds
+
+
+HARD, KINDS = hard_kinds(), kinds_of_pairs()
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -26,7 +64,7 @@ def matrix(lab: Lab) -> Matrix:
 
 
 @pytest.fixture(scope="session")
-def cells(matrix: Matrix) -> Callable[[str, str], list[CallReport]]:
+def cells(matrix: Matrix) -> Cells:
     """The calls from one site to another; in one site with two clients there is one each way."""
     by_sites: dict[tuple[str, str], list[CallReport]] = {}
     for cell in matrix.cells:
@@ -35,15 +73,36 @@ def cells(matrix: Matrix) -> Callable[[str, str], list[CallReport]]:
 
 
 @pytest.mark.parametrize(("caller", "callee"), PAIRS, ids=[f"{one}-{two}" for one, two in PAIRS])
-def test_a_pair_takes_a_path_that_its_networks_allow(
-    cells: Callable[[str, str], list[CallReport]], caller: str, callee: str
-) -> None:
+def test_a_pair_takes_a_path_that_its_networks_allow(cells: Cells, caller: str, callee: str) -> None:
     found = cells(caller, callee)
-    ends = [side(ZOO, ZOO.node(FIRST[site])) for site in (caller, callee)]
-    allowed = expected(*ends).accepted
+    allowed = expected(SIDES[caller], SIDES[callee]).accepted
     assert found
     for cell in found:
         assert any(cell.holds(path) for path in allowed), (str(cell), sorted(allowed))
+
+
+@pytest.mark.parametrize("kind", HARD, ids=lambda kind: f"{kind[0]}, {kind[1]}, {kind[2]}")
+def test_ports_that_nobody_can_name_are_found(cells: Cells, kind: Kind) -> None:
+    """As often as of 40 tries, and as soon, but for one doubt in a thousand; TCP takes its time, and only counts."""
+    _, transport, search = kind
+    demand = DEMANDS[search] if transport == "udp" else Demand(DEMANDS[search].share, inf)
+    took = [after_the_answer(cell, path) for one, two, path in HARD[kind] for cell in cells(one, two)]
+    assert shortfall(took, demand) is None
+
+
+def test_voice_comes_at_once(matrix: Matrix) -> None:
+    """Both are exceeded by a regression of some milliseconds, and by no machine that calls the zoo in its time: 57 to
+    59 ms and 70 to 76 were measured on two busy cores, of whose calls 2 to 4 in a hundred were later than BUDGET_MS."""
+    voice = FirstVoice.of(matrix.cells)
+    assert voice is not None and all(cell.setup_ms.first_voice is not None for cell in matrix.cells)
+    assert voice.p95 <= BUDGET_MS and voice.median <= HALF_MS, voice
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=" and ".join)
+def test_voice_comes_at_once_between_every_two_kinds_of_network(cells: Cells, kinds: tuple[str, str]) -> None:
+    """At least half of eight calls or more: what a machine does beside them makes some late, and seldom the same."""
+    took = [cell.setup_ms.first_voice for pair in KINDS[kinds] for cell in cells(*pair)]
+    assert sum(one is not None and one <= BUDGET_MS for one in took) >= len(took) / 2, sorted(map(str, took))
 
 
 def test_a_cell_costs_less_than_a_second(matrix: Matrix) -> None:

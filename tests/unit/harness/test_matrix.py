@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from lab.errors import ConfigError, Interrupted
 from lab.harness import matrix as matrices
+from lab.harness.call_report import SetupTimes
 from lab.harness.checkout import Checkout
-from lab.harness.matrix import Matrix, Progress
+from lab.harness.matrix import FirstVoice, Matrix, Progress
 from lab.harness.placing import Placed, Request
 from lab.runtime.world import Container, World
 from lab.topology import parse
@@ -109,6 +111,34 @@ def test_the_document_has_a_call_report_for_each_cell_and_lies_in_the_folder(tmp
     assert kept == json.loads(json.dumps(found.to_json()))
     assert {"caller", "callee", "connected", "agrees", "path", "observed", "setup_ms"} <= kept["cells"][0].keys()
     assert kept["sites"] == {"bob": "home", "frank": "flat"}
+
+
+def test_calls_may_be_named_one_by_one_and_again(tmp_path: Path) -> None:
+    order = [("bob", "frank"), ("frank", "bob"), ("bob", "frank"), ("alice", "carol")]
+    found = matrices.play(None, Checkout(tmp_path), WORLD, order, 1, 500, 3, print)  # type: ignore[arg-type]
+    assert sorted((cell.caller, cell.callee) for cell in found.cells) == sorted(order)
+    assert len({cell.call for cell in found.cells}) == found.pairs == 4 and not found.interrupted
+    assert set(made[0].clients) == {"alice", "bob", "carol", "frank"} and made[0].clashes == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [([], "needs calls"), ([("bob", "bob")], "between two clients"), ([("bob", "nobody")], "no client .* 'nobody'")],
+)
+def test_calls_that_make_no_sense_are_refused(tmp_path: Path, order: list[tuple[str, str]], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        matrices.play(None, Checkout(tmp_path), WORLD, order, 1, 500, 3, print)  # type: ignore[arg-type]
+    assert not made
+
+
+def test_the_document_tells_how_soon_voice_came_at_the_worse_end(tmp_path: Path) -> None:
+    cell = run(tmp_path, ("home", "flat")).cells[0]
+    times = [SetupTimes(44, 500, 500 + took, None) for took in range(1, 101)]
+    cells = tuple(replace(cell, setup_ms=one) for one in (*times, SetupTimes(44, 500, None, None)))
+    assert FirstVoice.of(cells) == FirstVoice(50.5, 95.0, 100)
+    document = Matrix("m1", {}, cells, 1.0, {}, tmp_path, len(cells)).to_json()
+    assert document["first_voice_ms"] == {"median": 50.5, "p95": 95.0, "most": 100}
+    assert Matrix("m1", {}, (cell,), 1.0, {}, tmp_path, 1).to_json()["first_voice_ms"] is None
 
 
 def test_progress_is_told_from_nothing_to_everything(tmp_path: Path) -> None:

@@ -178,6 +178,20 @@ def test_a_call_without_any_path_ends_on_both_sides_after_thirty_seconds(net: Fa
         assert "no path" in (ended.error or "")
 
 
+def test_a_call_that_has_no_path_yet_waits_for_one_as_long(net: FakeNet) -> None:
+    for relay in ("relay-1", "relay-2"):
+        net.kill(relay)
+    net.lose = lambda source, to: {source[0], to[0]} == {"203.0.113.32", "203.0.113.33"}
+    place(net, "cone", "flat")
+    answered = net.now
+    net.run(29)
+    assert not net.told("cone", Ended) and not net.told("flat", Ended)
+    net.run(3)
+    for name in ("cone", "flat"):
+        ((at, ended),) = net.told(name, Ended)
+        assert at - answered + 0.1 >= 30 and "no path" in (ended.error or "") and not ended.connected
+
+
 def test_silence_is_suspicious_only_where_voice_was_steady() -> None:
     vigil, path = Vigil(), object()
     vigil.watch(path, 0.0)

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def test_each_cell_tells_path_and_setup_without_colours() -> None:
     row = next(line for line in text.splitlines() if line.startswith("home"))
     assert "punched/udp 36" in row and "\x1b" not in text
     assert "2 calls in 12 s (6.00 s each): clients and packets agree" in text
+
+
+def test_the_summary_tells_how_soon_voice_came_on_each_path_and_of_all_calls() -> None:
+    slow = replace(cell("carol", "bob", "relayed"), setup_ms=SetupTimes(10, 510, 610, 610))
+    rows = [" ".join(line.split()) for line in shown(found(cell("bob", "carol"), slow)).splitlines()]
+    assert "punched/udp 1 36 ms 36 ms 36 ms" in rows and "all 2 68 ms 97 ms 100 ms" in rows
 
 
 @pytest.mark.parametrize("width", [40, 80, 160])
