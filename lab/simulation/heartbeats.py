@@ -7,8 +7,9 @@ the sums of what is left out. Never: anything that a test could not tell to be t
 import math
 from dataclasses import dataclass
 
+from lab.overlay.actions import earliest
 from lab.overlay.hub import HEARTBEAT, HubLink
-from lab.overlay.supernode import SILENCE, Session, Supernode
+from lab.overlay.supernode import Session, Supernode
 from lab.simulation.hosts import End
 from lab.simulation.network import NEVER, Network, Quieter
 from lab.simulation.traffic import WRAPPING
@@ -101,7 +102,7 @@ class Heartbeats(Quieter):
                 network.arrives(quiet.far, PONG, sent + 2 * delay)
         machine = quiet.far.program.machine
         assert isinstance(machine, Supernode)
-        machine.silent_by = min(machine.silent_by, session.last_heard + SILENCE)
+        machine.silent_by = earliest(machine.silent_by, session.silent_by)
         for side in (quiet.near, quiet.far):
             if side is not end:
                 network.settle(side.program)

@@ -31,6 +31,10 @@ NEVER = float("inf")
 NO_ROUTER_ANSWERS = 3.0
 """Seconds after which a client that asks its router for a port knows that it gets none (PCP and NAT-PMP give up so)."""
 
+DETOUR = 1e-5
+"""Seconds by which ways to two ports of one host may differ: routers choose between equal ones by ports (RFC 2992). A
+model in which they do not has things happen at one and the same moment that never do, and in no order."""
+
 Happening = Callable[[Any, Any], None]
 
 
@@ -192,7 +196,7 @@ class Network:
         if wanted.proxied:
             self._push(self.now, self._refused, program, wanted.link)
         elif target is not None:
-            delay = program.host.delay + target.delay
+            delay = _way(program.host, target, wanted.address[1])
             self._push(self.now + delay, self._syn, (program, wanted), target)
 
     def _syn(self, asked: tuple[Program, Connect], target: Host) -> None:
@@ -200,7 +204,7 @@ class Network:
         program, wanted = asked
         if not target.alive or not target.open:
             return
-        delay = program.host.delay + target.delay
+        delay = _way(program.host, target, wanted.address[1])
         listener, plain, secure = target.tcp.get(wanted.address[1], (None, None, None))
         name = secure if wanted.secure else plain
         if listener is None or name is None:
@@ -302,7 +306,7 @@ class Network:
         host, port = program.host, program.sockets[wanted.socket]
         program.bytes += len(wanted.data) + 28  # IPv4 and UDP
         host.contacted.add((port, wanted.address))
-        delay = host.delay + target.delay
+        delay = _way(host, target, wanted.address[1])
         self._push(self.now + delay, self._datagram, ((host.address, port), wanted), target)
 
     def _datagram(self, sent: tuple[Address, SendTo], target: Host) -> None:
@@ -340,3 +344,8 @@ class Network:
     def _fresh(self) -> "itertools.count[int]":
         """Ephemeral ports, from somewhere on (RFC 6335, 6)."""
         return itertools.count(49_152 + next(self._ports) % 8_000)
+
+
+def _way(one: Host, other: Host, port: int) -> float:
+    """Seconds one way between two hosts."""
+    return one.delay + other.delay + port % 97 * DETOUR
