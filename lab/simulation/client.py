@@ -23,5 +23,5 @@ class SignallingClient(Client):
         """It stays unknown."""
 
     def look_up(self, name: str, word: str) -> None:
-        """Has a word carried to another client, who knows no such call and says nothing: it shows that names resolve."""
+        """Has a word carried to another client, who knows no such call and says nothing: names resolve if it comes."""
         self.post(self.membership.identity.seal(name, word, Bye(1, "")))

@@ -15,7 +15,7 @@ from lab.simulation.stories import Story
 
 @dataclass(frozen=True)
 class Load:
-    """Clients at the supernodes that are up in the end: the least, the middle and the greatest number, and the places."""
+    """Clients at the supernodes that are up in the end: the least, the median, the most; and the places of each."""
 
     least: int
     median: int
@@ -64,6 +64,7 @@ class Outcome:
     lookup_hops: Hops
     bytes_per_client_hour: int
     supernodes: int
+    supernodes_up: int
     promoted: int
     dedicated: int
     turned_away: int
@@ -112,7 +113,8 @@ class Outcome:
                 len(hops),
             ),
             bytes_per_client_hour=round(bytes_per_hour),
-            supernodes=len(loads),
+            supernodes=len(population.supernodes),
+            supernodes_up=len(loads),
             promoted=0,
             dedicated=sum(node.dedicated for node in population.supernodes),
             turned_away=measures.turned,

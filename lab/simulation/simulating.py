@@ -19,8 +19,8 @@ SIGN_IN_WINDOW = 60.0
 """Seconds within which clients are switched on at first, before the story."""
 SIGN_IN_LIMIT = 1_800.0
 """Seconds after which the story begins even if not all are in."""
-REST = 10.0
-"""Seconds of quiet before the blow."""
+REST = 40.0
+"""Seconds of quiet before the blow, and for the supernodes before the first client comes."""
 HOLD = 30.0
 """Seconds for which all have to stay in before it counts as healed."""
 HEAL_LIMIT = 7_200.0

@@ -5,7 +5,7 @@ Belongs here: who is struck, when, and when they are back. Never: how that is me
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.simulation.population import Node, Population
@@ -15,8 +15,8 @@ REBOOTING, REBOOT_WINDOW, REBOOT = 0.9, 60.0, (40.0, 120.0)
 restart takes. "A massive restart of our users' computers across the globe within a very short timeframe as they
 re-booted after receiving a routine set of patches" (Skype, 20 August 2007); the numbers are assumed."""
 MISSING, MISSING_FOR = 0.4, (600.0, 1800.0)
-"""2007: the share of supernodes that restart as well, and seconds until they serve again, if they do: "combined with the
-lack of peer-to-peer network resources" (ibid.). A supernode that was a client has to be found fit anew."""
+"""2007: the share of supernodes that restart as well, and seconds until they serve again: "combined with the lack of
+peer-to-peer network resources" (ibid.). One that was a client has to be found fit anew."""
 CRASHING, CRASHING_CLIENTS, RESTART = 0.3, 0.2, (5.0, 300.0)
 """2010: the shares of supernodes and of clients whose programs crash, and seconds until their users start them again:
 "25-30 % of supernodes", 40 % of the half that ran one version (Skype, 29 December 2010)."""
@@ -28,8 +28,8 @@ figure has been found, so half of it is assumed. Both are exponential: how long 
 SUPERNODE_PAUSE, CLIENT_PAUSE = (300.0, 3600.0), (60.0, 1800.0)
 """Churn: seconds for which one is away then; assumed."""
 SILENT_SHARE = 0.5
-"""Of those that leave or crash, without a word: a lid is shut, a network is lost, a program hangs; the others' computers
-close their connections. Assumed."""
+"""Of those that leave or crash, without a word: a lid is shut, a network is lost, a program hangs. The computers of the
+others close their connections. Assumed."""
 CHURN_SPAN = 6 * 3600.0
 """Seconds of churn: a little more than one median session."""
 
@@ -70,7 +70,7 @@ def outage_2007(population: Population, now: float, rng: random.Random) -> float
 
 
 def outage_2010(population: Population, now: float, rng: random.Random) -> float:
-    """More than a quarter of the supernodes crash at once, and a fifth of all clients, which their users start again."""
+    """Three in ten supernodes crash at once, and a fifth of all clients, which their users start again."""
     for node in _expendable(population, CRASHING, rng):
         _away(population, node, now, rng.uniform(*BACK_AS_SUPERNODE), silently=rng.random() < SILENT_SHARE)
     for node in rng.sample(population.clients, round(CRASHING_CLIENTS * len(population.clients))):

@@ -23,7 +23,9 @@ def test_the_traces_of_a_hundred_clients_are_the_same_with_and_without_pings() -
     a_bad_day(quiet)
     a_bad_day(loud)
     kinds = Counter(type(event) for _, event, _ in short)
-    assert kinds[SignedIn] > 150 and kinds[SignedOut] > 60 and kinds[Left] > 30, "the day was too quiet to show anything"
+    assert kinds[SignedIn] > 150 and kinds[SignedOut] > 60 and kinds[Left] > 30, (
+        "the day was too quiet to show anything"
+    )
     assert any("nothing heard" in str(event) for _, event, _ in short), "nobody died in silence"
     assert any("silent" in str(event) for _, event, _ in short)
     assert told(short) == told(long)
@@ -58,7 +60,11 @@ def test_a_silent_death_is_noticed_when_it_would_be() -> None:
     assert set(noticed) == sat
     for name, at in noticed.items():
         pings = (before[name] + number * HEARTBEAT for number in range(1, 30))
-        delay = next(node.host.delay for node in population.clients if node.name == name) + victim.host.delay + 33033 % 97 * DETOUR
+        delay = (
+            next(node.host.delay for node in population.clients if node.name == name)
+            + victim.host.delay
+            + 33033 % 97 * DETOUR
+        )
         last = max(ping for ping in pings if ping + delay <= 20.25)
         assert at == pytest.approx(last + 2 * delay + 2.5, abs=1e-6)
 
