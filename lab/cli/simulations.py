@@ -14,8 +14,14 @@ STORIES = ("outage-2007", "outage-2010", "churn")
 """As in lab/simulation/stories.py, which is not imported before it is needed."""
 
 
+def _known(context: click.Context, option: click.Parameter, value: str) -> str:
+    if value not in STORIES:
+        raise click.BadParameter(f"expected {', '.join(STORIES[:-1])} or {STORIES[-1]}, got {value}")
+    return value
+
+
 @commands.command(**example("lab simulate outage-2010", "lab simulate churn --clients 1000 --html churn.html"))
-@click.argument("story", metavar="STORY", type=click.Choice(STORIES))
+@click.argument("story", callback=_known)
 @click.option(
     "--clients", type=Within(10, 1_000_000, "clients", whole=True), default=10_000, show_default=True, help="How many."
 )

@@ -91,12 +91,16 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much there is: `room` is a supernode's places, None: whoever comes is let in. One that has more than
-    `breaking` clients shuts itself down, as Skype's did in 2010 to spare the computers that they ran on."""
+    """How much there is. Of the supernodes `built_in` are known to clients beforehand, and `dedicated` never go.
+
+    `room` is a supernode's places, None: whoever comes is let in. One that has more than `breaking` clients shuts itself
+    down, as Skype's did in 2010 to spare the computers that they ran on.
+    """
 
     clients: int
     supernodes: int
     built_in: int
+    dedicated: int
     room: int | None
     breaking: int
 
@@ -105,7 +109,8 @@ class Scale:
         """So many clients, and supernodes for them; at the most half of these are built in."""
         supernodes = max(8, min(MOST_SUPERNODES, math.ceil(clients / CLIENTS_EACH)))
         room = ROOM * clients / supernodes
-        return cls(clients, supernodes, min(BUILT_IN, supernodes // 2), math.ceil(room), math.ceil(BREAKING * room))
+        floor = min(BUILT_IN, supernodes // 2)
+        return cls(clients, supernodes, floor, floor, math.ceil(room), math.ceil(BREAKING * room))
 
 
 class Population:
@@ -220,7 +225,7 @@ class Population:
         address = f"203.{number >> 8}.{number & 255}.1"
         host = Host(address, address, self._delay(SUPERNODE_DELAY), handshake=HANDSHAKE)
         name = f"supernode-{number + 1}"
-        return Node(name, "supernode", self._identity(name), self.network.add(host), number < self.scale.built_in)
+        return Node(name, "supernode", self._identity(name), self.network.add(host), number < self.scale.dedicated)
 
     def _client(self, number: int) -> Node:
         address = f"{20 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.1"

@@ -51,7 +51,6 @@ class Simulation:
         self.story, self.population, self.measures, self.follow = story, population, measures, follow
         self.rng = random.Random(f"{population.seed} {story.name}")
         self.stage = ""
-        self.bytes_before = 0
         self.words = 0
 
     def run(self) -> Outcome:
@@ -59,17 +58,16 @@ class Simulation:
         network = self.population.network
         self._sign_in()
         self._sum_up()
-        self.bytes_before = self._client_bytes()
-        up_before = self.measures.up_seconds
+        bytes_before, up_before = self._client_bytes(), self.measures.up_seconds
         since = self.measures.since = network.now
         self.stage = self.story.name
         over = self.story.strike(self.population, since, self.rng)
         self._until(over, lambda: False, self.story.lookup_every)
         self.stage = "healing"
         held = self._until(over + HEAL_LIMIT, self._held, self.story.lookup_every)
-        names = self._look_up_names()
         self._sum_up()
-        hours = (self.measures.up_seconds - up_before) / 3600
+        traffic, hours = self._client_bytes() - bytes_before, (self.measures.up_seconds - up_before) / 3600
+        names = self._look_up_names()
         found = sum(self.measures.lookups[word].found for word in names)
         return Outcome.of(
             self.story,
@@ -77,7 +75,7 @@ class Simulation:
             self.measures,
             inside=held and not self.measures.away,
             resolved=(found, len(names)),
-            bytes_per_hour=(self._client_bytes() - self.bytes_before) / hours if hours else 0.0,
+            bytes_per_hour=traffic / hours if hours else 0.0,
         )
 
     # -- stages --------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def crowd(
 ) -> tuple[Population, Trace]:
     """Five supernodes, of which two are built in; they have little room."""
     recorder = Recorder()
-    scale = Scale(clients, supernodes=5, built_in=2, room=clients // 3, breaking=clients)
+    scale = Scale(clients, supernodes=5, built_in=2, dedicated=2, room=clients // 3, breaking=clients)
     return Population(scale, 1, recorder, elide, client), recorder.trace
 
 
