@@ -93,8 +93,8 @@ class Watcher:
 class Scale:
     """How much there is. Of the supernodes `built_in` are known to clients beforehand, and `dedicated` never go.
 
-    `room` is a supernode's places, None: whoever comes is let in. One that has more than `breaking` clients shuts itself
-    down, as Skype's did in 2010 to spare the computers that they ran on.
+    `room` is a supernode's places, None: whoever comes is let in. One that has more than `breaking` clients shuts down
+    for good, as Skype's did in 2010 to spare the computers that they ran on.
     """
 
     clients: int

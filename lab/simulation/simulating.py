@@ -73,7 +73,7 @@ class Simulation:
             self.story,
             self.population,
             self.measures,
-            inside=held and not self.measures.away,
+            inside=held,
             resolved=(found, len(names)),
             bytes_per_hour=traffic / hours if hours else 0.0,
         )

@@ -69,6 +69,25 @@ def test_a_silent_death_is_noticed_when_it_would_be() -> None:
         assert at == pytest.approx(last + 2 * delay + 2.5, abs=1e-6)
 
 
+@pytest.mark.parametrize("ways", [0.5, 1.5, 2.5])
+def test_what_is_on_its_way_when_a_supernode_dies_still_comes(ways: float) -> None:
+    """A ping on its way to it is lost; an answer on its way from it is heard, as one is that has come."""
+    population, trace = crowd(clients=3)
+    client = population.clients[0]
+    for node in (*population.supernodes, client):
+        population.start(node)
+    population.network.run(10.0)
+    (came,) = [at for _, event, at in trace if isinstance(event, SignedIn)]
+    victim = next(node for node in population.supernodes if machine(node).clients)
+    delay = client.host.delay + victim.host.delay + 33033 % 97 * DETOUR
+    ping = came + 15 * HEARTBEAT
+    population.network.at(ping + ways * delay, lambda: population.vanish(victim))
+    population.network.run(30.0)
+    (noticed,) = [at for _, event, at in trace if isinstance(event, SignedOut)]
+    last = ping if ways > 1 else ping - HEARTBEAT
+    assert noticed == pytest.approx(last + 2 * delay + 2.5, abs=1e-6)
+
+
 def machine(node: Node) -> Supernode:
     found = node.program and node.program.machine
     assert isinstance(found, Supernode)
