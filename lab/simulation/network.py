@@ -224,7 +224,11 @@ class Network:
 
     def _up(self, asked: tuple[Program, Connect, float], answered: tuple[Program, str]) -> None:
         (program, wanted, delay), (listener, name) = asked, answered
-        if not program.running or not listener.running or wanted.link not in program.machine.actions.links:
+        if not program.running or wanted.link not in program.machine.actions.links:
+            return
+        if not listener.running:
+            if listener.host.alive:
+                self._refused(program, wanted.link)
             return
         end = program.ends[wanted.link] = End(program, wanted.link, delay)
         host, port = program.host, 1024 + next(self._ports) % 60_000
@@ -239,6 +243,8 @@ class Network:
     def _accepted(self, end: End, answered: tuple[Program, str, LinkInfo, Address]) -> None:
         listener, name, near, source = answered
         if not listener.running:
+            if listener.host.alive:
+                self._push(self.now + end.delay, self._hung_up, End(listener, 0, end.delay, end), None)
             return
         info = LinkInfo(near.peer, source, b"" if near.secure else None)
         link = listener.machine.accepted(name, info, self.now)

@@ -210,6 +210,22 @@ def test_who_hung_up_before_it_was_accepted_leaves_no_connection_behind() -> Non
     assert not pair.programs[0].ends and not pair.programs[1].ends
 
 
+@pytest.mark.parametrize(
+    ("after", "told"), [(1.5, ["connection refused"]), (2.5, ["up", "closed by the other end"])], ids=["SYN", "accept"]
+)
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_program_that_ends_while_somebody_connects(silent: bool, after: float, told: list[str]) -> None:
+    pair = Pair()
+    pair.connect()
+    pair.network.run(after * DELAY)
+    if silent:
+        pair.network.vanish(pair.hosts[1])
+    else:
+        pair.network.crash(pair.programs[1])
+    pair.network.run(60.0)
+    assert [what for _, what in pair.machines[0].log] == ([what for what in told if what == "up"] if silent else told)
+
+
 def test_an_alarm_that_is_put_off_or_brought_forward_rings_when_it_is_due() -> None:
     pair = Pair()
     machine = pair.machines[0]
