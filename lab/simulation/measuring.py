@@ -90,7 +90,9 @@ class Measures(Watcher):
             lookup.found = lookup.found or event.toward == lookup.callee
 
     def _in(self, node: Node, now: float) -> None:
-        since, lost = self.away.get(node, (now, False))
+        if node not in self.away:
+            return  # it has moved from one supernode to another
+        since, lost = self.away[node]
         if now >= self.since:
             (self.lost if lost else self.arrived).append(now - since)
         self._no_more_away(node, now)
