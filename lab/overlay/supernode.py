@@ -124,6 +124,11 @@ class Session:
     role: str = ""
     name: str = ""
 
+    @property
+    def silent_by(self) -> float:
+        """When it will have been silent for too long, if nothing more is heard."""
+        return self.last_heard + (SILENCE if self.role else GREETING_LIMIT)
+
 
 @dataclass
 class RelayEntry:
@@ -149,6 +154,8 @@ class Supernode(Member):
         self.peer_hosts: dict[str, tuple[str, ...]] = {}
         self.door = Doorkeeper(membership.capacity)
         self.joined = False
+        self.silent_by: float | None = None
+        """Before this nobody can have been silent for too long: looked at then, and not after each word of each."""
         self.stun = StunConnections(self.actions)
         ports = {STUN_SOCKET: STUN_PORT, ALTERNATE_SOCKET: ALTERNATE_PORT}
         self.receipts = Receipts(membership.rng.randbytes(16))
@@ -195,9 +202,8 @@ class Supernode(Member):
     # -- time and inputs -----------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        sessions = (s.last_heard + (SILENCE if s.role else GREETING_LIMIT) for s in self.sessions.values())
         hubs = (hub.deadline() for hub in self.mesh)
-        return earliest(self.enrolment.deadline(), self.stun.deadline(), self.ready_by, *hubs, *sessions)
+        return earliest(self.enrolment.deadline(), self.stun.deadline(), self.ready_by, *hubs, self.silent_by)
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
@@ -205,9 +211,11 @@ class Supernode(Member):
         for hub in self.mesh:
             hub.poll(now)
         self._settle(now)
-        for link, session in list(self.sessions.items()):
-            if now >= session.last_heard + (SILENCE if session.role else GREETING_LIMIT):
-                self._drop(link, "silent" if session.role else "did not sign in", now)
+        if self.silent_by is not None and now >= self.silent_by:
+            for link, session in list(self.sessions.items()):
+                if now >= session.silent_by:
+                    self._drop(link, "silent" if session.role else "did not sign in", now)
+            self.silent_by = min((session.silent_by for session in self.sessions.values()), default=None)
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         if listener == "stun":
@@ -219,6 +227,7 @@ class Supernode(Member):
             self.actions.close(link)
             return link
         session = self.sessions[link] = Session(info, self.membership.rng.randbytes(32), now)
+        self.silent_by = earliest(self.silent_by, session.silent_by)
         credential = self.membership.identity.credential
         if credential is None:
             self._refuse(link, f"{self.name} is not enrolled yet; try again", now)

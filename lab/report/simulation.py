@@ -1,0 +1,181 @@
+"""A simulated story for the eye: its figures, and its course as rows of bars; and how far it is while it runs.
+
+Belongs here: layout and wording. Never: verdicts; they come with the outcome. The page for a browser is
+simulation_page.py.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from lab.simulation import Outcome, Stage
+from lab.simulation.measuring import Moment
+
+_BARS = " ▁▂▃▄▅▆▇█"
+_WIDEST = 100
+_BEFORE = 30.0
+"""Seconds before the blow that are drawn as well."""
+_REFRESH = 0.25
+"""Seconds between two looks at a simulation that runs."""
+
+
+class Simulating:
+    """A simulation while it runs: a bar of the clients that are in; where there is no terminal, a line a stage."""
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        """`quiet`: no lines where there is no terminal."""
+        self._console, self._quiet = console, quiet
+        self._stage, self._next = "", 0.0
+        self._bar = Progress(
+            TextColumn("{task.fields[stage]}"),
+            BarColumn(),
+            TextColumn("{task.fields[told]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=1, stage="", told="making keys")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def follow(self, stage: Stage) -> None:
+        """A simulated second is over."""
+        if stage.name != self._stage:
+            self._stage = stage.name
+            if not self._quiet and not self._console.is_terminal:
+                self._console.print(f"{stage.name}: {stage.inside} of {stage.up} clients are in", style="dim")
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + _REFRESH
+            told = f"{stage.inside} of {stage.up} clients are in, {span(stage.now)} simulated"
+            total = max(1, stage.up)
+            self._bar.update(self._task, completed=stage.inside, total=total, stage=stage.name, told=told)
+
+
+def simulation(found: Outcome, width: int) -> RenderableType:
+    """The verdict, the course and the figures, on a terminal of `width` columns."""
+    columns = max(20, min(_WIDEST, width) - 34)
+    plots = Table.grid(padding=(0, 2))
+    for name, values, most in courses(found):
+        plots.add_row(Text(f"  {name}"), Text(bars(values, columns), "cyan"), Text(most, "dim"))
+    plots.add_row(
+        Text("  clients at each supernode"), Text(bars(found.loads, columns), "cyan"), Text(load(found), "dim")
+    )
+    axis = f"from {_BEFORE:g} s before to {span(found.moments[-1].at - found.since)} after" if found.moments else ""
+    return Group(
+        verdict(found), Text(f"  {found.what}", "dim"), Text(), plots, Text(f"  {axis}", "dim"), Text(), _table(found)
+    )
+
+
+def verdict(found: Outcome) -> Text:
+    """The story and how it ended, in one line."""
+    end = (f"healed after {seconds(found.time_to_heal_s)}", "good") if found.healed else ("not healed", "bad")
+    size = f"{found.clients:,} clients, {found.supernodes} supernodes ({found.dedicated} dedicated"
+    size += f", {found.promoted} promoted)" if found.promoted else ")"
+    return Text.assemble((found.story, "bold"), f"  {size}  ", end)
+
+
+def courses(found: Outcome) -> list[tuple[str, list[int], str]]:
+    """What is drawn over time: its name, a value for each second, and in words how high it goes."""
+    moments = shown(found)
+    drawn: list[tuple[str, Callable[[Moment], int], str]] = [
+        ("clients up", lambda moment: moment.up, "most {:,}"),
+        ("clients away", lambda moment: moment.away, "most {:,}"),
+        ("sign-ins a second, all", lambda moment: moment.logins, "most {:,}"),
+        ("sign-ins a second, busiest", lambda moment: moment.busiest, "most {:,}"),
+    ]
+    found_values = [(name, [value(moment) for moment in moments], words) for name, value, words in drawn]
+    return [(name, values, words.format(max(values, default=0))) for name, values, words in found_values]
+
+
+def shown(found: Outcome) -> list[Moment]:
+    """The seconds that are drawn: those of the story, and a few before."""
+    return [moment for moment in found.moments if moment.at >= found.since - _BEFORE]
+
+
+def bars(values: Sequence[int], columns: int) -> str:
+    """One row of bars from nothing to the highest value; where there are more values than columns, the highest of each
+    column's."""
+    if not values:
+        return ""
+    highest = crests(values, min(columns, len(values)))
+    most = max(highest)
+    return "".join(_BARS[-(-value * (len(_BARS) - 1) // most) if most else 0] for value in highest)
+
+
+def crests(values: Sequence[int], count: int) -> list[int]:
+    """`count` values in place of more: of those that fall on one, the highest."""
+    edges = [len(values) * at // count for at in range(count + 1)]
+    return [max(values[first:last]) for first, last in pairwise(edges)]
+
+
+def load(found: Outcome) -> str:
+    """What the supernodes bear in the end, in words."""
+    at = found.load_per_supernode
+    room = f", room for {at.room:,}" if at.room is not None else ""
+    return f"{at.least:,} to {at.most:,}, median {at.median:,}{room}"
+
+
+def figures(found: Outcome) -> list[tuple[str, str]]:
+    """Everything that was measured, in words."""
+    hops, lost, arrived = found.lookup_hops, found.lost, found.arrived
+    rows = [
+        ("time to heal", seconds(found.time_to_heal_s)),
+        ("clients that lost their supernode", f"{lost.count:,}"),
+        ("  away", _spread(lost.median, lost.p99, lost.longest)),
+        ("clients that were started", f"{arrived.count:,}"),
+        ("  until they were in", _spread(arrived.median, arrived.p99, arrived.longest)),
+        ("peak login rate of one supernode", f"{found.peak_login_rate:,} a second"),
+        ("clients turned to another supernode", f"{found.turned_away:,}"),
+        ("supernodes that broke down under load", f"{found.overloaded:,}"),
+        ("supernodes that are up in the end", f"{found.supernodes_up} of {found.supernodes}"),
+        ("load per supernode", load(found)),
+        ("names found", f"{hops.found:,} of {hops.asked:,}, between supernodes {_hops(hops.mean, hops.most)}"),
+        ("traffic of a client", f"{found.bytes_per_client_hour / 1000:,.0f} kB an hour, headers included"),
+        ("simulated", f"{span(found.span_s)}, {found.events:,} events, {found.heartbeats:,} heartbeats left out"),
+    ]
+    return rows
+
+
+def _table(found: Outcome) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in figures(found):
+        table.add_row(Text(f"  {name}"), Text(value))
+    return table
+
+
+def _hops(mean: float | None, most: int | None) -> str:
+    return "none" if mean is None else f"{mean:g} hops, {most} at the most"
+
+
+def _spread(median: float | None, p99: float | None, longest: float | None) -> str:
+    if median is None:
+        return "-"
+    return f"median {seconds(median)}, 99 % below {seconds(p99)}, longest {seconds(longest)}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration that may be short; None where it has no end."""
+    if value is None:
+        return "never"
+    return f"{value:.1f} s" if value < 120 else span(value)
+
+
+def span(value: float) -> str:
+    """A duration of minutes or hours."""
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"

@@ -1,0 +1,130 @@
+"""What is measured while a story goes on: who is away and for how long, how fast supernodes let in, who was found.
+
+Belongs here: counting what the machines tell. Never: doing anything, or judging.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lab.overlay.actions import Event
+from lab.overlay.member import SignedIn, SignedOut
+from lab.overlay.supernode import Carried, Joined, TurnedAway
+from lab.simulation.population import Node, Watcher
+
+ORDINARY = 10.0
+"""Seconds for which a client may be away after its start, as after the loss of its supernode; who needs no more has
+not been waiting for anything to heal."""
+LOOKUP_LIMIT = 5.0
+"""Seconds within which a name has to be found."""
+
+
+@dataclass(slots=True)
+class Lookup:
+    """One word to a client by its name; `passed` are the supernodes that carried it on."""
+
+    callee: str
+    passed: int = 0
+    found: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One second: clients that are up, those of them that are away, sign-ins at all supernodes and at the busiest."""
+
+    at: int
+    up: int
+    away: int
+    logins: int
+    busiest: int
+
+
+@dataclass
+class Measures(Watcher):
+    """Of one run. Times are seconds of the simulated clock, rates a second; `since` is when the story's blow falls."""
+
+    since: float = float("inf")
+    up: int = 0
+    away: dict[Node, tuple[float, bool]] = field(default_factory=dict)
+    """Clients that are up and sit nowhere: since when, and whether they had a supernode before."""
+    last_in: float = 0.0
+    """When the last client came in, or ended, that had lost its supernode or had been away for longer than ORDINARY."""
+    lost: "array[float]" = field(default_factory=lambda: array("d"))
+    """Seconds for which each client that lost its supernode was away."""
+    arrived: "array[float]" = field(default_factory=lambda: array("d"))
+    """Seconds from the start of a client until it was in."""
+    turned: int = 0
+    lookups: dict[str, Lookup] = field(default_factory=dict)
+    moments: list[Moment] = field(default_factory=list)
+    up_seconds: float = 0.0
+    _counted: float = 0.0
+    _logins: Counter[str] = field(default_factory=Counter)
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    def began(self, node: Node, now: float) -> None:
+        if node.role == "client":
+            self._count_up(now)
+            self.up += 1
+            self.away[node] = (now, False)
+
+    def ended(self, node: Node, now: float) -> None:
+        if node.role == "client":
+            self._count_up(now)
+            self.up -= 1
+            self._no_more_away(node, now)
+
+    def told(self, node: Node, event: Event, now: float) -> None:
+        if isinstance(event, Joined):
+            if event.role == "client":
+                self._logins[node.name] += 1
+        elif isinstance(event, SignedIn):
+            self._in(node, now)
+        elif isinstance(event, SignedOut):
+            self.away[node] = (now, True)
+        elif isinstance(event, TurnedAway):
+            self.turned += now >= self.since
+        elif isinstance(event, Carried) and (lookup := self.lookups.get(event.call)) is not None:
+            lookup.passed += 1
+            lookup.found = lookup.found or event.toward == lookup.callee
+
+    def _in(self, node: Node, now: float) -> None:
+        if node not in self.away:
+            return  # it has moved from one supernode to another
+        since, lost = self.away[node]
+        if now >= self.since:
+            (self.lost if lost else self.arrived).append(now - since)
+        self._no_more_away(node, now)
+
+    def _no_more_away(self, node: Node, now: float) -> None:
+        since, lost = self.away.pop(node, (now, False))
+        if lost or now - since > ORDINARY:
+            self.last_in = now
+
+    def _count_up(self, now: float) -> None:
+        self.up_seconds += self.up * (now - self._counted)
+        self._counted = now
+
+    # -- what is asked -------------------------------------------------------------------------------------------
+
+    def second(self, at: int) -> None:
+        """A second is over."""
+        self._count_up(float(at))
+        logins = self._logins
+        self.moments.append(Moment(at, self.up, len(self.away), logins.total(), max(logins.values(), default=0)))
+        logins.clear()
+
+    def asks(self, word: str, callee: str) -> None:
+        """A client looks another one up, with a word that comes only once."""
+        self.lookups[word] = Lookup(callee)
+
+    def peak(self) -> int:
+        """Clients that the busiest supernode let in within one second, since the blow."""
+        return max((moment.busiest for moment in self.moments if moment.at > self.since), default=0)
+
+
+def share(values: Iterable[float], part: float) -> float | None:
+    """The value below which this part of them lies; None of nothing."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else None

@@ -1,0 +1,170 @@
+"""One story from beginning to end: all sign in, the blow falls, and it is watched until all are in again.
+
+Belongs here: the order of things, and the verdict. Never: what happens in a story, or how it looks.
+"""
+
+import gc
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lab.simulation.client import SignallingClient
+from lab.simulation.measuring import LOOKUP_LIMIT, Measures
+from lab.simulation.outcome import Outcome
+from lab.simulation.population import Node, Population, Scale
+from lab.simulation.stories import Story
+
+SIGN_IN_WINDOW = 60.0
+"""Seconds within which clients are switched on at first, before the story."""
+SIGN_IN_LIMIT = 1_800.0
+"""Seconds after which the story begins even if not all are in."""
+REST = 40.0
+"""Seconds of quiet before the blow, and for the supernodes before the first client comes."""
+HOLD = 30.0
+"""Seconds for which all have to stay in before it counts as healed."""
+HEAL_LIMIT = 7_200.0
+"""Seconds after the last blow at which it is given up."""
+NAMES = 200
+"""Names that are looked up in the end."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far it is: seconds of the simulated clock, clients that are up, and those of them that are in."""
+
+    name: str
+    now: float
+    up: int
+    inside: int
+
+
+Follow = Callable[[Stage], None]
+
+
+class Simulation:
+    """A story for a population. `follow` is told of each simulated second."""
+
+    def __init__(
+        self, story: Story, population: Population, measures: Measures, follow: Follow = lambda stage: None
+    ) -> None:
+        self.story, self.population, self.measures, self.follow = story, population, measures, follow
+        self.rng = random.Random(f"{population.seed} {story.name}")
+        self.stage = ""
+        self.words = 0
+
+    def run(self) -> Outcome:
+        """All of it; minutes for ten thousand clients."""
+        network = self.population.network
+        self._sign_in()
+        self._sum_up()
+        bytes_before, up_before = self._client_bytes(), self.measures.up_seconds
+        since = self.measures.since = network.now
+        self.stage = self.story.name
+        over = self.story.strike(self.population, since, self.rng)
+        self._until(over, lambda: False, self.story.lookup_every)
+        self.stage = "healing"
+        held = self._until(over + HEAL_LIMIT, self._held, self.story.lookup_every)
+        self._sum_up()
+        traffic, hours = self._client_bytes() - bytes_before, (self.measures.up_seconds - up_before) / 3600
+        names = self._look_up_names()
+        found = sum(self.measures.lookups[word].found for word in names)
+        return Outcome.of(
+            self.story,
+            self.population,
+            self.measures,
+            inside=held,
+            resolved=(found, len(names)),
+            bytes_per_hour=traffic / hours if hours else 0.0,
+        )
+
+    # -- stages --------------------------------------------------------------------------------------------------
+
+    def _sign_in(self) -> None:
+        """Supernodes first; then clients, spread over a minute, until all are in."""
+        population, network = self.population, self.population.network
+        self.stage = "signing in"
+        for node in population.supernodes:
+            population.start(node)
+        for node in population.clients:
+            network.at(REST + self.rng.uniform(0.0, SIGN_IN_WINDOW), lambda node=node: population.start(node))  # type: ignore[misc]
+        self._until(REST + SIGN_IN_WINDOW, lambda: False)
+        self._until(SIGN_IN_LIMIT, lambda: not self.measures.away)
+        self._until(network.now + REST, lambda: False)
+
+    def _until(self, end: float, reached: Callable[[], bool], lookup_every: float | None = None) -> bool:
+        """Second by second until `reached`, or until `end`; whether it was reached."""
+        network, measures = self.population.network, self.measures
+        next_lookup = network.now
+        while not reached():
+            if network.now >= end:
+                return False
+            if lookup_every is not None and network.now >= next_lookup:
+                next_lookup += lookup_every
+                self._look_up()
+            network.run(min(end, float(int(network.now) + 1)))
+            if network.now == int(network.now):
+                measures.second(int(network.now))
+            self.follow(Stage(self.stage, network.now, measures.up, measures.up - len(measures.away)))
+        return True
+
+    def _held(self) -> bool:
+        return not self.measures.away and self.population.network.now >= self.measures.last_in + HOLD
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    def _look_up(self) -> str | None:
+        """Any client that is in asks for any other one that is; the word, or None where there are no two."""
+        caller, callee = self._inside(), self._inside()
+        if caller is None or callee is None or caller is callee or caller.program is None:
+            return None
+        machine = caller.program.machine
+        assert isinstance(machine, SignallingClient)
+        self.words += 1
+        word = f"word-{self.words}"
+        self.measures.asks(word, callee.name)
+        machine.look_up(callee.name, word)
+        self.population.network.settle(caller.program)
+        return word
+
+    def _inside(self) -> Node | None:
+        clients = self.population.clients
+        for _ in range(20):
+            node = clients[self.rng.randrange(len(clients))]
+            if node.up and node not in self.measures.away:
+                return node
+        return None
+
+    def _look_up_names(self) -> list[str]:
+        words = [word for word in (self._look_up() for _ in range(NAMES)) if word is not None]
+        self.population.network.run(self.population.network.now + LOOKUP_LIMIT)
+        return words
+
+    # -- sums ----------------------------------------------------------------------------------------------------
+
+    def _sum_up(self) -> None:
+        if self.population.heartbeats is not None:
+            self.population.heartbeats.sum_up(self.population.network.now)
+
+    def _client_bytes(self) -> int:
+        return sum(node.bytes for node in self.population.clients)
+
+
+def simulate(story: Story, clients: int, seed: int, follow: Follow = lambda stage: None) -> Outcome:
+    """A story for so many clients, and as many supernodes as they take."""
+    measures = Measures()
+    with _no_collecting():
+        population = Population(Scale.of(clients), seed, measures)
+        return Simulation(story, population, measures, follow).run()
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Millions of objects that live as long as the run: looking through them for cycles costs half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

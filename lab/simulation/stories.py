@@ -1,0 +1,116 @@
+"""What happens to a population: the two outages that felled Skype, and ordinary churn.
+
+Belongs here: who is struck, when, and when they are back. Never: how that is measured, or whether it is healed.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.simulation.population import Node, Population
+
+REBOOTING, REBOOT_WINDOW, REBOOT = 0.9, 60.0, (40.0, 120.0)
+"""2007: the share of clients whose computers restart, seconds within which that begins everywhere, and seconds that one
+restart takes. "A massive restart of our users' computers across the globe within a very short timeframe as they
+re-booted after receiving a routine set of patches" (Skype, 20 August 2007); the numbers are assumed."""
+MISSING, MISSING_FOR = 0.4, (600.0, 1800.0)
+"""2007: the share of supernodes that restart as well, and seconds until they serve again: "combined with the lack of
+peer-to-peer network resources" (ibid.). One that was a client has to be found fit anew."""
+CRASHING, CRASHING_CLIENTS, RESTART = 0.3, 0.2, (5.0, 300.0)
+"""2010: the shares of supernodes and of clients whose programs crash, and seconds until their users start them again:
+"25-30 % of supernodes", 40 % of the half that ran one version (Skype, 29 December 2010)."""
+BACK_AS_SUPERNODE = (900.0, 3600.0)
+"""2010: seconds until one serves again: "even when restarted, it takes some time to become available" (ibid.)."""
+SUPERNODE_SESSION, CLIENT_SESSION = 5.5 * 3600.0, 2.75 * 3600.0
+"""Churn: median seconds for which one is up; a supernode's was measured (Guha, Daswani & Jain 2006). For clients no
+figure has been found, so half of it is assumed. Both are exponential: how long it has been up says nothing."""
+SUPERNODE_PAUSE, CLIENT_PAUSE = (300.0, 3600.0), (60.0, 1800.0)
+"""Churn: seconds for which one is away then; assumed."""
+SILENT_SHARE = 0.5
+"""Of those that leave or crash, without a word: a lid is shut, a network is lost, a program hangs. The computers of the
+others close their connections. Assumed."""
+CHURN_SPAN = 6 * 3600.0
+"""Seconds of churn: a little more than one median session."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """`strike` plans what happens from a moment on, and returns when the last of the blows will have fallen."""
+
+    name: str
+    what: str
+    strike: Callable[[Population, float, random.Random], float]
+    gradual: bool = False
+    """Whether there is no one blow from which on time could be taken."""
+    lookup_every: float = 1.0
+    """Seconds between two lookups while it goes on."""
+
+
+def _expendable(population: Population, part: float, rng: random.Random) -> list[Node]:
+    """So great a part of all supernodes, but none of the floor of dedicated ones, which some company keeps up."""
+    others = [node for node in population.supernodes if not node.dedicated]
+    return rng.sample(others, min(len(others), int(part * len(population.supernodes))))
+
+
+def _away(population: Population, node: Node, goes: float, back: float, silently: bool = False) -> None:
+    """A node goes at one moment, and is started again `back` seconds later."""
+    how = population.vanish if silently else population.crash
+    population.network.at(goes, lambda: how(node))
+    population.network.at(goes + back, lambda: population.start(node))
+
+
+def outage_2007(population: Population, now: float, rng: random.Random) -> float:
+    """Nearly all clients restart within a minute, and with them many supernodes, which stay away for longer."""
+    for node in _expendable(population, MISSING, rng):
+        _away(population, node, now + rng.uniform(0.0, REBOOT_WINDOW), rng.uniform(*MISSING_FOR))
+    for node in rng.sample(population.clients, round(REBOOTING * len(population.clients))):
+        _away(population, node, now + rng.uniform(0.0, REBOOT_WINDOW), rng.uniform(*REBOOT))
+    return now + REBOOT_WINDOW + REBOOT[1]
+
+
+def outage_2010(population: Population, now: float, rng: random.Random) -> float:
+    """Three in ten supernodes crash at once, and a fifth of all clients, which their users start again."""
+    for node in _expendable(population, CRASHING, rng):
+        _away(population, node, now, rng.uniform(*BACK_AS_SUPERNODE), silently=rng.random() < SILENT_SHARE)
+    for node in rng.sample(population.clients, round(CRASHING_CLIENTS * len(population.clients))):
+        _away(population, node, now, rng.uniform(*RESTART))
+    return now + RESTART[1]
+
+
+def churn(population: Population, now: float, rng: random.Random) -> float:
+    """Everybody comes and goes, at a median session of some hours; the dedicated supernodes stay."""
+    end = now + CHURN_SPAN
+    for node in (*population.supernodes, *population.clients):
+        if not node.dedicated:
+            _comes_and_goes(population, node, end, rng)
+    return end
+
+
+def _comes_and_goes(population: Population, node: Node, end: float, rng: random.Random) -> None:
+    session, pause = (CLIENT_SESSION, CLIENT_PAUSE) if node.role == "client" else (SUPERNODE_SESSION, SUPERNODE_PAUSE)
+
+    def leave() -> None:
+        (population.vanish if rng.random() < SILENT_SHARE else population.crash)(node)
+        population.network.at(population.network.now + rng.uniform(*pause), come)
+
+    def come() -> None:
+        population.start(node)
+        stay()
+
+    def stay() -> None:
+        leaves = population.network.now + rng.expovariate(math.log(2) / session)
+        if leaves < end:
+            population.network.at(leaves, leave)
+
+    stay()
+
+
+STORIES = {
+    story.name: story
+    for story in (
+        Story("outage-2007", "a mass restart of clients while supernodes are missing", outage_2007),
+        Story("outage-2010", "three in ten supernodes crash at once", outage_2010),
+        Story("churn", "clients and supernodes come and go", churn, gradual=True, lookup_every=20.0),
+    )
+}
