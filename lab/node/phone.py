@@ -17,6 +17,7 @@ from lab.media.srtp import MediaKeys
 from lab.media.timing import FRAME_SECONDS
 from lab.media.voice import VoiceSession
 from lab.node.control import Conversation, Order
+from lab.node.hosting import Hosting
 from lab.node.journal import Journal
 from lab.node.proxy import HttpProxy
 from lab.node.shell import Shell
@@ -102,6 +103,7 @@ class Phone:
         self.calls: dict[str, Conversing] = {}
         self.watchers: dict[str, set[Conversation]] = {}
         self.ring_ms: dict[str, float] = {}
+        self.hosting: Hosting | None = None
         self.engaged: tuple[Conversation, str] | None = None
 
     # -- orders --------------------------------------------------------------------------------------------------
@@ -144,7 +146,6 @@ class Phone:
         return {
             "state": "ready" if hub else "away",
             "supernode": hub,
-            "promoted": None,
             "heard_at": round(hub_link.last_heard + time.time() - time.monotonic(), 3) if hub else None,
             "addresses": list(self.client.membership.own.addresses),
             "lets_out": self.client.found(time.monotonic()),
@@ -219,6 +220,8 @@ class Phone:
     # -- what the machine says -----------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
+        if self.hosting is not None and self.hosting.event(event):
+            return
         match event:
             case Heard(id, data):
                 self._heard(id, data)

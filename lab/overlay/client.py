@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State
+from lab.overlay.candidacy import Candidacy
 from lab.overlay.discovery import Discovery
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
@@ -25,7 +26,7 @@ from lab.overlay.standby import Standby
 from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
 from lab.wire.addresses import Address
-from lab.wire.framing import LengthPrefixed
+from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
     Bye,
     Carry,
@@ -37,6 +38,7 @@ from lab.wire.messages import (
     StandingBy,
     Undeliverable,
     decode_call,
+    encode,
 )
 from lab.wire.stun import StunMessage, is_stun, verify
 
@@ -149,6 +151,14 @@ class Client(Member):
         self.standby = Standby(
             self.actions, membership.own, self.passage, membership.rng, lambda: self.hub.send(StandBy())
         )
+        self.candidacy = Candidacy(
+            self.actions,
+            membership.own,
+            membership.authority,
+            membership.rng,
+            membership.wall_offset,
+            membership.capacity,
+        )
         self.hub = HubLink(
             self.actions,
             self,
@@ -216,7 +226,15 @@ class Client(Member):
     def deadline(self) -> float | None:
         spare = earliest(*(part.deadline() for part in (self.spare, self.spare_port) if part is not None))
         calls = (call.deadline() for call in self.calls.values())
-        parts = (self.enrolment, self.hub, self.passage, self.discovery, self.strangers, self.standby)
+        parts = (
+            self.enrolment,
+            self.hub,
+            self.passage,
+            self.discovery,
+            self.strangers,
+            self.standby,
+            self.candidacy,
+        )
         return earliest(spare, *(part.deadline() for part in parts), *calls)
 
     def poll(self, now: float) -> None:
@@ -225,6 +243,7 @@ class Client(Member):
         self.passage.poll(now)
         self.discovery.poll(now)
         self.strangers.poll(now)
+        self.candidacy.poll(now)
         if self.spare is not None:
             self.spare.poll(now)
             tcp_alone = self.passage.lets_udp_out(self.spare, now) is False
@@ -243,6 +262,7 @@ class Client(Member):
         self.standby.drop()
         self._prepare_port(False, now)
         super().relocated(addresses, now)
+        self.candidacy.relocated()
         if self.hub.route is not None:
             self._learn_network(self.hub.route, now)
         if self.spare is not None:
@@ -311,7 +331,12 @@ class Client(Member):
             self.standby.offered(message.offers, now)
         elif isinstance(message, Undeliverable) and (call := self.calls.get(message.call)) is not None:
             call.undeliverable(message.reason, now)
+        else:
+            self.candidacy.says(message, hub.send, now)
         self._clean()
+
+    def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
+        self.candidacy.says(message, lambda answer: self.actions.write(link, frame(encode(answer), 4)), now)
 
     def _carried(self, carry: Carry, now: float) -> None:
         envelope = carry.envelope

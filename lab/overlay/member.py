@@ -71,7 +71,8 @@ class Membership:
     `authority` is the authority's Ed25519 public key, known beforehand; `authority_hosts` are its addresses;
     `supernodes` are the built-in ones, each with all its addresses; `own` is where this node stands;
     `wall_offset` is epoch seconds minus monotonic seconds. `learnt` are the supernodes that it knew when it last ran;
-    `capacity` is how many clients a supernode has room for, None: as many as come.
+    `capacity` is how many clients a supernode has room for, None: as many as come; `login_rate` how many it lets in a
+    second, None: as many as it says by itself.
     """
 
     identity: Identity
@@ -83,6 +84,7 @@ class Membership:
     wall_offset: float
     learnt: tuple[tuple[str, ...], ...] = ()
     capacity: int | None = None
+    login_rate: float | None = None
 
 
 READY_LIMIT = 5.0

@@ -1,20 +1,27 @@
 """The supernode: a hub on an open address. Clients sit at it, it carries their envelopes, and it tells them how they
 look from outside (STUN). It carries no media and can read, answer or change nothing that two clients say to each other.
+
+Belongs here: its sessions and which part each of their words is for. Never: what those parts decide.
 """
 
-from collections import Counter
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Event, LinkInfo, earliest
+from lab.overlay.admission import Admission
+from lab.overlay.carrying import Carrying
+from lab.overlay.directory import Directory
 from lab.overlay.doorkeeper import Doorkeeper
-from lab.overlay.host_cache import HostCache
-from lab.overlay.hub import Greeting, HubLink
-from lab.overlay.identity import check_credential, check_signature, issue_token
+from lab.overlay.hub import HEARTBEAT, HubLink
+from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_location, check_signature
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership
+from lab.overlay.mesh import Mesh, Peer, one_a_family
 from lab.overlay.passage import STUN_PORT
+from lab.overlay.promoting import BUSY, Candidate, Promoting, Rechecking
+from lab.overlay.reach import Reach
+from lab.overlay.roster import Roster
 from lab.overlay.stunserver import ALTERNATE_PORT, Other, StunConnections, StunService
 from lab.wire.addresses import Address, family
 from lab.wire.framing import LengthPrefixed, frame
@@ -23,22 +30,34 @@ from lab.wire.messages import (
     Absent,
     Carry,
     Challenge,
+    Demoted,
+    Dial,
+    Dialled,
+    Found,
     Full,
     Hello,
     HubMessage,
+    Issuers,
+    Located,
+    Location,
+    Lookup,
     Message,
-    Offers,
+    Move,
+    Moved,
     Ping,
     Pong,
-    Present,
     Reflect,
     Refused,
-    RelayGrant,
-    RelayOffer,
+    Relays,
+    Role,
+    Room,
     StandBy,
     StandingBy,
     Undeliverable,
+    Unwilling,
+    Wait,
     Welcome,
+    Willing,
     decode_hub,
     encode,
 )
@@ -51,13 +70,16 @@ GREETING_LIMIT = 5.0
 """Seconds in which a new link has to sign in."""
 SILENCE = 5.0
 """Seconds after which a node that stopped pinging has left; nodes ping every second."""
-TOKEN_LIFETIME = 60.0
-"""Seconds for which a relay token opens a session."""
-RELAYS_OFFERED = 2
 MOST_NAMED = 8
 """Other supernodes that a client is told of."""
-LEGS: tuple[Literal[0, 1], Literal[0, 1]] = (0, 1)
-"""The caller's and the callee's, as grants number them."""
+TOLD_EVERY = 1.0
+"""Seconds between two words to the mesh about room and relays, where there is anything new."""
+EASE_TO = 0.75
+"""The share of its room down to which a supernode that is busy sends its clients where there is more."""
+EASED_AGAIN = 20.0
+"""Seconds for which a client is not asked again to move."""
+LEAVING_LIMIT = 3.0
+"""Seconds for which a supernode that leaves waits for its clients to be elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +101,16 @@ class Left(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Carried(Event):
-    """An envelope passed through; its content is its sender's and recipient's."""
+class ToldToWait(Event):
+    """A client waits for its turn, or for room."""
 
-    call: str
-    sender: str
-    recipient: str
-    toward: str
-
-
-@dataclass(frozen=True, slots=True)
-class Offered(Event):
-    """Relays were offered to both ends of a call."""
-
-    call: str
-    relays: tuple[str, ...]
+    name: str
+    ahead: int
 
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway(Event):
-    """A client found no room here and was told of these others."""
+    """A client found no room here, not even to wait in, and was told of these others."""
 
     name: str
     others: tuple[str, ...]
@@ -112,99 +124,166 @@ class Rejected(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unreachable(Event):
+    """A supernode that had been promoted cannot be reached any more, by this one; or this one by that."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Empty(Event):
+    """The supernode has left: its clients are elsewhere, or have had time enough."""
+
+    clients: int
+
+
 @dataclass
 class Session:
-    """One inbound link, from challenge to the end."""
+    """One inbound link, from challenge to the end. `waiting`: a client that is not let in yet."""
 
     info: LinkInfo
     nonce: bytes
+    since: float
     last_heard: float
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(4, FRAME_LIMIT))
     role: str = ""
     name: str = ""
+    key: bytes = b""
+    waiting: bool = False
+    heartbeat: float = HEARTBEAT
+    location: Location | None = None
+    trial: Reach | None = None
+    eased: float = float("-inf")
 
-
-@dataclass
-class RelayEntry:
-    """A relay that is signed in here, and how many sessions it says that it carries."""
-
-    name: str
-    hosts: tuple[str, ...]
-    udp_port: int
-    tcp_ports: tuple[int, ...]
-    load: int = 0
+    @property
+    def host(self) -> str:
+        """The address that it is seen under."""
+        return self.info.peer[0]
 
 
 class Supernode(Member):
-    """One hub of the mesh. Listeners of its shell: `signalling` (inside TLS) and `stun` (plain)."""
+    """One hub of the mesh. Listeners of its shell: `signalling` (inside TLS) and `stun` (plain).
 
-    def __init__(self, membership: Membership) -> None:
+    `promoted`: it is a client beside, and joins the mesh when `admit` is called.
+    """
+
+    def __init__(self, membership: Membership, promoted: bool = False) -> None:
         super().__init__(membership)
+        m = membership
+        self.promoted = promoted
         self.sessions: dict[int, Session] = {}
         self.clients: dict[str, int] = {}
-        self.relays: dict[str, RelayEntry] = {}
-        self.elsewhere: dict[str, str] = {}
-        self.peers: dict[str, Callable[[Message], object]] = {}
-        self.peer_hosts: dict[str, tuple[str, ...]] = {}
-        self.door = Doorkeeper(membership.capacity)
+        self.door = Doorkeeper()
+        self.admission = Admission(m.capacity, m.login_rate)
         self.joined = False
+        self.leaving: float | None = None
+        self.reaches: list[Reach] = []
+        self.next_words = 0.0
+        self.told: tuple[object, ...] = ()
+        self._silences: list[tuple[float, int]] = []
+        self.mesh = Mesh(self.actions, m, self)
+        self.directory = Directory(self.name, m.authority, self._to_peer, self._moved_away)
+        self.roster = Roster(m.identity, m.wall_offset)
+        self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
+        self.promoting = Promoting(self.actions.emit, m.rng, self._dial, self._strangers, self.mesh.machines)
+        self.rechecking = Rechecking(m.rng, self._dial)
         self.stun = StunConnections(self.actions)
         ports = {STUN_SOCKET: STUN_PORT, ALTERNATE_SOCKET: ALTERNATE_PORT}
-        self.reflector = StunService(self.actions, ports, lambda: self.membership.own.addresses, self._other)
+        self.reflector = StunService(self.actions, ports, lambda: m.own.addresses, self._other)
         self.actions.sockets.update(dict.fromkeys(ports, self))
-        self.mesh = [self._toward(hosts) for hosts in self._later()]
 
-    def _later(self) -> Sequence[tuple[str, ...]]:
-        """The supernodes that this one dials: those after it in the list that all share, so that two have one link."""
-        own, supernodes = set(self.membership.own.addresses), sorted(self.membership.supernodes)
-        place = next((at for at, hosts in enumerate(supernodes) if own & set(hosts)), len(supernodes))
-        return supernodes[place + 1 :]
-
-    def _toward(self, hosts: tuple[str, ...]) -> HubLink:
-        m = self.membership
-        greeting = Greeting("supernode")
-        return HubLink(
-            self.actions,
-            self,
-            m.identity,
-            m.authority,
-            greeting,
-            HostCache([hosts]),
-            m.own,
-            SIGNALLING_PORTS,
-            m.rng,
-            m.wall_offset,
-        )
+    @property
+    def peers(self) -> dict[str, Peer]:
+        """The supernodes that are linked with this one, by name."""
+        return self.mesh.peers
 
     def hub_links(self) -> Sequence[HubLink]:
-        return self.mesh
+        return self.mesh.links()
 
     def join(self, now: float) -> None:
+        if not self.promoted:
+            self.admit((), now)
+
+    def admit(self, machines: Sequence[tuple[str, ...]], now: float) -> None:
+        """Joins the others: these, beside the built-in ones."""
         self.joined = True
-        for hub in self.mesh:
-            hub.start(now)
+        self.mesh.join(machines, now)
         self._settle(now)
+
+    def leave(self, now: float) -> None:
+        """Hands its clients over to others, then is `Empty`; takes in nobody any more."""
+        if self.leaving is None:
+            self.leaving = now + LEAVING_LIMIT
+            for link, session in self.sessions.items():
+                if session.role == "client" and not session.waiting:
+                    self._send(link, Move(self._others(room=True)))
+            for link in list(self.admission.line):
+                self._turn_away(link, now)
+        self._left_empty(now)
+
+    @property
+    def left(self) -> bool:
+        """Whether it has left, and those that sat at it are elsewhere or have had time enough."""
+        return self.leaving == float("inf")
 
     def _settle(self, now: float) -> None:
         if self.joined:
-            self.settle(len(self.peers) >= len(self.membership.supernodes) - 1, now)
+            self.settle(self.mesh.complete, now)
 
     # -- time and inputs -----------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        sessions = (s.last_heard + (SILENCE if s.role else GREETING_LIMIT) for s in self.sessions.values())
-        hubs = (hub.deadline() for hub in self.mesh)
-        return earliest(self.enrolment.deadline(), self.stun.deadline(), self.ready_by, *hubs, *sessions)
+        return earliest(
+            self.enrolment.deadline(),
+            self.stun.deadline(),
+            self.ready_by,
+            self.leaving if not self.left else None,
+            self.mesh.deadline(),
+            self.directory.deadline(),
+            self.admission.deadline(len(self.clients)),
+            self.promoting.deadline(self._needed()),
+            self.rechecking.deadline(),
+            self._silences[0][0] if self._silences else None,
+            self.next_words if self._words() != self.told else None,
+            *(reach.deadline() for reach in self.reaches),
+        )
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
         self.stun.poll(now)
-        for hub in self.mesh:
-            hub.poll(now)
+        self.mesh.poll(now)
+        self.directory.poll(now)
         self._settle(now)
-        for link, session in list(self.sessions.items()):
-            if now >= session.last_heard + (SILENCE if session.role else GREETING_LIMIT):
+        for reach in list(self.reaches):
+            reach.poll(now)
+        self._drop_the_silent(now)
+        self._let_in(now)
+        self.promoting.poll(self._needed(), self._candidates, now)
+        self.rechecking.poll(self._promoted_peers(), now)
+        if now >= self.next_words and self._words() != self.told:
+            self.next_words = now + TOLD_EVERY
+            self._tell_words()
+            self._ease(now)
+        self._left_empty(now)
+
+    def _drop_the_silent(self, now: float) -> None:
+        """Each session stands once in the heap, at a time before which it cannot be found silent."""
+        while self._silences and now >= self._silences[0][0]:
+            _, link = heapq.heappop(self._silences)
+            session = self.sessions.get(link)
+            if session is None:
+                continue
+            if now < (due := session.last_heard + self._patience(session)):
+                heapq.heappush(self._silences, (due, link))
+            else:
                 self._drop(link, "silent" if session.role else "did not sign in", now)
+
+    def _patience(self, session: Session) -> float:
+        if not session.role:
+            return GREETING_LIMIT
+        return SILENCE * session.heartbeat
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         if listener == "stun":
@@ -215,7 +294,8 @@ class Supernode(Member):
             self._reject(info.peer[0], reason, now)
             self.actions.close(link)
             return link
-        session = self.sessions[link] = Session(info, self.membership.rng.randbytes(32), now)
+        self.sessions[link] = session = Session(info, self.membership.rng.randbytes(32), now, now)
+        heapq.heappush(self._silences, (now + GREETING_LIMIT, link))
         credential = self.membership.identity.credential
         if credential is None:
             self._refuse(link, f"{self.name} is not enrolled yet; try again", now)
@@ -224,22 +304,33 @@ class Supernode(Member):
         return link
 
     def udp_up(self, socket: int, local: Address, now: float) -> None:
-        """The STUN sockets are the shell's from the start."""
+        if socket not in (STUN_SOCKET, ALTERNATE_SOCKET):  # those are the shell's from the start
+            super().udp_up(socket, local, now)
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
-        self.reflector.datagram(socket, data, source, now)
+        if socket in (STUN_SOCKET, ALTERNATE_SOCKET):
+            self.reflector.datagram(socket, data, source, now)
+        else:
+            super().datagram(socket, data, source, now)
 
     def _other(self, kind: int) -> Other | None:
         """A supernode that is linked with this one and can answer in its place, over IPv4 or IPv6."""
-        for name, send in self.peers.items():
-            if (host := next((host for host in self.peer_hosts[name] if family(host) == kind), None)) is not None:
-                return host, send
+        for peer in self.peers.values():
+            if (host := next((host for host in peer.hosts if family(host) == kind), None)) is not None:
+                return host, peer.send
         return None
+
+    def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        owner = self.actions.links.get(link)
+        super().link_up(link, info, now)
+        self._touched(owner)
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
         session = self.sessions.get(link)
         if session is None:
+            owner = self.actions.links.get(link)
             super().link_data(link, data, now)
+            self._touched(owner)
             return
         session.last_heard = now
         try:
@@ -258,79 +349,133 @@ class Supernode(Member):
         if link in self.sessions:
             self._drop(link, reason, now)
         else:
+            owner = self.actions.links.get(link)
             super().link_down(link, reason, now)
+            self._touched(owner)
+
+    def _touched(self, owner: object) -> None:
+        if isinstance(owner, HubLink):
+            self.mesh.touched(owner)
 
     # -- signing in ----------------------------------------------------------------------------------------------
 
     def _greeted(self, link: int, session: Session, message: HubMessage, now: float) -> None:
         if not isinstance(message, Hello):
             raise ProtocolError(f"{type(message).__name__} before Hello")
-        credential, identity = message.credential, self.membership.identity
-        check_credential(credential, self.membership.authority, now + self.membership.wall_offset)
-        check_signature(credential.key, message.signature, "lab hello", session.nonce, identity.public)
-        host = session.info.peer[0]
-        if message.role == "supernode" and not any(host in hosts for hosts in self.membership.supernodes):
-            raise ProtocolError(f"{credential.name} at {host} is no supernode that this one knows")
+        credential, own, wall = message.credential, self.membership.identity, now + self.membership.wall_offset
+        check_credential(credential, self.membership.authority, wall)
+        check_signature(credential.key, message.signature, "lab hello", session.nonce, own.public)
         if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
-        if message.role == "client" and credential.name not in self.clients and self.door.full(len(self.clients)):
-            self._turn_away(link, credential.name, now)
-            return
-        self.door.known(host)
-        session.role, session.name = message.role, credential.name
-        self._send(link, Welcome(session.info.peer, self._others()))
-        self.actions.emit(Joined(session.role, session.name, host))
+        if message.role == "client":
+            session.location = self._located(message, wall)
+        self.door.known(session.host)
+        session.role, session.name, session.key = message.role, credential.name, credential.key
         if session.role == "client":
-            self._client_in(link, session.name, now)
+            self._client_comes(link, session, now)
         elif session.role == "supernode":
-            self._peer_in(session.name, host, lambda m: self._send(link, m))
-            self._settle(now)
+            self._supernode_comes(link, session, message, now)
         else:
-            hosts = _one_a_family((host, *message.hosts))
-            self.relays[session.name] = RelayEntry(session.name, hosts, message.udp_port or 0, message.tcp_ports)
+            self._welcome(link, session)
+            self.roster.comes(message, session.host)
+            self._tell_issuers(link)
 
-    def _turn_away(self, link: int, name: str, now: float) -> None:
+    def _located(self, hello: Hello, wall: float) -> Location:
+        if hello.location is None:
+            raise ProtocolError(f"client {hello.credential.name} does not sign where it sits")
+        if abs(off := hello.at - wall) > CLOCK_TOLERANCE:
+            raise ProtocolError(f"the clock is {off:+.0f} s off, {CLOCK_TOLERANCE:.0f} s are allowed; set it")
+        location = Location(hello.credential, self.name, hello.at, hello.location)
+        check_location(location, self.membership.authority, wall)
+        return location
+
+    def _welcome(self, link: int, session: Session) -> None:
+        self._send(link, Welcome(session.info.peer, self._others()))
+        self.actions.emit(Joined(session.role, session.name, session.host))
+
+    def _others(self, room: bool = False) -> tuple[tuple[str, ...], ...]:
+        """Where a client may go instead: the supernodes that are linked with this one, those with most `room` first,
+        and those without any only where room is not asked for."""
+        peers = [peer for peer in self.peers.values() if peer.hosts and (peer.room != 0 or not room)]
+        peers.sort(key=lambda peer: (peer.room == 0, -(peer.room or 0), peer.clients, peer.name))
+        return tuple(peer.hosts for peer in peers)[:MOST_NAMED]
+
+    def _client_comes(self, link: int, session: Session, now: float) -> None:
+        """Is let in at once where it is its turn; else it waits, if there is room for that."""
+        if self.leaving is not None:
+            self._turn_away(link, now)
+        elif session.name in self.clients or self.admission.now(len(self.clients), now):
+            self._client_in(link, session, now)
+        elif self._wait(link, session, now):
+            session.waiting = True
+            if self.admission.full(len(self.clients)) or self.admission.seconds() > 1.0:
+                ahead = self.admission.ahead(link)
+                self._send(link, Wait(self._others(room=True), ahead))
+                self.actions.emit(ToldToWait(session.name, ahead))
+        else:
+            self._turn_away(link, now)
+
+    def _wait(self, link: int, session: Session, now: float) -> bool:
+        for other, waiting in list(self.admission.line.items()):
+            if waiting.name == session.name:
+                self._drop(other, "waits on another link", now)
+        return self.admission.wait(link, session.name, now, first=session.name in self.peers)
+
+    def _turn_away(self, link: int, now: float) -> None:
         self.door.turned["full"] += 1
-        self.actions.emit(TurnedAway(name, tuple(self.peers)))
-        self._send(link, Full(self._others()))
+        self.actions.emit(TurnedAway(self.sessions[link].name, tuple(self.peers)))
+        after = 0.0 if self.leaving is not None else self.admission.come_back(now)
+        self._send(link, Full(self._others(room=True), after))
         self._drop(link, "full", now)
 
-    def _others(self) -> tuple[tuple[str, ...], ...]:
-        """Where a client may go instead: the supernodes that are linked with this one, the emptiest first."""
-        sitting = Counter(self.elsewhere.values())
-        names = sorted(self.peers, key=lambda name: (sitting[name], name))
-        return tuple(self.peer_hosts[name] for name in names if self.peer_hosts[name])[:MOST_NAMED]
+    def _let_in(self, now: float) -> None:
+        if self.leaving is not None:
+            return
+        while (link := self.admission.due(len(self.clients), now)) is not None:
+            session = self.sessions[link]
+            session.waiting = False
+            self._client_in(link, session, now)
 
-    def _client_in(self, link: int, name: str, now: float) -> None:
-        before = self.clients.get(name)
-        self.clients[name] = link
+    def _client_in(self, link: int, session: Session, now: float) -> None:
+        before = self.clients.get(session.name)
+        self.clients[session.name] = link
+        self._welcome(link, session)
         if before is not None:
             self._drop(before, "signed in again", now)
-        self.elsewhere.pop(name, None)
-        self._tell_peers(Present((name,)))
+        assert session.location is not None, "who signs in says where"
+        self.directory.sits_here(session.location)
 
-    def _peer_in(self, name: str, host: str, send: Callable[[Message], object]) -> None:
-        self.peers[name] = send
-        self.peer_hosts[name] = next((hosts for hosts in self.membership.supernodes if host in hosts), ())
-        names = sorted(self.clients)
-        for at in range(0, len(names), 400):
-            send(Present(tuple(names[at : at + 400])))
+    def _supernode_comes(self, link: int, session: Session, hello: Hello, now: float) -> None:
+        """A built-in one is believed; any other is dialled first, as who has never heard of it would."""
+        if not self.joined:
+            raise ProtocolError(f"{self.name} is no supernode yet")
+        if self.mesh.keeps(session.host):
+            raise ProtocolError(f"{session.name} is linked with {self.name} already")
+        hosts = one_a_family((session.host, *hello.hosts))
+        if self.mesh.is_built_in(session.host):
+            self._supernode_in(link, session, hosts, now)
+            return
+        question = Dial("supernode", session.name, session.key, hosts)
 
-    def _peer_out(self, name: str) -> None:
-        self.peers.pop(name, None)
-        self.elsewhere = {client: at for client, at in self.elsewhere.items() if at != name}
+        def done(wanted: Dial, tcp: bool, udp: bool, now: float) -> None:
+            self._forget_reach()
+            if self.sessions.get(link) is not session:
+                return
+            session.trial = None
+            if tcp and udp:
+                self._supernode_in(link, session, hosts, now)
+            else:
+                self._refuse(link, f"{self.name} cannot reach {session.name} by {'TCP' if udp else 'UDP'}", now)
 
-    def signed_in(self, hub: HubLink, now: float) -> None:
-        self._peer_in(hub.hub or "", hub.route.address[0] if hub.route else "", hub.send)
-        self._settle(now)
-        self.actions.emit(Joined("supernode", hub.hub or "", hub.route.address[0] if hub.route else ""))
+        session.trial = self._reach(question, done, now)
 
-    def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
-        self._peer_out(hub.last_hub)
-        self.actions.emit(Left("supernode", hub.last_hub, reason))
-
-    def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        self._of_peer(hub.hub or "", message, now)
+    def _supernode_in(self, link: int, session: Session, hosts: tuple[str, ...], now: float) -> None:
+        self._welcome(link, session)
+        self.mesh.came_in(session.name, session.key, hosts, lambda message: self._send(link, message), now)
+        for waiting_link, waiting in self.admission.line.items():
+            if waiting.name == session.name:
+                self.admission.first(waiting_link)
+                break
 
     # -- what is said --------------------------------------------------------------------------------------------
 
@@ -339,16 +484,23 @@ class Supernode(Member):
             raise ProtocolError("too many messages in a short time")
         if isinstance(message, Ping):
             self._send(link, Pong())
-            if session.role == "relay" and session.name in self.relays:
-                self.relays[session.name].load = message.load
-        elif session.role == "supernode":
-            self._of_peer(session.name, message, now)
-        elif session.role == "client" and isinstance(message, Carry):
+            if session.role == "relay":
+                self.roster.carries(session.name, message.load)
+            elif session.role == "supernode":
+                session.heartbeat = message.within
+        elif session.role == "supernode" and session.trial is None and session.name in self.peers:
+            self.mesh.says(self.peers[session.name], message, now)
+        elif session.role == "client" and isinstance(message, Willing | Unwilling | Dialled):
+            self.promoting.says(session.name, message, now)
+        elif session.role == "client" and isinstance(message, Carry) and not session.waiting:
             self._of_client(link, session, message, now)
-        elif session.role == "client" and isinstance(message, StandBy):
-            self._send(link, StandingBy(tuple(self._offer(relay, session.name, None, now) for relay in self._chosen())))
+        elif session.role == "client" and isinstance(message, StandBy) and not session.waiting:
+            chosen = self.roster.chosen()
+            offers = tuple(self.roster.offer(relay, session.name, None, now) for relay in chosen)
+            self._send(link, StandingBy(offers))
         else:
-            raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}")
+            waits = " while it waits" if session.waiting else ""
+            raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}{waits}")
 
     def _of_client(self, link: int, session: Session, carry: Carry, now: float) -> None:
         envelope = carry.envelope
@@ -357,90 +509,193 @@ class Supernode(Member):
         if carry.relays and not self.door.invitation(session.name, now):
             reason = "too many invitations in a short time; wait a little"
             self._send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
-            self._reject(session.info.peer[0], "too many invitations in a short time", now)
+            self._reject(session.host, "too many invitations in a short time", now)
             return
-        mine: tuple[RelayOffer, ...] = ()
-        theirs: tuple[RelayOffer, ...] = ()
-        if carry.relays:
-            mine, theirs = self._offers(envelope.call, now)
-        if not self._deliver(Carry(envelope, offers=theirs)):
-            reason = f"{envelope.recipient} is not signed in at any supernode"
-            self._send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
-        elif mine:
-            self._send(link, Offers(envelope.call, mine))
+        self.carrying.of_client(carry, lambda message: self._send(link, message), now)
 
-    def _deliver(self, carry: Carry) -> bool:
-        envelope = carry.envelope
-        if (link := self.clients.get(envelope.recipient)) is not None:
-            self._send(link, carry)
-            toward = envelope.recipient
-        elif (peer := self.peers.get(self.elsewhere.get(envelope.recipient, ""))) is not None:
-            peer(carry)
-            toward = self.elsewhere[envelope.recipient]
-        else:
-            return False
-        self.actions.emit(Carried(envelope.call, envelope.sender, envelope.recipient, toward))
-        return True
+    # -- the mesh ------------------------------------------------------------------------------------------------
 
-    def _of_peer(self, name: str, message: HubMessage, now: float) -> None:
-        """A word of another supernode; what it carries is delivered here and goes no further."""
-        if isinstance(message, Present):
-            for client in message.names:
-                self.elsewhere[client] = name
-                if (link := self.clients.pop(client, None)) is not None:
-                    self.sessions.pop(link, None)
-                    self.actions.close(link)
-        elif isinstance(message, Absent):
-            for client in message.names:
-                if self.elsewhere.get(client) == name:
-                    del self.elsewhere[client]
-        elif isinstance(message, Carry):
-            envelope = message.envelope
-            if envelope.recipient in self.clients:
-                self._deliver(message)
-            elif (back := self.peers.get(name)) is not None:
-                reason = f"{envelope.recipient} is not signed in at any supernode"
-                back(Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
-        elif isinstance(message, Reflect):
-            self.reflector.reflect(message, now)
-        elif isinstance(message, Undeliverable):
-            if (link := self.clients.get(message.sender)) is not None:
-                self._send(link, message)
-        else:
-            raise ProtocolError(f"supernode {name} sent {type(message).__name__}")
+    def peer_up(self, peer: Peer, now: float) -> None:
+        self.directory.up(peer.name)
+        self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
+        for word in self._words():
+            peer.send(word)
+        for link, session in self.sessions.items():
+            if session.role == "relay":
+                self._tell_issuers(link)
+        self._settle(now)
 
-    def _offers(self, call: str, now: float) -> tuple[tuple[RelayOffer, ...], tuple[RelayOffer, ...]]:
-        """Legs for caller and callee at the least loaded relays."""
-        chosen = self._chosen()
-        if chosen:
-            self.actions.emit(Offered(call, tuple(relay.name for relay in chosen)))
-        mine, theirs = (tuple(self._offer(relay, call, leg, now) for relay in chosen) for leg in LEGS)
-        return mine, theirs
+    def peer_down(self, peer: Peer, reason: str, now: float) -> None:
+        self.directory.down(peer.name, now)
+        self.roster.forget(peer.name)
+        self.rechecking.gone(peer.name)
+        self.promoting.gone(peer.name, now)
+        self.actions.emit(Left("supernode", peer.name, reason))
 
-    def _chosen(self) -> list[RelayEntry]:
-        return sorted(self.relays.values(), key=lambda relay: (relay.load, relay.name))[:RELAYS_OFFERED]
+    def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None:
+        wall = now + self.membership.wall_offset
+        match message:
+            case Located():
+                self.directory.located(peer.name, message, wall)
+            case Absent(names):
+                self.directory.absent(peer.name, names)
+            case Lookup(name):
+                peer.send(self.directory.asked(name))
+            case Found():
+                self.directory.found(peer.name, message, now, wall)
+            case Moved():
+                self.directory.moved(message, wall)
+            case Carry():
+                self.carrying.of_peer(message, peer.send, now)
+            case Undeliverable():
+                self.directory.doubt(message.recipient)
+                if (send := self._client(message.sender)) is not None:
+                    send(message)
+            case Relays(relays):
+                self.roster.told(peer.name, relays)
+            case Reflect():
+                self.reflector.reflect(message, now)
+            case Demoted():
+                self.actions.emit(Unreachable(self.name, message.reason))
+            case _:
+                raise ProtocolError(f"supernode {peer.name} sent {type(message).__name__}")
 
-    def _offer(self, relay: RelayEntry, call: str, leg: Literal[0, 1] | None, now: float) -> RelayOffer:
-        """A relay with a token for one leg of a call, or for a client of that name to wait there for one."""
-        grant = RelayGrant(call, relay.name, leg, now + self.membership.wall_offset + TOKEN_LIFETIME)
-        token = issue_token(self.membership.identity, grant)
-        return RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, token)
+    def room_changed(self, peer: Peer, now: float) -> None:
+        """Another supernode has room, or has none any more: those who wait here are told of it, as many as fit."""
+        if peer.room == 0:
+            return
+        others = self._others(room=True)
+        for link in list(self.admission.line)[: peer.room]:
+            self._send(link, Wait(others, self.admission.ahead(link)))
+
+    def _words(self) -> tuple[Message, ...]:
+        """What all others are told when it changes."""
+        room = 0 if self.leaving is not None else self.admission.room(len(self.clients))
+        return Room(len(self.clients), room), Relays(tuple(self.roster.here.values())[:64])
+
+    def _tell_words(self) -> None:
+        before, self.told = self.told, self._words()
+        for word in self.told:
+            if word not in before:
+                for peer in self.peers.values():
+                    peer.send(word)
+
+    def _tell_issuers(self, link: int) -> None:
+        names = tuple((peer.name, peer.key) for peer in self.peers.values() if peer.key)
+        self._send(link, Issuers(names[:200]))
+
+    def _ease(self, now: float) -> None:
+        """Sends some of its clients where there is more room, if it is busy."""
+        capacity = self.admission.capacity
+        spare = sum(peer.room if peer.room is not None else MOST_NAMED for peer in self.peers.values())
+        if capacity is None or spare == 0:
+            return
+        surplus = min(len(self.clients) - int(capacity * EASE_TO), spare)
+        links = [link for name, link in self.clients.items() if name not in self.peers]
+        links = [link for link in links if now >= self.sessions[link].eased + EASED_AGAIN]
+        for link in self.membership.rng.sample(links, max(0, min(surplus, len(links)))):
+            self.sessions[link].eased = now
+            self._send(link, Move(self._others(room=True)))
+
+    # -- promotion -----------------------------------------------------------------------------------------------
+
+    def _needed(self) -> Role | None:
+        """What a client should become, if this supernode and the others have too much to do."""
+        capacity = self.admission.capacity
+        if not self.ready or self.leaving is not None or capacity is None:
+            return None
+        waiting = len(self.admission.line)
+        elsewhere = sum(MOST_NAMED if peer.room is None else peer.room for peer in self.peers.values())
+        return "supernode" if len(self.clients) + waiting >= capacity * BUSY and elsewhere <= waiting else None
+
+    def _candidates(self) -> list[Candidate]:
+        def send(link: int) -> Callable[[Message], None]:
+            return lambda message: self._send(link, message)
+
+        return [
+            Candidate(session.name, session.key, session.info.peer, session.since, send(link))
+            for link, session in self.sessions.items()
+            if session.role == "client" and session.name not in self.peers
+        ]
+
+    def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:
+        return {
+            other.name: other.send
+            for other in self._candidates()
+            if other.observed[0] != candidate.observed[0] and not self.carrying.have_talked(other.name, candidate.name)
+        }
+
+    def _promoted_peers(self) -> list[Dial]:
+        return [
+            Dial("supernode", peer.name, peer.key, peer.hosts)
+            for peer in self.peers.values()
+            if not peer.built_in and peer.key and peer.hosts
+        ]
+
+    def _dial(self, question: Dial, now: float) -> None:
+        self._reach(question, self._dialled, now)
+
+    def _reach(self, question: Dial, done: Callable[[Dial, bool, bool, float], None], now: float) -> Reach:
+        m = self.membership
+        reach = Reach(
+            self.actions, question, (SIGNALLING_PORTS[0], STUN_PORT), m.authority, m.own, m.rng, m.wall_offset, done
+        )
+        self.reaches.append(reach)
+        reach.start(now)
+        return reach
+
+    def _forget_reach(self) -> None:
+        self.reaches = [reach for reach in self.reaches if not reach.over]
+
+    def _dialled(self, question: Dial, tcp: bool, udp: bool, now: float) -> None:
+        self._forget_reach()
+        if (peer := self.peers.get(question.name)) is None:
+            self.promoting.dialled(question, tcp, udp, now)
+        elif self.rechecking.dialled(question.name, tcp and udp):
+            reason = f"{self.name} cannot reach it by {'TCP' if udp else 'UDP'}"
+            self.actions.emit(Unreachable(peer.name, reason))
+            peer.send(Demoted("supernode", reason))
 
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _send(self, link: int, message: Message) -> None:
         self.actions.write(link, frame(encode(message), 4))
 
-    def _tell_peers(self, message: Message) -> None:
-        for send in self.peers.values():
-            send(message)
+    def _client(self, name: str) -> Callable[[Message], object] | None:
+        link = self.clients.get(name)
+        return None if link is None else lambda message: self._send(link, message)
+
+    def _peer(self, name: str) -> Callable[[Message], object] | None:
+        peer = self.peers.get(name)
+        return None if peer is None else peer.send
+
+    def _to_peer(self, name: str, message: Message) -> None:
+        if (peer := self.peers.get(name)) is not None:
+            peer.send(message)
+
+    def _moved_away(self, name: str) -> None:
+        """A client has signed in elsewhere, by its own word."""
+        link = self.clients.pop(name, None)
+        if link is not None:
+            self.sessions.pop(link, None)
+            self.actions.close(link)
+            self.actions.emit(Left("client", name, "signed in elsewhere"))
+
+    def _left_empty(self, now: float) -> None:
+        if (
+            self.leaving is not None
+            and not self.left
+            and (not self.clients or now >= self.leaving or not self._others(room=True))
+        ):
+            self.actions.emit(Empty(len(self.clients)))
+            self.leaving = float("inf")
 
     def _reject(self, host: str, reason: str, now: float) -> None:
         if self.door.count(host, reason, now):
             self.actions.emit(Rejected(host, reason))
 
     def _refuse(self, link: int, reason: str, now: float) -> None:
-        self._reject(self.sessions[link].info.peer[0], reason, now)
+        self._reject(self.sessions[link].host, reason, now)
         self._send(link, Refused(reason[:300]))
         self._drop(link, reason, now)
 
@@ -448,20 +703,29 @@ class Supernode(Member):
         session = self.sessions.pop(link)
         self.actions.close(link)
         if not session.role:
-            self.door.known(session.info.peer[0])
+            self.door.known(session.host)
             return
-        self.actions.emit(Left(session.role, session.name, reason))
-        if any((other.role, other.name) == (session.role, session.name) for other in self.sessions.values()):
+        if session.trial is not None:
+            session.trial.stop()
+            self._forget_reach()
+            return
+        if session.waiting:
+            self.admission.leave(link)
+            self.promoting.gone(session.name, now)
+            return
+        if session.role == "supernode" and session.name not in self.peers:
+            return
+        if session.role != "supernode":
+            self.actions.emit(Left(session.role, session.name, reason))
+        if session.role != "client" and any(
+            (other.role, other.name) == (session.role, session.name) for other in self.sessions.values()
+        ):
             return  # it has come back on another link before this one was found dead: its place is that one's
         if session.role == "supernode":
-            self._peer_out(session.name)
+            self.mesh.went(session.name, reason, now)
         elif session.role == "relay":
-            self.relays.pop(session.name, None)
+            self.roster.goes(session.name)
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]
-            self._tell_peers(Absent((session.name,)))
-
-
-def _one_a_family(hosts: Sequence[str]) -> tuple[str, ...]:
-    """The first address of each family."""
-    return tuple({family(host): host for host in reversed(hosts)}.values())
+            self.directory.has_left(session.name)
+            self.promoting.gone(session.name, now)
