@@ -26,7 +26,10 @@ class World:
 
     def add(self, name: str) -> Directory:
         directory = Directory(
-            name, PUBLIC, lambda to, message: self.tell(name, to, message), lambda client: self.gone.append((name, client))
+            name,
+            PUBLIC,
+            lambda to, message: self.tell(name, to, message),
+            lambda client: self.gone.append((name, client)),
         )
         others, self.directories[name] = list(self.directories.values()), directory
         for other in others:
