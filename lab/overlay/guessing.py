@@ -11,7 +11,7 @@ from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.guesses import GUESSES, Guess
 from lab.overlay.paths import is_local
-from lab.overlay.prospects import CHEAP, Part, part
+from lab.overlay.prospects import CHEAP, Part, part, part_if_strict
 from lab.overlay.reflexive import MediaSocket
 from lab.wire.addresses import Address, family
 from lab.wire.messages import Candidate, Network
@@ -19,6 +19,8 @@ from lab.wire.stun import Kind, Method, StunMessage, is_stun
 
 GRACE = 0.15
 """Seconds that hole punching is given before ports are guessed."""
+DOUBT = 1.0
+"""Seconds from the answer in which hole punching has to work where, by what both know, it needs no guessing."""
 LIMIT = 20.0
 """Seconds after which guessing stops for good: who has had no luck by then is as well off with the relay."""
 HANDFUL = 24
@@ -59,6 +61,7 @@ class Guessing:
         self.actions, self.media, self.rng, self.means = actions, media, rng, means
         self.own, self.peer, self.controlling = Network(), Network(), False
         self.part = Part.NOTHING
+        self.needless = False
         self.guess: Guess | None = None
         self.begins: float | None = None
         self.ends: float | None = None
@@ -79,14 +82,21 @@ class Guessing:
         if self.guess is None and not self.over:  # it may be told again, as long as nothing rests on it
             self.own, self.peer, self.controlling = own, peer, controlling
             self.part = part(own, peer, controlling)
-            soon = self.active and (self.picked_up or self.part in CHEAP)
-            self.begins = now + GRACE if soon else None
+            self.needless = self.part is Part.NOTHING
+            if self.needless:
+                self.part = part_if_strict(own, peer, controlling)
+            self._plan(now)
+
+    def _plan(self, now: float) -> None:
+        """When to begin: what takes few packets while it rings, what ought not to be needed only after a doubt."""
+        soon = self.active and (self.picked_up or (self.part in CHEAP and not self.needless))
+        self.begins = now + (DOUBT if self.needless else GRACE) if soon else None
 
     def answered(self, now: float) -> None:
         """The callee has picked up: what takes many packets may begin as well."""
         self.picked_up = True
-        if self.active and self.guess is None and self.part not in CHEAP:
-            self.begins = now + GRACE
+        if self.guess is None and self.begins is None:
+            self._plan(now)
 
     def learn(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates; what it predicts is for the guess alone, and only of addresses that are its own."""
@@ -118,7 +128,7 @@ class Guessing:
     @property
     def active(self) -> bool:
         """Whether a path may yet come of it."""
-        return self.part is not Part.NOTHING and not self.over
+        return self.part is not Part.NOTHING and not self.over and not (self.needless and self.means.between())
 
     @property
     def under_way(self) -> bool:

@@ -58,9 +58,17 @@ def part(own: Network, peer: Network, controlling: bool) -> Part:
     """What this side does; the peer, who knows the same, does what goes with it. NOTHING where there are no prospects,
     or no need: both outer ports are known, or one that anybody may write to who has been written to.
     """
+    if any(_steady(one) and _lenient(one) for one in (own, peer)):
+        return Part.NOTHING
+    return part_if_strict(own, peer, controlling)
+
+
+def part_if_strict(own: Network, peer: Network, controlling: bool) -> Part:
+    """The same, if a side whose port is known turns out not to let in whoever has been written to: its router may have
+    been configured anew since it was measured."""
     if False in (own.udp, peer.udp) or own.mapping is None or peer.mapping is None:
         return Part.NOTHING
-    if any(_steady(one) and (_steady(other) or _lenient(one)) for one, other in ((own, peer), (peer, own))):
+    if _steady(own) and _steady(peer):
         return Part.NOTHING
     if _counts(own) and _steady(peer):
         return Part.TELL

@@ -14,7 +14,7 @@ from tests.theory import expected, side
 
 ZOO = parse(Path(__file__).parents[2] / "compose" / "zoo.yml")
 FIRST = {str(client.site): client.name for client in reversed(ZOO.clients())}
-PAIRS = [*permutations(FIRST, 2), ("linux-1", "linux-1")]
+PAIRS = [*permutations(FIRST, 2), ("address-dependent-1", "address-dependent-1")]
 LIMIT_S = 1.0
 """Of a cell, on two cores."""
 pytestmark = pytest.mark.timeout(1800)

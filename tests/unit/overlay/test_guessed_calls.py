@@ -1,15 +1,25 @@
 """Whole calls between networks that only guessing joins: the voice loses and repeats nothing, sockets are put away."""
 
+import msgspec
 import pytest
 
 from lab.overlay.call_events import Finished, Guesses, Heard, Moved
 from lab.overlay.client import Client
 from lab.overlay.prospects import Part
+from lab.wire.addresses import Address
 from lab.wire.messages import Candidate, Trickle
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
 HARD = "address-and-port-dependent"
+
+
+class Lenient(Router):
+    """Filters by address."""
+
+    def admit(self, source: Address, destination: Address) -> Address | None:
+        known = any(outer == destination and host == source[0] for outer, (host, _) in self.contacted)
+        return self.back.get(destination) if known else None
 
 
 @pytest.fixture
@@ -163,3 +173,30 @@ def test_candidates_that_a_later_word_has_overtaken_still_count(net: FakeNet) ->
         drawing.envelope(envelope, word, net.now)
         drawing.envelope(envelope, word, net.now)
     assert {path.remote for path in drawing.checklist.paths.values()} >= set(addresses)
+
+
+@pytest.mark.parametrize("other", ["counting", "drawing"])
+@pytest.mark.parametrize("calls", [True, False])
+def test_a_router_that_has_begun_to_filter_by_port_since_it_was_looked_at_is_doubted_soon(
+    net: FakeNet, other: str, calls: bool
+) -> None:
+    cone = net.hosts["cone"].machine
+    cone.discovery.network = msgspec.structs.replace(cone.discovery.network, filtering="address-dependent")
+    place(net, *(("cone", other) if calls else (other, "cone")))
+    net.run(0.5)
+    assert not net.told("cone", Finished), "it is not content with the relay"
+    net.run(9.5)
+    for name in ("cone", other):
+        assert str(net.told(name, Moved)[-1][1].path) == "punched/udp"
+
+
+def test_a_router_that_does_let_in_whom_it_has_written_to_is_not_doubted(net: FakeNet) -> None:
+    net.client("lenient", "192.168.40.10", Lenient("203.0.113.40"))
+    assert net.run(10, until=lambda: net.hosts["lenient"].machine.hub.hub is not None)
+    net.run(3)
+    place(net, "lenient", "drawing")
+    net.run(4)
+    for name in ("lenient", "drawing"):
+        assert str(net.told(name, Moved)[-1][1].path) == "punched/udp"
+        assert net.told(name, Finished)[0][0] - net.told(name, Moved)[0][0] < 0.6
+        assert not net.told(name, Guesses)
