@@ -307,6 +307,7 @@ class HubLink:
         if not attempt.waiting:
             attempt.waiting, attempt.next_ping = True, now + self.heartbeat
             self.last_refusal = f"waits at {attempt.hub_name}"
+            self._leave_alone(self._machine(attempt), attempt)
         attempt.expires = now + SILENCE * self.heartbeat
         self._go_first(message.others)
         self._say_hello(now)
@@ -314,6 +315,14 @@ class HubLink:
             self.next_rung = now if self.next_rung is None else min(self.next_rung, now)
         elif self.retry_at is None:
             self._come_back(now)
+
+    def _leave_alone(self, machine: Machine, attempt: Attempt) -> None:
+        """One line to stand in is enough at one machine."""
+        self.rungs = [route for route in self.rungs if route.address[0] not in machine]
+        for link, other in list(self.attempts.items()):
+            if other is not attempt and other.route.address[0] in machine:
+                del self.attempts[link]
+                self.actions.close(link)
 
     def _turn_away(self, link: int, attempt: Attempt, message: Full | Wait, now: float) -> None:
         """Goes first where the full hub says that there may be room; in one climb, each machine has one turn."""

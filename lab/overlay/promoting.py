@@ -29,7 +29,7 @@ BUSY = 0.8
 """The share of its room from which on a supernode asks for help."""
 STAGE_LIMIT = 12.0
 """Seconds in which somebody who is asked has to answer."""
-PAUSE = 1.0
+PAUSE = 0.2
 """Seconds between two that are asked."""
 SETTLING = 8.0
 """Seconds after a promotion in which nobody else is promoted: what it helps shows by then."""

@@ -76,6 +76,8 @@ TOLD_EVERY = 1.0
 """Seconds between two words to the mesh about room and relays, where there is anything new."""
 EASE_TO = 0.75
 """The share of its room down to which a supernode that is busy sends its clients where there is more."""
+EASE_EVERY = 2.0
+"""Seconds between two looks at that."""
 EASED_AGAIN = 20.0
 """Seconds for which a client is not asked again to move."""
 LEAVING_LIMIT = 3.0
@@ -152,6 +154,7 @@ class Session:
     name: str = ""
     key: bytes = b""
     waiting: bool = False
+    told_to_wait: bool = False
     heartbeat: float = HEARTBEAT
     location: Location | None = None
     trial: Reach | None = None
@@ -180,7 +183,7 @@ class Supernode(Member):
         self.joined = False
         self.leaving: float | None = None
         self.reaches: list[Reach] = []
-        self.next_words = 0.0
+        self.next_words = self.next_ease = 0.0
         self.told: tuple[object, ...] = ()
         self._silences: list[tuple[float, int]] = []
         self.mesh = Mesh(self.actions, m, self)
@@ -247,6 +250,7 @@ class Supernode(Member):
             self.rechecking.deadline(),
             self._silences[0][0] if self._silences else None,
             self.next_words if self._words() != self.told else None,
+            self.next_ease if self._surplus() else None,
             *(reach.deadline() for reach in self.reaches),
         )
 
@@ -265,6 +269,8 @@ class Supernode(Member):
         if now >= self.next_words and self._words() != self.told:
             self.next_words = now + TOLD_EVERY
             self._tell_words()
+        if now >= self.next_ease and self._surplus():
+            self.next_ease = now + EASE_EVERY
             self._ease(now)
         self._left_empty(now)
 
@@ -391,7 +397,8 @@ class Supernode(Member):
 
     def _welcome(self, link: int, session: Session) -> None:
         self._send(link, Welcome(session.info.peer, self._others()))
-        self.actions.emit(Joined(session.role, session.name, session.host))
+        if session.role != "supernode":  # of which the mesh tells, whoever has dialled
+            self.actions.emit(Joined(session.role, session.name, session.host))
 
     def _others(self, room: bool = False) -> tuple[tuple[str, ...], ...]:
         """Where a client may go instead: the supernodes that are linked with this one, those with most `room` first,
@@ -409,11 +416,17 @@ class Supernode(Member):
         elif self._wait(link, session, now):
             session.waiting = True
             if self.admission.full(len(self.clients)) or self.admission.seconds() > 1.0:
-                ahead = self.admission.ahead(link)
-                self._send(link, Wait(self._others(room=True), ahead))
-                self.actions.emit(ToldToWait(session.name, ahead))
+                self._tell_to_wait(link)
         else:
             self._turn_away(link, now)
+
+    def _tell_to_wait(self, link: int) -> None:
+        """Where it takes longer than somebody who is about to be let in expects."""
+        session, ahead = self.sessions[link], self.admission.ahead(link)
+        if not session.told_to_wait:
+            self.actions.emit(ToldToWait(session.name, ahead))
+        session.told_to_wait = True
+        self._send(link, Wait(self._others(room=True), ahead))
 
     def _wait(self, link: int, session: Session, now: float) -> bool:
         for other, waiting in list(self.admission.line.items()):
@@ -435,6 +448,10 @@ class Supernode(Member):
             session = self.sessions[link]
             session.waiting = False
             self._client_in(link, session, now)
+        if self.admission.full(len(self.clients)):
+            for link in self.admission.line:
+                if not self.sessions[link].told_to_wait:
+                    self._tell_to_wait(link)
 
     def _client_in(self, link: int, session: Session, now: float) -> None:
         before = self.clients.get(session.name)
@@ -564,9 +581,8 @@ class Supernode(Member):
         """Another supernode has room, or has none any more: those who wait here are told of it, as many as fit."""
         if peer.room == 0:
             return
-        others = self._others(room=True)
         for link in list(self.admission.line)[: peer.room]:
-            self._send(link, Wait(others, self.admission.ahead(link)))
+            self._tell_to_wait(link)
 
     def _words(self) -> tuple[Message, ...]:
         """What all others are told when it changes."""
@@ -584,16 +600,19 @@ class Supernode(Member):
         names = tuple((peer.name, peer.key) for peer in self.peers.values() if peer.key)
         self._send(link, Issuers(names[:200]))
 
-    def _ease(self, now: float) -> None:
-        """Sends some of its clients where there is more room, if it is busy."""
+    def _surplus(self) -> int:
+        """How many of its clients would be better off elsewhere, where there is room for them."""
         capacity = self.admission.capacity
-        spare = sum(peer.room if peer.room is not None else MOST_NAMED for peer in self.peers.values())
-        if capacity is None or spare == 0:
-            return
-        surplus = min(len(self.clients) - int(capacity * EASE_TO), spare)
+        if capacity is None or self.leaving is not None:
+            return 0
+        spare = sum(MOST_NAMED if peer.room is None else peer.room for peer in self.peers.values())
+        return max(0, min(len(self.clients) - int(capacity * EASE_TO), spare - len(self.admission.line)))
+
+    def _ease(self, now: float) -> None:
+        """Sends some of its clients where there is more room, each not too often."""
         links = [link for name, link in self.clients.items() if name not in self.peers]
         links = [link for link in links if now >= self.sessions[link].eased + EASED_AGAIN]
-        for link in self.membership.rng.sample(links, max(0, min(surplus, len(links)))):
+        for link in self.membership.rng.sample(links, min(self._surplus(), len(links))):
             self.sessions[link].eased = now
             self._send(link, Move(self._others(room=True)))
 

@@ -234,7 +234,7 @@ class FakeNet:
     def client(self, name: str, address: str, router: Router | None = None, *more: tuple[str, Router | None]) -> Host:
         """At `address` behind `router`; `more` are addresses of another family, each with its router."""
         places = ((address, router), *more)
-        membership = self.membership(name, *(each for each, _ in places))
+        membership = replace(self.membership(name, *(each for each, _ in places)), capacity=self.capacity)
         host = Host(name, {}, Client(membership, (7000, 443)), membership.identity.public)
         self._place(host, *places)
         membership.own.proxied = lambda _: any(each is not None and each.proxy for _, each in places)

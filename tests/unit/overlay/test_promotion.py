@@ -8,7 +8,7 @@ from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import Begin, Cease, Join
 from lab.overlay.member import SignedOut
 from lab.overlay.promoting import Asked, FoundFit, FoundUnfit
-from lab.overlay.supernode import Left
+from lab.overlay.supernode import Left, ToldToWait
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -48,9 +48,11 @@ def test_a_crowd_at_a_small_supernode_makes_supernodes_of_those_that_anybody_rea
     for at in ("supernode-1", *(f"{name}+" for name in promoted(net))):
         assert len(net.hosts[at].machine.clients) <= 4
         assert set(net.hosts[at].machine.peers) | {at.rstrip("+")} == {"supernode-1", *promoted(net)}
-    apart = [name for name in clients(net) if homes(net)[name] != "supernode-1"][:2]
-    place(net, apart[0], "closed-0" if homes(net)["closed-0"] == "supernode-1" else "closed-1")
-    place(net, apart[1], apart[0]) if len(apart) > 1 else None
+    told = [event.name for _, event in net.told("supernode-1", ToldToWait)]
+    assert len(told) == len(set(told)), "each stands in the line once"
+    at = homes(net)
+    one = next(name for name in clients(net) if at[name] != "supernode-1")
+    place(net, one, next(name for name in clients(net) if at[name] not in ("supernode-1", at[one])))
 
 
 def test_nobody_is_promoted_where_there_is_room() -> None:
