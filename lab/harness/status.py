@@ -22,7 +22,8 @@ class NodeStatus:
     """One node. `state`: its own word (ready, away), or unplugged, stopped, starting, unresponsive. `supernode`: where
     it sits.
 
-    `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
+    `promoted`: what a client is beside, `supernode` or `relay`; `waits_at`: the supernodes that have told it to wait, for
+    they have no room yet. `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
     behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know,
     and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`;
     `finding_out`: whether more will be known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping;
@@ -39,6 +40,7 @@ class NodeStatus:
     state: str
     supernode: str | None
     promoted: str | None
+    waits_at: tuple[str, ...] = ()
     behind: str | None = None
     heard_at: float | None = field(default=None, compare=False)
     forwarding: str | None = None
@@ -82,6 +84,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             state=str(said["state"]),
             supernode=said.get("supernode"),
             promoted=said.get("promoted"),
+            waits_at=tuple(said.get("waits_at") or ()),
             forwarding=said.get("forwarding"),
             network=said.get("network"),
             lets_out=said.get("lets_out"),

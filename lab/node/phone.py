@@ -146,6 +146,7 @@ class Phone:
         return {
             "state": "ready" if hub else "away",
             "supernode": hub,
+            "waits_at": hub_link.waits_at,
             "heard_at": round(hub_link.last_heard + time.time() - time.monotonic(), 3) if hub else None,
             "addresses": list(self.client.membership.own.addresses),
             "lets_out": self.client.found(time.monotonic()),

@@ -54,10 +54,17 @@ def status(found: LabStatus, width: int = WIDE) -> RenderableType:
             node.profile or "",
             node.firewall or "",
             Text(node.state, _STATES.get(node.state, "")),
-            node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else ""),
+            _place(node),
         )
     learnt = [node for node in found.nodes if node.network is not None]
     return Group(table, Text(), _learnt(learnt, width < WIDE)) if learnt else table
+
+
+def _place(node: NodeStatus) -> str:
+    """Where a client sits or waits, or where a relay forwards."""
+    if node.supernode is None and node.waits_at:
+        return f"waits at {', '.join(node.waits_at)}"
+    return node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else "")
 
 
 def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
