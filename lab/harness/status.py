@@ -22,14 +22,15 @@ class NodeStatus:
     """One node. `state`: its own word (ready, away), or unplugged, stopped, starting, unresponsive. `supernode`: where
     it sits.
 
-    `promoted`: what a client is beside, `supernode` or `relay`; `waits_at`: the supernodes that have told it to wait, for
-    they have no room yet. `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `behind`: the carrier that its site sits
-    behind. `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know,
-    and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`;
-    `finding_out`: whether more will be known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping;
-    `port_mapped`: the outer address that its router has given it for the next call, because it asked. `heard_at`: when
-    a client last heard its supernode, epoch seconds. What clients have found out by themselves changes while nobody
-    touches the lab, and makes no difference between two statuses.
+    `promoted`: what a client is beside, `supernode` or `relay`; `waits_at`: the supernodes that have told it to
+    wait, for they have no room yet. `forwarding`: where a relay forwards, `kernel`, or `user space` and why.
+    `behind`: the carrier that its site sits behind. `network`: what a client has found out about its own on the
+    axes of RFC 4787, None where it does not know, and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as
+    much as a voice is), `tcp` ports, `tls_only`, `proxy`; `finding_out`: whether more will be known soon;
+    `keepalive_s`: seconds after which it therefore refreshes a mapping; `port_mapped`: the outer address that its
+    router has given it for the next call, because it asked. `heard_at`: when a client last heard its supernode,
+    epoch seconds. What clients have found out by themselves changes while nobody touches the lab, and makes no
+    difference between two statuses.
     """
 
     name: str
