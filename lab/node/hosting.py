@@ -14,12 +14,13 @@ from lab.node.journal import Journal
 from lab.node.shell import Shell
 from lab.node.tls import client_context, hub_context
 from lab.overlay.actions import Event
-from lab.overlay.candidacy import Begin, Cease, Join
+from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.member import SIGNALLING_PORTS, Ready
 from lab.overlay.passage import STUN_PORT
+from lab.overlay.seat import Empty, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Empty, Supernode, Unreachable
+from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
 
 SHARED_PORT = 443
 """The client listens on it for media; a connection that asks for signalling (ALPN, RFC 7301) is the supernode's."""
@@ -45,17 +46,17 @@ class Hosting:
     def event(self, event: Event) -> bool:
         """An event of the client's machine; whether it was about this."""
         match event:
-            case Begin("supernode"):
+            case AskedToBe("supernode"):
                 task = asyncio.get_running_loop().create_task(self._begin())
                 self.opening.add(task)
                 task.add_done_callback(self.opening.discard)
-            case Begin(role):
+            case AskedToBe(role):
                 self._listening(f"it cannot be a {role}")
-            case Join(_, supernodes):
+            case PromotedTo(_, supernodes):
                 if self.hosted is not None:
                     self.hosted.machine.admit(supernodes, time.monotonic())
                     self.hosted.shell.settle()
-            case Cease():
+            case DemotedFrom():
                 self._cease()
             case _:
                 return False
@@ -71,6 +72,8 @@ class Hosting:
             for port in SIGNALLING_PORTS:
                 if port != SHARED_PORT:
                     shell.listen_to_both("stun", "signalling", port, tls)
+            for port in (STUN_PORT, ALTERNATE_PORT):
+                await shell.listen("stun", port, None)
             await shell.bind_udp(STUN_SOCKET, STUN_PORT)
             await shell.bind_udp(ALTERNATE_SOCKET, ALTERNATE_PORT)
         except ConfigError as error:

@@ -44,8 +44,9 @@ from lab.overlay.member import (
 )
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.seat import Empty
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Empty, Supernode
+from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
 
 NARROW_PORT = 443

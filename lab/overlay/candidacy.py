@@ -29,14 +29,14 @@ Answer = Callable[[Message], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Begin(Event):
+class AskedToBe(Event):
     """The program is to listen as a supernode or relay does, and to say `listening` when it does."""
 
     role: Role
 
 
 @dataclass(frozen=True, slots=True)
-class Join(Event):
+class PromotedTo(Event):
     """Others have reached it: it is one now, among these supernodes."""
 
     role: Role
@@ -44,7 +44,7 @@ class Join(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Cease(Event):
+class DemotedFrom(Event):
     """The program is to be a client alone again, for this reason; its clients go elsewhere first."""
 
     role: Role
@@ -81,7 +81,7 @@ class Candidacy:
             case Promoted(role, supernodes):
                 if role == self.role and self.promoted is None:
                     self.promoted, self.until = role, None
-                    self.actions.emit(Join(role, supernodes))
+                    self.actions.emit(PromotedTo(role, supernodes))
             case Demoted(role, reason):
                 if role == self.role and self.promoted is None:
                     self.cease(reason)
@@ -101,7 +101,7 @@ class Candidacy:
         else:
             self.role, self.answer, self.until = wanted.role, answer, now + PROBATION
             self.host = wanted.observed[0]
-            self.actions.emit(Begin(wanted.role))
+            self.actions.emit(AskedToBe(wanted.role))
 
     def listening(self, refusal: str | None, now: float) -> None:
         """The program listens as it was asked to, or cannot for a reason."""
@@ -117,7 +117,7 @@ class Candidacy:
     def cease(self, reason: str) -> None:
         """It is a client alone again, or will be as soon as its clients are elsewhere."""
         if self.role is not None:
-            self.actions.emit(Cease(self.role, reason))
+            self.actions.emit(DemotedFrom(self.role, reason))
         self.role = self.promoted = self.answer = self.until = None
 
     def relocated(self) -> None:

@@ -6,7 +6,7 @@ Signalling goes over the one link to the hub; calls are kept in `calls` and do t
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
@@ -25,7 +25,7 @@ from lab.overlay.reflexive import MediaSocket
 from lab.overlay.standby import Standby
 from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
-from lab.wire.addresses import Address
+from lab.wire.addresses import Address, family
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
     Bye,
@@ -48,6 +48,8 @@ MOST_STRANGERS = 32
 STRANGER_LIMIT = 5.0
 """Seconds in which an inbound connection has to show a check of a call."""
 REMEMBERED_INVITES = 1024
+MIRRORS = 2
+"""Supernodes that are asked how this client is seen, at the least: one alone could err, or tell lies."""
 OUTBOX = 64
 """Envelopes kept while the client is away from its hub."""
 
@@ -143,7 +145,8 @@ class Client(Member):
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
         self.spare_port: TcpPort | None = None
-        self.discovery = Discovery(self.actions, membership.own, membership.rng, membership.supernodes)
+        self.hubs = HostCache(self._by_preference(), membership.learnt)
+        self.discovery = Discovery(self.actions, membership.own, membership.rng, self._mirrors)
         self.passage = Passage(self.actions, membership.own, membership.rng)
         self.gateway = Gateway(self.actions, membership.own)
         self.discovery.trial.busy = lambda: bool(self.calls)
@@ -165,7 +168,7 @@ class Client(Member):
             membership.identity,
             membership.authority,
             Greeting("client"),
-            HostCache(self._by_preference(), membership.learnt),
+            self.hubs,
             membership.own,
             SIGNALLING_PORTS,
             membership.rng,
@@ -299,8 +302,19 @@ class Client(Member):
 
     def _learn_network(self, route: Route, now: float) -> None:
         """What the network lets out, and how its router maps, by way of the supernode that this route leads to."""
-        self.passage.measure(route, now)
+        built_in = self.hubs.built_in_at(route.address[0])
+        self.passage.measure(route if built_in else self._route_like(route), now)
         self.discovery.begin(route.address[0], now)
+
+    def _route_like(self, route: Route) -> Route:
+        """To a built-in supernode the way that led to another: that one's ports may not all be a supernode's."""
+        hosts = [host for machine in self.hubs.built_in for host in self.membership.own.reachable(machine)]
+        alike = [host for host in hosts if family(host) == family(route.address[0])] or hosts
+        return replace(route, address=(alike[0], route.address[1])) if alike else route
+
+    def _mirrors(self) -> Sequence[tuple[str, ...]]:
+        """The supernodes that tell it how it is seen: the built-in ones, and where those are few, others as well."""
+        return self.hubs.machines()[: max(MIRRORS, len(self.hubs.built_in))]
 
     def _ask_gateway(self) -> None:
         """Once for each time that the client signs in: what broke a link may have been the router, which has lost what
@@ -409,7 +423,7 @@ class Client(Member):
     def _prepare(self, now: float) -> None:
         """A socket for the next call, whose outer address is known by the time it is wanted."""
         membership = self.membership
-        servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
+        servers = [(host, STUN_PORT) for hosts in self._mirrors() for host in hosts]
         self.spare = MediaSocket(
             self.actions,
             servers,
@@ -422,7 +436,7 @@ class Client(Member):
 
     def _open_port(self, now: float) -> TcpPort:
         membership = self.membership
-        servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
+        servers = [(host, STUN_PORT) for hosts in self._mirrors() for host in hosts]
         port = TcpPort(self.actions, servers, membership.rng, membership.own)
         port.open(now)
         return port

@@ -6,27 +6,25 @@ Belongs here: its sessions and which part each of their words is for. Never: wha
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
-from lab.overlay.actions import Event, LinkInfo, earliest
+from lab.overlay.actions import LinkInfo, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.directory import Directory
 from lab.overlay.doorkeeper import Doorkeeper
-from lab.overlay.hub import HEARTBEAT, HubLink
+from lab.overlay.hub import HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_location, check_signature
-from lab.overlay.member import SIGNALLING_PORTS, Member, Membership
+from lab.overlay.member import Member, Membership
 from lab.overlay.mesh import Mesh, Peer, one_a_family
 from lab.overlay.passage import STUN_PORT
-from lab.overlay.promoting import BUSY, Candidate, Promoting, Rechecking
-from lab.overlay.reach import Reach
+from lab.overlay.relief import Relief
 from lab.overlay.roster import Roster
+from lab.overlay.seat import Empty, Joined, Left, Rejected, Seat, ToldToWait, TurnedAway, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT, Other, StunConnections, StunService
 from lab.wire.addresses import Address, family
-from lab.wire.framing import LengthPrefixed, frame
+from lab.wire.framing import frame
 from lab.wire.messages import (
-    FRAME_LIMIT,
     Absent,
     Carry,
     Challenge,
@@ -49,7 +47,6 @@ from lab.wire.messages import (
     Reflect,
     Refused,
     Relays,
-    Role,
     Room,
     StandBy,
     StandingBy,
@@ -74,96 +71,8 @@ MOST_NAMED = 8
 """Other supernodes that a client is told of."""
 TOLD_EVERY = 1.0
 """Seconds between two words to the mesh about room and relays, where there is anything new."""
-EASE_TO = 0.75
-"""The share of its room down to which a supernode that is busy sends its clients where there is more."""
-EASE_EVERY = 2.0
-"""Seconds between two looks at that."""
-EASED_AGAIN = 20.0
-"""Seconds for which a client is not asked again to move."""
 LEAVING_LIMIT = 3.0
 """Seconds for which a supernode that leaves waits for its clients to be elsewhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class Joined(Event):
-    """A node has signed in here."""
-
-    role: str
-    name: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Left(Event):
-    """A node that was signed in has gone."""
-
-    role: str
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToldToWait(Event):
-    """A client waits for its turn, or for room."""
-
-    name: str
-    ahead: int
-
-
-@dataclass(frozen=True, slots=True)
-class TurnedAway(Event):
-    """A client found no room here, not even to wait in, and was told of these others."""
-
-    name: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected(Event):
-    """A link or an envelope was refused, and why."""
-
-    address: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unreachable(Event):
-    """A supernode that had been promoted cannot be reached any more, by this one; or this one by that."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Empty(Event):
-    """The supernode has left: its clients are elsewhere, or have had time enough."""
-
-    clients: int
-
-
-@dataclass
-class Session:
-    """One inbound link, from challenge to the end. `waiting`: a client that is not let in yet."""
-
-    info: LinkInfo
-    nonce: bytes
-    since: float
-    last_heard: float
-    deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(4, FRAME_LIMIT))
-    role: str = ""
-    name: str = ""
-    key: bytes = b""
-    waiting: bool = False
-    told_to_wait: bool = False
-    heartbeat: float = HEARTBEAT
-    location: Location | None = None
-    trial: Reach | None = None
-    eased: float = float("-inf")
-
-    @property
-    def host(self) -> str:
-        """The address that it is seen under."""
-        return self.info.peer[0]
 
 
 class Supernode(Member):
@@ -176,22 +85,20 @@ class Supernode(Member):
         super().__init__(membership)
         m = membership
         self.promoted = promoted
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[int, Seat] = {}
         self.clients: dict[str, int] = {}
         self.door = Doorkeeper()
         self.admission = Admission(m.capacity, m.login_rate)
         self.joined = False
         self.leaving: float | None = None
-        self.reaches: list[Reach] = []
-        self.next_words = self.next_ease = 0.0
+        self.next_words = 0.0
         self.told: tuple[object, ...] = ()
         self._silences: list[tuple[float, int]] = []
         self.mesh = Mesh(self.actions, m, self)
         self.directory = Directory(self.name, m.authority, self._to_peer, self._moved_away)
         self.roster = Roster(m.identity, m.wall_offset)
         self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
-        self.promoting = Promoting(self.actions.emit, m.rng, self._dial, self._strangers, self.mesh.machines)
-        self.rechecking = Rechecking(m.rng, self._dial)
+        self.relief = Relief(self)
         self.stun = StunConnections(self.actions)
         ports = {STUN_SOCKET: STUN_PORT, ALTERNATE_SOCKET: ALTERNATE_PORT}
         self.reflector = StunService(self.actions, ports, lambda: m.own.addresses, self._other)
@@ -221,7 +128,7 @@ class Supernode(Member):
             self.leaving = now + LEAVING_LIMIT
             for link, session in self.sessions.items():
                 if session.role == "client" and not session.waiting:
-                    self._send(link, Move(self._others(room=True)))
+                    self.send(link, Move(self.others(room=True)))
             for link in list(self.admission.line):
                 self._turn_away(link, now)
         self._left_empty(now)
@@ -230,6 +137,11 @@ class Supernode(Member):
     def left(self) -> bool:
         """Whether it has left, and those that sat at it are elsewhere or have had time enough."""
         return self.leaving == float("inf")
+
+    @property
+    def taking(self) -> bool:
+        """Whether it takes part: it is ready, and not about to leave."""
+        return self.ready and self.leaving is None
 
     def _settle(self, now: float) -> None:
         if self.joined:
@@ -246,12 +158,9 @@ class Supernode(Member):
             self.mesh.deadline(),
             self.directory.deadline(),
             self.admission.deadline(len(self.clients)),
-            self.promoting.deadline(self._needed()),
-            self.rechecking.deadline(),
+            self.relief.deadline(),
             self._silences[0][0] if self._silences else None,
             self.next_words if self._words() != self.told else None,
-            self.next_ease if self._surplus() else None,
-            *(reach.deadline() for reach in self.reaches),
         )
 
     def poll(self, now: float) -> None:
@@ -260,18 +169,12 @@ class Supernode(Member):
         self.mesh.poll(now)
         self.directory.poll(now)
         self._settle(now)
-        for reach in list(self.reaches):
-            reach.poll(now)
         self._drop_the_silent(now)
         self._let_in(now)
-        self.promoting.poll(self._needed(), self._candidates, now)
-        self.rechecking.poll(self._promoted_peers(), now)
+        self.relief.poll(now)
         if now >= self.next_words and self._words() != self.told:
             self.next_words = now + TOLD_EVERY
             self._tell_words()
-        if now >= self.next_ease and self._surplus():
-            self.next_ease = now + EASE_EVERY
-            self._ease(now)
         self._left_empty(now)
 
     def _drop_the_silent(self, now: float) -> None:
@@ -286,7 +189,7 @@ class Supernode(Member):
             else:
                 self._drop(link, "silent" if session.role else "did not sign in", now)
 
-    def _patience(self, session: Session) -> float:
+    def _patience(self, session: Seat) -> float:
         if not session.role:
             return GREETING_LIMIT
         return SILENCE * session.heartbeat
@@ -300,13 +203,13 @@ class Supernode(Member):
             self._reject(info.peer[0], reason, now)
             self.actions.close(link)
             return link
-        self.sessions[link] = session = Session(info, self.membership.rng.randbytes(32), now, now)
+        self.sessions[link] = session = Seat(info, self.membership.rng.randbytes(32), now, now)
         heapq.heappush(self._silences, (now + GREETING_LIMIT, link))
         credential = self.membership.identity.credential
         if credential is None:
             self._refuse(link, f"{self.name} is not enrolled yet; try again", now)
         else:
-            self._send(link, Challenge(credential, session.nonce))
+            self.send(link, Challenge(credential, session.nonce))
         return link
 
     def udp_up(self, socket: int, local: Address, now: float) -> None:
@@ -365,7 +268,7 @@ class Supernode(Member):
 
     # -- signing in ----------------------------------------------------------------------------------------------
 
-    def _greeted(self, link: int, session: Session, message: HubMessage, now: float) -> None:
+    def _greeted(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
         if not isinstance(message, Hello):
             raise ProtocolError(f"{type(message).__name__} before Hello")
         credential, own, wall = message.credential, self.membership.identity, now + self.membership.wall_offset
@@ -395,19 +298,19 @@ class Supernode(Member):
         check_location(location, self.membership.authority, wall)
         return location
 
-    def _welcome(self, link: int, session: Session) -> None:
-        self._send(link, Welcome(session.info.peer, self._others()))
+    def _welcome(self, link: int, session: Seat) -> None:
+        self.send(link, Welcome(session.info.peer, self.others()))
         if session.role != "supernode":  # of which the mesh tells, whoever has dialled
             self.actions.emit(Joined(session.role, session.name, session.host))
 
-    def _others(self, room: bool = False) -> tuple[tuple[str, ...], ...]:
+    def others(self, room: bool = False) -> tuple[tuple[str, ...], ...]:
         """Where a client may go instead: the supernodes that are linked with this one, those with most `room` first,
         and those without any only where room is not asked for."""
         peers = [peer for peer in self.peers.values() if peer.hosts and (peer.room != 0 or not room)]
         peers.sort(key=lambda peer: (peer.room == 0, -(peer.room or 0), peer.clients, peer.name))
         return tuple(peer.hosts for peer in peers)[:MOST_NAMED]
 
-    def _client_comes(self, link: int, session: Session, now: float) -> None:
+    def _client_comes(self, link: int, session: Seat, now: float) -> None:
         """Is let in at once where it is its turn; else it waits, if there is room for that."""
         if self.leaving is not None:
             self._turn_away(link, now)
@@ -426,9 +329,9 @@ class Supernode(Member):
         if not session.told_to_wait:
             self.actions.emit(ToldToWait(session.name, ahead))
         session.told_to_wait = True
-        self._send(link, Wait(self._others(room=True), ahead))
+        self.send(link, Wait(self.others(room=True), ahead))
 
-    def _wait(self, link: int, session: Session, now: float) -> bool:
+    def _wait(self, link: int, session: Seat, now: float) -> bool:
         for other, waiting in list(self.admission.line.items()):
             if waiting.name == session.name:
                 self._drop(other, "waits on another link", now)
@@ -438,7 +341,7 @@ class Supernode(Member):
         self.door.turned["full"] += 1
         self.actions.emit(TurnedAway(self.sessions[link].name, tuple(self.peers)))
         after = 0.0 if self.leaving is not None else self.admission.come_back(now)
-        self._send(link, Full(self._others(room=True), after))
+        self.send(link, Full(self.others(room=True), after))
         self._drop(link, "full", now)
 
     def _let_in(self, now: float) -> None:
@@ -453,7 +356,7 @@ class Supernode(Member):
                 if not self.sessions[link].told_to_wait:
                     self._tell_to_wait(link)
 
-    def _client_in(self, link: int, session: Session, now: float) -> None:
+    def _client_in(self, link: int, session: Seat, now: float) -> None:
         before = self.clients.get(session.name)
         self.clients[session.name] = link
         self._welcome(link, session)
@@ -462,7 +365,7 @@ class Supernode(Member):
         assert session.location is not None, "who signs in says where"
         self.directory.sits_here(session.location)
 
-    def _supernode_comes(self, link: int, session: Session, hello: Hello, now: float) -> None:
+    def _supernode_comes(self, link: int, session: Seat, hello: Hello, now: float) -> None:
         """A built-in one is believed; any other is dialled first, as who has never heard of it would."""
         if not self.joined:
             raise ProtocolError(f"{self.name} is no supernode yet")
@@ -475,7 +378,6 @@ class Supernode(Member):
         question = Dial("supernode", session.name, session.key, hosts)
 
         def done(wanted: Dial, tcp: bool, udp: bool, now: float) -> None:
-            self._forget_reach()
             if self.sessions.get(link) is not session:
                 return
             session.trial = None
@@ -484,11 +386,11 @@ class Supernode(Member):
             else:
                 self._refuse(link, f"{self.name} cannot reach {session.name} by {'TCP' if udp else 'UDP'}", now)
 
-        session.trial = self._reach(question, done, now)
+        session.trial = self.relief.reach(question, done, now)
 
-    def _supernode_in(self, link: int, session: Session, hosts: tuple[str, ...], now: float) -> None:
+    def _supernode_in(self, link: int, session: Seat, hosts: tuple[str, ...], now: float) -> None:
         self._welcome(link, session)
-        self.mesh.came_in(session.name, session.key, hosts, lambda message: self._send(link, message), now)
+        self.mesh.came_in(session.name, session.key, hosts, lambda message: self.send(link, message), now)
         for waiting_link, waiting in self.admission.line.items():
             if waiting.name == session.name:
                 self.admission.first(waiting_link)
@@ -496,11 +398,11 @@ class Supernode(Member):
 
     # -- what is said --------------------------------------------------------------------------------------------
 
-    def _said(self, link: int, session: Session, message: HubMessage, now: float) -> None:
+    def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
         if session.role == "client" and not self.door.frame(session.name, now):
             raise ProtocolError("too many messages in a short time")
         if isinstance(message, Ping):
-            self._send(link, Pong())
+            self.send(link, Pong())
             if session.role == "relay":
                 self.roster.carries(session.name, message.load)
             elif session.role == "supernode":
@@ -508,27 +410,27 @@ class Supernode(Member):
         elif session.role == "supernode" and session.trial is None and session.name in self.peers:
             self.mesh.says(self.peers[session.name], message, now)
         elif session.role == "client" and isinstance(message, Willing | Unwilling | Dialled):
-            self.promoting.says(session.name, message, now)
+            self.relief.promoting.says(session.name, message, now)
         elif session.role == "client" and isinstance(message, Carry) and not session.waiting:
             self._of_client(link, session, message, now)
         elif session.role == "client" and isinstance(message, StandBy) and not session.waiting:
             chosen = self.roster.chosen()
             offers = tuple(self.roster.offer(relay, session.name, None, now) for relay in chosen)
-            self._send(link, StandingBy(offers))
+            self.send(link, StandingBy(offers))
         else:
             waits = " while it waits" if session.waiting else ""
             raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}{waits}")
 
-    def _of_client(self, link: int, session: Session, carry: Carry, now: float) -> None:
+    def _of_client(self, link: int, session: Seat, carry: Carry, now: float) -> None:
         envelope = carry.envelope
         if envelope.sender != session.name:
             raise ProtocolError(f"{session.name} sent an envelope as {envelope.sender}")
         if carry.relays and not self.door.invitation(session.name, now):
             reason = "too many invitations in a short time; wait a little"
-            self._send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
+            self.send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
             self._reject(session.host, "too many invitations in a short time", now)
             return
-        self.carrying.of_client(carry, lambda message: self._send(link, message), now)
+        self.carrying.of_client(carry, lambda message: self.send(link, message), now)
 
     # -- the mesh ------------------------------------------------------------------------------------------------
 
@@ -545,8 +447,8 @@ class Supernode(Member):
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)
         self.roster.forget(peer.name)
-        self.rechecking.gone(peer.name)
-        self.promoting.gone(peer.name, now)
+        self.relief.rechecking.gone(peer.name)
+        self.relief.gone(peer.name, now)
         self.actions.emit(Left("supernode", peer.name, reason))
 
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None:
@@ -598,91 +500,16 @@ class Supernode(Member):
 
     def _tell_issuers(self, link: int) -> None:
         names = tuple((peer.name, peer.key) for peer in self.peers.values() if peer.key)
-        self._send(link, Issuers(names[:200]))
-
-    def _surplus(self) -> int:
-        """How many of its clients would be better off elsewhere, where there is room for them."""
-        capacity = self.admission.capacity
-        if capacity is None or self.leaving is not None:
-            return 0
-        spare = sum(MOST_NAMED if peer.room is None else peer.room for peer in self.peers.values())
-        return max(0, min(len(self.clients) - int(capacity * EASE_TO), spare - len(self.admission.line)))
-
-    def _ease(self, now: float) -> None:
-        """Sends some of its clients where there is more room, each not too often."""
-        links = [link for name, link in self.clients.items() if name not in self.peers]
-        links = [link for link in links if now >= self.sessions[link].eased + EASED_AGAIN]
-        for link in self.membership.rng.sample(links, min(self._surplus(), len(links))):
-            self.sessions[link].eased = now
-            self._send(link, Move(self._others(room=True)))
-
-    # -- promotion -----------------------------------------------------------------------------------------------
-
-    def _needed(self) -> Role | None:
-        """What a client should become, if this supernode and the others have too much to do."""
-        capacity = self.admission.capacity
-        if not self.ready or self.leaving is not None or capacity is None:
-            return None
-        waiting = len(self.admission.line)
-        elsewhere = sum(MOST_NAMED if peer.room is None else peer.room for peer in self.peers.values())
-        return "supernode" if len(self.clients) + waiting >= capacity * BUSY and elsewhere <= waiting else None
-
-    def _candidates(self) -> list[Candidate]:
-        def send(link: int) -> Callable[[Message], None]:
-            return lambda message: self._send(link, message)
-
-        return [
-            Candidate(session.name, session.key, session.info.peer, session.since, send(link))
-            for link, session in self.sessions.items()
-            if session.role == "client" and session.name not in self.peers
-        ]
-
-    def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:
-        return {
-            other.name: other.send
-            for other in self._candidates()
-            if other.observed[0] != candidate.observed[0] and not self.carrying.have_talked(other.name, candidate.name)
-        }
-
-    def _promoted_peers(self) -> list[Dial]:
-        return [
-            Dial("supernode", peer.name, peer.key, peer.hosts)
-            for peer in self.peers.values()
-            if not peer.built_in and peer.key and peer.hosts
-        ]
-
-    def _dial(self, question: Dial, now: float) -> None:
-        self._reach(question, self._dialled, now)
-
-    def _reach(self, question: Dial, done: Callable[[Dial, bool, bool, float], None], now: float) -> Reach:
-        m = self.membership
-        reach = Reach(
-            self.actions, question, (SIGNALLING_PORTS[0], STUN_PORT), m.authority, m.own, m.rng, m.wall_offset, done
-        )
-        self.reaches.append(reach)
-        reach.start(now)
-        return reach
-
-    def _forget_reach(self) -> None:
-        self.reaches = [reach for reach in self.reaches if not reach.over]
-
-    def _dialled(self, question: Dial, tcp: bool, udp: bool, now: float) -> None:
-        self._forget_reach()
-        if (peer := self.peers.get(question.name)) is None:
-            self.promoting.dialled(question, tcp, udp, now)
-        elif self.rechecking.dialled(question.name, tcp and udp):
-            reason = f"{self.name} cannot reach it by {'TCP' if udp else 'UDP'}"
-            self.actions.emit(Unreachable(peer.name, reason))
-            peer.send(Demoted("supernode", reason))
+        self.send(link, Issuers(names[:200]))
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _send(self, link: int, message: Message) -> None:
+    def send(self, link: int, message: Message) -> None:
         self.actions.write(link, frame(encode(message), 4))
 
     def _client(self, name: str) -> Callable[[Message], object] | None:
         link = self.clients.get(name)
-        return None if link is None else lambda message: self._send(link, message)
+        return None if link is None else lambda message: self.send(link, message)
 
     def _peer(self, name: str) -> Callable[[Message], object] | None:
         peer = self.peers.get(name)
@@ -704,7 +531,7 @@ class Supernode(Member):
         if (
             self.leaving is not None
             and not self.left
-            and (not self.clients or now >= self.leaving or not self._others(room=True))
+            and (not self.clients or now >= self.leaving or not self.others(room=True))
         ):
             self.actions.emit(Empty(len(self.clients)))
             self.leaving = float("inf")
@@ -715,7 +542,7 @@ class Supernode(Member):
 
     def _refuse(self, link: int, reason: str, now: float) -> None:
         self._reject(self.sessions[link].host, reason, now)
-        self._send(link, Refused(reason[:300]))
+        self.send(link, Refused(reason[:300]))
         self._drop(link, reason, now)
 
     def _drop(self, link: int, reason: str, now: float) -> None:
@@ -726,11 +553,11 @@ class Supernode(Member):
             return
         if session.trial is not None:
             session.trial.stop()
-            self._forget_reach()
+            self.relief.forget_ended()
             return
         if session.waiting:
             self.admission.leave(link)
-            self.promoting.gone(session.name, now)
+            self.relief.gone(session.name, now)
             return
         if session.role == "supernode" and session.name not in self.peers:
             return
@@ -747,4 +574,4 @@ class Supernode(Member):
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]
             self.directory.has_left(session.name)
-            self.promoting.gone(session.name, now)
+            self.relief.gone(session.name, now)

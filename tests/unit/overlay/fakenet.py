@@ -27,14 +27,15 @@ from lab.overlay.actions import (
     Write,
 )
 from lab.overlay.authority import Authority
-from lab.overlay.candidacy import Begin, Cease, Join
+from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, Membership
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.seat import Empty, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Empty, Supernode, Unreachable
+from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
 
@@ -356,16 +357,16 @@ class FakeNet:
     def _host(self, host: Host, event: Event) -> None:
         """What the client's program does when it is to be a supernode beside: `NAME+` is that one's host."""
         match event:
-            case Begin("supernode"):
+            case AskedToBe("supernode"):
                 membership = replace(host.machine.membership, capacity=host.machine.candidacy.capacity)
                 beside = self._listening(Host(f"{host.name}+", {}, Supernode(membership, True), host.key))
                 beside.addresses, beside.routers = host.addresses, host.routers
                 self._add(beside)
                 host.machine.candidacy.listening(None, self.now)
-            case Join(_, supernodes):
+            case PromotedTo(_, supernodes):
                 self.hosts[f"{host.name}+"].machine.admit(supernodes, self.now)
                 self.settle(self.hosts[f"{host.name}+"])
-            case Cease():
+            case DemotedFrom():
                 if (beside := self.hosts.get(f"{host.name}+")) is not None:
                     beside.machine.leave(self.now)
                     self.settle(beside)

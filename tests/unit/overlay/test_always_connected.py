@@ -9,7 +9,7 @@ from lab.overlay.call_events import Answered, Ended, Rings
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import BACKOFF_MOST, HostsLearnt
 from lab.overlay.member import SignedIn, SignedOut
-from lab.overlay.supernode import Joined, ToldToWait, TurnedAway
+from lab.overlay.seat import Joined, ToldToWait, TurnedAway
 from tests.unit.overlay.fakenet import FakeNet, Router
 
 

@@ -5,7 +5,8 @@ import pytest
 from lab.overlay.actions import Close, LinkInfo
 from lab.overlay.doorkeeper import FRAMES, INVITATIONS, MOST_REASONS, STRANGERS, STRANGERS_EACH, Doorkeeper
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
-from lab.overlay.supernode import GREETING_LIMIT, Rejected
+from lab.overlay.seat import Rejected
+from lab.overlay.supernode import GREETING_LIMIT
 from lab.wire.framing import frame
 from lab.wire.messages import Carry, Envelope, Ping, encode
 from tests.unit.overlay.fakenet import FakeNet

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from lab.overlay.call_events import Ended
-from lab.overlay.candidacy import Begin, Cease, Join
+from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
 from lab.overlay.promoting import Asked, FoundFit, FoundUnfit
-from lab.overlay.supernode import Left, ToldToWait
+from lab.overlay.seat import Left, ToldToWait
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -75,10 +75,10 @@ def test_a_client_that_strangers_do_not_reach_is_never_promoted(router: Router) 
     net = crowd(closed=5, opened=0, routers=[router])
     net.run(60)
     assert not promoted(net)
-    assert not [event for _, event in net.told("odd-0", Join)]
+    assert not [event for _, event in net.told("odd-0", PromotedTo)]
     assert "odd-0" in {event.name for _, event in net.told("supernode-1", FoundUnfit)}
     translated = router.mapping is not None
-    assert bool(net.told("odd-0", Begin)) is not translated, "who is translated does not even begin"
+    assert bool(net.told("odd-0", AskedToBe)) is not translated, "who is translated does not even begin"
 
 
 def test_a_router_that_lets_in_whom_its_client_has_contacted_is_found_out_by_a_stranger() -> None:
@@ -120,7 +120,7 @@ def test_one_that_can_no_longer_be_reached_is_demoted_and_its_clients_are_elsewh
     net.run(5)
     net.hosts["open-0+"].routers[4].stateful = True
     assert net.run(60, until=lambda: not promoted(net))
-    (cease,) = [event for _, event in net.told("open-0", Cease)]
+    (cease,) = [event for _, event in net.told("open-0", DemotedFrom)]
     assert "cannot reach it" in cease.reason
     assert net.run(5, until=lambda: "open-0+" not in net.hosts)
     assert set(homes(net).values()) == {"supernode-1"}
