@@ -36,6 +36,7 @@ from lab.overlay.call_events import (
     Told,
 )
 from lab.overlay.client import Client
+from lab.overlay.contacts import KeyChanged
 from lab.overlay.paths import PathName
 
 RING_MS = 500
@@ -246,6 +247,9 @@ class Phone:
             case Guesses(id, part, under_way, sent, sockets):
                 if (call := self.calls.get(id)) is not None:
                     self._report(call, "guessing", part=part, under_way=under_way, sent=sent, sockets=sockets)
+            case KeyChanged(id, name, before, now):
+                if (call := self.calls.get(id)) is not None:
+                    self._report(call, "key-changed", contact=name, before=before, now=now)
             case Finished(id):
                 if (call := self.calls.get(id)) is not None:
                     self._report(call, "checklist-finished")

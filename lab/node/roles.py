@@ -32,6 +32,7 @@ from lab.node.tls import client_context, server_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.authority import Authority, NameBound
 from lab.overlay.client import Client
+from lab.overlay.contacts import KeyPinned
 from lab.overlay.enrolment import StrangeAuthority
 from lab.overlay.hub import HostsLearnt
 from lab.overlay.member import (
@@ -120,6 +121,7 @@ async def _membership(settings: Settings, proxy: HttpProxy | None = None) -> Mem
         rng=random.SystemRandom(),
         wall_offset=_wall_offset(),
         learnt=store.load_hosts(),
+        pins=store.load_pins(),
         capacity=settings.capacity,
         login_rate=settings.login_rate,
     )
@@ -217,7 +219,13 @@ async def client(settings: Settings, journal: Journal) -> None:
     membership = await _membership(settings, proxy)
     keep = _keeping(membership, journal)
     machine = Client(membership, ())
-    phone = Phone(machine, journal, keep)
+
+    def keeping(event: Event) -> None:
+        keep(event)
+        if isinstance(event, KeyPinned):
+            store.save_pins(machine.contacts.pins)
+
+    phone = Phone(machine, journal, keeping)
     shell = Shell(machine, client_context(), phone.on_event, proxy)
     phone.shell = shell
     wrapping = wrapping_context()

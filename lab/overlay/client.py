@@ -12,6 +12,7 @@ from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State
 from lab.overlay.candidacy import Candidacy
+from lab.overlay.contacts import Contacts
 from lab.overlay.discovery import Discovery
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
@@ -142,6 +143,7 @@ class Client(Member):
         self.calls: dict[str, Call] = {}
         self.strangers = Strangers(self.actions, self.calls)
         self.outbox: list[Envelope] = []
+        self.contacts = Contacts(self.actions, membership.pins)
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
         self.spare_port: TcpPort | None = None
@@ -414,6 +416,7 @@ class Client(Member):
             discovery=self.discovery,
             post=self.post,
             take_waiting=self.standby.take,
+            contacts=self.contacts,
             open_port=self._open_port,
         )
         call = Call(id, peer, caller, around, media, now, self._take_port(now))

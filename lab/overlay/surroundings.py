@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.overlay.actions import Actions
+from lab.overlay.contacts import Contacts
 from lab.overlay.discovery import Discovery
 from lab.overlay.identity import Identity
 from lab.overlay.passage import Passage
@@ -34,4 +35,5 @@ class Surroundings:
     discovery: Discovery
     post: Callable[[Envelope, bool], None]
     take_waiting: Callable[[str, float], Waiting | None]
+    contacts: Contacts
     open_port: Callable[[float], TcpPort]
