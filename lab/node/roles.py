@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from lab.errors import ConfigError
-from lab.node import store
+from lab.node import metrics, store
 from lab.node.control import ControlServer, Conversation, Order
 from lab.node.hosting import Hosting, supernode_status
 from lab.node.igd import PortMapper
@@ -162,7 +162,7 @@ async def _serve(
 
     def plain(order: Order, _: Conversation) -> Order:
         if order.get("order") != "status" or status is None:
-            raise ConfigError(f"unknown order {order.get('order')!r}; known: status")
+            raise ConfigError(f"unknown order {order.get('order')!r}; known: status, metrics")
         return status()
 
     handle = phone.order if phone else plain
@@ -171,6 +171,10 @@ async def _serve(
         relocated = hosting.relocated
 
     def answer(order: Order, conversation: Conversation) -> Order:
+        if order.get("order") == "metrics":
+            beside = hosting.supernode() if hosting is not None else None
+            machines = (shell.machine, *((beside.machine,) if beside is not None else ()))
+            return {"text": metrics.exposed(journal.node, machines, journal.counts)}
         said = handle(order, conversation)
         if order.get("order") == "status":
             said = {**said, **(hosting.status() if hosting is not None else {})}
