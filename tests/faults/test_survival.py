@@ -4,6 +4,7 @@ Each case is placed for real and judged from packets; what it lost is counted in
 is allowed for: while a router restarts nothing passes.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -157,3 +158,16 @@ def test_a_path_that_loses_a_third_is_left_for_a_clean_one(lab: Lab) -> None:
     report = survived.report
     assert report.holds(), report
     assert report.path is not None and report.path.kind == "relayed", report
+
+
+def test_a_supernode_that_is_asked_to_end_hands_its_clients_over_first(lab: Lab) -> None:
+    at = {node.name: node.supernode for node in lab.status().nodes if node.role == "client"}
+    leaving = max(set(at.values()) - {None}, key=list(at.values()).count)
+    since = time.time()
+    survived = through(lab, ("bob", "frank"), lambda relay: lab.stop(str(leaving)), 4)
+    assert survived.report.holds("punched/udp"), survived.report
+    for node in lab.status().nodes:
+        if node.role == "client":
+            assert node.supernode not in (None, leaving), node
+            lines = [line for line in map(json.loads, lab.logs(node.name)) if float(line["at"]) > since]
+            assert "signed-out" not in [line["event"] for line in lines], "it has moved before the link broke"
