@@ -13,14 +13,14 @@ from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.directory import Directory
 from lab.overlay.doorkeeper import Doorkeeper
+from lab.overlay.gate import Gate
 from lab.overlay.hub import HubLink
-from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_location, check_signature
 from lab.overlay.member import Member, Membership
-from lab.overlay.mesh import Mesh, Peer, one_a_family
+from lab.overlay.mesh import Mesh, Peer
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relief import Relief
 from lab.overlay.roster import Roster
-from lab.overlay.seat import Empty, Joined, Left, Rejected, Seat, ToldToWait, TurnedAway, Unreachable
+from lab.overlay.seat import Empty, Joined, Left, Rejected, Seat, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT, Other, StunConnections, StunService
 from lab.wire.addresses import Address, family
 from lab.wire.framing import frame
@@ -29,15 +29,11 @@ from lab.wire.messages import (
     Carry,
     Challenge,
     Demoted,
-    Dial,
     Dialled,
     Found,
-    Full,
-    Hello,
     HubMessage,
     Issuers,
     Located,
-    Location,
     Lookup,
     Message,
     Move,
@@ -52,8 +48,6 @@ from lab.wire.messages import (
     StandingBy,
     Undeliverable,
     Unwilling,
-    Wait,
-    Welcome,
     Willing,
     decode_hub,
     encode,
@@ -99,6 +93,7 @@ class Supernode(Member):
         self.roster = Roster(m.identity, m.wall_offset)
         self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
         self.relief = Relief(self)
+        self.gate = Gate(self)
         self.stun = StunConnections(self.actions)
         ports = {STUN_SOCKET: STUN_PORT, ALTERNATE_SOCKET: ALTERNATE_PORT}
         self.reflector = StunService(self.actions, ports, lambda: m.own.addresses, self._other)
@@ -130,7 +125,7 @@ class Supernode(Member):
                 if session.role == "client" and not session.waiting:
                     self.send(link, Move(self.others(room=True)))
             for link in list(self.admission.line):
-                self._turn_away(link, now)
+                self.gate.turn_away(link, now)
         self._left_empty(now)
 
     @property
@@ -170,7 +165,7 @@ class Supernode(Member):
         self.directory.poll(now)
         self._settle(now)
         self._drop_the_silent(now)
-        self._let_in(now)
+        self.gate.let_in(now)
         self.relief.poll(now)
         if now >= self.next_words and self._words() != self.told:
             self.next_words = now + TOLD_EVERY
@@ -187,7 +182,7 @@ class Supernode(Member):
             if now < (due := session.last_heard + self._patience(session)):
                 heapq.heappush(self._silences, (due, link))
             else:
-                self._drop(link, "silent" if session.role else "did not sign in", now)
+                self.drop(link, "silent" if session.role else "did not sign in", now)
 
     def _patience(self, session: Seat) -> float:
         if not session.role:
@@ -207,7 +202,7 @@ class Supernode(Member):
         heapq.heappush(self._silences, (now + GREETING_LIMIT, link))
         credential = self.membership.identity.credential
         if credential is None:
-            self._refuse(link, f"{self.name} is not enrolled yet; try again", now)
+            self.refuse(link, f"{self.name} is not enrolled yet; try again", now)
         else:
             self.send(link, Challenge(credential, session.nonce))
         return link
@@ -246,17 +241,17 @@ class Supernode(Member):
             for body in session.deframer.feed(data):
                 message = decode_hub(body)
                 if not session.role:
-                    self._greeted(link, session, message, now)
+                    self.gate.greeted(link, session, message, now)
                 else:
                     self._said(link, session, message, now)
                 if link not in self.sessions:
                     return
         except ProtocolError as error:
-            self._refuse(link, str(error), now)
+            self.refuse(link, str(error), now)
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         if link in self.sessions:
-            self._drop(link, reason, now)
+            self.drop(link, reason, now)
         else:
             owner = self.actions.links.get(link)
             super().link_down(link, reason, now)
@@ -266,135 +261,12 @@ class Supernode(Member):
         if isinstance(owner, HubLink):
             self.mesh.touched(owner)
 
-    # -- signing in ----------------------------------------------------------------------------------------------
-
-    def _greeted(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
-        if not isinstance(message, Hello):
-            raise ProtocolError(f"{type(message).__name__} before Hello")
-        credential, own, wall = message.credential, self.membership.identity, now + self.membership.wall_offset
-        check_credential(credential, self.membership.authority, wall)
-        check_signature(credential.key, message.signature, "lab hello", session.nonce, own.public)
-        if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
-            raise ProtocolError(f"relay {credential.name} does not say where it listens")
-        if message.role == "client":
-            session.location = self._located(message, wall)
-        self.door.known(session.host)
-        session.role, session.name, session.key = message.role, credential.name, credential.key
-        if session.role == "client":
-            self._client_comes(link, session, now)
-        elif session.role == "supernode":
-            self._supernode_comes(link, session, message, now)
-        else:
-            self._welcome(link, session)
-            self.roster.comes(message, session.host)
-            self._tell_issuers(link)
-
-    def _located(self, hello: Hello, wall: float) -> Location:
-        if hello.location is None:
-            raise ProtocolError(f"client {hello.credential.name} does not sign where it sits")
-        if abs(off := hello.at - wall) > CLOCK_TOLERANCE:
-            raise ProtocolError(f"the clock is {off:+.0f} s off, {CLOCK_TOLERANCE:.0f} s are allowed; set it")
-        location = Location(hello.credential, self.name, hello.at, hello.location)
-        check_location(location, self.membership.authority, wall)
-        return location
-
-    def _welcome(self, link: int, session: Seat) -> None:
-        self.send(link, Welcome(session.info.peer, self.others()))
-        if session.role != "supernode":  # of which the mesh tells, whoever has dialled
-            self.actions.emit(Joined(session.role, session.name, session.host))
-
     def others(self, room: bool = False) -> tuple[tuple[str, ...], ...]:
         """Where a client may go instead: the supernodes that are linked with this one, those with most `room` first,
         and those without any only where room is not asked for."""
         peers = [peer for peer in self.peers.values() if peer.hosts and (peer.room != 0 or not room)]
         peers.sort(key=lambda peer: (peer.room == 0, -(peer.room or 0), peer.clients, peer.name))
         return tuple(peer.hosts for peer in peers)[:MOST_NAMED]
-
-    def _client_comes(self, link: int, session: Seat, now: float) -> None:
-        """Is let in at once where it is its turn; else it waits, if there is room for that."""
-        if self.leaving is not None:
-            self._turn_away(link, now)
-        elif session.name in self.clients or self.admission.now(len(self.clients), now):
-            self._client_in(link, session, now)
-        elif self._wait(link, session, now):
-            session.waiting = True
-            if self.admission.full(len(self.clients)) or self.admission.seconds() > 1.0:
-                self._tell_to_wait(link)
-        else:
-            self._turn_away(link, now)
-
-    def _tell_to_wait(self, link: int) -> None:
-        """Where it takes longer than somebody who is about to be let in expects."""
-        session, ahead = self.sessions[link], self.admission.ahead(link)
-        if not session.told_to_wait:
-            self.actions.emit(ToldToWait(session.name, ahead))
-        session.told_to_wait = True
-        self.send(link, Wait(self.others(room=True), ahead))
-
-    def _wait(self, link: int, session: Seat, now: float) -> bool:
-        for other, waiting in list(self.admission.line.items()):
-            if waiting.name == session.name:
-                self._drop(other, "waits on another link", now)
-        return self.admission.wait(link, session.name, now, first=session.name in self.peers)
-
-    def _turn_away(self, link: int, now: float) -> None:
-        self.door.turned["full"] += 1
-        self.actions.emit(TurnedAway(self.sessions[link].name, tuple(self.peers)))
-        after = 0.0 if self.leaving is not None else self.admission.come_back(now)
-        self.send(link, Full(self.others(room=True), after))
-        self._drop(link, "full", now)
-
-    def _let_in(self, now: float) -> None:
-        if self.leaving is not None:
-            return
-        while (link := self.admission.due(len(self.clients), now)) is not None:
-            session = self.sessions[link]
-            session.waiting = False
-            self._client_in(link, session, now)
-        if self.admission.full(len(self.clients)):
-            for link in self.admission.line:
-                if not self.sessions[link].told_to_wait:
-                    self._tell_to_wait(link)
-
-    def _client_in(self, link: int, session: Seat, now: float) -> None:
-        before = self.clients.get(session.name)
-        self.clients[session.name] = link
-        self._welcome(link, session)
-        if before is not None:
-            self._drop(before, "signed in again", now)
-        assert session.location is not None, "who signs in says where"
-        self.directory.sits_here(session.location)
-
-    def _supernode_comes(self, link: int, session: Seat, hello: Hello, now: float) -> None:
-        """A built-in one is believed; any other is dialled first, as who has never heard of it would."""
-        if not self.joined:
-            raise ProtocolError(f"{self.name} is no supernode yet")
-        if self.mesh.keeps(session.host):
-            raise ProtocolError(f"{session.name} is linked with {self.name} already")
-        hosts = one_a_family((session.host, *hello.hosts))
-        if self.mesh.is_built_in(session.host):
-            self._supernode_in(link, session, hosts, now)
-            return
-        question = Dial("supernode", session.name, session.key, hosts)
-
-        def done(wanted: Dial, tcp: bool, udp: bool, now: float) -> None:
-            if self.sessions.get(link) is not session:
-                return
-            session.trial = None
-            if tcp and udp:
-                self._supernode_in(link, session, hosts, now)
-            else:
-                self._refuse(link, f"{self.name} cannot reach {session.name} by {'TCP' if udp else 'UDP'}", now)
-
-        session.trial = self.relief.reach(question, done, now)
-
-    def _supernode_in(self, link: int, session: Seat, hosts: tuple[str, ...], now: float) -> None:
-        self._welcome(link, session)
-        self.mesh.came_in(session.name, session.key, hosts, lambda message: self.send(link, message), now)
-        for waiting_link, waiting in self.admission.line.items():
-            if waiting.name == session.name:
-                self.admission.first(waiting_link)
-                break
 
     # -- what is said --------------------------------------------------------------------------------------------
 
@@ -441,7 +313,7 @@ class Supernode(Member):
             peer.send(word)
         for link, session in self.sessions.items():
             if session.role == "relay":
-                self._tell_issuers(link)
+                self.tell_issuers(link)
         self._settle(now)
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
@@ -484,7 +356,7 @@ class Supernode(Member):
         if peer.room == 0:
             return
         for link in list(self.admission.line)[: peer.room]:
-            self._tell_to_wait(link)
+            self.gate.tell_to_wait(link)
 
     def _words(self) -> tuple[Message, ...]:
         """What all others are told when it changes."""
@@ -498,7 +370,7 @@ class Supernode(Member):
                 for peer in self.peers.values():
                     peer.send(word)
 
-    def _tell_issuers(self, link: int) -> None:
+    def tell_issuers(self, link: int) -> None:
         names = tuple((peer.name, peer.key) for peer in self.peers.values() if peer.key)
         self.send(link, Issuers(names[:200]))
 
@@ -540,12 +412,12 @@ class Supernode(Member):
         if self.door.count(host, reason, now):
             self.actions.emit(Rejected(host, reason))
 
-    def _refuse(self, link: int, reason: str, now: float) -> None:
+    def refuse(self, link: int, reason: str, now: float) -> None:
         self._reject(self.sessions[link].host, reason, now)
         self.send(link, Refused(reason[:300]))
-        self._drop(link, reason, now)
+        self.drop(link, reason, now)
 
-    def _drop(self, link: int, reason: str, now: float) -> None:
+    def drop(self, link: int, reason: str, now: float) -> None:
         session = self.sessions.pop(link)
         self.actions.close(link)
         if not session.role:
