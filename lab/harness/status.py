@@ -41,6 +41,7 @@ class NodeStatus:
     state: str
     supernode: str | None
     promoted: str | None
+    promoted_because: str | None = None
     waits_at: tuple[str, ...] = ()
     behind: str | None = None
     heard_at: float | None = field(default=None, compare=False)
@@ -85,6 +86,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             state=str(said["state"]),
             supernode=said.get("supernode"),
             promoted=said.get("promoted"),
+            promoted_because=said.get("promoted_because"),
             waits_at=tuple(said.get("waits_at") or ()),
             forwarding=said.get("forwarding"),
             network=said.get("network"),

@@ -126,6 +126,7 @@ class Hosting:
         machine = self.hosted.machine if self.hosted is not None else None
         return {
             "promoted": self.client.candidacy.promoted,
+            "promoted_because": self.client.candidacy.because or None,
             **(supernode_status(machine) if machine is not None and self.client.candidacy.promoted else {}),
         }
 

@@ -69,18 +69,20 @@ class Candidacy:
         self.promoted: Role | None = None
         self.until: float | None = None
         self.answer: Answer | None = None
-        self.host = ""
+        self.host = self.hub = self.because = ""
         self.reaches: list[Reach] = []
         self._dials = Limiter(DIALS)
 
-    def says(self, message: HubMessage, answer: Answer, now: float) -> bool:
+    def says(self, hub: str, message: HubMessage, answer: Answer, now: float) -> bool:
         """A word of a supernode; whether it was about this. `answer` goes back to it."""
         match message:
             case Nominate():
+                self.hub = hub if self.role is None else self.hub
                 self._nominated(message, answer, now)
-            case Promoted(role, supernodes):
+            case Promoted(role, measurer, supernodes):
                 if role == self.role and self.promoted is None:
                     self.promoted, self.until = role, None
+                    self.because = f"{self.hub or 'a supernode'} had too much to do, and {measurer} has reached it"
                     self.actions.emit(PromotedTo(role, supernodes))
             case Demoted(role, reason):
                 if role == self.role and self.promoted is None:
@@ -119,6 +121,7 @@ class Candidacy:
         if self.role is not None:
             self.actions.emit(DemotedFrom(self.role, reason))
         self.role = self.promoted = self.answer = self.until = None
+        self.because = ""
 
     def relocated(self) -> None:
         """Who stands elsewhere is not what was measured."""

@@ -348,11 +348,12 @@ class Client(Member):
         elif isinstance(message, Undeliverable) and (call := self.calls.get(message.call)) is not None:
             call.undeliverable(message.reason, now)
         else:
-            self.candidacy.says(message, hub.send, now)
+            self.candidacy.says(hub.hub or "", message, hub.send, now)
         self._clean()
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
-        self.candidacy.says(message, lambda answer: self.actions.write(link, frame(encode(answer), 4)), now)
+        name = hub.attempts[link].hub_name
+        self.candidacy.says(name, message, lambda answer: self.actions.write(link, frame(encode(answer), 4)), now)
 
     def _carried(self, carry: Carry, now: float) -> None:
         envelope = carry.envelope

@@ -189,7 +189,7 @@ class Promoting:
         self.promoted[name] = asking.role
         self.asking, self.next_ask = None, now + SETTLING
         self.emit(FoundFit(name, asking.role, asking.measurer))
-        asking.candidate.send(Promoted(asking.role, tuple(self.machines())[:200]))
+        asking.candidate.send(Promoted(asking.role, asking.measurer, tuple(self.machines())[:200]))
 
     def gone(self, name: str, now: float) -> None:
         """A client has left; who was promoted may be asked again when it is back, for it is a client again."""

@@ -56,8 +56,15 @@ def status(found: LabStatus, width: int = WIDE) -> RenderableType:
             Text(node.state, _STATES.get(node.state, "")),
             _place(node),
         )
-    learnt = [node for node in found.nodes if node.network is not None]
-    return Group(table, Text(), _learnt(learnt, width < WIDE)) if learnt else table
+    parts: list[RenderableType] = [table]
+    if because := [node for node in found.nodes if node.promoted_because]:
+        parts.append(Text())
+        parts += [
+            Text.assemble((node.name, "bold"), f" is a {node.promoted}: {node.promoted_because}") for node in because
+        ]
+    if learnt := [node for node in found.nodes if node.network is not None]:
+        parts += [Text(), _learnt(learnt, width < WIDE)]
+    return Group(*parts)
 
 
 def _place(node: NodeStatus) -> str:

@@ -397,9 +397,11 @@ class Dialled(Message, frozen=True):
 
 
 class Promoted(Message, frozen=True):
-    """The hub has measured that others reach the client: it is what it was nominated for, among these supernodes."""
+    """The hub has measured that others reach the client: it is what it was nominated for, among these supernodes.
+    `measurer` is who has reached it."""
 
     role: Role
+    measurer: Name
     supernodes: Annotated[tuple[Hosts, ...], msgspec.Meta(max_length=200)]
 
 

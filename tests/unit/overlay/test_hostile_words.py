@@ -90,7 +90,7 @@ WORDS: tuple[HubMessage, ...] = (
     Unwilling("relay", "no"),
     Dial("supernode", "bob", KEY, ("198.51.100.66",)),
     Dialled("bob", True, True),
-    Promoted("supernode", (("198.51.100.66",),)),
+    Promoted("supernode", "mallory", (("198.51.100.66",),)),
     Demoted("supernode", "no"),
     Absent(("alice", "frank")),
     Reflect(("203.0.113.99", 1), ("198.51.100.18", 2), bytes(12), True, 1500),

@@ -45,6 +45,8 @@ def test_a_crowd_at_a_small_supernode_makes_supernodes_of_those_that_anybody_rea
     assert net.run(90, until=lambda: None not in homes(net).values())
     assert set(promoted(net)) <= {"open-0", "open-1", "open-2"}
     assert set(homes(net).values()) > {"supernode-1"}
+    first = net.hosts[promoted(net)[0]].machine.candidacy
+    assert "supernode-1 had too much to do" in first.because or "open" in first.because
     for at in ("supernode-1", *(f"{name}+" for name in promoted(net))):
         assert len(net.hosts[at].machine.clients) <= 4
         assert set(net.hosts[at].machine.peers) | {at.rstrip("+")} == {"supernode-1", *promoted(net)}
