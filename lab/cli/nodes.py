@@ -1,4 +1,4 @@
-"""Commands about one node: logs, shell, kill, start, restart, unplug, plug, move.
+"""Commands about one node: logs, metrics, shell, stop, kill, start, restart, unplug, plug, move.
 
 Belongs here: options and what is printed. Never: work.
 """
@@ -19,6 +19,13 @@ def logs(node: str, follow: bool) -> None:
         click.echo(line)
 
 
+@commands.command(**example("lab metrics supernode-1"))
+@click.argument("node")
+def metrics(node: str) -> None:
+    """Print a node's counters as Prometheus reads them; a client, a supernode, a relay or the authority has some."""
+    click.echo(the_lab().metrics(node), nl=False)
+
+
 @commands.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     **example("lab shell bob", "lab shell home-router -- iptables -t nat -nvL"),
@@ -29,6 +36,16 @@ def shell(node: str, command: tuple[str, ...]) -> None:
     """Open a shell inside a node, or run one COMMAND there and leave with its exit status."""
     words = command[1:] if command[:1] == ("--",) else command
     sys.exit(the_lab().shell(node, words))
+
+
+@commands.command(**example("lab stop supernode-1"))
+@click.argument("node")
+def stop(node: str) -> None:
+    """Ask a node to end, and wait until it has: a supernode hands its clients over first."""
+    with progress() as say:
+        say(f"stopping {node}")
+        stopped = the_lab().stop(node)
+    click.echo(f"{node} is stopped" if stopped else f"{node} was stopped already")
 
 
 @commands.command(**example("lab kill supernode-1"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
-from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, status
+from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, standing, status
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
@@ -27,6 +27,7 @@ from lab.runtime.lifecycle import Removed
 from lab.runtime.logs import Log
 from lab.runtime.readiness import wait_until_ready
 from lab.runtime.world import Container, World, discover
+from lab.topology.model import Role
 
 Say = Callable[[str], None]
 
@@ -204,6 +205,21 @@ class Lab:
             left, entered = roaming.move(self.engine, world, client, site)
             stamp |= {"left": left}
             return left, entered
+
+    def metrics(self, node: str) -> str:
+        """A node's counters in Prometheus' text format. Raises LabError where it has none, or does not run."""
+        world = self.running_world()
+        if world.topology.node(node).role not in (Role.CLIENT, Role.SUPERNODE, Role.RELAY, Role.AUTHORITY):
+            raise ConfigError(f"{node} has no counters; clients, supernodes, relays and the authority have")
+        return str(standing.order(self.engine, world, node, "metrics")["text"])
+
+    def stop(self, node: str) -> bool:
+        """Ask a node to end (SIGTERM) and return when it has; False where it was stopped already."""
+        with self.timeline.event("stop", node=node):
+            container = self._container(node)
+            if container.running:
+                lifecycle.stop(self.engine, container)
+            return container.running
 
     def kill(self, node: str) -> bool:
         """Stop a node at once, without a goodbye; False where it was stopped already."""

@@ -3,7 +3,7 @@
 Belongs here: asking the client and what lies between it and its supernode. Never: mending it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lab.errors import NotNow
 from lab.harness import standing
@@ -19,7 +19,7 @@ def signed_in(engine: Engine, world: World, channel: ControlChannel) -> None:
     if said.get("state") == "ready" and not said.get("unplugged"):
         return
     node = world.topology.node(channel.node)
-    why = _cables(node) if said.get("unplugged") else _why(engine, world, node)
+    why = _cables(node) if said.get("unplugged") else _why(engine, world, node, said.get("waits_at") or ())
     raise NotNow(f"{node.name} is offline: {why}")
 
 
@@ -35,7 +35,11 @@ def engage(by: str, channels: Iterable[ControlChannel]) -> None:
             raise NotNow(f"{channel.node} is in {busy} already; try again when that is over")
 
 
-def _why(engine: Engine, world: World, client: Node) -> str:
+def _why(engine: Engine, world: World, client: Node, waits_at: Sequence[str]) -> str:
+    if waits_at:
+        return (
+            f"it waits to be let in at {', '.join(waits_at)}, for there is no room; `lab status` shows who sits where"
+        )
     for router in world.topology.routers_outward(client):
         if not world.containers[router.name].running:
             return f"its router {router.name} is stopped; `lab start {router.name}` starts it"

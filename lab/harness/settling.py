@@ -55,6 +55,7 @@ def find_out(engine: Engine, world: World, clients: Sequence[str], seconds: floa
 
 def _away(found: LabStatus, world: World, begun: float) -> list[str]:
     hubs = {node.name for node in world.topology.by_role(Role.SUPERNODE) if world.containers[node.name].running}
+    hubs |= {node.name for node in found.nodes if node.promoted == "supernode"}
     return [
         node.name
         for node in found.nodes

@@ -24,15 +24,17 @@ class NodeStatus:
     """One node. `state`: its own word (ready, away), or unplugged, stopped, starting, unresponsive. `supernode`: where
     it sits.
 
-    `forwarding`: where a relay forwards, `kernel`, or `user space` and why. `link`: of a router, its site's link to the
-    internet as lab.links writes it, None behind a carrier and where core is not there to say; `seed`: of core, what all
-    that links leave to chance begins with. `behind`: the carrier that its site sits behind.
-    `network`: what a client has found out about its own on the axes of RFC 4787, None where it does not know,
-    and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`;
-    `finding_out`: whether more will be known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping;
-    `port_mapped`: the outer address that its router has given it for the next call, because it asked. `heard_at`: when
-    a client last heard its supernode, epoch seconds. What clients have found out by themselves changes while nobody
-    touches the lab, and makes no difference between two statuses.
+    `promoted`: what a client is beside, `supernode` or `relay`, and `promoted_because` why; `waits_at`: the
+    supernodes that have told it to wait, for they have no room yet. `forwarding`: where a relay forwards, `kernel`,
+    or `user space` and why. `link`: of a router, its site's link to the internet as lab.links writes it, None
+    behind a carrier and where core is not there to say; `seed`: of core, what all that links leave to chance begins
+    with. `behind`: the carrier that its site sits behind. `network`: what a client has found out about its own on
+    the axes of RFC 4787, None where it does not know, and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as
+    much as a voice is), `tcp` ports, `tls_only`, `proxy`; `finding_out`: whether more will be known soon;
+    `keepalive_s`: seconds after which it therefore refreshes a mapping; `port_mapped`: the outer address that its
+    router has given it for the next call, because it asked. `heard_at`: when a client last heard its supernode,
+    epoch seconds. What clients have found out by themselves changes while nobody touches the lab, and makes no
+    difference between two statuses.
     """
 
     name: str
@@ -43,6 +45,8 @@ class NodeStatus:
     state: str
     supernode: str | None
     promoted: str | None
+    promoted_because: str | None = None
+    waits_at: tuple[str, ...] = ()
     behind: str | None = None
     heard_at: float | None = field(default=None, compare=False)
     forwarding: str | None = None
@@ -90,6 +94,8 @@ def ask(engine: Engine, world: World) -> LabStatus:
             state=str(said["state"]),
             supernode=said.get("supernode"),
             promoted=said.get("promoted"),
+            promoted_because=said.get("promoted_because"),
+            waits_at=tuple(said.get("waits_at") or ()),
             forwarding=said.get("forwarding"),
             network=said.get("network"),
             lets_out=said.get("lets_out"),

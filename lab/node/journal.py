@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -23,10 +24,13 @@ class Journal:
 
     def __init__(self, node: str) -> None:
         self.node = node
+        self.counts: Counter[str] = Counter()
+        """Lines that were written, by event."""
 
     def write(self, event: str, at: float | None = None, **fields: Any) -> dict[str, object]:
         """One line; `at` is epoch seconds, now unless given. Returns what was written."""
         line = {"at": round(time.time() if at is None else at, 6), "node": self.node, "event": event, **fields}
+        self.counts[event] += 1
         sys.stdout.write(json.dumps(line, default=str) + "\n")
         sys.stdout.flush()
         return line

@@ -16,6 +16,7 @@ from lab.media.timing import FRAME_SECONDS
 from lab.media.voice import VoiceSession
 from lab.node.control import Conversation, Order
 from lab.node.conversing import Conversing, label_of, path_json
+from lab.node.hosting import Hosting
 from lab.node.journal import Journal
 from lab.node.noting import noted
 from lab.node.proxy import HttpProxy
@@ -23,6 +24,7 @@ from lab.node.shell import Shell
 from lab.overlay.actions import Event
 from lab.overlay.call_events import Answered, Closing, Ended, Heard, Held, Moved, Rings
 from lab.overlay.client import Client
+from lab.overlay.contacts import KeyChanged
 from lab.overlay.paths import PathName
 
 RING_MS = 500
@@ -51,6 +53,7 @@ class Phone:
         self.watchers: dict[str, set[Conversation]] = {}
         self.ring_ms: dict[str, float] = {}
         self.holds: dict[str, list[tuple[float, float]]] = {}
+        self.hosting: Hosting | None = None
         self.engaged: tuple[Conversation, str] | None = None
 
     # -- orders --------------------------------------------------------------------------------------------------
@@ -100,7 +103,7 @@ class Phone:
         return {
             "state": "ready" if hub else "away",
             "supernode": hub,
-            "promoted": None,
+            "waits_at": hub_link.waits_at,
             "heard_at": round(hub_link.last_heard + time.time() - time.monotonic(), 3) if hub else None,
             "addresses": list(self.client.membership.own.addresses),
             "lets_out": self.client.found(time.monotonic()),
@@ -176,6 +179,8 @@ class Phone:
     # -- what the machine says -----------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
+        if self.hosting is not None and self.hosting.event(event):
+            return
         match event:
             case Heard(id, data):
                 self._heard(id, data)
@@ -187,6 +192,9 @@ class Phone:
                 self._moved(id, path)
             case Held(id, on):
                 self._held(id, on)
+            case KeyChanged(id, name, before, now):
+                if (call := self.calls.get(id)) is not None:
+                    self._report(call, "key-changed", contact=name, before=before, now=now)
             case Closing(id, frames):
                 self._closing(id, frames)
             case Ended(id, error, connected):

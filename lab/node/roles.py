@@ -17,8 +17,9 @@ from ipaddress import ip_address
 from typing import Any
 
 from lab.errors import ConfigError
-from lab.node import store
+from lab.node import metrics, store
 from lab.node.control import ControlServer, Conversation, Order
+from lab.node.hosting import Hosting, supernode_status
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
 from lab.node.orders import orders
@@ -31,6 +32,7 @@ from lab.node.tls import client_context, server_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.authority import Authority, NameBound
 from lab.overlay.client import Client
+from lab.overlay.contacts import KeyPinned
 from lab.overlay.enrolment import StrangeAuthority
 from lab.overlay.hub import HostsLearnt
 from lab.overlay.member import (
@@ -43,8 +45,9 @@ from lab.overlay.member import (
 )
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.seat import Empty
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
+from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
 
 NARROW_PORT = 443
@@ -59,23 +62,31 @@ class Settings:
     authority: tuple[str, ...]
     supernodes: tuple[tuple[str, ...], ...]
     capacity: int | None = None
+    login_rate: int | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """LAB_AUTHORITY is one machine, LAB_SUPERNODES several: `,` between machines, `|` between one's addresses.
-        LAB_CAPACITY is how many clients a supernode has room for; as many as come where it is not set.
+        LAB_CAPACITY is how many clients a supernode has room for, or a client would have if it were one; as many as
+        come where it is not set. LAB_LOGIN_RATE is how many a supernode lets in a second.
 
         Raises ConfigError for what is no address, and no number.
         """
-        authority, capacity = _machines("LAB_AUTHORITY"), os.environ.get("LAB_CAPACITY", "").strip()
-        if capacity and not (capacity.isascii() and capacity.isdigit() and int(capacity)):
-            raise ConfigError(f"LAB_CAPACITY is {capacity!r}, expected how many clients a supernode has room for")
+        authority = _machines("LAB_AUTHORITY")
         return cls(
             socket.gethostname(),
             authority[0] if authority else (),
             _machines("LAB_SUPERNODES"),
-            int(capacity) if capacity else None,
+            _count("LAB_CAPACITY", "how many clients a supernode has room for"),
+            _count("LAB_LOGIN_RATE", "how many clients a supernode lets in a second"),
         )
+
+
+def _count(variable: str, what: str) -> int | None:
+    given = os.environ.get(variable, "").strip()
+    if given and not (given.isascii() and given.isdigit() and int(given)):
+        raise ConfigError(f"{variable} is {given!r}, expected {what}")
+    return int(given) if given else None
 
 
 def _machines(variable: str) -> tuple[tuple[str, ...], ...]:
@@ -110,7 +121,9 @@ async def _membership(settings: Settings, proxy: HttpProxy | None = None) -> Mem
         rng=random.SystemRandom(),
         wall_offset=_wall_offset(),
         learnt=store.load_hosts(),
+        pins=store.load_pins(),
         capacity=settings.capacity,
+        login_rate=settings.login_rate,
     )
 
 
@@ -138,20 +151,33 @@ def _defect(journal: Journal, context: dict[str, Any]) -> None:
 
 
 async def _serve(
-    shell: Shell, journal: Journal, status: Callable[[], Order] | None = None, phone: Phone | None = None
+    shell: Shell,
+    journal: Journal,
+    status: Callable[[], Order] | None = None,
+    phone: Phone | None = None,
+    hosting: Hosting | None = None,
 ) -> None:
-    """Opens the control socket, starts the machine, and waits for a signal to stop."""
+    """Opens the control socket, starts the machine, and waits for a signal to stop. A supernode hands its clients over
+    first, unless the signal comes twice."""
 
     def plain(order: Order, _: Conversation) -> Order:
         if order.get("order") != "status" or status is None:
-            raise ConfigError(f"unknown order {order.get('order')!r}; known: status")
+            raise ConfigError(f"unknown order {order.get('order')!r}; known: status, metrics")
         return status()
 
     handle = phone.order if phone else plain
+    relocated = shell.relocated
+    if hosting is not None:
+        relocated = hosting.relocated
 
     def answer(order: Order, conversation: Conversation) -> Order:
+        if order.get("order") == "metrics":
+            beside = hosting.supernode() if hosting is not None else None
+            machines = (shell.machine, *((beside.machine,) if beside is not None else ()))
+            return {"text": metrics.exposed(journal.node, machines, journal.counts)}
         said = handle(order, conversation)
         if order.get("order") == "status":
+            said = {**said, **(hosting.status() if hosting is not None else {})}
             return {**said, "unplugged": not standing().addresses}  # a host that is up has an address
         return said
 
@@ -163,9 +189,32 @@ async def _serve(
     control = ControlServer(answer)
     await control.start()
     shell.start()
-    watch = Watch(shell.relocated)
+    watch = Watch(relocated)
     await stopped.wait()
+    stopped.clear()
+    leaving = hosting.supernode() if hosting is not None else shell
+    if leaving is not None and isinstance(leaving.machine, Supernode):
+        await _left(leaving, stopped)
     watch.close()
+
+
+async def _left(shell: Shell, hurried: asyncio.Event) -> None:
+    """Returns when a supernode's clients are elsewhere, or have had time enough for it."""
+    machine, empty, told = shell.machine, asyncio.Event(), shell.on_event
+    assert isinstance(machine, Supernode)
+
+    def on_event(event: Event) -> None:
+        told(event)
+        if isinstance(event, Empty):
+            empty.set()
+
+    shell.on_event = on_event
+    machine.leave(time.monotonic())
+    shell.settle()
+    waits = [asyncio.ensure_future(event.wait()) for event in (empty, hurried)]
+    await asyncio.wait(waits, timeout=LEAVING_LIMIT + 1.0, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
 
 
 async def client(settings: Settings, journal: Journal) -> None:
@@ -174,13 +223,20 @@ async def client(settings: Settings, journal: Journal) -> None:
     membership = await _membership(settings, proxy)
     keep = _keeping(membership, journal)
     machine = Client(membership, ())
-    phone = Phone(machine, journal, keep)
+
+    def keeping(event: Event) -> None:
+        keep(event)
+        if isinstance(event, KeyPinned):
+            store.save_pins(machine.contacts.pins)
+
+    phone = Phone(machine, journal, keeping)
     shell = Shell(machine, client_context(), phone.on_event, proxy)
     phone.shell = shell
     wrapping = wrapping_context()
     machine.tcp_ports = tuple(shell.listen_to_both("media", "media", port, wrapping) for port in (0, NARROW_PORT))
     shell.port_mapper = mapper = PortMapper(machine, shell.settle)
-    await _serve(shell, journal, phone=phone)
+    phone.hosting = hosting = Hosting(machine, shell, journal, keep)
+    await _serve(shell, journal, phone=phone, hosting=hosting)
     await mapper.close()
 
 
@@ -200,10 +256,7 @@ async def supernode(settings: Settings, journal: Journal) -> None:
     def status() -> Order:
         return {
             "state": "ready" if machine.ready else "starting",
-            "clients": sorted(machine.clients),
-            "supernodes": sorted(machine.peers),
-            "relays": sorted(machine.relays),
-            "turned_away": dict(machine.door.turned),
+            **supernode_status(machine),
         }
 
     await _serve(shell, journal, status)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, assert_never, cast
 from lab.errors import ConfigError
 from lab.node.proxy import HttpProxy
 from lab.node.sniffing import Doorkeeper
-from lab.node.tls import peer_key
+from lab.node.tls import asks_for_hub, client_context, peer_key
 from lab.overlay.actions import (
     Close,
     CloseTcp,
@@ -78,7 +78,10 @@ class Shell:
         self.forwarder: Forwarder | None = None
         self.port_mapper: PortMapper | None = None
         self.straight: Callable[[int, bytes, float], int | None] | None = None  # a relay's: from link to link
+        self.hub_tls = client_context(signalling=True)
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
+        self.shared: dict[int, tuple[Doorkeeper, ssl.SSLContext]] = {}
+        self.other: Shell | None = None
         self.raw: dict[int, socket.socket] = {}
         self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
@@ -108,7 +111,24 @@ class Shell:
             listener, tls, lambda inside_tls: _Link(self, None, secure if inside_tls else plain), self.loop
         )
         self.listeners.append(doorkeeper)
+        self.shared[port] = (doorkeeper, tls)
         return int(listener.getsockname()[1])
+
+    def beside(self, port: int, other: "Shell | None", tls: ssl.SSLContext | None) -> None:
+        """What connects to a port and asks for a hub is another shell's from now on, in whose name `tls` speaks; None:
+        nobody's any more."""
+        doorkeeper, own = self.shared[port]
+        self.other, doorkeeper.tls = other, tls or own
+
+    def stop(self) -> None:
+        """Closes all that is open; the machine is told nothing more."""
+        self.draining = True
+        if self.timer is not None:
+            self.timer.cancel()
+        for task in (*self.connecting.values(), *self.opening):
+            task.cancel()
+        for opened in (*self.listeners, *self.ports.values(), *self.sockets.values(), *self.links.values()):
+            opened.close()
 
     async def bind_udp(self, number: int, port: int) -> Address:
         """Opens a UDP socket that the machine expects to be there under `number`; returns what it is bound to."""
@@ -198,7 +218,7 @@ class Shell:
 
     async def _connect(self, wanted: Connect) -> None:
         link, address, secure = wanted.link, wanted.address, wanted.secure
-        tls = self.client_tls if secure else None
+        tls = (self.hub_tls if wanted.hub else self.client_tls) if secure else None
         try:
             if wanted.local_port is not None:
                 connected = await self._connect_from(wanted.local_port, address)
@@ -287,6 +307,8 @@ class _Link(asyncio.Protocol):
         if local is None or peer is None:  # it was gone before it came
             transport.abort()
             return
+        if tls is not None and self.link is None and self.shell.other is not None and asks_for_hub(tls):
+            self.shell, self.listener = self.shell.other, "signalling"
         machine, now = self.shell.machine, time.monotonic()
         info = LinkInfo(plain(local), self.beyond or plain(peer), peer_key(tls) if tls is not None else None)
         if self.link is None:

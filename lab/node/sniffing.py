@@ -82,3 +82,8 @@ class Doorkeeper:
         finally:
             self.loop.remove_reader(connection)
         return connection.recv(1, socket.MSG_PEEK)
+
+    def close(self) -> None:
+        """Accepts no more."""
+        self.accepting.cancel()
+        self.listener.close()

@@ -5,6 +5,7 @@ Files alone; what they mean stands in overlay/identity.py.
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -65,6 +66,18 @@ def load_hosts(folder: Path = STATE) -> tuple[tuple[str, ...], ...]:
 
 def save_hosts(machines: tuple[tuple[str, ...], ...], folder: Path = STATE) -> None:
     _write(folder / "hosts", msgspec.msgpack.encode(machines))
+
+
+def load_pins(folder: Path = STATE) -> dict[str, bytes]:
+    """The keys of those whom the client has had to do with; none if there were none, or if the file is spoilt."""
+    try:
+        return msgspec.msgpack.decode((folder / "contacts").read_bytes(), type=dict[str, bytes])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def save_pins(pins: Mapping[str, bytes], folder: Path = STATE) -> None:
+    _write(folder / "contacts", msgspec.msgpack.encode(dict(pins)))
 
 
 def load_names(folder: Path = STATE) -> dict[str, bytes]:

@@ -35,6 +35,22 @@ def server_context(name: str, private: Ed25519PrivateKey) -> ssl.SSLContext:
     return context
 
 
+SIGNALLING = "lab-signalling"
+"""What a node asks for that looks for a hub (ALPN, RFC 7301): one port may be a hub's and something else's."""
+
+
+def hub_context(name: str, private: Ed25519PrivateKey) -> ssl.SSLContext:
+    """A context of one that is a hub beside something else: it says whether it was asked for signalling."""
+    context = server_context(name, private)
+    context.set_alpn_protocols([SIGNALLING])
+    return context
+
+
+def asks_for_hub(tls: ssl.SSLObject) -> bool:
+    """Whether the peer has asked for signalling, and this side has it."""
+    return tls.selected_alpn_protocol() == SIGNALLING
+
+
 def wrapping_context() -> ssl.SSLContext:
     """A context for media, which is encrypted already and proves its sender by itself: its key is a throwaway one."""
     context = server_context("media", Ed25519PrivateKey.generate())
@@ -42,12 +58,15 @@ def wrapping_context() -> ssl.SSLContext:
     return context
 
 
-def client_context() -> ssl.SSLContext:
-    """A context that takes any certificate; whose key it is, is checked afterwards by `peer_key`'s reader."""
+def client_context(signalling: bool = False) -> ssl.SSLContext:
+    """A context that takes any certificate; whose key it is, is checked afterwards by `peer_key`'s reader.
+    `signalling`: one that asks for a hub."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if signalling:
+        context.set_alpn_protocols([SIGNALLING])
     return context
 
 

@@ -14,13 +14,15 @@ from lab.wire.addresses import Address
 @dataclass(frozen=True, slots=True)
 class Connect:
     """Open a TCP connection, inside TLS where `secure`, by CONNECT through the site's proxy where `proxied`, plain and
-    from a port that OpenTcp has opened where `local_port` is given; report it with link_up or link_down."""
+    from a port that OpenTcp has opened where `local_port` is given; `hub`: asks for a hub, whose port may be
+    another's as well; report it with link_up or link_down."""
 
     link: int
     address: Address
     secure: bool
     proxied: bool = False
     local_port: int | None = None
+    hub: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +203,17 @@ class Actions:
         return taken
 
     def connect(
-        self, owner: LinkOwner, address: Address, secure: bool, proxied: bool = False, local_port: int | None = None
+        self,
+        owner: LinkOwner,
+        address: Address,
+        secure: bool,
+        proxied: bool = False,
+        local_port: int | None = None,
+        hub: bool = False,
     ) -> int:
         link = next(self.numbers)
         self.links[link] = owner
-        self.pending.append(Connect(link, address, secure, proxied, local_port))
+        self.pending.append(Connect(link, address, secure, proxied, local_port, hub))
         return link
 
     def write(self, link: int, data: bytes, media: bool = False) -> None:

@@ -174,6 +174,7 @@ class Call:
         candidates, network = self.introduction.candidates(), self.introduction.introduce(now)
         self._post(Ringing(self._next(), credential, self._public(), candidates, digest, network))
         self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
+        self.around.contacts.meets(self.id, self.peer, self.peer_key)
         self.offered(offers, now)
         self._meet_network(invite.network, now)
         self._meet_at(invite.candidates, now)
@@ -302,6 +303,7 @@ class Call:
         self.keys = derive_keys(self.ephemeral, message.ephemeral, self.id, self.invite_body, message.ephemeral)
         self.state, self.limit = following, now + RINGING_LIMIT
         self.around.actions.emit(Rings(self.id, self.peer, incoming=False))
+        self.around.contacts.meets(self.id, self.peer, self.peer_key)
         self._meet_network(message.network, now)
         self._meet_at(message.candidates, now)
         self.checklist.unlock(self.keys.check, now)

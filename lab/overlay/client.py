@@ -6,11 +6,13 @@ Signalling goes over the one link to the hub; calls are kept in `calls` and do t
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State
+from lab.overlay.candidacy import Candidacy
+from lab.overlay.contacts import Contacts
 from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
 from lab.overlay.host_cache import HostCache
@@ -25,8 +27,8 @@ from lab.overlay.reflexive import MediaSocket
 from lab.overlay.standby import Standby
 from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
-from lab.wire.addresses import Address
-from lab.wire.framing import LengthPrefixed
+from lab.wire.addresses import Address, family
+from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
     Bye,
     Carry,
@@ -38,6 +40,7 @@ from lab.wire.messages import (
     StandingBy,
     Undeliverable,
     decode_call,
+    encode,
 )
 from lab.wire.stun import StunMessage, is_stun, verify
 
@@ -47,6 +50,8 @@ MOST_STRANGERS = 32
 STRANGER_LIMIT = 5.0
 """Seconds in which an inbound connection has to show a check of a call."""
 REMEMBERED_INVITES = 1024
+MIRRORS = 2
+"""Supernodes that are asked how this client is seen, at the least: one alone could err, or tell lies."""
 OUTBOX = 64
 """Envelopes kept while the client is away from its hub."""
 
@@ -139,10 +144,12 @@ class Client(Member):
         self.calls: dict[str, Call] = {}
         self.strangers = Strangers(self.actions, self.calls)
         self.outbox: list[Envelope] = []
+        self.contacts = Contacts(self.actions, membership.pins)
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
         self.spare_port: TcpPort | None = None
-        self.discovery = Discovery(self.actions, membership.own, membership.rng, membership.supernodes)
+        self.hubs = HostCache(self._by_preference(), membership.learnt)
+        self.discovery = Discovery(self.actions, membership.own, membership.rng, self._mirrors)
         self.passage = Passage(self.actions, membership.own, membership.rng)
         self.courtesy = Courtesy()
         self.gateway = Gateway(self.actions, membership.own)
@@ -151,13 +158,21 @@ class Client(Member):
         self.standby = Standby(
             self.actions, membership.own, self.passage, membership.rng, lambda: self.hub.send(StandBy())
         )
+        self.candidacy = Candidacy(
+            self.actions,
+            membership.own,
+            membership.authority,
+            membership.rng,
+            membership.wall_offset,
+            membership.capacity,
+        )
         self.hub = HubLink(
             self.actions,
             self,
             membership.identity,
             membership.authority,
             Greeting("client"),
-            HostCache(self._by_preference(), membership.learnt),
+            self.hubs,
             membership.own,
             SIGNALLING_PORTS,
             membership.rng,
@@ -223,7 +238,15 @@ class Client(Member):
     def deadline(self) -> float | None:
         spare = earliest(*(part.deadline() for part in (self.spare, self.spare_port) if part is not None))
         calls = (call.deadline() for call in self.calls.values())
-        parts = (self.enrolment, self.hub, self.passage, self.discovery, self.strangers, self.standby)
+        parts = (
+            self.enrolment,
+            self.hub,
+            self.passage,
+            self.discovery,
+            self.strangers,
+            self.standby,
+            self.candidacy,
+        )
         return earliest(spare, *(part.deadline() for part in parts), *calls)
 
     def poll(self, now: float) -> None:
@@ -232,6 +255,7 @@ class Client(Member):
         self.passage.poll(now)
         self.discovery.poll(now)
         self.strangers.poll(now)
+        self.candidacy.poll(now)
         if self.spare is not None:
             self.spare.poll(now)
             tcp_alone = self.passage.lets_udp_out(self.spare, now) is False
@@ -251,6 +275,7 @@ class Client(Member):
         self.standby.drop()
         self._prepare_port(False, now)
         super().relocated(addresses, now)
+        self.candidacy.relocated()
         if self.hub.route is not None:
             self._learn_network(self.hub.route, now)
         if self.spare is not None:
@@ -287,8 +312,19 @@ class Client(Member):
 
     def _learn_network(self, route: Route, now: float) -> None:
         """What the network lets out, and how its router maps, by way of the supernode that this route leads to."""
-        self.passage.measure(route, now)
+        built_in = self.hubs.built_in_at(route.address[0])
+        self.passage.measure(route if built_in else self._route_like(route), now)
         self.discovery.begin(route.address[0], now)
+
+    def _route_like(self, route: Route) -> Route:
+        """To a built-in supernode the way that led to another: that one's ports may not all be a supernode's."""
+        hosts = [host for machine in self.hubs.built_in for host in self.membership.own.reachable(machine)]
+        alike = [host for host in hosts if family(host) == family(route.address[0])] or hosts
+        return replace(route, address=(alike[0], route.address[1])) if alike else route
+
+    def _mirrors(self) -> Sequence[tuple[str, ...]]:
+        """The supernodes that tell it how it is seen: the built-in ones, and where those are few, others as well."""
+        return self.hubs.machines()[: max(MIRRORS, len(self.hubs.built_in))]
 
     def _ask_gateway(self) -> None:
         """Once for each time that the client signs in: what broke a link may have been the router, which has lost what
@@ -319,7 +355,13 @@ class Client(Member):
             self.standby.offered(message.offers, now)
         elif isinstance(message, Undeliverable) and (call := self.calls.get(message.call)) is not None:
             call.undeliverable(message.reason, now)
+        else:
+            self.candidacy.says(hub.hub or "", message, hub.send, now)
         self._clean()
+
+    def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
+        name = hub.attempts[link].hub_name
+        self.candidacy.says(name, message, lambda answer: self.actions.write(link, frame(encode(answer), 4)), now)
 
     def _carried(self, carry: Carry, now: float) -> None:
         envelope = carry.envelope
@@ -398,6 +440,7 @@ class Client(Member):
             post=self.post,
             renew=lambda envelope: self.hub.send(self._carry(envelope, relays=True)),
             take_waiting=self.standby.take,
+            contacts=self.contacts,
             open_port=self._open_port,
         )
         call = Call(id, peer, caller, around, media, now, self._take_port(now))
@@ -407,7 +450,7 @@ class Client(Member):
     def _prepare(self, now: float) -> None:
         """A socket for the next call, whose outer address is known by the time it is wanted."""
         membership = self.membership
-        servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
+        servers = [(host, STUN_PORT) for hosts in self._mirrors() for host in hosts]
         self.spare = MediaSocket(
             self.actions,
             servers,
@@ -420,7 +463,7 @@ class Client(Member):
 
     def _open_port(self, now: float) -> TcpPort:
         membership = self.membership
-        servers = [(host, STUN_PORT) for hosts in membership.supernodes for host in hosts]
+        servers = [(host, STUN_PORT) for hosts in self._mirrors() for host in hosts]
         port = TcpPort(self.actions, servers, membership.rng, membership.own)
         port.open(now)
         return port

@@ -5,7 +5,7 @@ of its own, for one that has talked to a supernode proves nothing about who else
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -64,12 +64,16 @@ class Discovery:
     """One client's knowledge of its own network, forgotten when its address changes. It is asked for over IPv4, whose
     routers translate, and over IPv6 where the client has nothing else: a firewall lets in and forgets as a router does.
 
-    `supernodes` are all, each with its addresses. What is not known is None: a supernode that is silent, errs or lies
-    makes less known, and nothing false where another contradicts it.
+    `supernodes` gives those that are known, each with its addresses. What is not known is None: a supernode that is
+    silent, errs or lies makes less known, and nothing false where another contradicts it.
     """
 
     def __init__(
-        self, actions: Actions, own: Whereabouts, rng: random.Random, supernodes: Sequence[tuple[str, ...]]
+        self,
+        actions: Actions,
+        own: Whereabouts,
+        rng: random.Random,
+        supernodes: Callable[[], Sequence[tuple[str, ...]]],
     ) -> None:
         self.actions, self.own, self.supernodes = actions, own, supernodes
         self.network = Network()
@@ -106,7 +110,7 @@ class Discovery:
     def _look(self, hub: str, now: float) -> None:
         self._stop()
         self.hub, self.again_at = hub, now + AGAIN
-        machines = sorted(self.supernodes, key=lambda hosts: hub not in hosts)
+        machines = sorted(self.supernodes(), key=lambda hosts: hub not in hosts)
         kind = 4 if 4 in self.own.families else 6
         hosts = [next((host for host in hosts if family(host) == kind), None) for hosts in machines]
         self.hosts = [host for host in hosts if host is not None and kind in self.own.families]

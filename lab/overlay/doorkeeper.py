@@ -25,8 +25,7 @@ TOLD_EVERY = 1.0
 class Doorkeeper:
     """One supernode's. `turned` counts how often each reason was given."""
 
-    def __init__(self, capacity: int | None) -> None:
-        self.capacity = capacity
+    def __init__(self) -> None:
         self.turned: Counter[str] = Counter()
         self._strangers: Counter[str] = Counter()
         self._knocks, self._frames, self._invitations = Limiter(KNOCKS), Limiter(FRAMES), Limiter(INVITATIONS)
@@ -48,10 +47,6 @@ class Doorkeeper:
         self._strangers[host] -= 1
         if self._strangers[host] <= 0:
             del self._strangers[host]
-
-    def full(self, clients: int) -> bool:
-        """Whether there is no room beside so many clients."""
-        return self.capacity is not None and clients >= self.capacity
 
     def frame(self, name: str, now: float) -> bool:
         """Whether a client may say one more thing."""

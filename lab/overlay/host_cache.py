@@ -31,6 +31,10 @@ class HostCache:
         """All, in the order in which they are tried: who failed last comes last, else the built-in ones first."""
         return sorted((*self.built_in, *self.learnt), key=lambda machine: self.failures.get(machine, 0))  # stable
 
+    def built_in_at(self, host: str) -> bool:
+        """Whether a built-in machine has this address."""
+        return any(host in machine for machine in self.built_in)
+
     def learn(self, machines: Iterable[Machine], own: Collection[str]) -> bool:
         """Keeps what is new of these; whether anything was. `own` are this node's addresses."""
         known = {host for machine in (*self.built_in, *self.learnt) for host in machine}

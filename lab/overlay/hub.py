@@ -25,9 +25,11 @@ from lab.wire.messages import (
     Hello,
     HubMessage,
     Message,
+    Move,
     Ping,
     Pong,
     Refused,
+    Wait,
     Welcome,
     decode_hub,
     encode,
@@ -40,11 +42,13 @@ ATTEMPT_LIMIT = 5.0
 HEARTBEAT = 1.0
 """Seconds between pings."""
 SILENCE = 2.5
-"""Seconds without a word after which the hub counts as dead; with HEARTBEAT, a silent death is noticed within 3 s."""
+"""Heartbeats without a word after which the hub counts as dead: a silent death is noticed within 3 s."""
 PROBE_LIMIT = 0.5
 """Seconds that a hub has to answer after the network has changed, or two round trips where that is longer."""
 HASTY_LIMIT = 1.5
 """Seconds for an attempt to come up where a call waits for the hub: the kernel's second SYN, and then a fresh one."""
+MOST_WAITS = 3
+"""Hubs at which a client waits to be let in, at a time."""
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 """Seconds between two climbs of the whole ladder; doubled each time, jittered so that nobody returns in step."""
 
@@ -62,11 +66,13 @@ class HubListener(Protocol):
     def signed_in(self, hub: "HubLink", now: float) -> None: ...
     def signed_out(self, hub: "HubLink", reason: str, now: float) -> None: ...
     def hub_message(self, hub: "HubLink", message: HubMessage, now: float) -> None: ...
+    def asked_waiting(self, hub: "HubLink", link: int, message: HubMessage, now: float) -> None:
+        """A hub at which the node waits says something; an answer goes to that link."""
 
 
 @dataclass
 class Attempt:
-    """One rung that is being tried: a link on its way to a Welcome."""
+    """One rung that is being tried: a link on its way to a Welcome. `waiting`: the hub has told it to wait."""
 
     route: Route
     expires: float
@@ -77,6 +83,8 @@ class Attempt:
     hub_key: bytes = b""
     nonce: bytes | None = None
     greeted: bool = False
+    waiting: bool = False
+    next_ping: float = 0.0
 
 
 @dataclass
@@ -91,7 +99,8 @@ class Greeting:
 class HubLink:
     """Keeps one signed-in link to one of `hubs`, each tried on each of `ports` at each of its addresses, then through
     the site's proxy. Who comes back begins with what worked before. A client learns of more hubs from those that let
-    it in, or that turn it away because they are full.
+    it in, or that turn it away because they are full; it waits where it is told to, and tries others meanwhile. A hub
+    that asks it to move keeps it until it has.
 
     `wall_offset` is epoch seconds minus monotonic seconds, for the expiry of credentials.
     """
@@ -120,6 +129,9 @@ class HubLink:
         self.retry_at: float | None = None
         self.backoff = BACKOFF_FIRST
         self.hasty = False
+        self.heartbeat = HEARTBEAT
+        self.asked_back: float | None = None
+        self.last_at = 0.0
         self.link: int | None = None
         self.at: Attempt | None = None
         self.observed: Address | None = None
@@ -146,16 +158,25 @@ class HubLink:
         """The rung that let the node in: port 443, or a proxy, tells of a firewall that allows little else."""
         return self.at.route if self.at else None
 
+    @property
+    def waits_at(self) -> list[str]:
+        """The hubs that have told the node to wait."""
+        return [attempt.hub_name for attempt in self.attempts.values() if attempt.waiting]
+
     def start(self, now: float) -> None:
-        """Begins to climb the ladder from its first rung."""
+        """Begins to climb the ladder from its first rung, but for the hubs where it waits already."""
         self.rungs.clear()
-        self.listed.clear()
+        self.listed = {host for attempt in self.attempts.values() for host in self._machine(attempt)}
         for machine in self.hubs.machines():
-            self._list(machine)
-        self.next_rung, self.retry_at = now, None
+            if not self.listed.intersection(machine):
+                self._list(machine)
+        self.next_rung, self.retry_at, self.asked_back = now, None, None
         if not self.rungs:
             self._come_back(now)
         self.poll(now)
+
+    def _machine(self, attempt: Attempt) -> Machine:
+        return self.hubs.machine_at(attempt.route.address[0])
 
     def _ladder(self, machine: Machine) -> list[Route]:
         return sorted(rungs(machine, self.ports, self.own), key=lambda route: _kind(route) != self.worked)  # stable
@@ -192,31 +213,44 @@ class HubLink:
     # -- time ----------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
+        kept = None
         if self.link is not None:
-            return earliest(self.next_ping, self.last_heard + SILENCE, self.probe_by)
+            kept = earliest(self.next_ping, self.last_heard + SILENCE * self.heartbeat, self.probe_by)
+        if not self.attempts and self.retry_at is None and not self.rungs:
+            return kept
         expiries = (attempt.expires for attempt in self.attempts.values())
-        return earliest(self.next_rung if self.rungs else None, self.retry_at, *expiries)
+        pings = (attempt.next_ping for attempt in self.attempts.values() if attempt.waiting)
+        return earliest(kept, self.next_rung if self._may_climb() else None, self.retry_at, *expiries, *pings)
+
+    def _may_climb(self) -> bool:
+        return bool(self.rungs) and len(self.waits_at) < MOST_WAITS
 
     def poll(self, now: float) -> None:
         if self.link is not None:
-            if now >= self.last_heard + SILENCE:
-                self._lost(f"nothing heard for {SILENCE} s", now)
-            elif self.probe_by is not None and now >= self.probe_by:
-                self._lost("no answer after the network changed", now, at_fault=False)
-                self.start(now)
-            elif now >= self.next_ping:
-                self._ping(now)
-            return
+            self._keep(now)
         for link, attempt in list(self.attempts.items()):
             if now >= attempt.expires:
                 self._give_up(link, "no answer", now)
+            elif attempt.waiting and now >= attempt.next_ping:
+                attempt.next_ping = now + self.heartbeat
+                self.actions.write(link, frame(encode(Ping()), 4))
         if self.retry_at is not None and now >= self.retry_at:
             self.start(now)
-        if self.rungs and self.next_rung is not None and now >= self.next_rung:
+        if self.next_rung is not None and now >= self.next_rung and self._may_climb():
             route = self.rungs.pop(0)
-            link = self.actions.connect(self, route.address, route.secure, route.proxied)
+            link = self.actions.connect(self, route.address, route.secure, route.proxied, hub=True)
             self.attempts[link] = Attempt(route, now + (HASTY_LIMIT if self.hasty else ATTEMPT_LIMIT))
             self.next_rung = now + STAGGER
+
+    def _keep(self, now: float) -> None:
+        """The heartbeat of the link that is up."""
+        if now >= self.last_heard + SILENCE * self.heartbeat:
+            self._lost(f"nothing heard for {SILENCE * self.heartbeat:g} s", now)
+        elif self.probe_by is not None and now >= self.probe_by:
+            self._lost("no answer after the network changed", now, at_fault=False)
+            self.start(now)
+        elif now >= self.next_ping:
+            self._ping(now)
 
     # -- links ---------------------------------------------------------------------------------------------------
 
@@ -255,29 +289,81 @@ class HubLink:
                 raise ProtocolError(f"{message.credential.name} shows a credential that is not its TLS key's")
             attempt.hub_name, attempt.hub_key = message.credential.name, message.credential.key
             attempt.nonce = message.nonce
-            self._say_hello()
-        elif isinstance(message, Welcome) and attempt.greeted and self.link is None:
+            self._say_hello(now)
+        elif isinstance(message, Welcome) and attempt.greeted:
             self._let_in(link, attempt, message, now)
-        elif isinstance(message, Full) and attempt.greeted:
+        elif isinstance(message, Wait) and attempt.greeted and self.link is None:
+            self._waits(attempt, message, now)
+        elif isinstance(message, Pong) and attempt.waiting:
+            attempt.expires = now + SILENCE * self.heartbeat
+        elif isinstance(message, Wait | Full) and attempt.greeted:
             self._turn_away(link, attempt, message, now)
+        elif attempt.waiting and not isinstance(message, Refused):
+            self.listener.asked_waiting(self, link, message, now)
         elif isinstance(message, Refused):
             self.last_refusal = message.reason
             self._give_up(link, message.reason, now)
         else:
             raise ProtocolError(f"a hub greeted with {type(message).__name__} out of turn")
 
-    def _turn_away(self, link: int, attempt: Attempt, message: Full, now: float) -> None:
+    def _waits(self, attempt: Attempt, message: Wait, now: float) -> None:
+        """Stays, and tries where else there may be room."""
+        if not attempt.waiting:
+            attempt.waiting, attempt.next_ping = True, now + self.heartbeat
+            self.last_refusal = f"waits at {attempt.hub_name}"
+            self._leave_alone(self._machine(attempt), attempt)
+        attempt.expires = now + SILENCE * self.heartbeat
+        self._go_first(message.others)
+        if self.rungs and not self._may_climb():
+            self._leave_a_line(attempt)  # somewhere there is room, and too many lines to stand in
+        self._say_hello(now)
+        if self.rungs:
+            self.next_rung = now if self.next_rung is None else min(self.next_rung, now)
+        elif self.retry_at is None:
+            self._come_back(now)
+
+    def _leave_a_line(self, but: Attempt) -> None:
+        link = next(link for link, other in self.attempts.items() if other.waiting and other is not but)
+        self.actions.close(link)
+        del self.attempts[link]
+
+    def _leave_alone(self, machine: Machine, attempt: Attempt) -> None:
+        """One line to stand in is enough at one machine."""
+        self.rungs = [route for route in self.rungs if route.address[0] not in machine]
+        for link, other in list(self.attempts.items()):
+            if other is not attempt and other.route.address[0] in machine:
+                del self.attempts[link]
+                self.actions.close(link)
+
+    def _turn_away(self, link: int, attempt: Attempt, message: Full | Wait, now: float) -> None:
         """Goes first where the full hub says that there may be room; in one climb, each machine has one turn."""
-        self._learn(message.others)
-        full = self.hubs.machine_at(attempt.route.address[0])
-        named = {host for machine in message.others for host in machine}
-        for machine in self.hubs.learnt:
-            if named.intersection(machine) and not self.listed.intersection(machine):
-                self._list(machine)
+        full = self._machine(attempt)
+        if self.link is None:
+            self._go_first(message.others)
         self.rungs = [route for route in self.rungs if route.address[0] not in full]
-        self.rungs.sort(key=lambda route: route.address[0] not in named)  # stable
+        if isinstance(message, Full) and message.after:
+            self.asked_back = min(now + message.after, self.asked_back or now + message.after)
         self.last_refusal = f"{attempt.hub_name} is full"
         self._give_up(link, self.last_refusal, now)
+
+    def _go_first(self, machines: Sequence[Machine]) -> None:
+        """Puts machines that another hub has named at the beginning of the climb."""
+        self._learn(machines)
+        named = {host for machine in machines for host in machine}
+        for machine in self.hubs.machines():
+            if named.intersection(machine) and not self.listed.intersection(machine):
+                self._list(machine)
+        self.rungs.sort(key=lambda route: route.address[0] not in named)  # stable
+
+    def _move(self, machines: Sequence[Machine], now: float) -> None:
+        """Tries other hubs, and leaves this one for the first that lets the node in."""
+        assert self.at is not None
+        if self.attempts:
+            return
+        self.rungs.clear()
+        self.listed = set(self._machine(self.at))
+        self._go_first(machines)
+        self.next_rung = now if self.rungs else None
 
     def _list(self, machine: Machine) -> None:
         self.listed.update(machine)
@@ -287,37 +373,41 @@ class HubLink:
         if self.greeting.role == "client" and self.hubs.learn(machines, self.own.addresses):
             self.actions.emit(HostsLearnt(tuple(self.hubs.learnt)))
 
-    def _say_hello(self) -> None:
-        """To one hub at a time: who signs in twice is thrown out of one place, perhaps of the one that it keeps."""
-        if any(attempt.greeted for attempt in self.attempts.values()):
+    def _say_hello(self, now: float) -> None:
+        """To one hub at a time, but for those where it waits: who signs in twice is thrown out of one place, perhaps of
+        the one that it keeps."""
+        if any(attempt.greeted and not attempt.waiting for attempt in self.attempts.values()):
             return
-        waiting = ((link, attempt) for link, attempt in self.attempts.items() if attempt.nonce is not None)
+        waiting = ((link, attempt) for link, attempt in self.attempts.items() if attempt.nonce and not attempt.greeted)
         for link, attempt in itertools.islice(waiting, 1):
             assert attempt.nonce is not None
             attempt.greeted = True
             credential = self.identity.credential
             assert credential is not None, "a node enrols before it signs in"
             signature = self.identity.sign("lab hello", attempt.nonce, attempt.hub_key)
-            greeting = self.greeting
+            greeting, client = self.greeting, self.greeting.role == "client"
+            self.last_at = at = max(now + self.wall_offset, self.last_at + 0.001)
             hello = Hello(
                 greeting.role,  # type: ignore[arg-type]
                 credential,
                 signature,
                 greeting.udp_port,
                 greeting.tcp_ports,
-                self.own.addresses if greeting.role == "relay" else (),
+                () if client else self.own.addresses,
+                at,
+                self.identity.locate(attempt.hub_name, at) if client else None,
             )
             self.actions.write(link, frame(encode(hello), 4))
 
     def _let_in(self, link: int, attempt: Attempt, message: Welcome, now: float) -> None:
         del self.attempts[link]
-        for other in self.attempts:
+        for other in (*self.attempts, *((self.link,) if self.link is not None else ())):
             self.actions.close(other)
         self.attempts.clear()
         self.rungs, self.next_rung, self.retry_at = [], None, None
         self.link, self.at, self.observed, self.worked = link, attempt, message.observed, _kind(attempt.route)
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
-        self.last_heard, self.next_ping = now, now + HEARTBEAT
+        self.last_heard, self.next_ping = now, now + self.heartbeat
         self.pinged_at = self.probe_by = self.rtt = None
         self.hubs.let_in(attempt.route.address[0])
         self._learn(message.others)
@@ -329,23 +419,27 @@ class HubLink:
             raise ProtocolError(f"the hub closed the door: {message.reason}")
         if isinstance(message, Pong) and self.pinged_at is not None:
             self.rtt, self.pinged_at = now - self.pinged_at, None
-        if not isinstance(message, Pong):
+        if isinstance(message, Move):
+            self._move(message.others, now)
+        elif not isinstance(message, Pong):
             self.listener.hub_message(self, message, now)
 
     def _give_up(self, link: int, reason: str, now: float) -> None:
         self.actions.close(link)
         if self.attempts.pop(link, None) is None:
             return
-        self._say_hello()
+        self._say_hello(now)
         if self.rungs:
             self.next_rung = now  # a clear no: the next rung need not wait its turn
-        elif not self.attempts:
+        elif self.link is None and all(attempt.waiting for attempt in self.attempts.values()):
             self._come_back(now)
 
     def _come_back(self, now: float) -> None:
-        """No rung has let the node in: the whole ladder again, after a while."""
+        """No rung has let the node in: the whole ladder again, after a while, or when a full hub has asked it to."""
         self.next_rung, self.retry_at = None, now + self.backoff * self.rng.uniform(0.5, 1.0)
         self.backoff = min(self.backoff * 2, BACKOFF_MOST)
+        if self.asked_back is not None:
+            self.retry_at = max(now, self.asked_back)
 
     def hurry(self, hasty: bool, now: float) -> None:
         """Whether a call has nothing left to talk over and waits for this link: then it climbs without pauses."""
@@ -358,8 +452,8 @@ class HubLink:
             self.backoff = BACKOFF_FIRST
 
     def _ping(self, now: float) -> None:
-        self.next_ping, self.pinged_at = now + HEARTBEAT, now
-        self.send(Ping(self.load))
+        self.next_ping, self.pinged_at = now + self.heartbeat, now
+        self.send(Ping(self.load, self.heartbeat))
 
     def _lost(self, reason: str, now: float, at_fault: bool = True) -> None:
         assert self.link is not None and self.at is not None
@@ -367,7 +461,8 @@ class HubLink:
         if at_fault:
             self.hubs.failed(self.at.route.address[0])
         self.link = self.at = None
-        self.retry_at = now + self.rng.uniform(0.0, 0.25)
+        if not self.attempts:
+            self.retry_at = now + self.rng.uniform(0.0, 0.25)
         self.listener.signed_out(self, reason, now)
 
 

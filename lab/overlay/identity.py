@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lab.errors import ProtocolError
-from lab.wire.messages import CallMessage, Credential, Envelope, RelayGrant, RelayToken, decode_call, encode
+from lab.wire.messages import CallMessage, Credential, Envelope, Location, RelayGrant, RelayToken, decode_call, encode
 
 CREDENTIAL_LIFETIME = 30 * 24 * 3600.0
 """Seconds for which a name stays bound without asking the authority again."""
@@ -55,6 +55,10 @@ class Identity:
     def sign(self, domain: str, *parts: bytes) -> bytes:
         return self.private.sign(_covered(domain, *parts))
 
+    def locate(self, hub: str, at: float) -> bytes:
+        """The signature of this identity's own word that it sits at a supernode since `at`, epoch seconds."""
+        return self.sign("lab location", hub.encode(), repr(at).encode())
+
     def seal(self, recipient: str, call: str, message: CallMessage) -> Envelope:
         """A message for another client, signed end to end."""
         body = encode(message)
@@ -86,6 +90,15 @@ def check_credential(credential: Credential, authority: bytes, wall: float) -> N
 def check_signature(key: bytes, signature: bytes, domain: str, *parts: bytes) -> None:
     """Raises ProtocolError unless `key` signed these parts for this purpose."""
     _verify(key, signature, _covered(domain, *parts), domain)
+
+
+def check_location(location: Location, authority: bytes, wall: float) -> None:
+    """Raises ProtocolError unless its client has signed a location, no later than now."""
+    check_credential(location.credential, authority, wall)
+    parts = (location.hub.encode(), repr(location.at).encode())
+    check_signature(location.credential.key, location.signature, "lab location", *parts)
+    if location.at > wall + CLOCK_TOLERANCE:
+        raise ProtocolError(f"{location.credential.name} sits at {location.hub} from {location.at - wall:.0f} s on")
 
 
 def issue_token(issuer: Identity, grant: RelayGrant) -> bytes:

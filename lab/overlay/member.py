@@ -4,8 +4,8 @@ Each of them is a member of the overlay; what it does there stands in its own fi
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lab.overlay.actions import Event, Machine
 from lab.overlay.enrolment import Enrolment
@@ -70,8 +70,10 @@ class Membership:
 
     `authority` is the authority's Ed25519 public key, known beforehand; `authority_hosts` are its addresses;
     `supernodes` are the built-in ones, each with all its addresses; `own` is where this node stands;
-    `wall_offset` is epoch seconds minus monotonic seconds. `learnt` are the supernodes that it knew when it last ran;
-    `capacity` is how many clients a supernode has room for, None: as many as come.
+    `wall_offset` is epoch seconds minus monotonic seconds. `learnt` are the supernodes that it knew when it last ran,
+    `pins` the keys of its contacts;
+    `capacity` is how many clients a supernode has room for, None: as many as come; `login_rate` how many it lets in a
+    second, None: as many as it says by itself.
     """
 
     identity: Identity
@@ -82,7 +84,9 @@ class Membership:
     rng: random.Random
     wall_offset: float
     learnt: tuple[tuple[str, ...], ...] = ()
+    pins: Mapping[str, bytes] = field(default_factory=dict)
     capacity: int | None = None
+    login_rate: float | None = None
 
 
 READY_LIMIT = 5.0

@@ -25,7 +25,7 @@ from lab.overlay.offloading import Offloading
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
-from lab.wire.messages import HubMessage, decode_token
+from lab.wire.messages import HubMessage, Issuers, decode_token
 from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_method
 
 RELAY_SOCKET = 0
@@ -33,6 +33,7 @@ RELAY_SOCKET = 0
 BIND_LIMIT = 5.0
 """Seconds in which a new connection has to bind."""
 MOST_SESSIONS = 2_000
+MOST_ISSUERS = 1_000
 MOST_TOKENS = 8
 """Tokens of one call that are known again without checking their signature anew; two are enough for two legs."""
 STANDBY_LIMIT = 30.0
@@ -119,7 +120,7 @@ class Relay(Member):
     def _settle(self, now: float) -> None:
         """Ready where it sits at every supernode; with some of them down, at those that are up."""
         if self.issuers:
-            self.settle(len(self.issuers) == len(self.hubs), now)
+            self.settle(all(hub.hub is not None for hub in self.hubs), now)
 
     # -- signalling ----------------------------------------------------------------------------------------------
 
@@ -132,7 +133,14 @@ class Relay(Member):
         self.actions.emit(SignedOut(hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        """Supernodes have nothing to tell a relay yet."""
+        """Its supernodes name others, who may send clients as well."""
+        if isinstance(message, Issuers):
+            for name, key in message.supernodes:
+                if len(self.issuers) < MOST_ISSUERS:
+                    self.issuers.setdefault(name, key)
+
+    def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
+        """Relays do not wait."""
 
     # -- time and inputs -----------------------------------------------------------------------------------------
 

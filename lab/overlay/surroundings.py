@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.overlay.actions import Actions
+from lab.overlay.contacts import Contacts
 from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
 from lab.overlay.identity import Identity
@@ -38,4 +39,5 @@ class Surroundings:
     post: Callable[[Envelope, bool], None]
     renew: Callable[[Envelope], bool]
     take_waiting: Callable[[str, float], Waiting | None]
+    contacts: Contacts
     open_port: Callable[[float], TcpPort]

@@ -55,10 +55,24 @@ def status(found: LabStatus, width: int = WIDE) -> RenderableType:
             node.profile or "",
             node.firewall or "",
             Text(node.state, _STATES.get(node.state, "")),
-            node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else _link(node)),
+            _place(node) or _link(node),
         )
-    learnt = [node for node in found.nodes if node.network is not None]
-    return Group(table, Text(), _learnt(learnt, width < WIDE)) if learnt else table
+    parts: list[RenderableType] = [table]
+    if because := [node for node in found.nodes if node.promoted_because]:
+        parts.append(Text())
+        parts += [
+            Text.assemble((node.name, "bold"), f" is a {node.promoted}: {node.promoted_because}") for node in because
+        ]
+    if learnt := [node for node in found.nodes if node.network is not None]:
+        parts += [Text(), _learnt(learnt, width < WIDE)]
+    return Group(*parts)
+
+
+def _place(node: NodeStatus) -> str:
+    """Where a client sits or waits, or where a relay forwards."""
+    if node.supernode is None and node.waits_at:
+        return f"waits at {', '.join(node.waits_at)}"
+    return node.supernode or (f"forwards in {node.forwarding}" if node.forwarding else "")
 
 
 def _link(node: NodeStatus) -> str:

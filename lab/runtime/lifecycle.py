@@ -90,6 +90,16 @@ def kill(client: DockerClient, container: Container) -> None:
         client.api.wait(container.id)
 
 
+STOP_SECONDS = 10
+"""What a node has for ending by itself; a supernode hands over its clients within three."""
+
+
+def stop(client: DockerClient, container: Container) -> None:
+    """Ask a node to end, and return when it is down: killed, if it takes too long."""
+    with engine_errors(f"stop {container.node}"):
+        client.api.stop(container.id, timeout=STOP_SECONDS)
+
+
 def start(client: DockerClient, container: Container) -> None:
     """Start a stopped node; being ready is another matter."""
     with engine_errors(f"start {container.node}"):

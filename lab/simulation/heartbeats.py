@@ -7,9 +7,9 @@ the sums of what is left out. Never: anything that a test could not tell to be t
 import math
 from dataclasses import dataclass
 
-from lab.overlay.actions import earliest
-from lab.overlay.hub import HEARTBEAT, HubLink
-from lab.overlay.supernode import Session, Supernode
+from lab.overlay.hub import HubLink
+from lab.overlay.seat import Seat
+from lab.overlay.supernode import Supernode
 from lab.simulation.hosts import End
 from lab.simulation.network import NEVER, Network, Quieter
 from lab.simulation.traffic import WRAPPING
@@ -21,16 +21,17 @@ PONG = frame(encode(Pong()), 4)
 
 @dataclass(slots=True, eq=False)
 class _Quiet:
-    """A link of which pings are left out: those at `first`, `first` + HEARTBEAT and so on, and their answers.
+    """A link of which pings are left out: those at `first`, and so on `every` so many seconds, and their answers.
 
     `heard` and `known` are when the hub's words and the node's were last heard, of those that were not left out.
     """
 
     hub: HubLink
-    session: Session
+    session: Seat
     near: End
     far: End
     first: float
+    every: float
     heard: float
     known: float
     counted: int = 0
@@ -69,7 +70,7 @@ class Heartbeats(Quieter):
         session = machine.sessions.get(near.other.link) if isinstance(machine, Supernode) else None
         if session is None or not near.other.program.running:
             return
-        quiet = _Quiet(hub, session, near, near.other, hub.next_ping, hub.last_heard, session.last_heard)
+        quiet = _Quiet(hub, session, near, near.other, hub.next_ping, hub.heartbeat, hub.last_heard, session.last_heard)
         self._quiet[near] = self._quiet[near.other] = quiet
         hub.next_ping = hub.last_heard = session.last_heard = NEVER
 
@@ -84,25 +85,29 @@ class Heartbeats(Quieter):
             return
         now, delay, hub, session = network.now, quiet.near.delay, quiet.hub, quiet.session
         pings, pongs = self._sum_up(quiet, now)
-        hub.next_ping = quiet.first + pings * HEARTBEAT
+        hub.next_ping = quiet.first + pings * quiet.every
         hub.last_heard, session.last_heard = quiet.heard, quiet.known
         if pongs:
-            hub.last_heard = max(hub.last_heard, quiet.first + (pongs - 1) * HEARTBEAT + 2 * delay)
+            hub.last_heard = max(hub.last_heard, quiet.first + (pongs - 1) * quiet.every + 2 * delay)
             hub.rtt = 2 * delay
         if pongs < pings:
-            hub.pinged_at = quiet.first + (pings - 1) * HEARTBEAT
-        last = math.ceil(2 * delay / HEARTBEAT) + 2
+            hub.pinged_at = quiet.first + (pings - 1) * quiet.every
+        last = math.ceil(2 * delay / quiet.every) + 2
         for number in range(max(0, pings - last), pings):  # those before have come, and been answered
-            sent = quiet.first + number * HEARTBEAT
+            sent = quiet.first + number * quiet.every
             if sent + delay <= now:
                 session.last_heard = max(session.last_heard, sent + delay)
+                if session.role == "supernode":
+                    session.heartbeat = quiet.every
             else:
-                network.arrives(quiet.near, frame(encode(Ping(hub.load)), 4), sent + delay)
+                network.arrives(quiet.near, _ping(hub), sent + delay)
             if sent + delay <= now < sent + 2 * delay:
                 network.arrives(quiet.far, PONG, sent + 2 * delay)
-        machine = quiet.far.program.machine
-        assert isinstance(machine, Supernode)
-        machine.silent_by = earliest(machine.silent_by, session.silent_by)
+        near, far = quiet.near.program.machine, quiet.far.program.machine
+        assert isinstance(far, Supernode)
+        far.listens_for(quiet.far.link)
+        if isinstance(near, Supernode):
+            near.mesh.touched(hub)
         for side in (quiet.near, quiet.far):
             if side is not end:
                 network.settle(side.program)
@@ -121,12 +126,16 @@ class Heartbeats(Quieter):
 
     def _sum_up(self, quiet: _Quiet, now: float) -> tuple[int, int]:
         """Pings that would have been sent before now, and pongs that would have come; both are traffic."""
-        pings = max(0, math.ceil((now - quiet.first) / HEARTBEAT))
+        pings = max(0, math.ceil((now - quiet.first) / quiet.every))
         back = now - quiet.first - 2 * quiet.near.delay
-        pongs = 0 if back < 0 else min(pings, math.floor(back / HEARTBEAT) + 1)
+        pongs = 0 if back < 0 else min(pings, math.floor(back / quiet.every) + 1)
         more, quiet.counted = pings - quiet.counted, pings
         self.left_out += more
-        size = len(frame(encode(Ping(quiet.hub.load)), 4)) + len(PONG) + 2 * WRAPPING
+        size = len(_ping(quiet.hub)) + len(PONG) + 2 * WRAPPING
         quiet.near.program.bytes += more * size
         quiet.far.program.bytes += more * size
         return pings, pongs
+
+
+def _ping(hub: HubLink) -> bytes:
+    return frame(encode(Ping(hub.load, hub.heartbeat)), 4)

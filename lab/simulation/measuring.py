@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lab.overlay.actions import Event
+from lab.overlay.carrying import Carried
 from lab.overlay.member import SignedIn, SignedOut
-from lab.overlay.supernode import Carried, Joined, TurnedAway
+from lab.overlay.seat import Joined, TurnedAway
 from lab.simulation.population import Node, Watcher
 
 ORDINARY = 10.0

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab.overlay.supernode import Supernode
 from lab.simulation.measuring import Measures, Moment, share
 from lab.simulation.population import Population
 from lab.simulation.stories import Story
@@ -89,8 +88,8 @@ class Outcome:
         bytes_per_hour: float,
     ) -> "Outcome":
         """`inside`: every client that is up sits at a supernode; `resolved`: names found in the end, of so many."""
-        machines = [node.program.machine for node in population.supernodes if node.program is not None]
-        loads = sorted(len(machine.clients) for machine in machines if isinstance(machine, Supernode))
+        hubs = [node.hub for node in population.hubs() if node.hub is not None]
+        loads = sorted(len(hub.clients) for hub in hubs)
         hops = [lookup.passed - 1 for lookup in measures.lookups.values() if lookup.found]
         lost = _away(measures.lost)
         heals = lost.longest if story.gradual else measures.last_in - measures.since
@@ -113,9 +112,9 @@ class Outcome:
                 len(hops),
             ),
             bytes_per_client_hour=round(bytes_per_hour),
-            supernodes=len(population.supernodes),
+            supernodes=len(loads),
             supernodes_up=len(loads),
-            promoted=0,
+            promoted=sum(node.promoted for node in population.clients),
             dedicated=sum(node.dedicated for node in population.supernodes),
             turned_away=measures.turned,
             overloaded=population.overloaded,

@@ -5,19 +5,22 @@ Belongs here: who starts and ends, and how. Never: when, which is a story's; nor
 
 import math
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.overlay.actions import Event, Machine
+from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
+from lab.overlay.client import Client
 from lab.overlay.host_cache import Machine as Addresses
 from lab.overlay.hub import HostsLearnt
 from lab.overlay.identity import Identity, issue_credential
 from lab.overlay.member import SIGNALLING_PORTS, Membership
 from lab.overlay.passage import STUN_PORT
+from lab.overlay.seat import Empty, Joined, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Joined, Supernode
+from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
 from lab.simulation.client import SignallingClient
 from lab.simulation.heartbeats import Heartbeats
@@ -26,13 +29,8 @@ from lab.simulation.network import Network
 
 BUILT_IN = 7
 """Supernodes that a client knows before it has ever run, all of them dedicated (Baset & Schulzrinne 2004)."""
-CLIENTS_EACH = 250
-"""Clients for each supernode when all are up: Skype's had several hundred."""
-MOST_SUPERNODES = 100
-"""No more than that by themselves: each is linked with each other one, and knows where every client sits."""
-ROOM = 1.8
-"""Places of a supernode, of the clients that it has on average: 30 % of them may crash, as in 2010, and the others have
-room for all."""
+ROOM = 400
+"""Places of a supernode where there are many clients: Skype's had several hundred."""
 BREAKING = 1.25
 """Clients at which it shuts itself down, of its places: more than it ever lets in."""
 HANDSHAKE = 0.002
@@ -40,12 +38,11 @@ HANDSHAKE = 0.002
 machine of 2024; it is somebody's computer, of which a third may be used."""
 CLIENT_DELAY, SUPERNODE_DELAY = 0.015, 0.008
 """Median seconds one way from a computer to the middle of the internet, log-normal; round trips are then 20 to 200 ms,
-as those between hosts of the internet are, and 600 ms at the most, as over a satellite: a sign-in takes four of them
-and has to be over in 5 s (lab/overlay/hub.py)."""
+as those between hosts of the internet are. A heartbeat has to be answered within 2.5 s, so no delay is over MOST_DELAY.
+"""
 SPREAD, MOST_DELAY = 0.7, 0.15
 OPEN_SHARE = 0.2
-"""Clients on an open address of their own; the others stand behind a NAT. Nothing rests on it while nobody is promoted.
-"""
+"""Clients on an open address of their own, who may become supernodes; the others stand behind a NAT. Assumed."""
 WALL = 1_800_000_000.0
 """Epoch seconds at which the simulated clock begins."""
 AUTHORITY = "198.51.100.1"
@@ -63,6 +60,8 @@ class Node:
     learnt: tuple[Addresses, ...] = ()
     starts: int = 0
     program: Program | None = None
+    beside: Program | None = None
+    """The supernode that a client runs beside, once it is asked to become one."""
     bytes_before: int = 0
     """What its programs that are over have sent and received."""
 
@@ -74,6 +73,19 @@ class Node:
     def bytes(self) -> int:
         """Sent and received, with what carries them; heartbeats that were left out count once they are summed up."""
         return self.bytes_before + (self.program.bytes if self.program is not None else 0)
+
+    @property
+    def promoted(self) -> bool:
+        """Whether it is a client that has become a supernode."""
+        machine = self.program.machine if self.program is not None else None
+        return isinstance(machine, Client) and machine.candidacy.promoted is not None
+
+    @property
+    def hub(self) -> Supernode | None:
+        """The machine of the supernode that it is, if it is one and runs."""
+        program = self.program if self.role == "supernode" else self.beside
+        machine = program.machine if program is not None else None
+        return machine if isinstance(machine, Supernode) else None
 
 
 class Watcher:
@@ -91,26 +103,22 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much there is. Of the supernodes `built_in` are known to clients beforehand, and `dedicated` never go.
+    """How much there is. The `dedicated` supernodes are built in and never go; all others are promoted clients.
 
     `room` is a supernode's places, None: whoever comes is let in. One that has more than `breaking` clients shuts down
     for good, as Skype's did in 2010 to spare the computers that they ran on.
     """
 
     clients: int
-    supernodes: int
-    built_in: int
     dedicated: int
     room: int | None
     breaking: int
 
     @classmethod
     def of(cls, clients: int) -> "Scale":
-        """So many clients, and supernodes for them; at the most half of these are built in."""
-        supernodes = max(8, min(MOST_SUPERNODES, math.ceil(clients / CLIENTS_EACH)))
-        room = ROOM * clients / supernodes
-        floor = min(BUILT_IN, supernodes // 2)
-        return cls(clients, supernodes, floor, floor, math.ceil(room), math.ceil(BREAKING * room))
+        """So many clients; room for some of them at each supernode."""
+        room = ROOM if clients >= 4 * ROOM else max(12, clients // 16)
+        return cls(clients, min(BUILT_IN, max(2, clients // 30)), room, math.ceil(BREAKING * room))
 
 
 class Population:
@@ -132,11 +140,9 @@ class Population:
             self.heartbeats.network = self.network
         self.authority = self._key()
         self.anchor = self.authority.public_key().public_bytes_raw()
-        self.supernodes = [self._supernode(number) for number in range(scale.supernodes)]
+        self.supernodes = [self._supernode(number) for number in range(scale.dedicated)]
         self.clients = [self._client(number) for number in range(scale.clients)]
-        everywhere = [node.host.address for node in self.supernodes]
-        self.mesh = tuple((address,) for address in everywhere)
-        self.built_in = self.mesh[: scale.built_in]
+        self.built_in = tuple((node.host.address,) for node in self.supernodes)
         self.overloaded = 0
         """Supernodes that have shut themselves down because of their load."""
 
@@ -154,12 +160,12 @@ class Population:
             identity=node.identity,
             authority=self.anchor,
             authority_hosts=(AUTHORITY,),
-            supernodes=self.mesh if supernode else self.built_in,
+            supernodes=self.built_in,
             own=Whereabouts((host.own,)),
             rng=random.Random(f"{self.seed} {node.name} {node.starts}"),
             wall_offset=WALL,
             learnt=node.learnt,
-            capacity=self.scale.room if supernode else None,
+            capacity=self.scale.room,
         )
         machine = Supernode(membership) if supernode else self.client(membership)
         program = node.program = Program(host, machine, node.identity.public, lambda _, event: self._told(node, event))
@@ -178,32 +184,103 @@ class Population:
             network.bind(program, port, socket)
 
     def crash(self, node: Node) -> None:
-        """The program ends; its computer tells everybody who was connected."""
-        if (program := node.program) is not None:
-            self.network.crash(program)
-            self._ended(node, program)
+        """Its programs end; its computer tells everybody who was connected."""
+        for program in (node.beside, node.program):
+            if program is not None:
+                self.network.crash(program)
+        self._ended(node)
 
     def vanish(self, node: Node) -> None:
         """The computer is gone without a word: its plug is pulled, its lid is shut."""
-        if (program := node.program) is not None:
-            self.network.vanish(node.host)
-            self._ended(node, program)
+        self.network.vanish(node.host)
+        self._ended(node)
 
-    def _ended(self, node: Node, program: Program) -> None:
-        node.bytes_before += program.bytes
-        node.program = None
+    def leave(self, node: Node) -> None:
+        """It ends as its user wants it to: a supernode's clients are handed over first."""
+        if node.hub is not None and node.promoted:
+            self._hand_over(node)
+            self.network.at(self.network.now + LEAVING_LIMIT + 1.0, lambda: self.crash(node))
+        else:
+            self.crash(node)
+
+    def hubs(self) -> list[Node]:
+        """All that are supernodes now: the dedicated ones that are up, and clients that have been promoted."""
+        return [node for node in (*self.supernodes, *self.clients) if node.up and (node.promoted or node.hub)]
+
+    def _ended(self, node: Node) -> None:
+        if node.program is None:
+            return
+        node.bytes_before += node.program.bytes
+        node.program = node.beside = None
         self.watcher.ended(node, self.network.now)
 
     def _told(self, node: Node, event: Event) -> None:
+        """An event of the node's own machine."""
+        now, at = self.network.now, self.network.at
         if isinstance(event, HostsLearnt):
             node.learnt = event.machines
-        self.watcher.told(node, event, self.network.now)
-        if isinstance(event, Joined) and event.role == "client":
-            self._bears(node)
+        self.watcher.told(node, event, now)
+        match event:
+            case Joined("client"):
+                self._bears(node)
+            case AskedToBe(role):
+                at(now, lambda: self._asked(node, role))
+            case PromotedTo(_, supernodes):
+                at(now, lambda: self._admitted(node, supernodes))
+            case DemotedFrom():
+                at(now, lambda: self._hand_over(node))
+
+    # -- clients that become supernodes; the same as lab/node/hosting.py does ------------------------------------
+
+    def _asked(self, node: Node, role: str) -> None:
+        """Starts a supernode beside, whose ports are open to whoever measures the node."""
+        if node.program is None or not isinstance(client := node.program.machine, Client):
+            return
+        if role != "supernode":
+            client.candidacy.listening(f"it cannot be a {role}", self.network.now)
+        elif node.beside is None:
+            membership = replace(client.membership, capacity=client.candidacy.capacity)
+            machine = Supernode(membership, promoted=True)
+            node.beside = Program(node.host, machine, node.program.key, lambda _, event: self._hub_told(node, event))
+            self._open(node.beside)
+            self.network.start(node.beside)
+            client.candidacy.listening(None, self.network.now)
+        self.network.settle(node.program)
+
+    def _admitted(self, node: Node, supernodes: Sequence[Addresses]) -> None:
+        if node.beside is not None and node.hub is not None:
+            node.hub.admit(supernodes, self.network.now)
+            self.network.settle(node.beside)
+
+    def _hand_over(self, node: Node) -> None:
+        if node.beside is not None and node.hub is not None:
+            node.hub.leave(self.network.now)
+            self.network.settle(node.beside)
+
+    def _hub_told(self, node: Node, event: Event) -> None:
+        """An event of the supernode that a client runs beside."""
+        now, at = self.network.now, self.network.at
+        self.watcher.told(node, event, now)
+        match event:
+            case Joined("client"):
+                self._bears(node)
+            case Unreachable(name, reason) if name == node.name:
+                at(now, lambda: self._cease(node, reason))
+            case Empty():
+                at(now, lambda: self._closed(node))
+
+    def _cease(self, node: Node, reason: str) -> None:
+        if node.program is not None and isinstance(client := node.program.machine, Client):
+            client.candidacy.cease(reason)
+            self.network.settle(node.program)
+
+    def _closed(self, node: Node) -> None:
+        if node.beside is not None:
+            self.network.crash(node.beside)
+            node.beside = None
 
     def _bears(self, node: Node) -> None:
-        machine = node.program.machine if node.program is not None else None
-        if isinstance(machine, Supernode) and len(machine.clients) > self.scale.breaking:
+        if node.hub is not None and len(node.hub.clients) > self.scale.breaking:
             self.overloaded += 1
             self.network.at(self.network.now, lambda: self.crash(node))
 
@@ -225,7 +302,7 @@ class Population:
         address = f"203.{number >> 8}.{number & 255}.1"
         host = Host(address, address, self._delay(SUPERNODE_DELAY), handshake=HANDSHAKE)
         name = f"supernode-{number + 1}"
-        return Node(name, "supernode", self._identity(name), self.network.add(host), number < self.scale.dedicated)
+        return Node(name, "supernode", self._identity(name), self.network.add(host), dedicated=True)
 
     def _client(self, number: int) -> Node:
         address = f"{20 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.1"

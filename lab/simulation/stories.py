@@ -20,12 +20,10 @@ peer-to-peer network resources" (ibid.). One that was a client has to be found f
 CRASHING, CRASHING_CLIENTS, RESTART = 0.3, 0.2, (5.0, 300.0)
 """2010: the shares of supernodes and of clients whose programs crash, and seconds until their users start them again:
 "25-30 % of supernodes", 40 % of the half that ran one version (Skype, 29 December 2010)."""
-BACK_AS_SUPERNODE = (900.0, 3600.0)
-"""2010: seconds until one serves again: "even when restarted, it takes some time to become available" (ibid.)."""
 SUPERNODE_SESSION, CLIENT_SESSION = 5.5 * 3600.0, 2.75 * 3600.0
 """Churn: median seconds for which one is up; a supernode's was measured (Guha, Daswani & Jain 2006). For clients no
 figure has been found, so half of it is assumed. Both are exponential: how long it has been up says nothing."""
-SUPERNODE_PAUSE, CLIENT_PAUSE = (300.0, 3600.0), (60.0, 1800.0)
+PAUSE = (60.0, 1800.0)
 """Churn: seconds for which one is away then; assumed."""
 SILENT_SHARE = 0.5
 """Of those that leave or crash, without a word: a lid is shut, a network is lost, a program hangs. The computers of the
@@ -49,8 +47,9 @@ class Story:
 
 def _expendable(population: Population, part: float, rng: random.Random) -> list[Node]:
     """So great a part of all supernodes, but none of the floor of dedicated ones, which some company keeps up."""
-    others = [node for node in population.supernodes if not node.dedicated]
-    return rng.sample(others, min(len(others), int(part * len(population.supernodes))))
+    hubs = population.hubs()
+    others = [node for node in hubs if not node.dedicated]
+    return rng.sample(others, min(len(others), int(part * len(hubs))))
 
 
 def _away(population: Population, node: Node, goes: float, back: float, silently: bool = False) -> None:
@@ -62,44 +61,55 @@ def _away(population: Population, node: Node, goes: float, back: float, silently
 
 def outage_2007(population: Population, now: float, rng: random.Random) -> float:
     """Nearly all clients restart within a minute, and with them many supernodes, which stay away for longer."""
-    for node in _expendable(population, MISSING, rng):
+    missing = _expendable(population, MISSING, rng)
+    for node in missing:
         _away(population, node, now + rng.uniform(0.0, REBOOT_WINDOW), rng.uniform(*MISSING_FOR))
-    for node in rng.sample(population.clients, round(REBOOTING * len(population.clients))):
+    for node in _others(population, missing, REBOOTING, rng):
         _away(population, node, now + rng.uniform(0.0, REBOOT_WINDOW), rng.uniform(*REBOOT))
     return now + REBOOT_WINDOW + REBOOT[1]
 
 
 def outage_2010(population: Population, now: float, rng: random.Random) -> float:
     """Three in ten supernodes crash at once, and a fifth of all clients, which their users start again."""
-    for node in _expendable(population, CRASHING, rng):
-        _away(population, node, now, rng.uniform(*BACK_AS_SUPERNODE), silently=rng.random() < SILENT_SHARE)
-    for node in rng.sample(population.clients, round(CRASHING_CLIENTS * len(population.clients))):
+    struck = _expendable(population, CRASHING, rng)
+    for node in struck:
+        _away(population, node, now, rng.uniform(*RESTART), silently=rng.random() < SILENT_SHARE)
+    for node in _others(population, struck, CRASHING_CLIENTS, rng):
         _away(population, node, now, rng.uniform(*RESTART))
     return now + RESTART[1]
+
+
+def _others(population: Population, struck: list[Node], part: float, rng: random.Random) -> list[Node]:
+    """So great a part of the clients that are no supernodes."""
+    rest = [node for node in population.clients if not node.promoted and node not in struck]
+    return rng.sample(rest, round(part * len(rest)))
 
 
 def churn(population: Population, now: float, rng: random.Random) -> float:
     """Everybody comes and goes, at a median session of some hours; the dedicated supernodes stay."""
     end = now + CHURN_SPAN
-    for node in (*population.supernodes, *population.clients):
-        if not node.dedicated:
-            _comes_and_goes(population, node, end, rng)
+    for node in population.clients:
+        _comes_and_goes(population, node, end, rng)
     return end
 
 
 def _comes_and_goes(population: Population, node: Node, end: float, rng: random.Random) -> None:
-    session, pause = (CLIENT_SESSION, CLIENT_PAUSE) if node.role == "client" else (SUPERNODE_SESSION, SUPERNODE_PAUSE)
+    """A client that is a supernode stays longer: each time that it would leave, with the chance that makes its session
+    as long as theirs."""
 
     def leave() -> None:
-        (population.vanish if rng.random() < SILENT_SHARE else population.crash)(node)
-        population.network.at(population.network.now + rng.uniform(*pause), come)
+        if node.promoted and rng.random() > CLIENT_SESSION / SUPERNODE_SESSION:
+            stay()
+            return
+        (population.vanish if rng.random() < SILENT_SHARE else population.leave)(node)
+        population.network.at(population.network.now + rng.uniform(*PAUSE), come)
 
     def come() -> None:
         population.start(node)
         stay()
 
     def stay() -> None:
-        leaves = population.network.now + rng.expovariate(math.log(2) / session)
+        leaves = population.network.now + rng.expovariate(math.log(2) / CLIENT_SESSION)
         if leaves < end:
             population.network.at(leaves, leave)
 

@@ -22,9 +22,11 @@ Host = Annotated[str, msgspec.Meta(min_length=2, max_length=45)]
 Reason = Annotated[str, msgspec.Meta(max_length=300)]
 Endpoint = tuple[Host, Port]
 Hosts = Annotated[tuple[Host, ...], msgspec.Meta(min_length=1, max_length=2)]
+"""One machine's addresses, one a family at the most."""
 Machines = Annotated[tuple[Hosts, ...], msgspec.Meta(max_length=8)]
 """Other supernodes, each with its addresses."""
-"""One machine's addresses, one a family at the most."""
+Role = Literal["supernode", "relay"]
+"""What a client can become beside being a client."""
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -161,7 +163,8 @@ class Challenge(Message, frozen=True):
 class Hello(Message, frozen=True):
     """The answer to a challenge; `signature` covers the nonce and the hub's key. A relay says where it listens.
 
-    `hosts` are a relay's addresses beside the one that it signs in from.
+    `hosts` are a supernode's or relay's addresses beside the one that it signs in from. A client signs that it sits at
+    this hub since `at` (its wall clock, epoch seconds), for the directory.
     """
 
     role: Literal["client", "supernode", "relay"]
@@ -170,6 +173,8 @@ class Hello(Message, frozen=True):
     udp_port: Port | None = None
     tcp_ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=4)] = ()
     hosts: Annotated[tuple[Host, ...], msgspec.Meta(max_length=8)] = ()
+    at: float = 0.0
+    location: Signature | None = None
 
 
 class Welcome(Message, frozen=True):
@@ -180,8 +185,24 @@ class Welcome(Message, frozen=True):
     others: Machines = ()
 
 
+class Wait(Message, frozen=True):
+    """The hub lets clients in one after the other, and `ahead` wait before this one; it may try these others beside.
+    The link stays."""
+
+    others: Machines
+    ahead: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Full(Message, frozen=True):
-    """The hub has no room for another client; there may be some at these others. The link closes after it."""
+    """The hub has no room for another client, nor one to wait in; there may be some at these others, and here after so
+    many seconds. The link closes after it."""
+
+    others: Machines
+    after: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+
+
+class Move(Message, frozen=True):
+    """The hub has too much to do, or leaves; please go to one of these others. The link stays until the client has."""
 
     others: Machines
 
@@ -192,10 +213,12 @@ class Refused(Message, frozen=True):
     reason: Reason
 
 
-class Ping(Message, frozen=True):
-    """Are you there? Heartbeats go from the node to the hub; a relay adds how many sessions it carries."""
+class Ping(Message, frozen=True, omit_defaults=True):
+    """Are you there? Heartbeats go from the node to the hub; a relay adds how many sessions it carries, a supernode
+    within how many seconds the next one follows."""
 
     load: int = 0
+    within: Annotated[float, msgspec.Meta(ge=1, le=60)] = 1.0
 
 
 class Pong(Message, frozen=True):
@@ -210,7 +233,8 @@ class Carry(Message, frozen=True):
     """An envelope on its way. A caller asks for relays with its invite; its supernode adds the callee's legs.
 
     `receipts` show the sender's supernode where it stands; `seen` is what that supernode has seen of it, for the
-    recipient.
+    recipient. `sought`: a supernode that did not find the recipient where it was looked for has sent it on; nobody does
+    so again.
     """
 
     envelope: Envelope
@@ -218,6 +242,7 @@ class Carry(Message, frozen=True):
     offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)] = ()
     receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=4)] = ()
     seen: Annotated[tuple[Host, ...], msgspec.Meta(max_length=5)] = ()
+    sought: bool = False
 
 
 class Offers(Message, frozen=True):
@@ -246,16 +271,82 @@ class Undeliverable(Message, frozen=True):
     reason: Reason
 
 
-class Present(Message, frozen=True):
-    """Between supernodes: these clients sit at the sender."""
+# -- between supernodes ----------------------------------------------------------------------------------------------
 
-    names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=400)]
+
+class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A client's own word that it sits at the supernode `hub` since `at`, epoch seconds; `signature` covers both."""
+
+    credential: Credential
+    hub: Name
+    at: float
+    signature: Signature
+
+
+class Located(Message, frozen=True):
+    """These clients sit at the sender; whoever is told keeps it for those who look for them."""
+
+    locations: Annotated[tuple[Location, ...], msgspec.Meta(max_length=64)]
 
 
 class Absent(Message, frozen=True):
-    """Between supernodes: these clients have left the sender."""
+    """These clients have left the sender."""
 
     names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=400)]
+
+
+class Lookup(Message, frozen=True):
+    """Where does this client sit?"""
+
+    name: Name
+
+
+class Found(Message, frozen=True):
+    """The answer to a lookup: the location, or none that the sender knows of."""
+
+    name: Name
+    location: Location | None = None
+
+
+class Moved(Message, frozen=True):
+    """To a supernode where a client no longer sits: the client's own word for where it does."""
+
+    location: Location
+
+
+class Supernodes(Message, frozen=True):
+    """Supernodes that the sender is linked with, each with its addresses."""
+
+    machines: Annotated[tuple[Hosts, ...], msgspec.Meta(max_length=200)]
+
+
+class RelayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A relay that sits at a supernode, where it listens, and how many sessions it says that it carries."""
+
+    name: Name
+    hosts: Hosts
+    udp_port: Port
+    tcp_ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=4)]
+    load: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Relays(Message, frozen=True):
+    """All relays that sit at the sender."""
+
+    relays: Annotated[tuple[RelayEntry, ...], msgspec.Meta(max_length=64)]
+
+
+class Issuers(Message, frozen=True):
+    """A hub to a relay that sits there: these supernodes may send clients to it as well."""
+
+    supernodes: Annotated[tuple[tuple[Name, Key], ...], msgspec.Meta(max_length=200)]
+
+
+class Room(Message, frozen=True):
+    """How many clients the sender has, and room for how many more; None: as many as come."""
+
+    clients: Annotated[int, msgspec.Meta(ge=0)]
+    room: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class Reflect(Message, frozen=True):
@@ -269,6 +360,64 @@ class Reflect(Message, frozen=True):
     transaction: Annotated[bytes, msgspec.Meta(min_length=12, max_length=12)]
     alternate: bool
     size: Annotated[int, msgspec.Meta(ge=0, le=1500)]
+
+
+# -- promotion -------------------------------------------------------------------------------------------------------
+
+
+class Nominate(Message, frozen=True):
+    """A hub to a client that it sees at `observed`: will you be one as well?"""
+
+    role: Role
+    observed: Endpoint
+
+
+class Willing(Message, frozen=True):
+    """The client listens now as the role asks, and has room for so many; anybody may dial it."""
+
+    role: Role
+    hosts: Hosts
+    capacity: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Unwilling(Message, frozen=True):
+    """The client cannot or will not."""
+
+    role: Role
+    reason: Reason
+
+
+class Dial(Message, frozen=True):
+    """A hub to one of its nodes: can `name`, who holds `key`, be reached in this role at these addresses?"""
+
+    role: Role
+    name: Name
+    key: Key
+    hosts: Hosts
+
+
+class Dialled(Message, frozen=True):
+    """What came of it: whether TCP and UDP got there, and who answered holds the key."""
+
+    name: Name
+    tcp: bool
+    udp: bool
+
+
+class Promoted(Message, frozen=True):
+    """The hub has measured that others reach the client: it is what it was nominated for, among these supernodes.
+    `measurer` is who has reached it."""
+
+    role: Role
+    measurer: Name
+    supernodes: Annotated[tuple[Hosts, ...], msgspec.Meta(max_length=200)]
+
+
+class Demoted(Message, frozen=True):
+    """The sender can no longer reach what the receiver listens on, or never could: please be what you were."""
+
+    role: Role
+    reason: Reason
 
 
 # -- between a node and the authority --------------------------------------------------------------------------------
@@ -308,8 +457,11 @@ class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: Signature
 
 
-Greetings = Challenge | Hello | Welcome | Full | Refused | Ping | Pong
-HubMessage = Greetings | Carry | Offers | StandBy | StandingBy | Undeliverable | Present | Absent | Reflect
+Greetings = Challenge | Hello | Welcome | Wait | Full | Move | Refused | Ping | Pong
+Calling = Carry | Offers | StandBy | StandingBy | Undeliverable
+Mesh = Located | Absent | Lookup | Found | Moved | Supernodes | Relays | Issuers | Room | Reflect
+Promotion = Nominate | Willing | Unwilling | Dial | Dialled | Promoted | Demoted
+HubMessage = Greetings | Calling | Mesh | Promotion
 AuthorityMessage = Enrol | Enrolled | Refused
 CallMessage = Invite | Ringing | Answer | Trickle | Bye
 

@@ -200,3 +200,16 @@ def test_a_call_without_any_path_ends_after_half_a_minute_and_says_so_on_both_si
     for name, peer in (("bob", "frank"), ("frank", "bob")):
         assert f"no path to {peer} works" in ended[name]["reason"]
         assert NO_PATH <= ended[name]["at"] - survived.begun <= survived.done - survived.begun + NO_PATH + KNOWN
+
+
+def test_a_supernode_that_is_asked_to_end_hands_its_clients_over_first(lab: Lab) -> None:
+    at = {node.name: node.supernode for node in lab.status().nodes if node.role == "client"}
+    leaving = max(set(at.values()) - {None}, key=list(at.values()).count)
+    since = time.time()
+    survived = through(lab, ("bob", "frank"), lambda relay: lab.stop(str(leaving)), 4)
+    assert survived.report.holds("punched/udp"), survived.report
+    for node in lab.status().nodes:
+        if node.role == "client":
+            assert node.supernode not in (None, leaving), node
+            lines = [line for line in map(json.loads, lab.logs(node.name)) if float(line["at"]) > since]
+            assert "signed-out" not in [line["event"] for line in lines], "it has moved before the link broke"

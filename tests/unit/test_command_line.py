@@ -274,7 +274,18 @@ def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest
     (node,) = json.loads(out)["nodes"]
     of_a_place = ["name", "role", "site", "profile", "firewall", "state"]
     of_a_client = ["network", "lets_out", "finding_out", "keepalive_s", "port_mapped"]
-    assert list(node) == [*of_a_place, "supernode", "promoted", "behind", "forwarding", "link", "seed", *of_a_client]
+    assert list(node) == [
+        *of_a_place,
+        "supernode",
+        "promoted",
+        "promoted_because",
+        "waits_at",
+        "behind",
+        "forwarding",
+        "link",
+        "seed",
+        *of_a_client,
+    ]
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -28,11 +28,13 @@ from lab.overlay.actions import (
     Write,
 )
 from lab.overlay.authority import Authority
+from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, Membership
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.seat import Empty, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
@@ -206,6 +208,9 @@ class FakeNet:
         self.detour: dict[str, float] = {}
         """Seconds more that a datagram takes, by a host on the internet that it comes from or goes to."""
         self.voice_trials = False  # sixty packets of each client, that few tests are about
+        self.built_in = 2
+        self.capacity: int | None = None
+        """Clients that each supernode has room for, and each client would have."""
         self.mapping_delay = 0.05
         """Seconds until a router answers who asks it for a port."""
 
@@ -217,7 +222,7 @@ class FakeNet:
 
     def membership(self, name: str, *addresses: str) -> Membership:
         anchor = self.authority_key.public_key().public_bytes_raw()
-        supernodes = (self.open_addresses(11), self.open_addresses(12))
+        supernodes = tuple(self.open_addresses(11 + number) for number in range(self.built_in))
         own = Whereabouts(addresses)
         return Membership(Identity(name), anchor, self.open_addresses(5), supernodes, own, self.rng, WALL - self.now)
 
@@ -229,15 +234,12 @@ class FakeNet:
         return self._add(host)
 
     def supernode(self, number: int) -> Host:
-        membership = self.membership(f"supernode-{number}", *self.open_addresses(10 + number))
-        both = {True: "signalling", False: "stun"}
-        listeners = {33033: {True: "signalling"}, 443: both, 80: both}
-        listeners |= {3478: {False: "stun"}, 3479: {False: "stun"}}
+        membership = replace(
+            self.membership(f"supernode-{number}", *self.open_addresses(10 + number)), capacity=self.capacity
+        )
         addresses = by_family(*membership.own.addresses)
         host = Host(f"supernode-{number}", addresses, Supernode(membership), membership.identity.public)
-        host.listeners = listeners
-        host.sockets = {STUN_PORT: STUN_SOCKET, ALTERNATE_PORT: ALTERNATE_SOCKET}
-        return self._add(host)
+        return self._add(self._listening(host))
 
     def relay(self, number: int = 1) -> Host:
         membership = self.membership(f"relay-{number}", *self.open_addresses(20 + number))
@@ -252,7 +254,7 @@ class FakeNet:
     def client(self, name: str, address: str, router: Router | None = None, *more: tuple[str, Router | None]) -> Host:
         """At `address` behind `router`; `more` are addresses of another family, each with its router."""
         places = ((address, router), *more)
-        membership = self.membership(name, *(each for each, _ in places))
+        membership = replace(self.membership(name, *(each for each, _ in places)), capacity=self.capacity)
         host = Host(name, {}, Client(membership, (7000, 443)), membership.identity.public)
         self._place(host, *places)
         membership.own.proxied = lambda _: any(each is not None and each.proxy for _, each in places)
@@ -267,6 +269,8 @@ class FakeNet:
         self._place(host, *places)
         host.machine.relocated(tuple(host.addresses.values()), self.now)
         self.settle(host)
+        if (beside := self.hosts.get(f"{name}+")) is not None:
+            beside.addresses, beside.routers = host.addresses, host.routers
 
     def _place(self, host: Host, *places: tuple[str, Router | None]) -> None:
         host.addresses = by_family(*(address for address, _ in places))
@@ -329,6 +333,10 @@ class FakeNet:
         match action:
             case Event():
                 host.events.append((self.now, action))
+                if isinstance(host.machine, Client):
+                    self._host(host, action)
+                elif host.name.endswith("+"):
+                    self._hosted(host, action)
             case SendTo(socket, address, data):
                 port = host.bound[socket]
                 if (own := host.addresses.get(family(address[0]))) is not None:
@@ -364,6 +372,42 @@ class FakeNet:
                 if (pipe := self.pipes.pop((host.name, link), None)) and pipe.other:
                     pipe.closing = True
                     self._transmit(pipe)
+
+    # -- promotion -----------------------------------------------------------------------------------------------
+
+    def _host(self, host: Host, event: Event) -> None:
+        """What the client's program does when it is to be a supernode beside: `NAME+` is that one's host."""
+        match event:
+            case AskedToBe("supernode"):
+                membership = replace(host.machine.membership, capacity=host.machine.candidacy.capacity)
+                beside = self._listening(Host(f"{host.name}+", {}, Supernode(membership, True), host.key))
+                beside.addresses, beside.routers = host.addresses, host.routers
+                self._add(beside)
+                host.machine.candidacy.listening(None, self.now)
+            case PromotedTo(_, supernodes):
+                self.hosts[f"{host.name}+"].machine.admit(supernodes, self.now)
+                self.settle(self.hosts[f"{host.name}+"])
+            case DemotedFrom():
+                if (beside := self.hosts.get(f"{host.name}+")) is not None:
+                    beside.machine.leave(self.now)
+                    self.settle(beside)
+
+    def _hosted(self, host: Host, event: Event) -> None:
+        """What it does when that one's machine says something."""
+        client = self.hosts.get(host.name[:-1])
+        if client is not None and isinstance(event, Unreachable) and event.name == client.name:
+            client.machine.candidacy.cease(event.reason)
+            self.settle(client)
+        elif client is not None and isinstance(event, Empty):
+            self.after(0.0, lambda: self.stop(host.name))
+
+    def _listening(self, host: Host) -> Host:
+        """With a supernode's listeners and sockets."""
+        both = {True: "signalling", False: "stun"}
+        host.listeners = {33033: {True: "signalling"}, 443: both, 80: both}
+        host.listeners |= {3478: {False: "stun"}, 3479: {False: "stun"}}
+        host.sockets = {STUN_PORT: STUN_SOCKET, ALTERNATE_PORT: ALTERNATE_SOCKET}
+        return host
 
     def _udp_up(self, host: Host, socket: int, port: int) -> None:
         host.machine.udp_up(socket, ("0.0.0.0", port), self.now)
@@ -481,12 +525,13 @@ class FakeNet:
             for h in self.hosts.values()
             if h.addresses.get(kind) == address[0] and (kind not in h.routers or h.routers[kind].inbound_tcp)
         ]
+        reachable = [h for h in reachable if h.alive]
         dropped = dropped or self._is_cut(source, address) or self._is_cut(address, source)
-        if dropped or not reachable or not reachable[0].alive:
+        if dropped or not reachable:
             if tries < len(SYN_AGAIN):
                 self.after(SYN_AGAIN[tries], lambda: self._connect(host, wanted, tries + 1))
             return
-        target = reachable[0]
+        target = next((h for h in reversed(reachable) if secure in h.listeners.get(address[1], {})), reachable[0])
         if secure not in target.listeners.get(address[1], {}):
             self.after(4 * self.delay, lambda: self._down(host, link, "connection refused"))
             return
@@ -560,6 +605,16 @@ class FakeNet:
         host.alive, host.alarm = True, None
         host.machine.start(self.now)
         self.settle(host)
+
+    def stop(self, name: str) -> None:
+        """A program ends: its host closes what it had open, and is no more."""
+        host = self.hosts.pop(name)
+        host.alive = False
+        for (owner, link), pipe in list(self.pipes.items()):
+            if owner == name:
+                del self.pipes[owner, link]
+                if pipe.other is not None:
+                    self.after(2 * self.delay, lambda other=pipe.other: self._hang_up(other))
 
     def told(self, name: str, kind: type[Event]) -> list[tuple[float, Event]]:
         return [(at, event) for at, event in self.hosts[name].events if isinstance(event, kind)]

@@ -9,7 +9,7 @@ from lab.overlay.call_events import Answered, Ended, Rings
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import BACKOFF_MOST, HostsLearnt
 from lab.overlay.member import SignedIn, SignedOut
-from lab.overlay.supernode import Joined, TurnedAway
+from lab.overlay.seat import Joined, ToldToWait, TurnedAway
 from tests.unit.overlay.fakenet import FakeNet, Router
 
 
@@ -66,7 +66,7 @@ def test_a_name_that_signs_in_elsewhere_leaves_its_old_place(net: FakeNet) -> No
     assert net.run(5, until=lambda: hub_of(net, "bob") not in (None, old))
     net.run(1)
     assert "bob" not in net.hosts[old].machine.clients
-    assert net.hosts[old].machine.elsewhere["bob"] == hub_of(net, "bob")
+    assert net.hosts[old].machine.directory.kept["bob"].hub == hub_of(net, "bob")
 
 
 @pytest.mark.parametrize(("hub", "name"), [("supernode-1", "relay-1"), ("supernode-2", "supernode-1"), (None, "bob")])
@@ -75,7 +75,7 @@ def test_who_is_back_before_its_old_link_is_found_dead_keeps_its_place(
 ) -> None:
     supernode = net.hosts[hub or hub_of(net, name) or ""].machine
     (old,) = [link for link, session in supernode.sessions.items() if session.name == name]
-    places = supernode.clients, supernode.peers, supernode.relays
+    places = supernode.clients, supernode.peers, supernode.roster.here
     session = supernode.sessions[old]
     supernode.sessions[new := 10_000] = replace(session)
     if name == "bob":
@@ -156,10 +156,10 @@ def crowded(capacities: dict[int, int | None], clients: int) -> FakeNet:
     net.authority()
     for number, capacity in capacities.items():
         host = net.supernode(number)
-        host.machine.door.capacity = capacity
+        host.machine.admission.capacity = capacity
     net.run(3)
     for number in range(clients):
-        net.client(f"client-{number}", f"198.51.100.{20 + number}")
+        net.client(f"client-{number}", f"192.168.{number}.10", Router(f"203.0.113.{40 + number}"))
         machine = net.hosts[f"client-{number}"].machine
         machine.hub.hubs = HostCache([("203.0.113.11",)])
     return net
@@ -173,7 +173,7 @@ def test_a_full_supernode_names_others_and_clients_go_there() -> None:
     net = crowded({1: 3, 2: None}, 8)
     assert net.run(5, until=lambda: None not in sits(net, 8))
     assert sits(net, 8) == {"supernode-1": 3, "supernode-2": 5}
-    assert len(net.told("supernode-1", TurnedAway)) == 5
+    assert len(net.told("supernode-1", ToldToWait)) == 5
     learnt = [event.machines for _, event in net.told("client-7", HostsLearnt)]
     assert learnt[-1] == (("203.0.113.12",),)
 
@@ -189,16 +189,19 @@ def test_where_all_are_full_nobody_is_asked_in_a_hurry_and_a_place_that_is_free_
     net = crowded({1: 2, 2: 2}, 6)
     net.run(20)
     assert sits(net, 6) == {"supernode-1": 2, "supernode-2": 2, None: 2}
-    turned = sum(len(net.told(name, TurnedAway)) for name in ("supernode-1", "supernode-2"))
-    assert turned < 60, "two clients, twenty seconds, back-off"
+    waiting = [n for n in range(6) if hub_of(net, f"client-{n}") is None]
+    for name, told in (("supernode-1", 4), ("supernode-2", 2)):
+        assert len(net.told(name, ToldToWait)) == told, "each is told once, and waits at both"
+        line = net.hosts[name].machine.admission.line.values()
+        assert {entry.name for entry in line} == {f"client-{n}" for n in waiting}
     leaving = next(n for n in range(6) if hub_of(net, f"client-{n}") == "supernode-1")
     net.kill(f"client-{leaving}")
-    assert net.run(40, until=lambda: sits(net, 6)[None] == 1 + (hub_of(net, f"client-{leaving}") is None))
+    assert net.run(7, until=lambda: any(hub_of(net, f"client-{n}") for n in waiting))
 
 
 def test_who_sits_at_a_full_supernode_keeps_its_place_when_its_link_breaks() -> None:
     net = crowded({1: 1, 2: None}, 1)
     assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
-    net.move("client-0", ("198.51.100.99", None))
+    net.move("client-0", ("192.168.99.10", Router("203.0.113.99")))
     assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
     assert not net.told("supernode-1", TurnedAway)

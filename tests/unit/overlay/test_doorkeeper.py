@@ -5,7 +5,8 @@ import pytest
 from lab.overlay.actions import Close, LinkInfo
 from lab.overlay.doorkeeper import FRAMES, INVITATIONS, MOST_REASONS, STRANGERS, STRANGERS_EACH, Doorkeeper
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
-from lab.overlay.supernode import GREETING_LIMIT, Rejected
+from lab.overlay.seat import Rejected
+from lab.overlay.supernode import GREETING_LIMIT
 from lab.wire.framing import frame
 from lab.wire.messages import Carry, Envelope, Ping, encode
 from tests.unit.overlay.fakenet import FakeNet
@@ -31,7 +32,7 @@ def test_a_limiter_keeps_no_more_keys_than_fit() -> None:
 
 
 def test_strangers_are_limited_by_address_and_in_all() -> None:
-    door = Doorkeeper(None)
+    door = Doorkeeper()
     now, admitted = 0.0, 0
     for number in range(STRANGERS):
         now += 1.0
@@ -43,7 +44,7 @@ def test_strangers_are_limited_by_address_and_in_all() -> None:
 
 
 def test_reasons_that_strangers_can_word_fill_no_memory() -> None:
-    door = Doorkeeper(None)
+    door = Doorkeeper()
     for number in range(10 * MOST_REASONS):
         door.count(STRANGER, f"said {number}", 0.0)
     assert len(door.turned) <= MOST_REASONS + 1

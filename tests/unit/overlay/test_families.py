@@ -94,8 +94,8 @@ def test_a_supernode_with_two_addresses_is_one_supernode(net: FakeNet) -> None:
     for number in (1, 2):
         supernode = net.hosts[f"supernode-{number}"].machine
         assert set(supernode.peers) == {f"supernode-{3 - number}"}
-        assert set(supernode.relays) == {"relay-1"}
-        assert sorted(supernode.relays["relay-1"].hosts) == ["2001:db8:0:1::21", "203.0.113.21"]
+        assert set(supernode.roster.here) == {"relay-1"}
+        assert sorted(supernode.roster.here["relay-1"].hosts) == ["2001:db8:0:1::21", "203.0.113.21"]
         names = [session.name for session in supernode.sessions.values() if session.role != "client"]
         assert len(names) == len(set(names)), f"signed in twice: {names}"
 
@@ -221,9 +221,9 @@ def test_an_unplugged_relay_signs_in_again_at_once(net: FakeNet) -> None:
     places = [(address, None) for address in net.hosts["relay-1"].addresses.values()]
     net.move("relay-1")
     net.run(8)
-    assert not net.hosts["supernode-1"].machine.relays
+    assert not net.hosts["supernode-1"].machine.roster.here
     net.move("relay-1", *places)
-    assert net.run(1, until=lambda: all(net.hosts[f"supernode-{n}"].machine.relays for n in (1, 2)))
+    assert net.run(1, until=lambda: all(net.hosts[f"supernode-{n}"].machine.roster.here for n in (1, 2)))
 
 
 # -- where a node stands ---------------------------------------------------------------------------------------------

@@ -17,21 +17,39 @@ from lab.wire.messages import (
     Carry,
     Challenge,
     Credential,
+    Demoted,
+    Dial,
+    Dialled,
     Envelope,
+    Found,
     Full,
     Hello,
     HubMessage,
+    Issuers,
+    Located,
+    Location,
+    Lookup,
+    Move,
+    Moved,
+    Nominate,
     Offers,
     Ping,
     Pong,
-    Present,
+    Promoted,
     Reflect,
     Refused,
+    RelayEntry,
     RelayOffer,
+    Relays,
+    Room,
     StandBy,
     StandingBy,
+    Supernodes,
     Undeliverable,
+    Unwilling,
+    Wait,
     Welcome,
+    Willing,
     encode,
 )
 from tests.unit.overlay.fakenet import FakeNet
@@ -56,7 +74,24 @@ WORDS: tuple[HubMessage, ...] = (
     StandBy(),
     StandingBy((OFFER,)),
     Undeliverable("c1.x", "alice", "bob", "no"),
-    Present(("alice", "bob", "frank")),
+    Located((Location(MALLORY, "supernode-2", 1.0, SIGNATURE),)),
+    Lookup("bob"),
+    Found("bob", Location(MALLORY, "supernode-2", 1.0, SIGNATURE)),
+    Found("frank"),
+    Moved(Location(MALLORY, "supernode-2", 1.0, SIGNATURE)),
+    Supernodes((("127.0.0.1",), ("198.51.100.66",))),
+    Relays((RelayEntry("relay-9", ("127.0.0.1",), 9, (9,)),)),
+    Issuers((("mallory", KEY),)),
+    Room(10**9, 0),
+    Wait((("127.0.0.1",), ("198.51.100.66",)), 3),
+    Move((("198.51.100.66",),)),
+    Nominate("supernode", ("198.51.100.18", 1)),
+    Willing("supernode", ("198.51.100.66",), 10**9),
+    Unwilling("relay", "no"),
+    Dial("supernode", "bob", KEY, ("198.51.100.66",)),
+    Dialled("bob", True, True),
+    Promoted("supernode", "mallory", (("198.51.100.66",),)),
+    Demoted("supernode", "no"),
     Absent(("alice", "frank")),
     Reflect(("203.0.113.99", 1), ("198.51.100.18", 2), bytes(12), True, 1500),
 )
@@ -76,19 +111,19 @@ def settled(net: FakeNet, *besides: str) -> None:
         net.settle(host)
     for name in ("alice", "frank", "carol", "dave", "erin"):
         assert name in besides or net.hosts[name].machine.hub.hub is not None
-    assert not net.hosts["supernode-1"].machine.elsewhere.get("mallory")
+    assert not net.hosts["supernode-1"].machine.directory.kept.get("mallory")
 
 
 @once
 @given(said=SAID)
 def test_a_stranger_may_say_anything_to_a_supernode(net: FakeNet, said: Sequence[bytes]) -> None:
     supernode: Supernode = net.hosts["supernode-1"].machine
-    before = set(supernode.clients), set(supernode.peers), set(supernode.relays)
+    before = set(supernode.clients), set(supernode.peers), set(supernode.roster.here)
     link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), ("198.51.100.66", 4000)), net.now)
     for data in said:
         supernode.link_data(link, data, net.now)
     supernode.link_down(link, "gone", net.now)
-    assert (set(supernode.clients), set(supernode.peers), set(supernode.relays)) == before
+    assert (set(supernode.clients), set(supernode.peers), set(supernode.roster.here)) == before
     settled(net)
 
 

@@ -5,8 +5,8 @@ import random
 from lab.overlay.actions import LinkInfo, Write
 from lab.overlay.identity import Identity, issue_token
 from lab.overlay.relay import BIND_LIMIT, MOST_STANDBY_EACH, STANDBY_LIMIT, Bound, Relay
+from lab.overlay.roster import TOKEN_LIFETIME
 from lab.overlay.session import CALL_BURST
-from lab.overlay.supernode import TOKEN_LIFETIME
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import RelayGrant
 from lab.wire.stun import Kind, Method, StunMessage

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from lab.overlay.actions import Event, Machine
 from lab.overlay.member import Membership, SignedIn, SignedOut
-from lab.overlay.supernode import Joined, Left, Supernode, TurnedAway
+from lab.overlay.seat import Joined, Left, TurnedAway
+from lab.overlay.supernode import Supernode
 from lab.simulation.client import SignallingClient
 from lab.simulation.population import Node, Population, Scale, Watcher
 
@@ -35,7 +37,7 @@ def crowd(
 ) -> tuple[Population, Trace]:
     """Five supernodes, of which two are built in; they have little room."""
     recorder = Recorder()
-    scale = Scale(clients, supernodes=5, built_in=2, dedicated=2, room=clients // 3, breaking=clients)
+    scale = Scale(clients, dedicated=5, room=clients // 2, breaking=clients)
     return Population(scale, 1, recorder, elide, client), recorder.trace
 
 
@@ -43,8 +45,8 @@ def started(population: Population, node: Node) -> None:
     """A supernode's links to others draw numbers of their own, whatever its clients make it draw."""
     population.start(node)
     if node.program is not None and isinstance(node.program.machine, Supernode):
-        for number, hub in enumerate(node.program.machine.mesh):
-            hub.rng = random.Random(f"{node.name} {number}")
+        mesh = node.program.machine.mesh
+        mesh.membership = replace(mesh.membership, rng=random.Random(node.name))
 
 
 def a_bad_day(population: Population) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from lab.overlay.hub import HEARTBEAT
 from lab.overlay.member import SignedIn, SignedOut
-from lab.overlay.supernode import Left, Supernode
+from lab.overlay.seat import Left
+from lab.overlay.supernode import Supernode
 from lab.simulation.network import DETOUR
 from lab.simulation.population import Node
 from tests.unit.simulation.crowd import Trace, a_bad_day, crowd
@@ -72,7 +73,7 @@ def test_a_silent_death_is_noticed_when_it_would_be() -> None:
 @pytest.mark.parametrize("ways", [0.5, 1.5, 2.5])
 def test_what_is_on_its_way_when_a_supernode_dies_still_comes(ways: float) -> None:
     """A ping on its way to it is lost; an answer on its way from it is heard, as one is that has come."""
-    population, trace = crowd(clients=3)
+    population, trace = crowd(clients=40)
     client = population.clients[0]
     for node in (*population.supernodes, client):
         population.start(node)

@@ -11,6 +11,7 @@ from lab.errors import ProtocolError
 from lab.wire import messages
 from lab.wire.messages import (
     FRAME_LIMIT,
+    Absent,
     Bye,
     Candidate,
     Carry,
@@ -20,7 +21,6 @@ from lab.wire.messages import (
     Invite,
     Offers,
     Ping,
-    Present,
     RelayGrant,
     RelayOffer,
     RelayToken,
@@ -47,7 +47,7 @@ CANDIDATE = Candidate("host", "udp", ("192.168.32.10", 40000))
         Carry(ENVELOPE, True, (OFFER,)),
         Carry(ENVELOPE, receipts=(("203.0.113.32", b"8 bytes."),), seen=("203.0.113.32", "2001:db8::1")),
         Offers("c7", (OFFER,)),
-        Present(("alice", "bob")),
+        Absent(("alice", "bob")),
     ],
 )
 def test_a_hub_message_comes_back_as_it_was(message: messages.HubMessage) -> None:
@@ -72,7 +72,7 @@ def test_an_invite_with_all_its_candidates_fits_a_frame() -> None:
         (Offers("c7", (msgspec.structs.replace(OFFER, udp_port=0),)), ">= 1"),
         (Offers("c7", (msgspec.structs.replace(OFFER, hosts=()),)), "length >= 1"),
         (Offers("c7", (msgspec.structs.replace(OFFER, hosts=("203.0.113.21",) * 3),)), "length <= 2"),
-        (Present(("a" * 10_000,)), "length <= 64"),
+        (Absent(("a" * 10_000,)), "length <= 64"),
     ],
 )
 def test_values_outside_their_bounds_are_refused(message: msgspec.Struct, why: str) -> None:

@@ -1,0 +1,92 @@
+"""Who is let in next: so many clients at a time, so many a second, and the others wait in a line of bounded length.
+
+Pure. Belongs here: the line and its turns. Never: sessions, messages.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+LOGIN_RATE = 100.0
+"""Clients that one supernode lets in a second, at the most: each costs it about three milliseconds of CPU, mostly TLS
+and signatures, and as much again at those that keep its name."""
+MOST_WAITING = 1_000
+"""Links that wait for their turn; each costs a socket and two messages a second."""
+OVERBOOKED = 2.0
+"""Who finds no place in the line is asked to come back when it will have moved on; half of them may find a place
+elsewhere meanwhile, and the line shall not run dry."""
+LONGEST_AWAY = 600.0
+"""Seconds after which everybody may try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A client in the line: its name, and since when (monotonic seconds)."""
+
+    name: str
+    since: float
+
+
+class Admission:
+    """One supernode's. `capacity` None is room for as many as come; `rate` is clients a second."""
+
+    def __init__(self, capacity: int | None, rate: float | None = None) -> None:
+        self.capacity, self.rate = capacity, rate or LOGIN_RATE
+        self.line: OrderedDict[int, Waiting] = OrderedDict()
+        self.next_turn = 0.0
+        self.away_until = 0.0
+
+    def room(self, clients: int) -> int | None:
+        """How many more it has room for beside so many clients, who wait for it included."""
+        return None if self.capacity is None else max(0, self.capacity - clients - len(self.line))
+
+    def full(self, clients: int) -> bool:
+        """Whether there is no room beside so many clients."""
+        return self.capacity is not None and clients >= self.capacity
+
+    def now(self, clients: int, now: float) -> bool:
+        """Whether a client that comes now is let in at once: then it has had its turn."""
+        if self.line or self.full(clients) or now < self.next_turn:
+            return False
+        self.next_turn = now + 1 / self.rate
+        return True
+
+    def wait(self, link: int, name: str, now: float, first: bool = False) -> bool:
+        """A client joins the line, at its end unless it goes `first`; False where the line is full."""
+        if len(self.line) >= MOST_WAITING and not first:
+            return False
+        self.line[link] = Waiting(name, now)
+        if first:
+            self.line.move_to_end(link, last=False)
+        return True
+
+    def first(self, link: int) -> None:
+        """Who waits on this link is the next."""
+        if link in self.line:
+            self.line.move_to_end(link, last=False)
+
+    def leave(self, link: int) -> None:
+        self.line.pop(link, None)
+
+    def ahead(self, link: int) -> int:
+        """How many wait before this one."""
+        return next((place for place, each in enumerate(self.line) if each == link), 0)
+
+    def seconds(self) -> float:
+        """How long the line takes, where there is room."""
+        return len(self.line) / self.rate
+
+    def come_back(self, now: float) -> float:
+        """Seconds after which one who finds no place in the line may come back: each has another moment."""
+        self.away_until = max(self.away_until, now + self.seconds() / OVERBOOKED) + 1 / (OVERBOOKED * self.rate)
+        return min(self.away_until - now, LONGEST_AWAY)
+
+    def due(self, clients: int, now: float) -> int | None:
+        """The link whose turn it is now, out of the line; None: nobody's."""
+        if not self.line or self.full(clients) or now < self.next_turn:
+            return None
+        self.next_turn = max(self.next_turn, now - 1 / self.rate) + 1 / self.rate
+        link, _ = self.line.popitem(last=False)
+        return link
+
+    def deadline(self, clients: int) -> float | None:
+        return self.next_turn if self.line and not self.full(clients) else None

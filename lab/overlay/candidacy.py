@@ -1,0 +1,153 @@
+"""What a client answers when a supernode asks it to become one, and what it measures when it is asked to dial another.
+
+Belongs here: whether it may, and how far it has come. Never: what a supernode does, which is another machine of the
+same program.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.overlay.actions import Actions, Event, earliest
+from lab.overlay.limits import Limiter, Rate
+from lab.overlay.member import SIGNALLING_PORTS
+from lab.overlay.mesh import Machine, one_a_family
+from lab.overlay.passage import STUN_PORT
+from lab.overlay.paths import nobodys
+from lab.overlay.reach import Reach
+from lab.overlay.whereabouts import Whereabouts
+from lab.wire.messages import Demoted, Dial, Dialled, HubMessage, Message, Nominate, Promoted, Role, Unwilling, Willing
+
+PROBATION = 30.0
+"""Seconds for which a client listens as what it was asked to be without being promoted."""
+CAPACITY = 200
+"""Clients that a promoted one has room for unless its user says otherwise; Skype's had some hundred."""
+DIALS = Rate(0.5, 5)
+"""What a client dials for its supernodes: it is no scanner of ports."""
+
+Answer = Callable[[Message], object]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedToBe(Event):
+    """The program is to listen as a supernode or relay does, and to say `listening` when it does."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class PromotedTo(Event):
+    """Others have reached it: it is one now, among these supernodes."""
+
+    role: Role
+    supernodes: tuple[Machine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DemotedFrom(Event):
+    """The program is to be a client alone again, for this reason; its clients go elsewhere first."""
+
+    role: Role
+    reason: str
+
+
+class Candidacy:
+    """One client's. `own` is where it stands; `capacity` how many clients it would have room for, None: CAPACITY."""
+
+    def __init__(
+        self,
+        actions: Actions,
+        own: Whereabouts,
+        authority: bytes,
+        rng: random.Random,
+        wall_offset: float,
+        capacity: int | None,
+    ) -> None:
+        self.actions, self.own, self.authority, self.rng, self.wall_offset = actions, own, authority, rng, wall_offset
+        self.capacity = capacity or CAPACITY
+        self.role: Role | None = None
+        self.promoted: Role | None = None
+        self.until: float | None = None
+        self.answer: Answer | None = None
+        self.host = self.hub = self.because = ""
+        self.reaches: list[Reach] = []
+        self._dials = Limiter(DIALS)
+
+    def says(self, hub: str, message: HubMessage, answer: Answer, now: float) -> bool:
+        """A word of a supernode; whether it was about this. `answer` goes back to it."""
+        match message:
+            case Nominate():
+                self.hub = hub if self.role is None else self.hub
+                self._nominated(message, answer, now)
+            case Promoted(role, measurer, supernodes):
+                if role == self.role and self.promoted is None:
+                    self.promoted, self.until = role, None
+                    self.because = f"{self.hub or 'a supernode'} had too much to do, and {measurer} has reached it"
+                    self.actions.emit(PromotedTo(role, supernodes))
+            case Demoted(role, reason):
+                if role == self.role and self.promoted is None:
+                    self.cease(reason)
+            case Dial():
+                self._dial(message, answer, now)
+            case _:
+                return False
+        return True
+
+    def _nominated(self, wanted: Nominate, answer: Answer, now: float) -> None:
+        if self.role is not None:
+            answer(Unwilling(wanted.role, f"it is a {self.role} already, or about to be one"))
+        elif wanted.observed[0] not in self.own.addresses:
+            answer(Unwilling(wanted.role, "its address is translated on the way"))
+        elif nobodys(wanted.observed[0]):
+            answer(Unwilling(wanted.role, "its address is nobody's"))
+        else:
+            self.role, self.answer, self.until = wanted.role, answer, now + PROBATION
+            self.host = wanted.observed[0]
+            self.actions.emit(AskedToBe(wanted.role))
+
+    def listening(self, refusal: str | None, now: float) -> None:
+        """The program listens as it was asked to, or cannot for a reason."""
+        if self.role is None or self.answer is None or self.promoted is not None:
+            return
+        if refusal is not None:
+            self.answer(Unwilling(self.role, refusal[:300]))
+            self.role = self.answer = self.until = None
+            return
+        hosts = one_a_family((self.host, *self.own.addresses))
+        self.answer(Willing(self.role, hosts, self.capacity))
+
+    def cease(self, reason: str) -> None:
+        """It is a client alone again, or will be as soon as its clients are elsewhere."""
+        if self.role is not None:
+            self.actions.emit(DemotedFrom(self.role, reason))
+        self.role = self.promoted = self.answer = self.until = None
+        self.because = ""
+
+    def relocated(self) -> None:
+        """Who stands elsewhere is not what was measured."""
+        if self.role is not None and self.host not in self.own.addresses:
+            self.cease(f"its address {self.host} is gone")
+
+    def _dial(self, wanted: Dial, answer: Answer, now: float) -> None:
+        usable = not any(nobodys(host) or host in self.own.addresses for host in wanted.hosts)
+        if not usable or not self._dials.allows("", now):
+            answer(Dialled(wanted.name, False, False))
+            return
+
+        def done(question: Dial, tcp: bool, udp: bool, now: float) -> None:
+            self.reaches = [reach for reach in self.reaches if not reach.over]
+            answer(Dialled(question.name, tcp, udp))
+
+        ports = (SIGNALLING_PORTS[0], STUN_PORT)
+        reach = Reach(self.actions, wanted, ports, self.authority, self.own, self.rng, self.wall_offset, done)
+        self.reaches.append(reach)
+        reach.start(now)
+
+    def deadline(self) -> float | None:
+        return earliest(self.until, *(reach.deadline() for reach in self.reaches))
+
+    def poll(self, now: float) -> None:
+        for reach in list(self.reaches):
+            reach.poll(now)
+        if self.until is not None and now >= self.until:
+            self.cease("nobody has promoted it")

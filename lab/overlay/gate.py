@@ -1,0 +1,167 @@
+"""Who comes in at a supernode: what a stranger has to show, whose turn it is, and who waits.
+
+Belongs here: the way from a Hello to a Welcome, or to none. Never: what is said afterwards.
+"""
+
+from typing import Protocol
+
+from lab.errors import ProtocolError
+from lab.overlay.directory import Directory
+from lab.overlay.doorkeeper import Doorkeeper
+from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_location, check_signature
+from lab.overlay.mesh import one_a_family
+from lab.overlay.relief import Hub, Relief
+from lab.overlay.roster import Roster
+from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway
+from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Wait, Welcome
+
+
+class House(Hub, Protocol):
+    """The supernode, as far as it matters here."""
+
+    @property
+    def name(self) -> str: ...
+
+    sessions: dict[int, Seat]
+    clients: dict[str, int]
+    directory: Directory
+    door: Doorkeeper
+    roster: Roster
+    relief: Relief
+    joined: bool
+    leaving: float | None
+
+    def drop(self, link: int, reason: str, now: float) -> None: ...
+    def refuse(self, link: int, reason: str, now: float) -> None: ...
+    def tell_issuers(self, link: int) -> None: ...
+
+
+class Gate:
+    """One supernode's."""
+
+    def __init__(self, hub: House) -> None:
+        self.hub = hub
+
+    def greeted(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
+        """Somebody's first word; raises ProtocolError for one that is not good enough."""
+        if not isinstance(message, Hello):
+            raise ProtocolError(f"{type(message).__name__} before Hello")
+        credential, own, wall = message.credential, self.hub.membership.identity, now + self.hub.membership.wall_offset
+        check_credential(credential, self.hub.membership.authority, wall)
+        check_signature(credential.key, message.signature, "lab hello", session.nonce, own.public)
+        if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
+            raise ProtocolError(f"relay {credential.name} does not say where it listens")
+        if message.role == "client":
+            session.location = self._located(message, wall)
+        self.hub.door.known(session.host)
+        session.role, session.name, session.key = message.role, credential.name, credential.key
+        if session.role == "client":
+            self._client_comes(link, session, now)
+        elif session.role == "supernode":
+            self._supernode_comes(link, session, message, now)
+        else:
+            self._welcome(link, session)
+            self.hub.roster.comes(message, session.host)
+            self.hub.tell_issuers(link)
+
+    def _located(self, hello: Hello, wall: float) -> Location:
+        if hello.location is None:
+            raise ProtocolError(f"client {hello.credential.name} does not sign where it sits")
+        if abs(off := hello.at - wall) > CLOCK_TOLERANCE:
+            raise ProtocolError(f"the clock is {off:+.0f} s off, {CLOCK_TOLERANCE:.0f} s are allowed; set it")
+        location = Location(hello.credential, self.hub.name, hello.at, hello.location)
+        check_location(location, self.hub.membership.authority, wall)
+        return location
+
+    def _welcome(self, link: int, session: Seat) -> None:
+        self.hub.send(link, Welcome(session.info.peer, self.hub.others()))
+        if session.role != "supernode":  # of which the mesh tells, whoever has dialled
+            self.hub.actions.emit(Joined(session.role, session.name, session.host))
+
+    def _client_comes(self, link: int, session: Seat, now: float) -> None:
+        """Is let in at once where it is its turn; else it waits, if there is room for that."""
+        if self.hub.leaving is not None:
+            self.turn_away(link, now)
+        elif session.name in self.hub.clients or self.hub.admission.now(len(self.hub.clients), now):
+            self._client_in(link, session, now)
+        elif self._wait(link, session, now):
+            session.waiting = True
+            if self.hub.admission.full(len(self.hub.clients)) or self.hub.admission.seconds() > 1.0:
+                self.tell_to_wait(link)
+        else:
+            self.turn_away(link, now)
+
+    def tell_to_wait(self, link: int) -> None:
+        """Where it takes longer than somebody who is about to be let in expects."""
+        session, ahead = self.hub.sessions[link], self.hub.admission.ahead(link)
+        if not session.told_to_wait:
+            self.hub.actions.emit(ToldToWait(session.name, ahead))
+        session.told_to_wait = True
+        self.hub.send(link, Wait(self.hub.others(room=True), ahead))
+
+    def _wait(self, link: int, session: Seat, now: float) -> bool:
+        for other, waiting in list(self.hub.admission.line.items()):
+            if waiting.name == session.name:
+                self.hub.drop(other, "waits on another link", now)
+        return self.hub.admission.wait(link, session.name, now, first=session.name in self.hub.mesh.peers)
+
+    def turn_away(self, link: int, now: float) -> None:
+        """There is no room, not even to wait in, or no time."""
+        self.hub.door.turned["full"] += 1
+        self.hub.actions.emit(TurnedAway(self.hub.sessions[link].name, tuple(self.hub.mesh.peers)))
+        after = 0.0 if self.hub.leaving is not None else self.hub.admission.come_back(now)
+        self.hub.send(link, Full(self.hub.others(room=True), after))
+        self.hub.drop(link, "full", now)
+
+    def let_in(self, now: float) -> None:
+        """Those whose turn it is."""
+        if self.hub.leaving is not None:
+            return
+        while (link := self.hub.admission.due(len(self.hub.clients), now)) is not None:
+            session = self.hub.sessions[link]
+            session.waiting = False
+            self._client_in(link, session, now)
+        if self.hub.admission.full(len(self.hub.clients)):
+            for link in self.hub.admission.line:
+                if not self.hub.sessions[link].told_to_wait:
+                    self.tell_to_wait(link)
+
+    def _client_in(self, link: int, session: Seat, now: float) -> None:
+        before = self.hub.clients.get(session.name)
+        self.hub.clients[session.name] = link
+        self._welcome(link, session)
+        if before is not None:
+            self.hub.drop(before, "signed in again", now)
+        assert session.location is not None, "who signs in says where"
+        self.hub.directory.sits_here(session.location)
+
+    def _supernode_comes(self, link: int, session: Seat, hello: Hello, now: float) -> None:
+        """A built-in one is believed; any other is dialled first, as who has never heard of it would."""
+        if not self.hub.joined:
+            raise ProtocolError(f"{self.hub.name} is no supernode yet")
+        if self.hub.mesh.keeps(session.host):
+            raise ProtocolError(f"{session.name} is linked with {self.hub.name} already")
+        hosts = one_a_family((session.host, *hello.hosts))
+        if self.hub.mesh.is_built_in(session.host):
+            self._supernode_in(link, session, hosts, now)
+            return
+        question = Dial("supernode", session.name, session.key, hosts)
+
+        def done(wanted: Dial, tcp: bool, udp: bool, now: float) -> None:
+            if self.hub.sessions.get(link) is not session:
+                return
+            session.trial = None
+            if tcp and udp:
+                self._supernode_in(link, session, hosts, now)
+            else:
+                self.hub.refuse(link, f"{self.hub.name} cannot reach {session.name} by {'TCP' if udp else 'UDP'}", now)
+
+        session.trial = self.hub.relief.reach(question, done, now)
+
+    def _supernode_in(self, link: int, session: Seat, hosts: tuple[str, ...], now: float) -> None:
+        self._welcome(link, session)
+        self.hub.mesh.came_in(session.name, session.key, hosts, lambda message: self.hub.send(link, message), now)
+        for waiting_link, waiting in self.hub.admission.line.items():
+            if waiting.name == session.name:
+                self.hub.admission.first(waiting_link)
+                break

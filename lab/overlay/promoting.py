@@ -1,0 +1,246 @@
+"""How a supernode that has too much to do makes one of its clients another: asked, measured from outside, promoted.
+
+Belongs here: who is asked, who measures, what is believed. Never: links; what a promoted client does.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.overlay.actions import Event
+from lab.overlay.limits import Limiter, Rate
+from lab.wire.addresses import Address
+from lab.wire.messages import (
+    Demoted,
+    Dial,
+    Dialled,
+    Message,
+    Nominate,
+    Promoted,
+    Role,
+    Unwilling,
+    Willing,
+)
+
+UPTIME_LEAST = 5.0
+"""Seconds for which a client has been here before it is asked; of several, the one that has been here longest is the
+first: who has stayed long stays longest."""
+BUSY = 0.8
+"""The share of its room from which on a supernode asks for help."""
+STAGE_LIMIT = 12.0
+"""Seconds in which somebody who is asked has to answer."""
+PAUSE = 0.2
+"""Seconds between two that are asked."""
+SETTLING = 8.0
+"""Seconds after a promotion in which nobody else is promoted: what it helps shows by then."""
+NOT_AGAIN = 600.0
+"""Seconds for which nobody is asked again who is not fit."""
+MOST_MEASURERS = 3
+"""Nodes that are asked in turn to dial a candidate: some cannot dial anybody."""
+MEASURINGS = Rate(0.2, 3)
+"""What one node is asked to dial."""
+RECHECK = 15.0
+"""Seconds between two measurings of supernodes that were promoted, each time of another."""
+FAILURES = 2
+"""Times in a row that a supernode has to be out of reach before it is told so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Event):
+    """A client is asked to become a supernode, or a relay."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUnfit(Event):
+    """A client is not promoted, and why."""
+
+    name: str
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFit(Event):
+    """A client is promoted: `measurer`, whom it had nothing to do with, has reached it."""
+
+    name: str
+    role: str
+    measurer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A client that could be asked: the address that its supernode sees it under, and since when it is here."""
+
+    name: str
+    key: bytes
+    observed: Address
+    since: float
+    send: Callable[[Message], object]
+
+
+@dataclass
+class _Asking:
+    candidate: Candidate
+    role: Role
+    until: float
+    willing: Willing | None = None
+    asked: tuple[str, ...] = ()
+    measurer: str = ""
+
+
+class Promoting:
+    """One supernode's. `dial` measures from this node itself, `machines` are the supernodes that a promoted one is
+    told of; `strangers` are the nodes that could measure a candidate and have, as far as is known here, had nothing to
+    do with it: what a candidate has contacted itself, a router may let in while it lets in nobody else.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Event], object],
+        rng: random.Random,
+        dial: Callable[[Dial, float], object],
+        strangers: Callable[[Candidate], Mapping[str, Callable[[Message], object]]],
+        machines: Callable[[], Sequence[tuple[str, ...]]],
+    ) -> None:
+        self.emit, self.rng, self.dial, self.strangers, self.machines = emit, rng, dial, strangers, machines
+        self.asking: _Asking | None = None
+        self.unfit: dict[str, tuple[Address, float]] = {}
+        self.next_ask = 0.0
+        self.promoted: dict[str, Role] = {}
+        self._measurers = Limiter(MEASURINGS)
+
+    def deadline(self, needed: Role | None) -> float | None:
+        return self.asking.until if self.asking else self.next_ask if needed else None
+
+    def poll(self, needed: Role | None, candidates: Callable[[], Sequence[Candidate]], now: float) -> None:
+        """Asks somebody where one is `needed`; gives up on who does not answer."""
+        if self.asking is not None:
+            if now >= self.asking.until:
+                self._unfit("it does not answer", now)
+        elif needed is not None and now >= self.next_ask:
+            self.next_ask = now + PAUSE
+            fit = [each for each in candidates() if self._may_be(each, now)]
+            if fit:
+                chosen = min(fit, key=lambda each: (each.since, each.name))
+                self.asking = _Asking(chosen, needed, now + STAGE_LIMIT)
+                self.emit(Asked(chosen.name, needed))
+                chosen.send(Nominate(needed, chosen.observed))
+
+    def _may_be(self, candidate: Candidate, now: float) -> bool:
+        if candidate.name in self.promoted or now < candidate.since + UPTIME_LEAST:
+            return False
+        where, until = self.unfit.get(candidate.name, (candidate.observed, 0.0))
+        return where[0] != candidate.observed[0] or now >= until
+
+    def says(self, name: str, message: Message, now: float) -> None:
+        """A word of a client about being asked, or of a node about what it has measured; what nobody waits for is
+        nothing."""
+        asking = self.asking
+        if asking is None:
+            return
+        if isinstance(message, Dialled):
+            if (name, message.name) == (asking.measurer, asking.candidate.name) and asking.willing is not None:
+                self._measured(asking, message.tcp and message.udp, now)
+        elif name == asking.candidate.name and isinstance(message, Unwilling):
+            self._unfit(message.reason, now, tell=False)
+        elif name == asking.candidate.name and isinstance(message, Willing) and asking.willing is None:
+            if asking.candidate.observed[0] not in message.hosts or message.role != asking.role:
+                self._unfit("the address that it is seen under is not its own", now)
+                return
+            asking.willing, asking.until = message, now + STAGE_LIMIT
+            self.dial(self._question(asking), now)
+
+    def dialled(self, wanted: Dial, tcp: bool, udp: bool, now: float) -> None:
+        """This node itself has dialled somebody that is asked: the cheap half of the measuring."""
+        asking = self.asking
+        if asking is None or asking.willing is None or asking.measurer or wanted.name != asking.candidate.name:
+            return
+        if tcp and udp:
+            self._ask_stranger(asking, now)
+        else:
+            self._unfit(_unreached(tcp, udp), now)
+
+    def _ask_stranger(self, asking: _Asking, now: float) -> None:
+        strangers = self.strangers(asking.candidate)
+        free = [name for name in sorted(strangers) if name not in asking.asked]
+        free = [name for name in free if self._measurers.allows(name, now)]
+        if not free or len(asking.asked) >= MOST_MEASURERS:
+            self._unfit("nobody else has reached it", now)
+            return
+        asking.measurer = self.rng.choice(free)
+        asking.asked += (asking.measurer,)
+        asking.until = now + STAGE_LIMIT
+        strangers[asking.measurer](self._question(asking))
+
+    def _question(self, asking: _Asking) -> Dial:
+        assert asking.willing is not None
+        candidate = asking.candidate
+        return Dial(asking.role, candidate.name, candidate.key, asking.willing.hosts)
+
+    def _measured(self, asking: _Asking, reached: bool, now: float) -> None:
+        if not reached:
+            self._ask_stranger(asking, now)
+            return
+        name = asking.candidate.name
+        self.promoted[name] = asking.role
+        self.asking, self.next_ask = None, now + SETTLING
+        self.emit(FoundFit(name, asking.role, asking.measurer))
+        asking.candidate.send(Promoted(asking.role, asking.measurer, tuple(self.machines())[:200]))
+
+    def gone(self, name: str, now: float) -> None:
+        """A client has left; who was promoted may be asked again when it is back, for it is a client again."""
+        self.promoted.pop(name, None)
+        if self.asking is not None and self.asking.candidate.name == name:
+            self.asking, self.next_ask = None, now + PAUSE
+        elif self.asking is not None and self.asking.measurer == name:
+            self._ask_stranger(self.asking, now)
+
+    def _unfit(self, reason: str, now: float, tell: bool = True) -> None:
+        assert self.asking is not None
+        candidate, role = self.asking.candidate, self.asking.role
+        self.unfit[candidate.name] = (candidate.observed, now + NOT_AGAIN)
+        self.unfit = {name: (where, until) for name, (where, until) in self.unfit.items() if until > now}
+        self.asking, self.next_ask = None, now + PAUSE
+        self.emit(FoundUnfit(candidate.name, role, reason))
+        if tell:
+            candidate.send(Demoted(role, reason[:300]))
+
+
+class Rechecking:
+    """Whether supernodes that were promoted can still be reached: each is dialled now and then, from here."""
+
+    def __init__(self, rng: random.Random, dial: Callable[[Dial, float], object]) -> None:
+        self.rng, self.dial = rng, dial
+        self.next: float | None = None
+        self.failures: dict[str, int] = {}
+
+    def deadline(self) -> float | None:
+        return self.next
+
+    def poll(self, promoted: Sequence[Dial], now: float) -> None:
+        """`promoted` are the questions, one for each promoted supernode that is linked with this one."""
+        if not promoted:
+            self.next = None
+        elif self.next is None:
+            self.next = now + RECHECK * self.rng.uniform(0.5, 1.0)
+        elif now >= self.next:
+            self.next = now + RECHECK * self.rng.uniform(0.5, 1.0)
+            failing = [each for each in promoted if self.failures.get(each.name)]
+            self.dial(self.rng.choice(failing or list(promoted)), now)
+
+    def dialled(self, name: str, reached: bool) -> bool:
+        """What came of it; whether it has now been out of reach too often."""
+        self.failures[name] = 0 if reached else self.failures.get(name, 0) + 1
+        return self.failures[name] >= FAILURES
+
+    def gone(self, name: str) -> None:
+        self.failures.pop(name, None)
+
+
+def _unreached(tcp: bool, udp: bool) -> str:
+    ways = [way for way, reached in (("TCP", tcp), ("UDP", udp)) if not reached]
+    return f"it cannot be reached by {' nor '.join(ways)}"

@@ -1,0 +1,199 @@
+"""What a supernode does when it has too much to do: clients go where there is room, or one of them becomes a supernode.
+
+Belongs here: when that is, and whom it concerns. Never: how a candidate is measured, which is promoting's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from lab.overlay.actions import Actions, earliest
+from lab.overlay.admission import Admission
+from lab.overlay.carrying import Carrying
+from lab.overlay.member import SIGNALLING_PORTS, Membership
+from lab.overlay.mesh import Machine, Mesh, Peer
+from lab.overlay.passage import STUN_PORT
+from lab.overlay.promoting import BUSY, Candidate, Promoting, Rechecking
+from lab.overlay.reach import Reach
+from lab.overlay.seat import Seat, Unreachable
+from lab.wire.messages import Demoted, Dial, Message, Move, Role
+
+EASE_TO = 0.75
+"""The share of its room down to which a supernode that is busy sends its clients where there is more."""
+ROOMY = 0.4
+"""The share of its room that another must have free to be sent some: two that are alike send each other nobody."""
+EASE_EVERY = 2.0
+"""Seconds between two looks at that."""
+EASED_AGAIN = 20.0
+"""Seconds for which a client is not asked again to move."""
+MANY = 8
+"""What room for as many as come counts as."""
+
+Done = Callable[[Dial, bool, bool, float], None]
+
+
+class Hub(Protocol):
+    """The supernode, as far as it matters here."""
+
+    @property
+    def actions(self) -> Actions: ...
+    @property
+    def membership(self) -> Membership: ...
+    @property
+    def sessions(self) -> Mapping[int, Seat]: ...
+    @property
+    def clients(self) -> Mapping[str, int]: ...
+    @property
+    def mesh(self) -> Mesh: ...
+    @property
+    def admission(self) -> Admission: ...
+    @property
+    def carrying(self) -> Carrying: ...
+    @property
+    def taking(self) -> bool:
+        """Whether it takes part: it is ready, and not about to leave."""
+        ...
+
+    def others(self, room: bool = False) -> tuple[Machine, ...]: ...
+    def send(self, link: int, message: Message) -> None: ...
+    def tell_to_wait(self, link: int) -> None: ...
+
+
+class Relief:
+    """One supernode's."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.reaches: list[Reach] = []
+        self.next_ease = 0.0
+        rng = hub.membership.rng
+        self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
+        self.rechecking = Rechecking(rng, self._dial)
+
+    def deadline(self) -> float | None:
+        return earliest(
+            self.promoting.deadline(self._needed()),
+            self.rechecking.deadline(),
+            self.next_ease if self._surplus() or self._line_could_go() else None,
+            *(reach.deadline() for reach in self.reaches),
+        )
+
+    def poll(self, now: float) -> None:
+        for reach in list(self.reaches):
+            reach.poll(now)
+        self.promoting.poll(self._needed(), self._candidates, now)
+        self.rechecking.poll(self._promoted_peers(), now)
+        if now >= self.next_ease and (self._surplus() or self._line_could_go()):
+            self.next_ease = now + EASE_EVERY
+            self.tell_the_line(self._spare())
+            self._ease(now)
+
+    def reach(self, question: Dial, done: Done, now: float) -> Reach:
+        """Dials somebody, as who knows nothing of it would."""
+        m = self.hub.membership
+
+        def finished(question: Dial, tcp: bool, udp: bool, now: float) -> None:
+            self.forget_ended()
+            done(question, tcp, udp, now)
+
+        ports = (SIGNALLING_PORTS[0], STUN_PORT)
+        reach = Reach(self.hub.actions, question, ports, m.authority, m.own, m.rng, m.wall_offset, finished)
+        self.reaches.append(reach)
+        reach.start(now)
+        return reach
+
+    def forget_ended(self) -> None:
+        self.reaches = [reach for reach in self.reaches if not reach.over]
+
+    def gone(self, name: str, now: float) -> None:
+        """A client or another supernode has left."""
+        self.promoting.gone(name, now)
+
+    # -- room elsewhere --------------------------------------------------------------------------------------------
+
+    def _spare(self) -> int:
+        """How many clients the others have room for."""
+        return sum(MANY if peer.room is None else peer.room for peer in self.hub.mesh.peers.values())
+
+    def _line_could_go(self) -> bool:
+        return bool(self.hub.admission.line) and self._spare() > 0
+
+    def tell_the_line(self, most: int) -> None:
+        """Those who wait here hear again where there is room; no more than fit there."""
+        for link in list(self.hub.admission.line)[:most]:
+            self.hub.tell_to_wait(link)
+
+    def _roomy(self) -> list[Peer]:
+        """The others that have much room, those with most first."""
+        peers = [peer for peer in self.hub.mesh.peers.values() if peer.hosts and _free(peer) > ROOMY]
+        return sorted(peers, key=lambda peer: (-_free(peer), peer.name))[:MANY]
+
+    def _surplus(self) -> int:
+        """How many of its clients would be better off elsewhere, where there is room for them."""
+        hub, capacity = self.hub, self.hub.admission.capacity
+        if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
+            return 0
+        spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self._roomy())
+        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - len(hub.admission.line)))
+
+    def _ease(self, now: float) -> None:
+        """Sends some of its clients where there is more room, each not too often."""
+        hub = self.hub
+        links = [link for name, link in hub.clients.items() if name not in hub.mesh.peers]
+        links = [link for link in links if now >= hub.sessions[link].eased + EASED_AGAIN]
+        for link in hub.membership.rng.sample(links, min(self._surplus(), len(links))):
+            hub.sessions[link].eased = now
+            hub.send(link, Move(tuple(peer.hosts for peer in self._roomy())))
+
+    # -- promotion -------------------------------------------------------------------------------------------------
+
+    def _needed(self) -> Role | None:
+        """What a client should become, if this supernode and the others have too much to do."""
+        hub, capacity = self.hub, self.hub.admission.capacity
+        if not hub.taking or capacity is None:
+            return None
+        waiting = len(hub.admission.line)
+        busy = len(hub.clients) + waiting >= capacity * BUSY
+        return "supernode" if busy and self._spare() <= waiting else None
+
+    def _candidates(self) -> list[Candidate]:
+        hub = self.hub
+
+        def send(link: int) -> Callable[[Message], None]:
+            return lambda message: hub.send(link, message)
+
+        return [
+            Candidate(seat.name, seat.key, seat.info.peer, seat.since, send(link))
+            for link, seat in hub.sessions.items()
+            if seat.role == "client" and seat.name not in hub.mesh.peers
+        ]
+
+    def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:
+        """Who could measure it: whom it has, as far as is known here, never sent anything."""
+        return {
+            other.name: other.send
+            for other in self._candidates()
+            if other.observed[0] != candidate.observed[0]
+            and not self.hub.carrying.have_talked(other.name, candidate.name)
+        }
+
+    def _promoted_peers(self) -> list[Dial]:
+        peers = self.hub.mesh.peers.values()
+        return [
+            Dial("supernode", peer.name, peer.key, peer.hosts) for peer in peers if not peer.built_in and peer.hosts
+        ]
+
+    def _dial(self, question: Dial, now: float) -> None:
+        self.reach(question, self._dialled, now)
+
+    def _dialled(self, question: Dial, tcp: bool, udp: bool, now: float) -> None:
+        if (peer := self.hub.mesh.peers.get(question.name)) is None:
+            self.promoting.dialled(question, tcp, udp, now)
+        elif self.rechecking.dialled(question.name, tcp and udp):
+            reason = f"{self.hub.membership.identity.name} cannot reach it by {'TCP' if udp else 'UDP'}"
+            self.hub.actions.emit(Unreachable(peer.name, reason))
+            peer.send(Demoted("supernode", reason))
+
+
+def _free(peer: Peer) -> float:
+    """The share of its room that is free; all of it where as many as come have room."""
+    return 1.0 if peer.room is None else peer.room / max(1, peer.room + peer.clients)

@@ -1,0 +1,67 @@
+"""Turns and the line: who is let in when."""
+
+import pytest
+
+from lab.overlay.admission import MOST_WAITING, Admission
+
+
+def test_clients_are_let_in_no_faster_than_the_rate_however_many_come() -> None:
+    admission = Admission(None, 50.0)
+    let_in: list[float] = []
+    now = 100.0
+    for number in range(500):
+        if admission.now(len(let_in), now):
+            let_in.append(now)
+        else:
+            assert admission.wait(number, f"c{number}", now)
+    while (at := admission.deadline(len(let_in))) is not None:
+        now = max(now, at)
+        if admission.due(len(let_in), now) is not None:
+            let_in.append(now)
+    assert len(let_in) == 500
+    for at in let_in:
+        assert sum(at <= other < at + 1 for other in let_in) <= 51
+    assert let_in[-1] - let_in[0] == pytest.approx(499 / 50, abs=0.1)
+
+
+def test_who_comes_first_is_let_in_first_when_there_is_room_again() -> None:
+    admission = Admission(2, 1000.0)
+    assert admission.now(0, 1.0)
+    assert admission.now(1, 1.1)
+    for link, name in ((7, "a"), (8, "b"), (9, "c")):
+        assert not admission.now(2, 2.0)
+        admission.wait(link, name, 2.0)
+    assert admission.due(2, 3.0) is None
+    assert admission.deadline(2) is None, "nothing changes until somebody leaves"
+    admission.leave(8)
+    assert [admission.due(1, 4.0), admission.due(1, 5.0), admission.due(1, 6.0)] == [7, 9, None]
+
+
+def test_nobody_is_let_in_past_the_line() -> None:
+    admission = Admission(None, 10.0)
+    assert admission.now(0, 1.0)
+    admission.wait(7, "a", 1.0)
+    assert not admission.now(1, 9.0)
+    assert admission.due(1, 9.0) == 7
+
+
+def test_one_that_shall_help_goes_first() -> None:
+    admission = Admission(1, 10.0)
+    admission.wait(7, "a", 1.0)
+    admission.wait(8, "b", 1.0)
+    admission.wait(9, "c", 1.0, first=True)
+    assert [admission.ahead(link) for link in (9, 7, 8)] == [0, 1, 2]
+    admission.first(8)
+    assert admission.due(0, 2.0) == 8
+
+
+def test_the_line_is_bounded_and_others_come_back_one_after_the_other_before_it_runs_dry() -> None:
+    admission = Admission(None, 100.0)
+    for link in range(MOST_WAITING):
+        assert admission.wait(link, f"c{link}", 0.0)
+    assert not admission.wait(MOST_WAITING, "late", 0.0)
+    back = [admission.come_back(0.0) for _ in range(1000)]
+    assert back == sorted(back)
+    assert len(set(back)) == len(back)
+    assert back[0] < MOST_WAITING / 100.0, "before the line is empty"
+    assert back[-1] == pytest.approx(back[0] + 999 / 200.0)

@@ -1,0 +1,97 @@
+"""Supernodes among themselves: all know all, each pair has one link, and who cannot be reached is none of them."""
+
+from lab.overlay.mesh import FORGET_AFTER
+from lab.overlay.seat import Rejected
+from lab.overlay.supernode import Supernode
+from tests.unit.overlay.fakenet import FakeNet, Host, Router
+
+
+def supernodes(built_in: int, others: int = 0) -> FakeNet:
+    """Built-in ones, and some of which nobody has been told."""
+    net = FakeNet(delay=0.01)
+    net.built_in = built_in
+    net.authority()
+    for number in range(1, built_in + 1):
+        net.supernode(number)
+    net.run(3)
+    for number in range(others):
+        stranger(net, f"new-{number}", f"198.51.100.{20 + number}")
+    return net
+
+
+def stranger(net: FakeNet, name: str, address: str, router: Router | None = None) -> Host:
+    membership = net.membership(name, address)
+    host = net._listening(Host(name, {}, Supernode(membership), membership.identity.public))
+    net._place(host, (address, router))
+    return net._add(host)
+
+
+def peers(net: FakeNet, name: str) -> set[str]:
+    return set(net.hosts[name].machine.peers)
+
+
+def links(net: FakeNet, name: str, other: str) -> int:
+    machine = net.hosts[name].machine
+    dialled = sum(link.hub == other for link in machine.mesh.links())
+    return dialled + sum((seat.role, seat.name) == ("supernode", other) for seat in machine.sessions.values())
+
+
+def test_who_comes_to_one_is_soon_linked_with_all_and_once_with_each() -> None:
+    net = supernodes(2, others=5)
+    everybody = set(net.hosts) - {"authority"}
+    assert net.run(20, until=lambda: all(peers(net, name) == everybody - {name} for name in everybody))
+    net.run(60)
+    for name in everybody:
+        assert peers(net, name) == everybody - {name}
+        for other in everybody - {name}:
+            assert links(net, name, other) == 1, (name, other)
+
+
+def test_who_cannot_be_reached_by_strangers_is_no_supernode_whatever_it_says() -> None:
+    net = supernodes(2)
+    stranger(net, "hidden", "192.168.9.10", Router("203.0.113.99"))
+    stranger(net, "firewalled", "198.51.100.30", Router("", mapping=None, stateful=True))
+    net.run(30)
+    for name in ("supernode-1", "supernode-2"):
+        assert peers(net, name) == {"supernode-1", "supernode-2"} - {name}
+        assert "cannot reach" in " ".join(event.reason for _, event in net.told(name, Rejected))
+        assert not any(known.peer for known in net.hosts[name].machine.mesh.known if not known.built_in)
+
+
+def test_one_that_died_is_forgotten_unless_it_is_built_in_and_one_that_is_back_is_linked_again() -> None:
+    net = supernodes(2, others=2)
+    everybody = {"supernode-1", "supernode-2", "new-0", "new-1"}
+    assert net.run(20, until=lambda: all(peers(net, name) == everybody - {name} for name in everybody))
+    net.kill("new-1")
+    net.kill("supernode-2")
+    net.run(2 * FORGET_AFTER)
+    hosts = net.hosts["supernode-1"].machine.mesh.by_host
+    assert "203.0.113.12" in hosts and "198.51.100.20" in hosts
+    assert "198.51.100.21" not in hosts
+    host = net.hosts["supernode-2"]
+    host.alive = True
+    for link in list(host.machine.actions.links):
+        host.machine.link_down(link, "broken while away", net.now)
+    net.settle(host)
+    assert net.run(
+        60, until=lambda: peers(net, "supernode-1") == peers(net, "supernode-2") ^ {"supernode-1", "supernode-2"}
+    )
+    assert "supernode-2" in peers(net, "new-0")
+
+
+def test_a_name_resolves_across_a_mesh_that_made_itself() -> None:
+    net = supernodes(2, others=4)
+    net.run(10)
+    for number in range(12):
+        net.client(f"c{number}", f"192.168.{number}.10", Router(f"203.0.113.{100 + number}"))
+    assert net.run(10, until=lambda: all(net.hosts[f"c{n}"].machine.hub.hub for n in range(12)))
+    net.run(1)
+    for host in list(net.hosts.values()):
+        if isinstance(host.machine, Supernode):
+            for number in range(12):
+                found: list[str | None] = []
+                host.machine.directory.find(f"c{number}", net.now, lambda hub, _, found=found: found.append(hub))
+                net.settle(host)
+                net.run(1)
+                assert found == [net.hosts[f"c{number}"].machine.hub.hub]
+            assert set(host.machine.directory.hops) <= {0, 1}

@@ -1,0 +1,150 @@
+"""Any client can become a supernode: who is asked, how it is measured, what follows, and how it ends."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from lab.overlay.call_events import Ended
+from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
+from lab.overlay.member import SignedOut
+from lab.overlay.promoting import Asked, FoundFit, FoundUnfit
+from lab.overlay.seat import Left, ToldToWait
+from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.test_paths_in_memory import place
+
+
+def crowd(closed: int = 9, opened: int = 3, routers: Sequence[Router] = (), capacity: int = 4) -> FakeNet:
+    """One supernode that has room for few, clients behind routers, and some on the open internet."""
+    net = FakeNet(delay=0.01)
+    net.built_in, net.capacity = 1, capacity
+    net.authority()
+    net.supernode(1)
+    for number, router in enumerate(routers):
+        net.client(f"odd-{number}", f"192.168.{100 + number}.10", router)
+    for number in range(closed):
+        net.client(f"closed-{number}", f"192.168.{number}.10", Router(f"203.0.113.{100 + number}"))
+    for number in range(opened):
+        net.client(f"open-{number}", f"198.51.100.{20 + number}", Router("", mapping=None))
+    return net
+
+
+def clients(net: FakeNet) -> list[str]:
+    return [name for name in net.hosts if name.partition("-")[0] in ("closed", "open", "odd") and name[-1] != "+"]
+
+
+def homes(net: FakeNet) -> dict[str, str | None]:
+    return {name: net.hosts[name].machine.hub.hub for name in clients(net)}
+
+
+def promoted(net: FakeNet) -> list[str]:
+    return [name for name in clients(net) if net.hosts[name].machine.candidacy.promoted]
+
+
+def test_a_crowd_at_a_small_supernode_makes_supernodes_of_those_that_anybody_reaches_and_all_are_in() -> None:
+    net = crowd()
+    assert net.run(90, until=lambda: None not in homes(net).values())
+    assert set(promoted(net)) <= {"open-0", "open-1", "open-2"}
+    assert set(homes(net).values()) > {"supernode-1"}
+    first = net.hosts[promoted(net)[0]].machine.candidacy
+    assert "supernode-1 had too much to do" in first.because or "open" in first.because
+    for at in ("supernode-1", *(f"{name}+" for name in promoted(net))):
+        assert len(net.hosts[at].machine.clients) <= 4
+        assert set(net.hosts[at].machine.peers) | {at.rstrip("+")} == {"supernode-1", *promoted(net)}
+    told = [event.name for _, event in net.told("supernode-1", ToldToWait)]
+    assert len(told) == len(set(told)), "each stands in the line once"
+    at = homes(net)
+    one = next(name for name in clients(net) if at[name] != "supernode-1")
+    place(net, one, next(name for name in clients(net) if at[name] not in ("supernode-1", at[one])))
+
+
+def test_nobody_is_promoted_where_there_is_room() -> None:
+    net = crowd(closed=2, opened=1, capacity=10)
+    net.run(60)
+    assert not promoted(net)
+    assert not net.told("supernode-1", Asked)
+
+
+@pytest.mark.parametrize(
+    "router",
+    [
+        Router("203.0.113.90"),
+        Router("203.0.113.90", mapping="address-and-port-dependent"),
+        Router("", mapping=None, stateful=True),
+    ],
+    ids=["cone", "symmetric", "firewall"],
+)
+def test_a_client_that_strangers_do_not_reach_is_never_promoted(router: Router) -> None:
+    net = crowd(closed=5, opened=0, routers=[router])
+    net.run(60)
+    assert not promoted(net)
+    assert not [event for _, event in net.told("odd-0", PromotedTo)]
+    assert "odd-0" in {event.name for _, event in net.told("supernode-1", FoundUnfit)}
+    translated = router.mapping is not None
+    assert bool(net.told("odd-0", AskedToBe)) is not translated, "who is translated does not even begin"
+
+
+def test_a_router_that_lets_in_whom_its_client_has_contacted_is_found_out_by_a_stranger() -> None:
+    class Friendly(Router):
+        """Filters by address: the supernode gets in, for the client has spoken to it; nobody else does."""
+
+        def admit(self, source, destination):  # type: ignore[no-untyped-def]
+            return destination if source[0] == "203.0.113.11" else None
+
+        @property
+        def inbound_tcp(self) -> bool:
+            return True
+
+    net = crowd(closed=5, opened=0, routers=[Friendly("", mapping=None)])
+    net.run(60)
+    assert not promoted(net)
+    reasons = {event.name: event.reason for _, event in net.told("supernode-1", FoundUnfit)}
+    assert reasons["odd-0"] == "nobody else has reached it"
+
+
+def test_a_promoted_client_goes_on_being_one_and_its_call_does_not_notice() -> None:
+    net = crowd(closed=3, opened=1, capacity=4)
+    assert net.run(10, until=lambda: None not in homes(net).values())
+    place(net, "open-0", "closed-0")
+    net.client("late", "192.168.77.10", Router("203.0.113.177"))
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"])
+    net.run(10)
+    assert not net.told("open-0", Ended)
+    assert not net.told("open-0", SignedOut)
+    assert net.hosts["late"].machine.hub.hub is not None
+
+
+def test_one_that_can_no_longer_be_reached_is_demoted_and_its_clients_are_elsewhere_first() -> None:
+    net = crowd(closed=6, opened=1, capacity=4)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"] and None not in homes(net).values())
+    served = [name for name, at in homes(net).items() if at == "open-0"]
+    assert served
+    net.hosts["supernode-1"].machine.admission.capacity = 100
+    net.run(5)
+    net.hosts["open-0+"].routers[4].stateful = True
+    assert net.run(60, until=lambda: not promoted(net))
+    (cease,) = [event for _, event in net.told("open-0", DemotedFrom)]
+    assert "cannot reach it" in cease.reason
+    assert net.run(5, until=lambda: "open-0+" not in net.hosts)
+    assert set(homes(net).values()) == {"supernode-1"}
+    for name in served:
+        assert not net.told(name, SignedOut), "it has moved before the old link broke"
+
+
+def test_one_that_moves_to_another_network_is_a_client_again() -> None:
+    net = crowd(closed=5, opened=1, capacity=4)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"])
+    net.move("open-0", ("192.168.200.10", Router("203.0.113.200")))
+    assert not promoted(net)
+    assert net.run(10, until=lambda: "open-0+" not in net.hosts)
+
+
+def test_when_a_promoted_supernode_dies_its_clients_are_back_and_another_is_promoted() -> None:
+    net = crowd(closed=7, opened=2, capacity=5)
+    assert net.run(90, until=lambda: None not in homes(net).values())
+    (first,) = promoted(net)[:1]
+    for name in (first, f"{first}+"):
+        net.kill(name)
+    others = [name for name in clients(net) if name != first]
+    assert net.run(60, until=lambda: all(homes(net)[name] not in (None, first) for name in others))
+    assert [event.name for _, event in net.told("supernode-1", FoundFit)][-1] != first
+    assert first in {event.name for _, event in net.told("supernode-1", Left)}
