@@ -6,13 +6,14 @@ import pytest
 
 from lab.overlay.call_events import Moved
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.voice_trial import PACKETS, PATIENCE, PAUSE
+from lab.overlay.voice_trial import PACE, PACKETS, PATIENCE, PAUSE, SURE
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
 OUTER = "203.0.113.35"
 THROTTLE = 2_000.0  # bytes a second: 16 kbit/s
-KNOWN = 3.0 + PAUSE + 2.0 + PATIENCE  # seconds: what is asked before, its pause, packets at their pace, answers
+TRIAL = PAUSE + PACKETS * PACE + PATIENCE  # seconds: its pause, packets at their pace, answers
+KNOWN = 3.0 + SURE * TRIAL + 1.0  # what is asked before
 
 
 def world(router: Router, delay: float = 0.01) -> FakeNet:
@@ -50,6 +51,17 @@ def test_loss_by_chance_is_no_throttle(loss: float, seed: int) -> None:
     net.lose = lambda source, destination: dice.random() < loss
     net.run(KNOWN + 2)
     assert not throttled(net)
+
+
+def test_a_network_that_stumbles_once_is_no_throttle() -> None:
+    net = world(Router(OUTER))
+    trial = net.hosts["zoe"].machine.discovery.trial
+    net.lose = lambda source, destination: OUTER in (source[0], destination[0]) and len(trial.sent) > PACKETS // 3
+    assert net.run(10, until=lambda: trial.narrow == 1)
+    net.lose = None
+    assert trial.under_way and not throttled(net)
+    net.run(TRIAL + 0.5)
+    assert not trial.under_way and not throttled(net)
 
 
 def test_it_is_a_voice_for_a_little_more_than_a_second() -> None:
