@@ -332,7 +332,7 @@ class Checklist:
         self.choice.vigil.hold(on)
         for path in self.paths.values():
             if path.state is State.VALID:
-                path.next_check = now
+                path.next_check = now if path is self.selected else now + PACING  # the one in use tells first
         self.reports.held(on)
 
     # -- guessing ------------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ class Relief:
 
     def _roomy(self) -> list[Peer]:
         """The others that have much room, those with most first."""
-        peers = [peer for peer in self.hub.mesh.peers.values() if peer.hosts and _free(peer) > ROOMY]
+        peers = [peer for peer in self.hub.mesh.peers.values() if peer.hosts and _free(peer) >= ROOMY]
         return sorted(peers, key=lambda peer: (-_free(peer), peer.name))[:MANY]
 
     def _surplus(self) -> int:
@@ -133,7 +133,8 @@ class Relief:
         if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
             return 0
         spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self._roomy())
-        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - len(hub.admission.line)))
+        waiting = sum(each.name not in hub.mesh.peers for each in hub.admission.line.values())
+        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - waiting))
 
     def _ease(self, now: float) -> None:
         """Sends some of its clients where there is more room, each not too often."""

@@ -7,7 +7,7 @@ import pytest
 
 from lab.overlay.call_events import Ended, Heard
 from lab.overlay.relay import Bound
-from lab.overlay.supernode import TOKEN_LIFETIME
+from lab.overlay.roster import TOKEN_LIFETIME
 from lab.wire.addresses import Address
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_lossy_paths import talk
@@ -138,8 +138,8 @@ def test_each_relay_restarted_in_turn_long_after_the_tokens_have_expired(net: Fa
         talk(net, id, pair, 3, first=said)
         net.start(name)
         started = net.now
-        talk(net, id, pair, 6, first=said + 150)
-        said += 450
+        talk(net, id, pair, 16, first=said + 150)  # a leg that stands by is bound again within fifteen seconds
+        said += 950
         bound = {event.leg for at, event in net.told(name, Bound) if at > started}
         assert bound == {0, 1}, f"{name} does not stand by again"
     for name in pair:
