@@ -46,7 +46,7 @@ class Shaping:
     def told(cls, environ: Mapping[str, str], interface: int) -> "Shaping":
         """What the compose file says in LAB_LINKS, with the luck of LAB_SEED or a drawn one. Raises ConfigError."""
         seed = environ.get("LAB_SEED", "") or str(randrange(2**32))
-        if not seed.isdecimal():
+        if not seed.isdecimal() or len(seed) > 20:
             raise ConfigError(f"expected a whole number in LAB_SEED, got {seed!r}")
         text = environ.get("LAB_ROUTES", "")
         return cls(entries(environ.get("LAB_LINKS", "")), int(seed), interface, (*routes(text), *routes6(text)))

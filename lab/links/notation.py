@@ -195,7 +195,7 @@ def _queue(text: str) -> Queue | None:
 
 
 def _mtu(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:  # Python refuses thousands of digits with an error of its own
         raise ConfigError(f"expected an mtu in bytes like 1492, got {text!r}")
     return int(text)
 
