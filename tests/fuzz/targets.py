@@ -258,7 +258,9 @@ TARGETS: Mapping[str, Target] = {
     "relay-token": Target(token, (encode(messages.RelayToken(encode(GRANT), "supernode-1", SIGNATURE)),)),
     "rtp": Target(rtp, (RtpPacket(111, 1, 2, 3, b"voice", True, ((1, b"\x20"), (2, b"abc"))).encode(),)),
     "address": Target(address, (pack_address(("203.0.113.5", 4000)), pack_address(("2001:db8::5", 1)))),
-    "order": Target(order, (b'{"order": "call", "id": 1, "callee": "bob"}', b'{"id": [[1]]}')),
+    "order": Target(
+        order, (b'{"order": "call", "id": 1, "callee": "bob"}', b'{"id": [[1]]}'), (b"[" * 3000, b'{"a":' * 3000)
+    ),
     "link": Target(
         link,
         (
