@@ -25,6 +25,7 @@ INTERESTING = (
     b",",
     b".",
 )
+SEPARATORS = b" \n\t,:;={}[]\"'./%"
 
 Edge = tuple[CodeType, int, int]
 
@@ -60,12 +61,22 @@ class Trace:
         return line
 
 
+def _token(data: bytearray, at: int) -> slice:
+    """The word around a place, between what separates words in what people write."""
+    begin = end = at
+    while begin and data[begin - 1] not in SEPARATORS:
+        begin -= 1
+    while end < len(data) and data[end] not in SEPARATORS:
+        end += 1
+    return slice(begin, end)
+
+
 def changed(data: bytes, corpus: list[bytes], words: tuple[bytes, ...], rng: random.Random) -> bytes:
     """One to four small changes."""
     found = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(found) + 1)
-        match rng.randrange(7):
+        match rng.randrange(8):
             case 0 if found:
                 found[at % len(found)] ^= 1 << rng.randrange(8)
             case 1 if found:
@@ -80,6 +91,8 @@ def changed(data: bytes, corpus: list[bytes], words: tuple[bytes, ...], rng: ran
                 other = rng.choice(corpus)
                 begin = rng.randrange(len(other) + 1)
                 found[at : at + rng.randint(0, 16)] = other[begin : begin + rng.randint(1, 32)]
+            case 6:
+                found[_token(found, at)] = rng.choice(words or INTERESTING)
             case _:
                 found[at:at] = rng.randbytes(rng.randint(1, 4))
     return bytes(found[:LONGEST])
