@@ -227,6 +227,19 @@ def test_relays_that_do_not_exist_fill_no_memory_and_displace_no_relay(world: Fa
     assert outcome(world, FAR, BLOCKED) is None
 
 
+def test_a_call_that_needs_a_relay_and_is_offered_none_that_exists_says_so(world: FakeNet) -> None:
+    attack(world, "no-relays")
+    world.hosts[NEAR].machine.dial("c1.x", BLOCKED, world.now)
+    world.settle(world.hosts[NEAR])
+    assert world.run(5, until=lambda: rung(world, BLOCKED, "c1.x"))
+    world.hosts[BLOCKED].machine.answer("c1.x", world.now)
+    world.settle(world.hosts[BLOCKED])
+    assert world.run(20, until=lambda: None not in (ended(world, NEAR, "c1.x"), ended(world, BLOCKED, "c1.x")))
+    for name, other in ((NEAR, BLOCKED), (BLOCKED, NEAR)):
+        error = ended(world, name, "c1.x") or ""
+        assert honest(error, name, other) and "by a relay" in error
+
+
 def test_a_forged_location_is_refused_and_an_old_one_displaces_none(world: FakeNet) -> None:
     directory = world.hosts["supernode-1"].machine.directory
     for what in ("false-location", "stale-location"):
