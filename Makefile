@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down call status check test test-timing test-zoo bench lock clean
+.PHONY: help lab-up lab-down call status check test test-timing test-zoo test-hostile fuzz bench lock clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -58,6 +58,21 @@ test-timing: .venv/ready ## how soon calls talk, in milliseconds: on a machine t
 
 test-zoo: .venv/ready ## the zoo: every network certified, every pair called; about twenty minutes
 	.venv/bin/pytest tests/zoo --ignore=$(SAMPLE)
+
+test-hostile: .venv/ready ## a hostile supernode in a lab of its own; about two minutes
+	.venv/bin/pytest tests/hostile
+
+# atheris has wheels for some interpreters only; where there is none the same parsers are fuzzed by a loop in Python.
+ATHERIS := atheris==3.1.0
+FUZZ_SECONDS ?= 10
+
+fuzz: .venv/ready ## every parser against bytes that nobody would send, FUZZ_SECONDS for each
+	@.venv/bin/python -c 'import atheris' 2>/dev/null || \
+		.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(ATHERIS) 2>/dev/null || \
+		echo "$(ATHERIS) is not to be had here: a loop in Python takes its place, and is slower"
+	@status=0; for parser in $$(.venv/bin/python -m tests.fuzz --list); do \
+		.venv/bin/python -m tests.fuzz $$parser --seconds $(FUZZ_SECONDS) || status=1; \
+	done; exit $$status
 
 # The locks are made from the public index alone: a private index or a folder of wheels would put hashes into them that
 # nobody else can meet.

@@ -77,7 +77,7 @@ def _entry(words: list[str]) -> Entry:
 
 def read_seed(text: str) -> int | None:
     """The number in LAB_SEED, None where there is none: one is drawn. Raises ConfigError."""
-    if text and not text.isdecimal():
+    if text and (not text.isdecimal() or len(text) > 20):
         raise ConfigError(f"expected a whole number in {SEED}, got {text!r}; leave it empty to have one drawn")
     return int(text) if text else None
 
@@ -231,7 +231,7 @@ def _queue(text: str) -> Queue | None:
 
 
 def _mtu(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:  # Python refuses thousands of digits with an error of its own
         raise ConfigError(f"expected an mtu in bytes like 1492, got {text!r}")
     return int(text)
 

@@ -11,7 +11,8 @@ from lab.errors import ConfigError
 _TIMES = {"us": "0.000001", "ms": "0.001", "s": "1"}
 _RATES = {"bit": "1", "kbit": "1000", "mbit": "1000000", "gbit": "1000000000"}  # as tc(8) writes them
 _SIZES = {"": "1", "b": "1", "kb": "1024", "mb": "1048576"}  # as tc(8): kb is 1024 bytes
-_NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))([a-z%]*)")
+_NUMBER = re.compile(r"([+-]?(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15}))([a-z%]*)")
+"""No longer than a float is exact for; hundreds of digits are more than any float can hold."""
 
 
 def parse_time(text: str) -> float:

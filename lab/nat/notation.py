@@ -15,6 +15,8 @@ from lab.nat.axes import Allocation, Filtering, Mapping, Pooling, PortRange, Tim
 
 LONGEST_TIMEOUT = 10 * 24 * 3600
 """Seconds; more than the kernel's own longest timer (5 days of an established TCP connection)."""
+_LONGEST_NUMBER = 9
+"""Digits; Python refuses to read thousands of them, with an error of its own."""
 
 Word = TypeVar("Word", bound=StrEnum)
 Axes = TypeVar("Axes", Translation, Timers)
@@ -81,10 +83,15 @@ def _timer(field: str) -> Callable[[Axes, str, str], Axes]:
     return put
 
 
+def _number(value: str) -> int:
+    """A whole number as people write them; 0 for what is none, or longer than any number here."""
+    return int(value) if value.isdecimal() and len(value) <= _LONGEST_NUMBER else 0
+
+
 def _seconds(name: str, value: str) -> int:
-    if not value.isdecimal() or not 1 <= int(value) <= LONGEST_TIMEOUT:
+    if not 1 <= (seconds := _number(value)) <= LONGEST_TIMEOUT:
         raise ConfigError(f"axis {name}: expected whole seconds from 1 to {LONGEST_TIMEOUT}, got {value!r}")
-    return int(value)
+    return seconds
 
 
 def _yes_or_no(name: str, value: str) -> bool:
@@ -95,17 +102,17 @@ def _yes_or_no(name: str, value: str) -> bool:
 
 def _range(name: str, value: str) -> PortRange:
     first, _, last = value.partition("-")
-    if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535):
+    if not 1024 <= _number(first) <= _number(last) <= 65535:
         raise ConfigError(f"axis {name}: expected a range of ports within 1024-65535, as 40000-49999, got {value!r}")
-    return PortRange(int(first), int(last))
+    return PortRange(_number(first), _number(last))
 
 
 def _block(name: str, value: str) -> int | None:
     if value == "all":
         return None
-    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+    if not 1 <= (ports := _number(value)) <= 65535:
         raise ConfigError(f"axis {name}: expected a number of ports or all, got {value!r}")
-    return int(value)
+    return ports
 
 
 def _pooling(name: str, value: str) -> Pooling:

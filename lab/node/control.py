@@ -60,7 +60,7 @@ class ControlServer:
     def _answer(self, line: bytes, conversation: Conversation) -> Order:
         try:
             order = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"id": None, "ok": False, "error": "the order is not a JSON object on one line"}
         if not isinstance(order, dict):
             return {"id": None, "ok": False, "error": "the order is not a JSON object"}

@@ -84,7 +84,7 @@ class Settings:
 
 def _count(variable: str, what: str) -> int | None:
     given = os.environ.get(variable, "").strip()
-    if given and not (given.isascii() and given.isdigit() and int(given)):
+    if given and not (given.isascii() and given.isdigit() and len(given) < 10 and int(given)):
         raise ConfigError(f"{variable} is {given!r}, expected {what}")
     return int(given) if given else None
 

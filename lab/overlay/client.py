@@ -354,7 +354,7 @@ class Client(Member):
         elif isinstance(message, StandingBy):
             self.standby.offered(message.offers, now)
         elif isinstance(message, Undeliverable) and (call := self.calls.get(message.call)) is not None:
-            call.undeliverable(message.reason, now)
+            call.undeliverable(f"{hub.last_hub} says: {message.reason}", now)  # its word, which nobody else vouches for
         else:
             self.candidacy.says(hub.hub or "", message, hub.send, now)
         self._clean()

@@ -31,9 +31,12 @@ Then = Callable[[str | None, float], None]
 
 @dataclass
 class _Search:
+    """`newest` is the latest of the places that the client was said to sit at, by those that have answered."""
+
     asked: set[str]
     until: float
     then: list[Then] = field(default_factory=list)
+    newest: Location | None = None
 
 
 class Directory:
@@ -103,7 +106,7 @@ class Directory:
         for name, search in list(self._searches.items()):
             search.asked.discard(member)
             if not search.asked:
-                self._found(name, None, now)
+                self._conclude(name, now)
 
     def _tell(self, keeper: str, locations: Iterable[Location]) -> None:
         told = list(locations)
@@ -227,7 +230,11 @@ class Directory:
         return None
 
     def found(self, sender: str, message: Found, now: float, wall: float) -> None:
-        """An answer to a question; raises ProtocolError for a location that its client has not signed."""
+        """An answer to a question; raises ProtocolError for a location that its client has not signed.
+
+        What two say alike counts at once, else the newest of what all say: a supernode where the client once sat has
+        its word for that still, and could say so first.
+        """
         search = self._searches.get(message.name)
         if search is None or sender not in search.asked:
             return
@@ -239,15 +246,12 @@ class Directory:
                     raise ProtocolError(f"{sender} answers for {location.credential.name}, asked for {message.name}")
                 check_location(location, self.authority, wall)
                 if location.hub in self.members:
-                    self.hops[1] += 1
-                    self._cached[message.name] = (location.hub, now + CACHE_SECONDS)
-                    if len(self._cached) > MOST_CACHED:
-                        self._cached.popitem(last=False)
-                    self._found(message.name, location.hub, now)
-                    return
+                    before, search.newest = search.newest, max(search.newest or location, location, key=_since)
+                    if before is not None and before.hub == location.hub:
+                        search.asked.clear()
         finally:
             if not search.asked:
-                self._found(message.name, None, now)
+                self._conclude(message.name, now)
 
     def deadline(self) -> float | None:
         """Searches are over in the order in which they began."""
@@ -255,12 +259,24 @@ class Directory:
 
     def poll(self, now: float) -> None:
         for name in [name for name, search in self._searches.items() if now >= search.until]:
-            self._found(name, None, now)
+            self._conclude(name, now)
 
-    def _found(self, name: str, hub: str | None, now: float) -> None:
-        search = self._searches.pop(name, None)
-        for then in search.then if search is not None else ():
+    def _conclude(self, name: str, now: float) -> None:
+        """All have answered, or enough, or there is no more time."""
+        search = self._searches.pop(name)
+        hub = None
+        if search.newest is not None and search.newest.hub in self.members:
+            hub = search.newest.hub
+            self.hops[1] += 1
+            self._cached[name] = (hub, now + CACHE_SECONDS)
+            if len(self._cached) > MOST_CACHED:
+                self._cached.popitem(last=False)
+        for then in search.then:
             then(hub, now)
+
+
+def _since(location: Location) -> float:
+    return location.at
 
 
 def _score(name: str, member: str) -> int:

@@ -130,7 +130,7 @@ class HubLink:
         self.backoff = BACKOFF_FIRST
         self.hasty = False
         self.heartbeat = HEARTBEAT
-        self.asked_back: float | None = None
+        self.not_before: dict[Machine, float] = {}
         self.last_at = 0.0
         self.link: int | None = None
         self.at: Attempt | None = None
@@ -164,13 +164,15 @@ class HubLink:
         return [attempt.hub_name for attempt in self.attempts.values() if attempt.waiting]
 
     def start(self, now: float) -> None:
-        """Begins to climb the ladder from its first rung, but for the hubs where it waits already."""
+        """Begins to climb the ladder from its first rung, but for the hubs where it waits already, and those that are
+        full and have asked it to come back later."""
         self.rungs.clear()
+        self.not_before = {machine: then for machine, then in self.not_before.items() if then > now}
         self.listed = {host for attempt in self.attempts.values() for host in self._machine(attempt)}
         for machine in self.hubs.machines():
-            if not self.listed.intersection(machine):
+            if not self.listed.intersection(machine) and machine not in self.not_before:
                 self._list(machine)
-        self.next_rung, self.retry_at, self.asked_back = now, None, None
+        self.next_rung, self.retry_at = now, None
         if not self.rungs:
             self._come_back(now)
         self.poll(now)
@@ -184,6 +186,7 @@ class HubLink:
     def relocated(self, now: float) -> None:
         """The node's addresses or routes have changed: signs in anew at once, or makes sure that the link holds."""
         self.backoff, self.worked = BACKOFF_FIRST, None
+        self.not_before.clear()
         if self.at is None:
             for link in self.attempts:
                 self.actions.close(link)
@@ -342,7 +345,7 @@ class HubLink:
             self._go_first(message.others)
         self.rungs = [route for route in self.rungs if route.address[0] not in full]
         if isinstance(message, Full) and message.after:
-            self.asked_back = min(now + message.after, self.asked_back or now + message.after)
+            self.not_before[full] = now + message.after
         self.last_refusal = f"{attempt.hub_name} is full"
         self._give_up(link, self.last_refusal, now)
 
@@ -435,11 +438,13 @@ class HubLink:
             self._come_back(now)
 
     def _come_back(self, now: float) -> None:
-        """No rung has let the node in: the whole ladder again, after a while, or when a full hub has asked it to."""
-        self.next_rung, self.retry_at = None, now + self.backoff * self.rng.uniform(0.5, 1.0)
+        """No rung has let the node in: the ladder again, after a while, or when a full hub has asked it to. Where all
+        are full it is the hubs that say when; one that says so keeps nobody from another that may be back sooner."""
+        self.next_rung, pause = None, self.backoff * self.rng.uniform(0.5, 1.0)
         self.backoff = min(self.backoff * 2, BACKOFF_MOST)
-        if self.asked_back is not None:
-            self.retry_at = max(now, self.asked_back)
+        asked = min(self.not_before.values(), default=None)
+        full = all(machine in self.not_before for machine in self.hubs.machines())
+        self.retry_at = max(now, asked) if full and asked is not None else earliest(now + pause, asked)
 
     def hurry(self, hasty: bool, now: float) -> None:
         """Whether a call has nothing left to talk over and waits for this link: then it climbs without pauses."""

@@ -159,6 +159,7 @@ class MediaSocket:
         fits = message.kind is Kind.SUCCESS and message.transaction_id == question.transaction_id
         if not fits or message.xor_mapped is None:
             return
+        question.transaction_id = b""  # one answer to one question: a server could go on for ever, each time otherwise
         before = self.mapped.get(question.server)
         self.mapped[question.server] = message.xor_mapped
         if message.token is not None:

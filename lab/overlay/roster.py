@@ -55,8 +55,23 @@ class Roster:
         return {**known, **self.here}
 
     def chosen(self) -> list[RelayEntry]:
-        """The least loaded ones; of these, the ends of a call take what is nearest to both by measured round trip."""
-        return sorted(self.all().values(), key=lambda relay: (relay.load, relay.name))[:RELAYS_OFFERED]
+        """The least loaded ones; of these, the ends of a call take what is nearest to both by measured round trip.
+
+        The first of each supernode that tells of any, and of those that sit here, come before every second one: who
+        makes up a hundred idle relays takes one place, and none of the one that this supernode has seen itself.
+        """
+        ranked: list[tuple[int, bool, int, str, RelayEntry]] = []
+        for told in (self.here, *self.elsewhere.values()):
+            elsewhere = told is not self.here
+            best = sorted(
+                (relay for relay in told.values() if not (elsewhere and relay.name in self.here)),
+                key=lambda relay: (relay.load, relay.name),
+            )
+            ranked += [(turn, elsewhere, each.load, each.name, each) for turn, each in enumerate(best[:RELAYS_OFFERED])]
+        chosen: dict[str, RelayEntry] = {}
+        for *_, name, relay in sorted(ranked, key=lambda each: each[:4]):
+            chosen.setdefault(name, relay)
+        return list(chosen.values())[:RELAYS_OFFERED]
 
     def offers(self, relays: Sequence[RelayEntry], call: str, now: float) -> tuple[tuple[RelayOffer, ...], ...]:
         """The caller's legs and the callee's, each with a token, at these relays."""

@@ -22,6 +22,8 @@ ASK_AGAIN = 5.0
 """Seconds between two questions for relays while a connection is lacking."""
 REPLACE_AFTER = 1.0
 """Seconds after a connection was taken for a call before another is made for the next."""
+MOST_WAITING = 4
+"""Connections that are kept, whatever relays the hub names; an honest one names two."""
 ATTEMPT_LIMIT = 2.0
 """Seconds that one way to a relay may take; there is no hurry before a call."""
 
@@ -72,7 +74,8 @@ class Standby:
         for offer in offers if self.wanted else ():
             hosts = self.own.reachable(offer.hosts)
             routes = self.passage.routes((host, port) for port in offer.tcp_ports for host in hosts)
-            if offer.relay not in kept and routes:
+            if offer.relay not in kept and routes and len(self.connections) < MOST_WAITING:
+                kept.add(offer.relay)
                 self._connect(offer, routes, now)
 
     def take(self, relay: str, now: float) -> Waiting | None:

@@ -19,11 +19,22 @@ _VARIABLE = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<operator>:?[-?+])(?P<word>[^}]*))?\}|(?P<bad>))"
 )
 _KEYED = ("labels", "environment", "networks", "sysctls")  # `extends` merges these key by key, whichever way written
+_TOO_DEEP = "something in it holds itself (*name inside of &name), or nests hundreds deep; write it out flat"
 _LISTED = ("ports", "expose")  # ... and appends these
 
 
 class _Loader(yaml.SafeLoader):
-    """Keeps a rule of YAML that PyYAML does not: a key stands once in a mapping. A node written twice is two nodes."""
+    """Keeps a rule of YAML that PyYAML does not: a key stands once in a mapping. A node written twice is two nodes.
+    What looks like a number or a date and is none is an error of YAML here; PyYAML lets Python's own through."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            kind, written = node.tag.rpartition(":")[2], str(node.value)[:40]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{written!r} is not of the kind {kind} that it looks like; quote it", node.start_mark
+            ) from error
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -61,6 +72,8 @@ def _env_file(path: Path) -> dict[str, str]:
 def _load(path: Path, variables: Mapping[str, str]) -> Yaml:
     try:
         document = _parsed(path.read_text())
+    except RecursionError:
+        raise ConfigError(f"{path}: {_TOO_DEEP}") from None
     except OSError as error:
         beside = (
             "; a topology needs base.yml and .env beside it, copy them from compose/" if path.name == "base.yml" else ""
@@ -76,6 +89,8 @@ def _load(path: Path, variables: Mapping[str, str]) -> Yaml:
         filled: Yaml = _fill(document, variables)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: {_TOO_DEEP}") from None
     return filled
 
 

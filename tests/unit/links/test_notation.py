@@ -201,3 +201,9 @@ def test_toward_is_apart_from_up_and_ends_when_it_is_clean() -> None:
         changed(Link(), "toward", {"loss": "1%"})
     with pytest.raises(ConfigError, match="with nothing else, got 'office'"):
         changed(Link(), "up", {"loss": "1%"}, "office")
+
+
+@pytest.mark.parametrize("axis", ["mtu", "rate", "queue", "delay", "loss"])
+def test_a_number_of_thousands_of_digits_is_refused_as_any_other_nonsense(axis: str) -> None:
+    with pytest.raises(ConfigError, match=r"home in LAB_LINKS: .*expected"):
+        entries(f"home 203.0.113.32 {axis}={'9' * 5000}")

@@ -71,6 +71,9 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ("linux", "udp-timeout=2m", "axis udp-timeout: expected whole seconds"),
         ("full-cone", "ports=80-443", "axis ports: expected a range of ports within 1024-65535"),
         ("full-cone", "ports=5000-4000", "axis ports: expected a range"),
+        ("full-cone", f"ports={'9' * 5000}-1", "axis ports: expected a range"),
+        ("full-cone", f"udp-timeout={'9' * 5000}", "axis udp-timeout: expected whole seconds"),
+        ("full-cone", f"ports-per-host={'9' * 5000}", "axis ports-per-host: expected a number"),
         ("full-cone", "ports-per-host=0", "axis ports-per-host: expected a number of ports or all, got '0'"),
         (
             "open",

@@ -63,3 +63,8 @@ def test_the_socket_outlives_a_collection_of_garbage(tmp_path: Path) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(story()) == [{"id": 1, "ok": True, "state": "ready"}]
+
+
+def test_a_line_that_nests_thousands_deep_is_answered(tmp_path: Path) -> None:
+    answers, _ = serve(tmp_path, b"[" * 5000, b'{"order": "status", "id": 2}')
+    assert [answer["ok"] for answer in answers] == [False, True]

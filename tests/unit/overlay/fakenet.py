@@ -233,12 +233,12 @@ class FakeNet:
         host.listeners = {port: {True: "enrolment"} for port in (33032, 443, 80)}
         return self._add(host)
 
-    def supernode(self, number: int) -> Host:
+    def supernode(self, number: int, machine: type[Supernode] = Supernode) -> Host:
         membership = replace(
             self.membership(f"supernode-{number}", *self.open_addresses(10 + number)), capacity=self.capacity
         )
         addresses = by_family(*membership.own.addresses)
-        host = Host(f"supernode-{number}", addresses, Supernode(membership), membership.identity.public)
+        host = Host(f"supernode-{number}", addresses, machine(membership), membership.identity.public)
         return self._add(self._listening(host))
 
     def relay(self, number: int = 1) -> Host:

@@ -108,7 +108,7 @@ def test_a_callee_whose_hub_died_as_well_is_given_time_to_come_back(net: FakeNet
     assert net.run(7, until=lambda: bool(net.told("bob", Rings) or net.told("bob", Ended)))
     assert bool(net.told("bob", Rings)) is not gone
     assert [event.error for _, event in net.told("bob", Ended)] == gone * [
-        f"{neighbour} is not signed in at any supernode"
+        f"{hub_of(net, 'bob')} says: {neighbour} is not signed in at any supernode"
     ]
 
 

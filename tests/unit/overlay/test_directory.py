@@ -195,7 +195,29 @@ def test_a_false_answer_is_no_answer_and_a_true_one_counts(world: World) -> None
         directory.found(keepers[0], Found("bob", sits(person("eve"), "s3")), 0.0, WALL)
     assert found == []
     directory.found(keepers[1], Found("bob", world.directories[keepers[1]].kept["bob"]), 0.0, WALL)
+    assert found == []
+    directory.found(keepers[2], Found("bob"), 0.0, WALL)
     assert found == ["s3"]
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_supernode_that_says_first_where_a_client_once_sat_draws_no_caller(world: World, silent: int) -> None:
+    bob = person("bob")
+    liar = world.directories["s0"].keepers("bob")[0]
+    asker = next(at for at in world.directories if at not in world.directories["s0"].keepers("bob"))
+    here = next(at for at in world.directories if at not in (liar, asker))
+    old = sits(bob, liar, WALL - 1)
+    world.directories[here].sits_here(sits(bob, here))
+    directory = world.directories[asker]
+    others = [keeper for keeper in directory.keepers("bob") if keeper != liar]
+    world.mute.update([liar, *others])
+    found = world.find(asker, "bob")
+    directory.found(liar, Found("bob", old), 0.0, WALL)
+    assert found == []
+    for keeper in others[silent:]:
+        directory.found(keeper, Found("bob", world.directories[keeper].asked("bob").location), 0.1, WALL)
+    directory.poll(LOOKUP_LIMIT)
+    assert found == [here]
 
 
 def test_keepers_that_say_nothing_are_waited_for_no_longer_than_two_seconds(world: World) -> None:

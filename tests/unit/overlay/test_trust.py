@@ -141,7 +141,7 @@ def test_an_unknown_callee_is_told_at_once(net: FakeNet) -> None:
     net.settle(host)
     assert net.run(1, until=lambda: bool(net.told("bob", Ended)))
     ended = net.told("bob", Ended)[0][1]
-    assert ended.error == "nobody is not signed in at any supernode"
+    assert ended.error == f"{host.machine.hub.hub} says: nobody is not signed in at any supernode"
     assert not ended.connected
 
 

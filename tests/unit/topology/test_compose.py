@@ -129,3 +129,24 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
         compose.read(file, {})
     except ConfigError as refusal:
         assert str(file) in str(refusal)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2001-99-99",
+        "a: 0x_",
+        "a: !!int ''",
+        "a: !!bool perhaps",
+        "a: !!timestamp never",
+        f"a: {'9' * 5000}",
+        "a: &x [*x]",
+        "services: &x {a: *x}",
+        "[" * 500,
+    ],
+)
+def test_what_python_itself_cannot_read_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "lab.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"is not YAML at line 1: .* quote it|holds itself .* write it out flat"):
+        compose.read(file, {})

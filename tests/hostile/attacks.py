@@ -1,0 +1,310 @@
+"""A supernode that is a stranger's: it serves as any other does, but for the attack that it is told to make.
+
+Used twice: on the network in memory by the unit tests, and in a container of the lab. Nothing of the product knows it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from lab.errors import ProtocolError
+from lab.overlay.actions import earliest
+from lab.overlay.carrying import Carrying
+from lab.overlay.identity import CLOCK_TOLERANCE, Identity, issue_credential
+from lab.overlay.member import Membership
+from lab.overlay.mesh import Peer
+from lab.overlay.seat import Seat
+from lab.overlay.stunserver import StunService
+from lab.overlay.supernode import Supernode
+from lab.wire.addresses import Address
+from lab.wire.messages import (
+    Answer,
+    Carry,
+    Credential,
+    Envelope,
+    Found,
+    Full,
+    HubMessage,
+    Invite,
+    Located,
+    Location,
+    Lookup,
+    Move,
+    Offers,
+    RelayEntry,
+    RelayOffer,
+    Relays,
+    Ringing,
+    StandBy,
+    StandingBy,
+    Undeliverable,
+    decode_call,
+)
+from lab.wire.stun import Kind, StunMessage
+
+LATER = 60.0
+"""Seconds after which a replayed invite comes a second time."""
+HELD = CLOCK_TOLERANCE + 1
+"""Seconds for which an invite is held back: longer than anybody takes it for a new one."""
+PESTERING = 0.5
+"""Seconds between two words to every client."""
+
+ON_THE_WAY = ("answer", "misdeliver", "replay", "hold", "alter", "drop", "undeliverable", "no-relays", "talk-over")
+ABOUT_PLACES = ("false-location", "stale-location", "false-relays")
+TO_CLIENTS = ("move-nowhere", "move-here", "full", "many-relays")
+ABOUT_ADDRESSES = ("other-host", "other-port", "ever-other")
+DROPPING = ("answer", "misdeliver", "hold", "alter", "drop", "undeliverable", "false-location")
+"""Those under which a call of its own clients does not come about; a false word ends its link with the others."""
+ATTACKS = (*ON_THE_WAY, *ABOUT_PLACES, *TO_CLIENTS, *ABOUT_ADDRESSES)
+
+
+class Hostile(Supernode):
+    """`attack` gives what it does at the moment, "" nothing; `nobody` is an address where no machine is."""
+
+    attack: Callable[[], str] = staticmethod(lambda: "")
+    nobody = "203.0.113.199"
+
+    def __init__(self, membership: Membership, promoted: bool = False) -> None:
+        super().__init__(membership, promoted)
+        self.carrying = Meddling(self)
+        self.reflector = Lying(self)
+        self.actions.sockets.update(dict.fromkeys(self.reflector.ports, self))
+        self.known: dict[str, Credential] = {}
+        self.sat: dict[str, Location] = {}
+        self.later: list[tuple[float, Callable[[], object]]] = []
+        self.next_word = 0.0
+        self.wall = membership.wall_offset
+        self.seen: list[bytes] = []
+        """All that was ever said to it, in clear."""
+
+    def deadline(self) -> float | None:
+        return earliest(super().deadline(), self.next_word, *(at for at, _ in self.later))
+
+    def poll(self, now: float) -> None:
+        super().poll(now)
+        for due in [each for each in self.later if now >= each[0]]:
+            self.later.remove(due)
+            due[1]()
+        if now >= self.next_word:
+            self.next_word = now + PESTERING
+            self._pester(now)
+
+    def link_data(self, link: int, data: bytes, now: float) -> None:
+        self.seen.append(data)
+        super().link_data(link, data, now)
+
+    # -- lies to clients -------------------------------------------------------------------------------------------
+
+    def _pester(self, now: float) -> None:
+        match self.attack():
+            case "move-nowhere":
+                word: HubMessage = Move(((self.nobody,),))
+            case "move-here":
+                word = Move((self.membership.own.addresses,))
+            case "many-relays":
+                word = StandingBy(tuple(self._no_relay(f"relay-{now:.3f}-{number}") for number in range(4)))
+            case "false-location" | "stale-location":
+                self._place_everybody(now)
+                return
+            case "false-relays":
+                entries = tuple(RelayEntry(f"a-{number}", (self.nobody,), 9, (9,)) for number in range(60))
+                hijacked = (RelayEntry("relay-1", (self.nobody,), 9, (9,)),)
+                for peer in self.peers.values():
+                    peer.send(Relays((*hijacked, *entries)))
+                return
+            case _:
+                return
+        for link in self.clients.values():
+            self.send(link, word)
+
+    def _client_in(self, link: int, session: Seat, now: float) -> None:
+        if session.location is not None:
+            self.known[session.name] = session.location.credential
+            self.sat[session.name] = session.location
+        if self.attack() == "full":
+            self.send(link, Full(((self.nobody,), self.membership.own.addresses), 3600.0))
+            self._drop(link, "full", now)
+        else:
+            super()._client_in(link, session, now)
+
+    def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
+        if isinstance(message, StandBy) and self.attack() == "no-relays":
+            self.send(link, StandingBy((self._no_relay("relay-1"),)))
+        else:
+            super()._said(link, session, message, now)
+
+    def _no_relay(self, name: str) -> RelayOffer:
+        return RelayOffer(name, (self.nobody,), 33034, (443, 80), b"no token")
+
+    # -- lies to other supernodes ----------------------------------------------------------------------------------
+
+    def _place_everybody(self, now: float) -> None:
+        """Says of all clients that it has ever met that they sit here."""
+        told = [where for name in self.known if (where := self._claimed(name, now)) is not None]
+        for peer in self.peers.values():
+            peer.send(Located(tuple(told)))
+
+    def _claimed(self, name: str, now: float) -> Location | None:
+        if self.attack() == "stale-location":
+            return self.sat.get(name)
+        if (credential := self.known.get(name)) is None:
+            return None
+        at = now + self.wall
+        return Location(credential, self.name, at, self.membership.identity.locate(self.name, at))
+
+    def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None:
+        if isinstance(message, Lookup) and self.attack() in ("false-location", "stale-location"):
+            peer.send(Found(message.name, self._claimed(message.name, now)))
+            return
+        if isinstance(message, Located):
+            for location in message.locations:
+                self.known[location.credential.name] = location.credential
+        super().peer_says(peer, message, now)
+
+
+class Meddling(Carrying):
+    """What it does to envelopes on their way."""
+
+    def __init__(self, hub: Hostile) -> None:
+        super().__init__(hub.name, hub.directory, hub.roster, hub._client, hub._peer, hub.actions.emit)
+        self.hub = hub
+        self.now = 0.0
+        self.done: set[str] = set()
+
+    def of_client(self, carry: Carry, back: Callable[[object], object], now: float) -> None:
+        self.now = now
+        if self.hub.attack() == "no-relays" and carry.relays:
+            offers = (self.hub._no_relay("relay-1"), self.hub._no_relay("relay-2"))
+            carry = Carry(carry.envelope)
+            super().of_client(carry, back, now)
+            back(Offers(carry.envelope.call, offers))
+        else:
+            super().of_client(carry, back, now)
+
+    def of_peer(self, carry: Carry, back: Callable[[object], object], now: float) -> None:
+        self.now = now
+        super().of_peer(carry, back, now)
+
+    def _pass_on(self, hub: str | None, carry: Carry) -> bool:
+        def on(other: Carry) -> object:
+            return Carrying._pass_on(self, hub, other)
+
+        envelope = carry.envelope
+        try:
+            word = decode_call(envelope.body)
+        except ProtocolError:
+            return bool(on(carry))
+        once = (attack := self.hub.attack()) + envelope.call
+        first = once not in self.done
+        match attack:
+            case "drop":
+                return True
+            case "undeliverable":
+                self._back(envelope, Undeliverable(envelope.call, envelope.sender, envelope.recipient, LIE))
+                return True
+            case "alter":
+                middle = len(envelope.body) // 2
+                body = envelope.body[:middle] + bytes((envelope.body[middle] ^ 1,)) + envelope.body[middle + 1 :]
+                on(msgspec.structs.replace(carry, envelope=msgspec.structs.replace(envelope, body=body)))
+                return True
+            case "no-relays":
+                offers = (self.hub._no_relay("relay-1"), self.hub._no_relay("relay-2"))
+                on(msgspec.structs.replace(carry, offers=offers))
+                return True
+            case "talk-over":
+                on(carry)
+                stranger = Identity(envelope.sender)
+                for word in (Answer(90), Ringing(91, self._forged(stranger), PUBLIC, (), bytes(32))):
+                    on(Carry(stranger.seal(envelope.recipient, envelope.call, word)))
+                return True
+        if not isinstance(word, Invite):
+            return bool(on(carry))
+        self.done.add(once)
+        match attack:
+            case "answer" if first:
+                self._answer(envelope)
+            case "misdeliver" if first:
+                self._misdeliver(carry)
+            case "hold" if first:
+                self.hub.later.append((self.now + HELD, lambda: on(carry)))
+            case "replay" if first:
+                for after in (0.0, 0.0, 3.0, LATER):
+                    self.hub.later.append((self.now + after, lambda: on(carry)))
+                return bool(on(carry))
+            case "answer" | "misdeliver" | "hold":
+                pass  # the caller says it again
+            case _:
+                return bool(on(carry))
+        return True
+
+    def _back(self, envelope: Envelope, message: object) -> None:
+        """To the sender, wherever it sits."""
+        if (send := self.client(envelope.sender)) is not None:
+            send(message)  # type: ignore[arg-type]
+        for peer in self.hub.peers.values() if send is None else ():
+            peer.send(message)  # type: ignore[arg-type]
+
+    def _forged(self, identity: Identity) -> Credential:
+        """A credential for a name under a key of its own, of an authority of its own."""
+        wall = self.now + self.hub.wall
+        return issue_credential(Ed25519PrivateKey.generate(), identity.name, identity.public, wall)
+
+    def _answer(self, envelope: Envelope) -> None:
+        """Rings and picks up in the callee's place: with a false credential, the callee's own, this supernode's."""
+        digest, callee, caller = hashlib.sha256(envelope.body).digest(), envelope.recipient, envelope.sender
+        impostor = Identity(callee)
+        own = self.hub.membership.identity
+        under = [self._forged(impostor), self.hub.known.get(callee), own.credential]
+        for credential in under:
+            if credential is None:
+                continue
+            for identity in (impostor, Identity(callee, own.private)):
+                for word in (Ringing(1, credential, PUBLIC, (), digest), Answer(2)):
+                    self._back(envelope, Carry(identity.seal(caller, envelope.call, word)))
+
+    def _misdeliver(self, carry: Carry) -> None:
+        """To everybody but whom it is for: as it is, and with another recipient's name on it."""
+        for name in [name for name in self.hub.clients if name != carry.envelope.recipient]:
+            for envelope in (carry.envelope, msgspec.structs.replace(carry.envelope, recipient=name)):
+                self.hub.send(self.hub.clients[name], msgspec.structs.replace(carry, envelope=envelope))
+
+
+class Lying(StunService):
+    """What it says of the addresses under which clients are seen."""
+
+    def __init__(self, hub: Hostile) -> None:
+        honest = hub.reflector
+        super().__init__(hub.actions, honest.ports, honest.own, honest.other)
+        self.hub = hub
+        self.lies = 0
+
+    def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        attack = self.hub.attack()
+        try:
+            request = StunMessage.parse(data)
+        except ProtocolError:
+            return
+        if attack not in ABOUT_ADDRESSES or request.kind is not Kind.REQUEST:
+            super().datagram(socket, data, source, now)
+            return
+        for _ in range(100 if attack == "ever-other" else 1):
+            self.lies += 1
+            match attack:
+                case "other-host":
+                    seen: Address = (self.hub.nobody if ":" not in source[0] else "2001:db8:0:1::199", source[1])
+                case "other-port":
+                    seen = (source[0], source[1] % 60_000 + 1_024)
+                case _:
+                    seen = (source[0], 1_024 + self.lies % 60_000)
+            truth = self._response(request, source, socket, self.other(6 if ":" in source[0] else 4))
+            self.actions.send_to(socket, source, replace(truth, xor_mapped=seen).encode(fingerprint=False))
+
+
+LIE = "the callee says that it will never talk to you"
+"""A word that a caller would believe if it were shown as anybody's but the supernode's."""
+PRIVATE = X25519PrivateKey.generate()
+PUBLIC = PRIVATE.public_key().public_bytes_raw()
