@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down call status check test test-timing test-zoo test-hostile fuzz bench lock clean
+.PHONY: help lab-up lab-down call status check test test-timing test-long test-zoo test-hostile fuzz bench lock clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -40,12 +40,13 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 		{ $(call install,libopus0,the unit tests of the voice need libopus on this machine); }
 	PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n auto --dist worksteal tests/unit   # cached, or each run compiles them all
 
-# The sample of the zoo is a lab of its own beside the reference, so that one that runs already stays as it was.
-test: check ## check, the reference lab, a sample of the zoo (tests/rules as root alone); a lab that runs already is left running
+# The sample of the zoo and the crowd are labs of their own beside the reference, so that one that runs already stays.
+test: check ## check, the reference lab, a sample of the zoo, a crowd (tests/rules as root alone); a lab that runs is left running
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
-	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing" $(SUITES); \
+	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing and not long" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; \
-	LAB_NAME=zoo-sample .venv/bin/pytest $(SAMPLE) || status=$$?; exit $$status
+	LAB_NAME=zoo-sample .venv/bin/pytest $(SAMPLE) || status=$$?; \
+	LAB_NAME=crowd .venv/bin/pytest tests/crowd || status=$$?; exit $$status
 
 bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, about three minutes
 	@command -v turnserver >/dev/null || { $(call install,coturn,the bench compares with coturn); }
@@ -55,6 +56,9 @@ bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, 
 
 test-timing: .venv/ready ## how soon calls talk, in milliseconds: on a machine that does nothing else
 	.venv/bin/pytest -m timing tests/calls
+
+test-long: .venv/ready ## outages of many seconds, relays that come back after a minute; on the reference lab, about six minutes
+	.venv/bin/pytest -m long tests/faults
 
 test-zoo: .venv/ready ## the zoo: every network certified, every pair called; about twenty minutes
 	.venv/bin/pytest tests/zoo --ignore=$(SAMPLE)

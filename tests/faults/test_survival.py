@@ -98,6 +98,7 @@ OUTAGES: dict[str, tuple[tuple[str, str], tuple[str, ...], float, str]] = {
     "both relays for long, UDP": (("bob", "carol"), ("relay-1", "relay-2"), 20, "relayed/udp"),
 }
 """Who talks, what is killed, for how many seconds, and the path before and after; bob's router is made symmetric."""
+SHORTEST, *LONGER = OUTAGES
 
 
 def ends_on(report: CallReport, best: str) -> bool:
@@ -110,7 +111,7 @@ def ends_on(report: CallReport, best: str) -> bool:
     return report.error is None and report.connected and proven and report.history[-1].agrees
 
 
-@pytest.mark.parametrize("what", OUTAGES)
+@pytest.mark.parametrize("what", [SHORTEST, *(pytest.param(one, marks=pytest.mark.long) for one in LONGER)])
 def test_what_was_gone_for_seconds_brings_the_voice_back(lab: Lab, what: str) -> None:
     pair, nodes, seconds, best = OUTAGES[what]
     lab.set("home", SiteChange(profile="symmetric"))
@@ -129,6 +130,7 @@ def test_what_was_gone_for_seconds_brings_the_voice_back(lab: Lab, what: str) ->
     assert survived.late(FOUND, survived.done - survived.begun) is None
 
 
+@pytest.mark.long
 def test_relays_restarted_in_turn_long_after_their_tokens_have_expired_end_no_call(lab: Lab) -> None:
     """Whoever comes back knows nothing of the call, and what it was opened with is old."""
     tokens_live = 60.0
@@ -190,6 +192,7 @@ def test_a_path_that_loses_a_third_is_left_for_a_clean_one(lab: Lab) -> None:
     assert survived.missed("bob") <= 0.1, report.media
 
 
+@pytest.mark.long
 def test_a_call_without_any_path_ends_after_half_a_minute_and_says_so_on_both_sides(lab: Lab) -> None:
     survived = through(lab, ("bob", "frank"), lambda relay: lab.unplug("bob"), 60)
     report = survived.report
