@@ -53,7 +53,7 @@ HELD = CLOCK_TOLERANCE + 1
 PESTERING = 0.5
 """Seconds between two words to every client."""
 
-ON_THE_WAY = ("answer", "misdeliver", "replay", "hold", "alter", "drop", "undeliverable", "no-relays", "talk-over")
+ON_THE_WAY = ("replay", "hold", "answer", "misdeliver", "alter", "drop", "undeliverable", "no-relays", "talk-over")
 ABOUT_PLACES = ("false-location", "stale-location", "false-relays")
 TO_CLIENTS = ("move-nowhere", "move-here", "full", "many-relays")
 ABOUT_ADDRESSES = ("other-host", "other-port", "ever-other")

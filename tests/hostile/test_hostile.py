@@ -1,7 +1,7 @@
 """A hostile supernode in real containers: a call ends with the right party, or fails and says so; nothing else rings.
 
 Each attack is made on calls whose caller, or callee, or both, sit at it. An invite that comes back a minute later, and
-one that was held back for half of one, are looked for at the end.
+one that was held back for half of one, are looked for at the end: these two attacks are the first.
 """
 
 import json
