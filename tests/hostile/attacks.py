@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from lab.errors import ProtocolError
 from lab.overlay.actions import earliest
 from lab.overlay.carrying import Carrying
+from lab.overlay.gate import Gate
 from lab.overlay.identity import CLOCK_TOLERANCE, Identity, issue_credential
 from lab.overlay.member import Membership
 from lab.overlay.mesh import Peer
@@ -70,6 +71,7 @@ class Hostile(Supernode):
 
     def __init__(self, membership: Membership, promoted: bool = False) -> None:
         super().__init__(membership, promoted)
+        self.gate = Barred(self)
         self.carrying = Meddling(self)
         self.reflector = Lying(self)
         self.actions.sockets.update(dict.fromkeys(self.reflector.ports, self))
@@ -121,16 +123,6 @@ class Hostile(Supernode):
         for link in self.clients.values():
             self.send(link, word)
 
-    def _client_in(self, link: int, session: Seat, now: float) -> None:
-        if session.location is not None:
-            self.known[session.name] = session.location.credential
-            self.sat[session.name] = session.location
-        if self.attack() == "full":
-            self.send(link, Full(((self.nobody,), self.membership.own.addresses), 3600.0))
-            self._drop(link, "full", now)
-        else:
-            super()._client_in(link, session, now)
-
     def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
         if isinstance(message, StandBy) and self.attack() == "no-relays":
             self.send(link, StandingBy((self._no_relay("relay-1"),)))
@@ -175,15 +167,15 @@ class Meddling(Carrying):
         self.now = 0.0
         self.done: set[str] = set()
 
-    def of_client(self, carry: Carry, back: Callable[[object], object], now: float) -> None:
+    def of_client(self, carry: Carry, seen: tuple[str, ...], back: Callable[[object], object], now: float) -> None:
         self.now = now
         if self.hub.attack() == "no-relays" and carry.relays:
             offers = (self.hub._no_relay("relay-1"), self.hub._no_relay("relay-2"))
             carry = Carry(carry.envelope)
-            super().of_client(carry, back, now)
+            super().of_client(carry, seen, back, now)
             back(Offers(carry.envelope.call, offers))
         else:
-            super().of_client(carry, back, now)
+            super().of_client(carry, seen, back, now)
 
     def of_peer(self, carry: Carry, back: Callable[[object], object], now: float) -> None:
         self.now = now
@@ -308,3 +300,22 @@ LIE = "the callee says that it will never talk to you"
 """A word that a caller would believe if it were shown as anybody's but the supernode's."""
 PRIVATE = X25519PrivateKey.generate()
 PUBLIC = PRIVATE.public_key().public_bytes_raw()
+
+
+class Barred(Gate):
+    """The gate of a hostile supernode: what its clients have signed is kept, and perhaps nobody is let in."""
+
+    def __init__(self, hub: Hostile) -> None:
+        super().__init__(hub)
+        self.hostile = hub
+
+    def _client_in(self, link: int, session: Seat, now: float) -> None:
+        hostile = self.hostile
+        if session.location is not None:
+            hostile.known[session.name] = session.location.credential
+            hostile.sat[session.name] = session.location
+        if hostile.attack() == "full":
+            hostile.send(link, Full(((hostile.nobody,), hostile.membership.own.addresses), 3600.0))
+            hostile.drop(link, "full", now)
+        else:
+            super()._client_in(link, session, now)

@@ -234,7 +234,7 @@ def test_a_call_that_needs_a_relay_and_is_offered_none_that_exists_says_so(world
     assert world.run(5, until=lambda: rung(world, BLOCKED, "c1.x"))
     world.hosts[BLOCKED].machine.answer("c1.x", world.now)
     world.settle(world.hosts[BLOCKED])
-    assert world.run(20, until=lambda: None not in (ended(world, NEAR, "c1.x"), ended(world, BLOCKED, "c1.x")))
+    assert world.run(40, until=lambda: None not in (ended(world, NEAR, "c1.x"), ended(world, BLOCKED, "c1.x")))
     for name, other in ((NEAR, BLOCKED), (BLOCKED, NEAR)):
         error = ended(world, name, "c1.x") or ""
         assert honest(error, name, other) and "by a relay" in error
