@@ -174,13 +174,14 @@ def expected(one: Side, two: Side) -> Expected:
     for mine, theirs in ((one.ipv4, two.ipv4), (one.ipv6, two.ipv6)):
         if mine is None or theirs is None:
             continue
-        if mine is one.ipv4 and one.carrier is not None and one.carrier == two.carrier and not one.hairpins:
+        neighbours = mine is one.ipv4 and one.carrier is not None and one.carrier == two.carrier
+        if neighbours and not one.hairpins:
             continue
         kind = "punched" if mine.udp.translated and theirs.udp.translated else "direct"
         found: dict[str, Way | None] = {f"{kind}/tcp": _tcp(one, mine.tcp, two, theirs.tcp)}
         if voice:
             given = mine is one.ipv4 and (one.mapped or two.mapped)  # reached there, and answered where it came from
-            found[f"{kind}/udp"] = Way(True) if given else _udp(mine.udp, theirs.udp)
+            found[f"{kind}/udp"] = Way(True) if given else _udp(mine.udp, theirs.udp, neighbours)
         ways |= {path: way for path, way in found.items() if way and not (path in ways and ways[path].sure)}
     best = min((path for path, way in ways.items() if way.sure), key=RANK.index)
     accepted = frozenset(
@@ -199,8 +200,8 @@ def _relayed(one: bool, two: bool) -> str:
     return "relayed/udp" if one and two else "relayed/mixed" if one or two else "relayed/tcp"
 
 
-def _udp(one: Seen, two: Seen) -> Way | None:
-    """Whether UDP between the two comes about; None: never."""
+def _udp(one: Seen, two: Seen, neighbours: bool) -> Way | None:
+    """Whether UDP between the two comes about; None: never. `neighbours`: they are turned back by one carrier."""
     hard = [seen for seen in (one, two) if seen.hard]
     if not hard:
         return Way(True)  # RFC 5128, 3.3.1: both are found where they are told to be
@@ -211,6 +212,8 @@ def _udp(one: Seen, two: Seen) -> Way | None:
         return Way(True, Search.FORESEEN)
     if len(hard) == 1 or not all(seen.port_filtered for seen in hard):
         return Way(False, Search.TRIED)
+    if neighbours:
+        return None  # a packet to a port that is not mapped yet is not turned back, and gets no port of its own by it
     return Way(False, Search.BLOCKS) if all(seen.block <= LARGEST_BLOCK for seen in hard) else None
 
 

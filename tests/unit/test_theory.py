@@ -111,6 +111,7 @@ def test_two_sides_meet_in_blocks_where_both_draw_from_a_few_ports(zoo: Topology
     one, two = of(zoo, "mobile-3"), replace(of(zoo, "mobile-3"), site="mobile-5", carrier="carrier-2")
     assert expected(one, two).search is Search.BLOCKS
     assert expected(one, two).accepted == {"punched/udp", "relayed/udp"}
+    assert expected(one, replace(two, carrier=one.carrier)).accepted == {"relayed/udp"}
 
 
 def test_a_carrier_turns_packets_back_to_its_own_or_they_need_the_relay(zoo: Topology) -> None:
