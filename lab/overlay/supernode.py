@@ -69,8 +69,9 @@ TOLD_EVERY = 1.0
 LEAVING_LIMIT = 3.0
 """Seconds for which a supernode that leaves waits for its clients to be elsewhere."""
 MOVED_LIMIT = 2.0
-"""Seconds for which the link of a client that has signed in elsewhere is kept, for the client to close: supernodes are
-near each other, and what one tells another is here before the Welcome is at a client that is far away."""
+"""Seconds for which the link of a client that has signed in elsewhere is kept, for the client to close: one that gave
+up a line just when its turn came has been let in there and does not know, and still has only this link.
+"""
 
 
 class Supernode(Member):
