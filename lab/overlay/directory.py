@@ -41,7 +41,7 @@ class _Search:
 
 class Directory:
     """One supernode's part of it. `own` is its name, `send` tells another one something; `moved_away` is called with
-    the name of a client of this supernode that has signed in elsewhere meanwhile.
+    the name of a client of this supernode that has signed in elsewhere meanwhile, and the time, epoch seconds.
 
     Each supernode knows all others (`up`, `down`), so that any of them asks the right ones: a name resolves in one hop.
     A location counts only with its client's own signature, the newest first. It lives as long as the link to the
@@ -49,7 +49,11 @@ class Directory:
     """
 
     def __init__(
-        self, own: str, authority: bytes, send: Callable[[str, Message], object], moved_away: Callable[[str], None]
+        self,
+        own: str,
+        authority: bytes,
+        send: Callable[[str, Message], object],
+        moved_away: Callable[[str, float], None],
     ) -> None:
         self.own, self.authority, self.send, self.moved_away = own, authority, send, moved_away
         self.members: set[str] = set()
@@ -157,7 +161,7 @@ class Directory:
                 self.send(sender, Moved(before))
                 continue
             if name in self.mine:
-                self._gone(name)
+                self._gone(name, wall)
             elif before is not None and before.hub != sender and before.hub in self.members:
                 self.send(before.hub, Moved(location))
             self._keep(location)
@@ -167,7 +171,7 @@ class Directory:
         check_location(message.location, self.authority, wall)
         mine = self.mine.get(message.location.credential.name)
         if mine is not None and mine.at < message.location.at:
-            self._gone(message.location.credential.name)
+            self._gone(message.location.credential.name, wall)
 
     def absent(self, sender: str, names: Iterable[str]) -> None:
         for name in names:
@@ -177,9 +181,9 @@ class Directory:
         """What this supernode knows of a name."""
         return Found(name, self.mine.get(name) or self.kept.get(name))
 
-    def _gone(self, name: str) -> None:
+    def _gone(self, name: str, wall: float) -> None:
         self.has_left(name)
-        self.moved_away(name)
+        self.moved_away(name, wall)
 
     def _keep(self, location: Location) -> None:
         name = location.credential.name

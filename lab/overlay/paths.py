@@ -265,6 +265,7 @@ def _disguised(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.ipv4_mapped is not None or address.sixtofour is not None or address.teredo is not None
 
 
+@lru_cache(maxsize=10_000)
 def nobodys(host: str) -> bool:
     """Whether no machine on a network can be at an address: loopback, multicast, broadcast, reserved, unspecified or
     link-local, IPv4 in the clothes of IPv6, text that is no IP address.

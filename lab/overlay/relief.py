@@ -165,7 +165,7 @@ class Relief:
         return [
             Candidate(seat.name, seat.key, seat.info.peer, seat.since, send(link))
             for link, seat in hub.sessions.items()
-            if seat.role == "client" and seat.name not in hub.mesh.peers
+            if seat.role == "client" and not seat.moved and seat.name not in hub.mesh.peers
         ]
 
     def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:

@@ -71,7 +71,8 @@ class Empty(Event):
 
 @dataclass
 class Seat:
-    """One inbound link, from challenge to the end. `waiting`: a client that is not let in yet."""
+    """One inbound link, from challenge to the end. `waiting`: a client that is not let in yet; `kept_until`: when the
+    link of one that has signed in elsewhere is closed, if it has not closed it by then."""
 
     info: LinkInfo
     nonce: bytes
@@ -87,6 +88,12 @@ class Seat:
     location: Location | None = None
     trial: Reach | None = None
     eased: float = float("-inf")
+    kept_until: float = float("inf")
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is the link of a client that sits elsewhere by now."""
+        return self.kept_until < float("inf")
 
     @property
     def host(self) -> str:

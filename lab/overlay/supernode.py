@@ -68,6 +68,10 @@ TOLD_EVERY = 1.0
 """Seconds between two words to the mesh about room and relays, where there is anything new."""
 LEAVING_LIMIT = 3.0
 """Seconds for which a supernode that leaves waits for its clients to be elsewhere."""
+MOVED_LIMIT = 2.0
+"""Seconds for which the link of a client that has signed in elsewhere is kept, for the client to close: one that gave
+up a line just when its turn came has been let in there and does not know, and still has only this link.
+"""
 
 
 class Supernode(Member):
@@ -186,7 +190,7 @@ class Supernode(Member):
             session = self.sessions.get(link)
             if session is None:
                 continue
-            if now < (due := session.last_heard + self._patience(session)):
+            if now < (due := min(session.last_heard + self._patience(session), session.kept_until)):
                 heapq.heappush(self._silences, (due, link))
             else:
                 self.drop(link, "silent" if session.role else "did not sign in", now)
@@ -400,12 +404,14 @@ class Supernode(Member):
         if (peer := self.peers.get(name)) is not None:
             peer.send(message)
 
-    def _moved_away(self, name: str) -> None:
-        """A client has signed in elsewhere, by its own word."""
+    def _moved_away(self, name: str, wall: float) -> None:
+        """A client has signed in elsewhere, by its own word; `wall` is now, epoch seconds."""
+        now = wall - self.membership.wall_offset
         link = self.clients.pop(name, None)
         if link is not None:
-            self.sessions.pop(link, None)
-            self.actions.close(link)
+            self.sessions[link].kept_until = now + MOVED_LIMIT
+            heapq.heappush(self._silences, (now + MOVED_LIMIT, link))
+            self.relief.gone(name, now)
             self.actions.emit(Left("client", name, "signed in elsewhere"))
 
     def _left_empty(self, now: float) -> None:
@@ -440,7 +446,7 @@ class Supernode(Member):
             self.admission.leave(link)
             self.relief.gone(session.name, now)
             return
-        if session.role == "supernode" and session.name not in self.peers:
+        if (session.role == "supernode" and session.name not in self.peers) or session.moved:
             return
         if session.role != "supernode":
             self.actions.emit(Left(session.role, session.name, reason))

@@ -29,7 +29,7 @@ class World:
             name,
             PUBLIC,
             lambda to, message: self.tell(name, to, message),
-            lambda client: self.gone.append((name, client)),
+            lambda client, wall: self.gone.append((name, client)),
         )
         others, self.directories[name] = list(self.directories.values()), directory
         for other in others:
