@@ -4,6 +4,8 @@ TOPOLOGY ?= compose/reference.yml
 CALLER ?= alice
 CALLEE ?= bob
 SUITES := $(wildcard tests/rules tests/relay tests/links tests/nat tests/calls tests/faults)
+# Compiled tests are kept, or each run compiles them all.
+UNIT := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n auto --dist worksteal
 SAMPLE := tests/zoo/test_zoo_sample.py
 
 # The oldest Python that the lab knows, newest found first; `make PYTHON=... lab-up` chooses another.
@@ -38,10 +40,11 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 	.venv/bin/lint-imports
 	@.venv/bin/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("opus"))' || \
 		{ $(call install,libopus0,the unit tests of the voice need libopus on this machine); }
-	PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n auto --dist worksteal tests/unit   # cached, or each run compiles them all
+	$(UNIT) -m "not slow" tests/unit
 
 # The sample of the zoo and the crowd are labs of their own beside the reference, so that one that runs already stays.
-test: check ## check, the reference lab, a sample of the zoo, a crowd (tests/rules as root alone); a lab that runs is left running
+test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd (tests/rules as root alone); a lab that runs is left running
+	$(UNIT) -m slow tests/unit
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
 	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing and not long" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; \

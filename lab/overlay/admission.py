@@ -32,6 +32,7 @@ class Admission:
     def __init__(self, capacity: int | None, rate: float | None = None) -> None:
         self.capacity, self.rate = capacity, rate or LOGIN_RATE
         self.line: OrderedDict[int, Waiting] = OrderedDict()
+        self._names: dict[str, int] = {}
         self.next_turn = 0.0
         self.away_until = 0.0
 
@@ -54,7 +55,7 @@ class Admission:
         """A client joins the line, at its end unless it goes `first`; False where the line is full."""
         if len(self.line) >= MOST_WAITING and not first:
             return False
-        self.line[link] = Waiting(name, now)
+        self.line[link], self._names[name] = Waiting(name, now), link
         if first:
             self.line.move_to_end(link, last=False)
         return True
@@ -65,10 +66,17 @@ class Admission:
             self.line.move_to_end(link, last=False)
 
     def leave(self, link: int) -> None:
-        self.line.pop(link, None)
+        if (gone := self.line.pop(link, None)) is not None and self._names.get(gone.name) == link:
+            del self._names[gone.name]
+
+    def waits(self, name: str) -> int | None:
+        """The link on which a client of that name stands in the line."""
+        return self._names.get(name)
 
     def ahead(self, link: int) -> int:
-        """How many wait before this one."""
+        """How many wait before this one; the last one's place is told without counting."""
+        if next(reversed(self.line), None) == link:
+            return len(self.line) - 1
         return next((place for place, each in enumerate(self.line) if each == link), 0)
 
     def seconds(self) -> float:
@@ -85,7 +93,8 @@ class Admission:
         if not self.line or self.full(clients) or now < self.next_turn:
             return None
         self.next_turn = max(self.next_turn, now - 1 / self.rate) + 1 / self.rate
-        link, _ = self.line.popitem(last=False)
+        link = next(iter(self.line))
+        self.leave(link)
         return link
 
     def deadline(self, clients: int) -> float | None:

@@ -41,6 +41,8 @@ class Gate:
 
     def __init__(self, hub: House) -> None:
         self.hub = hub
+        self.untold: list[int] = []
+        """Links in the line that expect to be let in at any moment."""
 
     def greeted(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
         """Somebody's first word; raises ProtocolError for one that is not good enough."""
@@ -88,6 +90,8 @@ class Gate:
             session.waiting = True
             if self.hub.admission.full(len(self.hub.clients)) or self.hub.admission.seconds() > 1.0:
                 self.tell_to_wait(link)
+            else:
+                self.untold.append(link)
         else:
             self.turn_away(link, now)
 
@@ -100,9 +104,8 @@ class Gate:
         self.hub.send(link, Wait(self.hub.others(room=True), ahead))
 
     def _wait(self, link: int, session: Seat, now: float) -> bool:
-        for other, waiting in list(self.hub.admission.line.items()):
-            if waiting.name == session.name:
-                self.hub.drop(other, "waits on another link", now)
+        if (other := self.hub.admission.waits(session.name)) is not None:
+            self.hub.drop(other, "waits on another link", now)
         return self.hub.admission.wait(link, session.name, now, first=session.name in self.hub.mesh.peers)
 
     def turn_away(self, link: int, now: float) -> None:
@@ -121,10 +124,11 @@ class Gate:
             session = self.hub.sessions[link]
             session.waiting = False
             self._client_in(link, session, now)
-        if self.hub.admission.full(len(self.hub.clients)):
-            for link in self.hub.admission.line:
-                if not self.hub.sessions[link].told_to_wait:
+        if self.untold and self.hub.admission.full(len(self.hub.clients)):
+            for link in self.untold:
+                if link in self.hub.admission.line:
                     self.tell_to_wait(link)
+            self.untold.clear()
 
     def _client_in(self, link: int, session: Seat, now: float) -> None:
         before = self.hub.clients.get(session.name)
@@ -161,7 +165,5 @@ class Gate:
     def _supernode_in(self, link: int, session: Seat, hosts: tuple[str, ...], now: float) -> None:
         self._welcome(link, session)
         self.hub.mesh.came_in(session.name, session.key, hosts, lambda message: self.hub.send(link, message), now)
-        for waiting_link, waiting in self.hub.admission.line.items():
-            if waiting.name == session.name:
-                self.hub.admission.first(waiting_link)
-                break
+        if (waiting := self.hub.admission.waits(session.name)) is not None:
+            self.hub.admission.first(waiting)

@@ -133,7 +133,7 @@ class Relief:
         if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
             return 0
         spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self._roomy())
-        waiting = sum(each.name not in hub.mesh.peers for each in hub.admission.line.values())
+        waiting = len(hub.admission.line) - sum(hub.admission.waits(name) is not None for name in hub.mesh.peers)
         return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - waiting))
 
     def _ease(self, now: float) -> None:

@@ -25,6 +25,9 @@ from lab.errors import EvidenceError
 from lab.evidence import Captures, Claim, Finding, Observed, Verdict, hold, judge
 from lab.topology.model import Attachment
 
+pytestmark = pytest.mark.slow
+
+
 SECONDS = 3.0
 Path3 = tuple[str | None, str | None, str | None]
 DIRECT, PUNCHED, RELAYED = ("direct", "udp", None), ("punched", "udp", None), ("relayed", "udp", "relay-1")

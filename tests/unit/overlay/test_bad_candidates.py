@@ -21,6 +21,9 @@ from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
+
 HANDFUL = 24
 HARD = "address-and-port-dependent"
 VICTIM = "203.0.113.99"

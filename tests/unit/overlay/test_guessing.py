@@ -12,6 +12,9 @@ from lab.overlay.prospects import Part, part
 from lab.wire.messages import Candidate, Network
 from tests.unit.overlay.hardnat import SERVER, Nat, World
 
+pytestmark = pytest.mark.slow
+
+
 TRIES = 40
 HARD = "address-and-port-dependent"
 

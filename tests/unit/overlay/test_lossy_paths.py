@@ -11,6 +11,9 @@ from lab.overlay.voice_trial import VoiceTrial
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
+
 HARD = "address-and-port-dependent"
 THROTTLE = 2_000.0  # bytes a second: 16 kbit/s
 

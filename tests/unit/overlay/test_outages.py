@@ -14,6 +14,9 @@ from tests.unit.overlay.test_lossy_paths import talk
 from tests.unit.overlay.test_paths_in_memory import place
 from tests.unit.overlay.test_survival import path
 
+pytestmark = pytest.mark.slow
+
+
 HARD = "address-and-port-dependent"
 BACK = 3.0
 """Seconds within which voice is back where a path has to be found."""

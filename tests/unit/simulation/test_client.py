@@ -2,10 +2,15 @@
 
 import random
 
+import pytest
+
 from lab.overlay.actions import Machine
 from lab.overlay.client import Client
 from lab.overlay.member import Membership, SignedIn, SignedOut
 from tests.unit.simulation.crowd import Trace, a_bad_day, crowd
+
+pytestmark = pytest.mark.slow
+
 
 MEDIA_PORTS = (7000, 443)
 

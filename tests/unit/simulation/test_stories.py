@@ -15,6 +15,8 @@ from lab.simulation.simulating import Simulation
 from lab.wire.messages import Location, Moved
 from tests.unit.simulation.crowd import Recorder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
