@@ -45,6 +45,8 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 # The sample of the zoo and the crowd are labs of their own beside the reference, so that one that runs already stays.
 test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd (tests/rules as root alone); a lab that runs is left running
 	$(UNIT) -m slow tests/unit
+	@command -v nft >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
+		{ $(call install,nftables,the tests of rules load them); }
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
 	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing and not long" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; \

@@ -89,19 +89,20 @@ class Gate:
         elif self._wait(link, session, now):
             session.waiting = True
             if self.hub.admission.full(len(self.hub.clients)) or self.hub.admission.seconds() > 1.0:
-                self.tell_to_wait(link)
+                self.tell_to_wait(link, self.hub.admission.ahead(link), self.hub.others(room=True))
             else:
                 self.untold.append(link)
         else:
             self.turn_away(link, now)
 
-    def tell_to_wait(self, link: int) -> None:
-        """Where it takes longer than somebody who is about to be let in expects."""
-        session, ahead = self.hub.sessions[link], self.hub.admission.ahead(link)
+    def tell_to_wait(self, link: int, ahead: int, others: tuple[tuple[str, ...], ...]) -> None:
+        """Where it takes longer than somebody who is about to be let in expects; so many wait before it, and these
+        others have room."""
+        session = self.hub.sessions[link]
         if not session.told_to_wait:
             self.hub.actions.emit(ToldToWait(session.name, ahead))
         session.told_to_wait = True
-        self.hub.send(link, Wait(self.hub.others(room=True), ahead))
+        self.hub.send(link, Wait(others, ahead))
 
     def _wait(self, link: int, session: Seat, now: float) -> bool:
         if (other := self.hub.admission.waits(session.name)) is not None:
@@ -124,10 +125,14 @@ class Gate:
             session = self.hub.sessions[link]
             session.waiting = False
             self._client_in(link, session, now)
+        line = self.hub.admission.line
         if self.untold and self.hub.admission.full(len(self.hub.clients)):
+            others = self.hub.others(room=True)
             for link in self.untold:
-                if link in self.hub.admission.line:
-                    self.tell_to_wait(link)
+                if link in line:
+                    self.tell_to_wait(link, self.hub.admission.ahead(link), others)
+            self.untold.clear()
+        elif not line:
             self.untold.clear()
 
     def _client_in(self, link: int, session: Seat, now: float) -> None:

@@ -3,6 +3,7 @@
 Belongs here: when that is, and whom it concerns. Never: how a candidate is measured, which is promoting's.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -55,7 +56,7 @@ class Hub(Protocol):
 
     def others(self, room: bool = False) -> tuple[Machine, ...]: ...
     def send(self, link: int, message: Message) -> None: ...
-    def tell_to_wait(self, link: int) -> None: ...
+    def tell_to_wait(self, link: int, ahead: int, others: tuple[Machine, ...]) -> None: ...
 
 
 class Relief:
@@ -65,6 +66,10 @@ class Relief:
         self.hub = hub
         self.reaches: list[Reach] = []
         self.next_ease = 0.0
+        self.spare = 0
+        """How many clients the others have room for."""
+        self.roomy: list[Peer] = []
+        """The others that have much room, those with most first."""
         rng = hub.membership.rng
         self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
         self.rechecking = Rechecking(rng, self._dial)
@@ -84,7 +89,7 @@ class Relief:
         self.rechecking.poll(self._promoted_peers(), now)
         if now >= self.next_ease and (self._surplus() or self._line_could_go()):
             self.next_ease = now + EASE_EVERY
-            self.tell_the_line(self._spare())
+            self.tell_the_line(self.spare)
             self._ease(now)
 
     def reach(self, question: Dial, done: Done, now: float) -> Reach:
@@ -110,29 +115,28 @@ class Relief:
 
     # -- room elsewhere --------------------------------------------------------------------------------------------
 
-    def _spare(self) -> int:
-        """How many clients the others have room for."""
-        return sum(MANY if peer.room is None else peer.room for peer in self.hub.mesh.peers.values())
+    def noted(self) -> None:
+        """Another supernode has come, has gone, or has other room: asked for after every word of every client."""
+        peers = list(self.hub.mesh.peers.values())
+        self.spare = sum(MANY if peer.room is None else peer.room for peer in peers)
+        roomy = [peer for peer in peers if peer.hosts and _free(peer) >= ROOMY]
+        self.roomy = sorted(roomy, key=lambda peer: (-_free(peer), peer.name))[:MANY]
 
     def _line_could_go(self) -> bool:
-        return bool(self.hub.admission.line) and self._spare() > 0
+        return bool(self.hub.admission.line) and self.spare > 0
 
     def tell_the_line(self, most: int) -> None:
         """Those who wait here hear again where there is room; no more than fit there."""
-        for link in list(self.hub.admission.line)[:most]:
-            self.hub.tell_to_wait(link)
-
-    def _roomy(self) -> list[Peer]:
-        """The others that have much room, those with most first."""
-        peers = [peer for peer in self.hub.mesh.peers.values() if peer.hosts and _free(peer) >= ROOMY]
-        return sorted(peers, key=lambda peer: (-_free(peer), peer.name))[:MANY]
+        others = self.hub.others(room=True)
+        for ahead, link in enumerate(list(itertools.islice(self.hub.admission.line, most))):
+            self.hub.tell_to_wait(link, ahead, others)
 
     def _surplus(self) -> int:
         """How many of its clients would be better off elsewhere, where there is room for them."""
         hub, capacity = self.hub, self.hub.admission.capacity
         if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
             return 0
-        spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self._roomy())
+        spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self.roomy)
         waiting = len(hub.admission.line) - sum(hub.admission.waits(name) is not None for name in hub.mesh.peers)
         return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - waiting))
 
@@ -143,7 +147,7 @@ class Relief:
         links = [link for link in links if now >= hub.sessions[link].eased + EASED_AGAIN]
         for link in hub.membership.rng.sample(links, min(self._surplus(), len(links))):
             hub.sessions[link].eased = now
-            hub.send(link, Move(tuple(peer.hosts for peer in self._roomy())))
+            hub.send(link, Move(tuple(peer.hosts for peer in self.roomy)))
 
     # -- promotion -------------------------------------------------------------------------------------------------
 
@@ -154,7 +158,7 @@ class Relief:
             return None
         waiting = len(hub.admission.line)
         busy = len(hub.clients) + waiting >= capacity * BUSY
-        return "supernode" if busy and self._spare() <= waiting else None
+        return "supernode" if busy and self.spare <= waiting else None
 
     def _candidates(self) -> list[Candidate]:
         hub = self.hub

@@ -320,6 +320,7 @@ class Supernode(Member):
 
     def peer_up(self, peer: Peer, now: float) -> None:
         self.directory.up(peer.name)
+        self.relief.noted()
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
         for word in self._words():
             peer.send(word)
@@ -330,6 +331,7 @@ class Supernode(Member):
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)
+        self.relief.noted()
         self.roster.forget(peer.name)
         self.relief.rechecking.gone(peer.name)
         self.relief.gone(peer.name, now)
@@ -365,6 +367,7 @@ class Supernode(Member):
 
     def room_changed(self, peer: Peer, now: float) -> None:
         """Another supernode has room, or has none any more."""
+        self.relief.noted()
         if peer.room != 0:
             self.relief.tell_the_line(1 if peer.room is None else peer.room)
 
@@ -386,8 +389,8 @@ class Supernode(Member):
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def tell_to_wait(self, link: int) -> None:
-        self.gate.tell_to_wait(link)
+    def tell_to_wait(self, link: int, ahead: int, others: tuple[tuple[str, ...], ...]) -> None:
+        self.gate.tell_to_wait(link, ahead, others)
 
     def send(self, link: int, message: Message) -> None:
         self.actions.write(link, frame(encode(message), 4))

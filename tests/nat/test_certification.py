@@ -105,7 +105,8 @@ def links_of(found: Certification, site: str) -> tuple[Link, Link]:
     return ipv4.claimed.link, ipv4.measured.link
 
 
-@pytest.mark.parametrize("site", IMPAIRED)
+# How long a mapping lives is asked by few packets at a time, and a burst takes them all: there the loss alone counts.
+@pytest.mark.parametrize("site", [site for site in IMPAIRED if "burst" not in IMPAIRED[site]])
 def test_a_site_behind_any_link_is_what_it_claims(impaired: Certification, site: str) -> None:
     (found,) = [one for one in impaired.sites if one.site == site]
     assert found.disagreements() == ()
@@ -173,8 +174,8 @@ def wan(router: Node) -> str:
     raise AssertionError(f"{router.name} has no address on the internet")
 
 
-FULL_CONE = SiteChange(profile="full-cone")
-LINUX = SiteChange(profile="linux")
+FULL_CONE = SiteChange(profile="full-cone", axes=SHORT["home"])
+LINUX = SiteChange(profile="linux", axes=SHORT["home"])
 NO_TRANSLATION = "nft flush table ip lab"
 
 
