@@ -14,7 +14,8 @@ from lab.nat import FIREWALLS, TRANSLATIONS
 @commands.command("set", **example("lab set home --profile symmetric", "lab set home --delay 50ms --loss 5% --up"))
 @click.argument("site")
 @click.option(
-    "--profile", help=f"What its router does to addresses, without the axes of before: {', '.join(TRANSLATIONS)}."
+    "--profile",
+    help=f"What its router does to addresses; of axes set before, timers stay: {', '.join(TRANSLATIONS)}.",
 )
 @click.option(
     "--axes",

@@ -19,7 +19,7 @@ from lab.runtime.connection import Engine
 from lab.runtime.control import Refused
 from lab.runtime.world import World
 from lab.topology.fitting import router_fits
-from lab.topology.model import Network, Role, Topology
+from lab.topology.model import Network, Node, Role, Topology
 
 Json = dict[str, Any]
 Direction = Literal["up", "down", "both"]
@@ -29,7 +29,8 @@ Direction = Literal["up", "down", "both"]
 class SiteChange:
     """What `lab set` asks of one site; None: leave it. `link` are link axes by name, as text with units.
 
-    A profile is its own axes and no others; `axes` are laid over it, in place of those that lay over it before.
+    A profile is its own axes and no others, but for the timers: those that lay over the one before stay, for they are
+    the lab's pace. `axes` are laid over it, in place of all that lay over it before.
     `direction` None: a figure of the link goes for each.
     """
 
@@ -44,17 +45,22 @@ class SiteChange:
 
     @property
     def router(self) -> dict[str, str]:
-        """What the router has to be told."""
-        axes = "" if self.axes is None and self.profile is not None else self.axes
-        told = {"profile": self.profile, "firewall": self.firewall, "axes": axes}
+        """What is asked of the router."""
+        told = {"profile": self.profile, "firewall": self.firewall, "axes": self.axes}
         told |= {"profile6": self.profile6, "portmap": self.portmap}
         return {key: value for key, value in told.items() if value is not None}
+
+    def told_to(self, router: Node) -> dict[str, str]:
+        """What a router that is what it is now has to be told."""
+        if self.profile is None or self.axes is not None:
+            return self.router
+        kept = (word for word in (router.axes or "").split() if word.partition("=")[0] in nat.TIMERS)
+        return {**self.router, "axes": " ".join(kept)}
 
     def told(self) -> dict[str, Any]:
         """The change as the timeline shows it."""
         link = {"link": dict(self.link), "direction": self.direction or "both"} if self.link else {}
-        router = {key: value for key, value in self.router.items() if key != "axes" or self.axes is not None}
-        return {**router, **link, **({"toward": self.toward} if self.toward else {})}
+        return {**self.router, **link, **({"toward": self.toward} if self.toward else {})}
 
 
 def check(topology: Topology, site: str, change: SiteChange) -> None:
@@ -63,7 +69,7 @@ def check(topology: Topology, site: str, change: SiteChange) -> None:
     if not change.router and not change.link:
         raise ConfigError(f"nothing to set at {site}: give --profile, --firewall, or a figure of its link")
     _check_link(topology, site, change)
-    told: dict[str, Any] = change.router
+    told: dict[str, Any] = change.told_to(router)
     router_fits(replace(router, **told), topology.nodes, topology.networks)
 
 
@@ -129,7 +135,7 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
     if change.link:
         _order(engine, world, site, core.name, "link", **link, dry=True)
     if change.router:
-        said["router"] = _order(engine, world, site, routers[site], "set", **change.router)
+        said["router"] = _order(engine, world, site, routers[site], "set", **change.told_to(topology.router_of(site)))
     if change.link:
         said["link"] = _order(engine, world, site, core.name, "link", **link)
         if change.link.keys() & set(WHOLE):

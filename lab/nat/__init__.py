@@ -17,6 +17,7 @@ from lab.nat.axes import (
     Translation,
 )
 from lab.nat.fitting import Site, fits
+from lab.nat.notation import TIMERS
 from lab.nat.presets import FIREWALLS, PORT_MAPPINGS, PREFIX_TRANSLATIONS, TRANSLATIONS, firewall, profile
 from lab.nat.render import render, untracked
 from lab.nat.wiring import RuleSet, Wiring
@@ -25,6 +26,7 @@ __all__ = [
     "FIREWALLS",
     "PORT_MAPPINGS",
     "PREFIX_TRANSLATIONS",
+    "TIMERS",
     "TRANSLATIONS",
     "Allocation",
     "Behaviour",

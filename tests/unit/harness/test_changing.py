@@ -134,14 +134,18 @@ def test_outer_addresses_that_stock_snat_has_no_range_for_are_refused(orders: Or
     assert changes(orders) == []
 
 
-def test_a_profile_is_its_own_axes_and_no_others(orders: Orders) -> None:
-    engine, there = cast(Any, None), world(ZOO)
-    changing.set_site(engine, there, "linux-1", SiteChange(profile="symmetric"))
-    changing.set_site(engine, there, "linux-1", SiteChange(profile="symmetric", axes="hairpinning=yes"))
-    changing.set_site(engine, there, "linux-1", SiteChange(firewall="udp-blocked"))
-    assert ZOO.router_of("linux-1").axes, "which would otherwise stay over the preset"
+def test_a_profile_is_its_own_axes_and_no_others_but_for_the_timers_of_before(orders: Orders) -> None:
+    nodes = [
+        replace(one, axes=f"hairpinning=yes {one.axes}") if one.name == "port-restricted-1-router" else one
+        for one in ZOO.nodes
+    ]
+    engine, there = cast(Any, None), world(replace(ZOO, nodes=tuple(nodes)))
+    changing.set_site(engine, there, "port-restricted-1", SiteChange(profile="symmetric"))
+    changing.set_site(engine, there, "port-restricted-1", SiteChange(profile="symmetric", axes="hairpinning=yes"))
+    changing.set_site(engine, there, "port-restricted-1", SiteChange(firewall="udp-blocked"))
+    assert ZOO.router_of("port-restricted-1").axes, "which would otherwise stay over the preset"
     assert [fields for _, _, fields in changes(orders)] == [
-        {"profile": "symmetric", "axes": ""},
+        {"profile": "symmetric", "axes": str(ZOO.router_of("port-restricted-1").axes)},
         {"profile": "symmetric", "axes": "hairpinning=yes"},
         {"firewall": "udp-blocked"},
     ]
