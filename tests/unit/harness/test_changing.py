@@ -135,10 +135,9 @@ def test_outer_addresses_that_stock_snat_has_no_range_for_are_refused(orders: Or
 
 
 def test_a_profile_is_its_own_axes_and_no_others_but_for_the_timers_of_before(orders: Orders) -> None:
-    nodes = [
-        replace(one, axes=f"hairpinning=yes {one.axes}") if one.name == "port-restricted-1-router" else one
-        for one in ZOO.nodes
-    ]
+    router = ZOO.router_of("port-restricted-1")
+    more = replace(router, axes=f"hairpinning=yes {router.axes}")
+    nodes = [more if one is router else one for one in ZOO.nodes]
     engine, there = cast(Any, None), world(replace(ZOO, nodes=tuple(nodes)))
     changing.set_site(engine, there, "port-restricted-1", SiteChange(profile="symmetric"))
     changing.set_site(engine, there, "port-restricted-1", SiteChange(profile="symmetric", axes="hairpinning=yes"))
