@@ -418,11 +418,11 @@ class Supernode(Member):
             self.actions.emit(Left("client", name, "signed in elsewhere"))
 
     def _left_empty(self, now: float) -> None:
-        if (
-            self.leaving is not None
-            and not self.left
-            and (not self.clients or now >= self.leaving or not self.others(room=True))
-        ):
+        """It is empty when its clients have closed their links: who sits elsewhere by now may not know it yet."""
+        if self.leaving is None or self.left:
+            return
+        here = any(seat.role == "client" for seat in self.sessions.values())
+        if not here or now >= self.leaving or not self.others(room=True):
             self.actions.emit(Empty(len(self.clients)))
             self.leaving = float("inf")
 

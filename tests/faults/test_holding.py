@@ -29,6 +29,7 @@ def test_voice_is_back_at_once_on_the_path_of_before(
 ) -> None:
     for site in sites:
         lab.set(site, SiteChange(axes=f"udp-timeout={UDP_TIMEOUT}"))
+    lab.settle()
     report = lab.call(caller, callee, seconds=TALK, holds=[HOLD])
     assert report.holds(path), report
     (held,) = report.on_hold
