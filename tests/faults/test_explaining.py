@@ -21,8 +21,6 @@ def test_udp_that_is_too_narrow_for_a_voice_is_why_a_relay_was_taken(lab: Lab) -
     (better,) = [rung for rung in found.rungs if rung.path == "punched/udp"]
     assert better.verdict == "ruled out", better
     assert "carry no voice" in better.reason or "voice was lost on it" in better.reason, "known, or seen in the call"
-        "known before, or seen in the call"
-    )
     assert {(one.node, one.kind) for one in found.candidates} >= {("bob", "relayed"), ("frank", "relayed")}
 
 
