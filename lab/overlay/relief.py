@@ -123,10 +123,14 @@ class Relief:
         self.roomy = sorted(roomy, key=lambda peer: (-_free(peer), peer.name))[:MANY]
 
     def _line_could_go(self) -> bool:
-        return bool(self.hub.admission.line) and self.spare > 0
+        """Whether somebody waits here for room, and not for its turn alone, while others have some."""
+        hub = self.hub
+        return bool(hub.admission.line) and self.spare > 0 and hub.admission.full(len(hub.clients))
 
     def tell_the_line(self, most: int) -> None:
         """Those who wait here hear again where there is room; no more than fit there."""
+        if not self._line_could_go():
+            return
         others = self.hub.others(room=True)
         for ahead, link in enumerate(list(itertools.islice(self.hub.admission.line, most))):
             self.hub.tell_to_wait(link, ahead, others)
