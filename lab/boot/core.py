@@ -79,7 +79,7 @@ class Core:
             self._keep(order)
         ways = {way: link[way] for way in ("up", "down")}
         ways |= {f"toward {other}": text for other, text in link["toward"].items()}
-        return {"ways": ways, "mtu": link["mtu"], "blackhole": link["blackhole"]}
+        return {"ways": ways}
 
     def _address(self, order: Order) -> Order:
         """{"site", "old", "new"}: the site's router has another address on the internet."""

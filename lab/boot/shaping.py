@@ -58,7 +58,7 @@ class Shaping:
         self._by = _means(self.seed, self._interface)
         self._by.apply(self._links(), self._networks())
         for entry in self._links():
-            if entry.link.refused_above != FULL_MTU:
+            if entry.link.down.refused_above != FULL_MTU:
                 self._set_mtu(entry)
 
     def set_link(
@@ -98,13 +98,13 @@ class Shaping:
         self._become({**self._entries, site: replace(entry, addresses=outer)})
 
     def status(self) -> dict[str, Any]:
-        """What is true now: {"by", "seed", "links": {site: {"up", "down", "toward", "mtu", "blackhole"}}, ...}."""
+        """What is true now: {"by", "seed", "links": {site: {"up", "down", "toward"}}, ...}."""
         links = {site: self.link(site) for site in self._entries}
         by = self._started
         return {"by": by.by, "seed": self.seed, "links": links, **by.status()}
 
     def link(self, site: str) -> dict[str, Any]:
-        """One site's link now: {"up", "down", "toward": {other site: ...}, "mtu", "blackhole"}. Raises ConfigError."""
+        """One site's link now: {"up", "down", "toward": {other site: ...}}. Raises ConfigError."""
         return told(_entry(site, self._entries).link)
 
     @property
@@ -168,13 +168,14 @@ class Shaping:
     def _follow(self, before: Entry | None, entry: Entry) -> None:
         """Let core's routes have the MTU of a link that has changed. None: it did nothing so far."""
         before = before or replace(entry, link=Link())
-        if before.addresses != entry.addresses and before.link.refused_above != FULL_MTU:
+        was, now = before.link.down.refused_above, entry.link.down.refused_above
+        if before.addresses != entry.addresses and was != FULL_MTU:
             mtu.set_down(self._interface, map(ip_network, before.addresses), FULL_MTU)
-        if (before.addresses, before.link.refused_above) != (entry.addresses, entry.link.refused_above):
+        if (before.addresses, was) != (entry.addresses, now):
             self._set_mtu(entry)
 
     def _set_mtu(self, entry: Entry) -> None:
-        mtu.set_down(self._interface, self._networks_of(entry), entry.link.refused_above)
+        mtu.set_down(self._interface, self._networks_of(entry), entry.link.down.refused_above)
 
     def _links(self) -> tuple[Entry, ...]:
         return tuple(self._entries.values())

@@ -24,6 +24,10 @@ SLACK_S = 0.5
 """What a packet may take beyond its link's delay while the machine is busy."""
 SEVERED = 12
 """Control packets lost in a row: the way is no way any more. At 30 % of loss it happens once in two million."""
+FEWEST, MOST = 4, 60
+"""Copies of a packet. 60 are enough while four in five of the packets behind a lost one are lost as well."""
+WORSE = 1.3
+"""How much more than it says a link may lose."""
 LONGEST_S = 2.0
 """What has not come by then was lost: a control packet, or the last copy where there is none."""
 
@@ -63,18 +67,22 @@ class Patience:
     """What a link is said to do, and so how long and how often one asks.
 
     `delay_s`: one way, with its jitter and a packet's time at its rate. `pace_s`: between two packets. `rate`: bit/s of
-    the narrower direction, None without a limit.
+    the narrower direction, None without a limit. `again`: the share that is lost right behind a lost packet, which is
+    more than `loss` where losses come in bursts.
     """
 
     delay_s: float = 0.0
     loss: float = 0.0
     pace_s: float = 0.0
     rate: int | None = None
+    again: float = 0.0
 
     @property
     def tries(self) -> int:
         """Copies of a packet until a silence is no accident; a link may be a little worse than it says."""
-        return max(4, min(24, math.ceil(math.log(DOUBT) / math.log(max(0.05, min(0.6, self.loss * 1.3))))))
+        first = max(0.05, min(0.6, self.loss * WORSE))
+        next_ = max(first, min(0.8, self.again))
+        return max(FEWEST, min(MOST, 1 + math.ceil(math.log(DOUBT / first) / math.log(next_))))
 
     @property
     def wait_s(self) -> float:

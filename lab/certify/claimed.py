@@ -38,7 +38,8 @@ class LinkClaim:
     """What is asked of each direction of the access link, and the rates, in bit/s, at which a packet leaves.
 
     `queue_bytes`: what may wait for the rate, in the direction that has less room; None without a rate.
-    `clumping`: by how much losses in bursts widen the variance of their number.
+    `clumping`: by how much losses in bursts widen the variance of their number. `loss_after_loss`: what is lost of the
+    packets right behind a lost one, in the direction where bursts last longer.
     """
 
     up: OneWay = PLAIN
@@ -48,6 +49,7 @@ class LinkClaim:
     queue_bytes: float | None = None
     jitter_s: float = 0.0
     clumping: float = 1.0
+    loss_after_loss: float = 0.0
 
     @property
     def rate(self) -> int | None:
@@ -59,19 +61,20 @@ def link_claim(link: Link) -> LinkClaim:
     """A link's figures, as they should be seen."""
     up, down = link.up, link.down
     return LinkClaim(
-        up=_claimed_way(up, link),
-        down=_claimed_way(down, link),
+        up=_claimed_way(up),
+        down=_claimed_way(down),
         up_rate=up.rate,
         down_rate=down.rate,
         queue_bytes=min((way.queue_limit for way in (up, down) if way.rate is not None), default=None),
         jitter_s=max(up.jitter, down.jitter),
         clumping=max(_clumping(up), _clumping(down)),
+        loss_after_loss=max(way.burst.loss_after_loss if way.burst else way.loss for way in (up, down)),
     )
 
 
-def _claimed_way(way: Impairment, link: Link) -> OneWay:
+def _claimed_way(way: Impairment) -> OneWay:
     loss = way.burst.loss if way.burst else way.loss
-    return OneWay(way.delay * 1000, loss, link.mtu, link.blackhole if link.mtu < MTU else False)
+    return OneWay(way.delay * 1000, loss, way.mtu, way.blackhole and way.mtu < MTU)
 
 
 def _clumping(way: Impairment) -> float:

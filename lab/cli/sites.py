@@ -38,7 +38,7 @@ from lab.nat import FIREWALLS, TRANSLATIONS
 @click.option(
     "--queue", help="What may wait for that rate, as 200ms or 64kB, more is dropped; none for the usual 100ms."
 )
-@click.option("--mtu", help="Longest packet of its link in bytes, as 1492: of both directions, as every link's is.")
+@click.option("--mtu", help="Longest packet of its link in bytes, as 1492; above it the sender is told.")
 @click.option("--blackhole/--no-blackhole", default=None, help="Whether packets above the MTU vanish without a word.")
 @click.option("--up", is_flag=True, help="Figures of the link for what its clients send alone.")
 @click.option("--down", is_flag=True, help="For what they are sent alone.")
@@ -47,8 +47,8 @@ from lab.nat import FIREWALLS, TRANSLATIONS
 def set_(site: str, up: bool, down: bool, toward: str | None, as_json: bool, **figures: Any) -> None:
     """Change a site while the lab runs: its NAT, its firewall, its link. Holds when the command returns.
 
-    Without --up or --down, or with both, a figure of the link goes for each direction; the MTU and what becomes of
-    longer packets always do. `lab up` restores what the file says.
+    Without --up or --down, or with both, a figure of the link goes for each direction. `lab up` restores what the file
+    says.
     """
     from lab.harness.changing import SiteChange
 
@@ -75,7 +75,6 @@ def _standing(now: dict[str, Any]) -> str:
         words.append(f"{router['profile']}{axes}, firewall {router['firewall']}{ports}")
     if link:
         words += [f"{way}: {text or 'unimpaired'}" for way, text in link["ways"].items()]
-        words.append(f"mtu {link['mtu']}{', longer packets vanish' if link['blackhole'] else ''}")
     return "; ".join(words)
 
 

@@ -238,10 +238,11 @@ def _patience(claim: SiteClaim) -> Patience:
     up, down = claim.link.up, claim.link.down
     delay = max(up.delay_ms or 0, down.delay_ms or 0) / 1000 + claim.link.jitter_s
     loss, rate = max(up.loss or 0, down.loss or 0), claim.link.rate
+    again = claim.link.loss_after_loss
     if rate is None:
-        return Patience(delay, loss)
+        return Patience(delay, loss, again=again)
     pace = SHARERS * ASKED_BYTES * 8 / rate
-    return Patience(delay + MTU * 8 / rate, loss, pace if pace >= LEAST_PACE_S else 0.0, rate)
+    return Patience(delay + MTU * 8 / rate, loss, pace if pace >= LEAST_PACE_S else 0.0, rate, again)
 
 
 def _ports(claim: SiteClaim) -> Ports:

@@ -12,8 +12,7 @@ from typing import Any, Literal
 from lab import nat
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import standing
-from lab.links.axes import FULL_MTU
-from lab.links.notation import AXES, WHOLE, read
+from lab.links.notation import AXES, OF_A_LINE, heard, read
 from lab.runtime.cables import addresses_in_use
 from lab.runtime.connection import Engine
 from lab.runtime.control import Refused
@@ -85,9 +84,9 @@ def _check_link(topology: Topology, site: str, change: SiteChange) -> None:
     for axis, text in change.link.items():
         if axis in AXES:
             _option(axis, text)
-    whole = next((axis for axis in WHOLE if axis in change.link), None)
-    if whole and (change.toward or change.direction in ("up", "down")):
-        raise ConfigError(f"--{whole} is of the whole link; give it in a command without --up, --down and --toward")
+    line = next((axis for axis in OF_A_LINE if axis in change.link), None)
+    if line and change.toward:
+        raise ConfigError(f"--{line} is of a line, whoever its packets go to; give it in a command without --toward")
     _check_ends(topology, site, change.toward)
     if change.toward and change.direction:
         raise ConfigError("--toward is a direction by itself; leave --up and --down away")
@@ -138,8 +137,8 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
         said["router"] = _order(engine, world, site, routers[site], "set", **change.told_to(topology.router_of(site)))
     if change.link:
         said["link"] = _order(engine, world, site, core.name, "link", **link)
-        if change.link.keys() & set(WHOLE):
-            standing.order(engine, world, routers[site], "mtu", mtu=refused_above(said["link"]))
+        if change.link.keys() & set(OF_A_LINE):
+            standing.order(engine, world, routers[site], "mtu", mtu=refused_above(said["link"]["ways"]["up"]))
     return said
 
 
@@ -159,12 +158,12 @@ def _order(engine: Engine, world: World, about: str, node: str, order: str, **fi
         raise ConfigError(f"{about}: {refusal.reason}") from refusal
 
 
-def refused_above(link: Json) -> int:
-    """What leaves a site meets the MTU of its link at its own router; in a black hole it passes there and vanishes.
+def refused_above(up: str) -> int:
+    """What leaves a site meets the MTU of its way up at its own router; in a black hole it passes there and vanishes.
 
-    `link` as core tells it: bytes of an IP packet.
+    `up`: that way in core's words. Bytes of an IP packet. Raises ConfigError.
     """
-    return FULL_MTU if link["blackhole"] else int(link["mtu"])
+    return heard(up).refused_above
 
 
 def forget(engine: Engine, world: World, site: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from lab import nat
 from lab.certify.claimed import LinkClaim, Router, link_claim
 from lab.errors import ConfigError
-from lab.links import Direction, Link, changed
+from lab.links import Link
+from lab.links.notation import heard
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
@@ -70,11 +71,7 @@ def _links(engine: Engine, world: World) -> Mapping[str, LinkClaim]:
 
 def _link(site: str, said: Mapping[str, Any]) -> Link:
     """A link as core describes it, read as `lab set` would read it. Raises ConfigError."""
-    link = Link()
     try:
-        for way in (Direction.UP, Direction.DOWN):
-            link = changed(link, way, dict(word.split("=", 1) for word in str(said[way]).split()))
-        whole = {"mtu": str(said.get("mtu", link.mtu)), "blackhole": "yes" if said.get("blackhole") else "no"}
-        return changed(link, Direction.BOTH, whole)
-    except (KeyError, ValueError) as error:
+        return Link(up=heard(str(said["up"])), down=heard(str(said["down"])))
+    except (KeyError, ConfigError) as error:
         raise ConfigError(f"what core says of the link of {site} is not understood ({error!r}): {dict(said)}") from None

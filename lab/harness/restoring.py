@@ -41,7 +41,7 @@ def mtus(engine: Engine, world: World) -> None:
     """Let each router have the MTU of its site's link, where it has another; core knows it, and limits the way down."""
     links = standing.core(engine, world)["shaping"]["links"]
     for site, said in standing.routers(engine, world).items():
-        wanted = changing.refused_above(links[site]) if site in links else FULL_MTU
+        wanted = changing.refused_above(links[site]["up"]) if site in links else FULL_MTU
         if said["mtu"] != wanted:
             standing.order(engine, world, world.topology.router_of(site).name, "mtu", mtu=wanted)
 

@@ -4,7 +4,7 @@ Belongs here: frozen values in SI units, and which of them make sense. Never: te
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -58,6 +58,11 @@ class Burst:
         bad = self.p / (self.p + self.r) if self.p else 0.0
         return bad * self.loss_bad + (1 - bad) * self.loss_good
 
+    @property
+    def loss_after_loss(self) -> float:
+        """The share that is lost of the packets that come right after one that was lost, at most."""
+        return max(self.loss, (1 - self.r) * self.loss_bad + self.r * self.loss_good)
+
 
 @dataclass(frozen=True)
 class Queue:
@@ -81,7 +86,8 @@ class Impairment:
 
     `delay` and `jitter` in seconds: a packet takes between delay - jitter and delay + jitter, in the median the delay,
     and none overtakes another (with the jitter of a kernel's netem one may). `loss` is a share, 0.05 for 5 %. `rate` in
-    bit/s of IP packets; what exceeds it waits in `queue`.
+    bit/s of IP packets; what exceeds it waits in `queue`. `mtu` in bytes of an IP packet: the router before the line
+    refuses a larger one with ICMP, or it vanishes where `blackhole`.
     """
 
     delay: float = 0.0
@@ -90,6 +96,8 @@ class Impairment:
     burst: Burst | None = None
     rate: int | None = None
     queue: Queue | None = None
+    mtu: int = FULL_MTU
+    blackhole: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.delay <= LONGEST_DELAY:
@@ -109,11 +117,28 @@ class Impairment:
             raise ConfigError(f"rate of {print_rate(self.rate)}; allowed: {allowed}")
         if self.queue and self.rate is None:
             raise ConfigError("a queue without a rate; nothing waits where there is no limit: give a rate as well")
+        self.check_mtu(SMALLEST_MTU)
+
+    def check_mtu(self, smallest: int) -> None:
+        """Raises ConfigError where the MTU is below `smallest` (SMALLEST_MTU_IPV6 where the site has IPv6)."""
+        if not smallest <= self.mtu <= FULL_MTU:
+            where = " where a site has IPv6" if smallest == SMALLEST_MTU_IPV6 else ""
+            raise ConfigError(f"mtu of {self.mtu}; allowed: {smallest} to {FULL_MTU}{where}")
+
+    @property
+    def refused_above(self) -> int:
+        """The size above which the router before the line refuses packets; 1500 in a black hole, where core drops."""
+        return FULL_MTU if self.blackhole else self.mtu
+
+    @property
+    def swallowed_above(self) -> int | None:
+        """The size above which packets vanish unreported; None where none do."""
+        return self.mtu if self.blackhole else None
 
     @property
     def clean(self) -> bool:
-        """Whether packets pass as if there were no link."""
-        return self == CLEAN
+        """Whether packets that no router refuses pass as if there were no link."""
+        return replace(self, mtu=FULL_MTU) == CLEAN
 
     @property
     def queue_limit(self) -> float:
@@ -126,27 +151,17 @@ CLEAN = Impairment()
 
 @dataclass(frozen=True)
 class Link:
-    """A site's access link: `up` from the site, `down` to it, `toward` between it and the sites named there alone.
-
-    `mtu` in bytes of an IP packet, both ways. A larger one is refused with ICMP, or vanishes where `blackhole`.
-    """
+    """A site's access link: `up` from the site, `down` to it, `toward` between it and the sites named there alone."""
 
     up: Impairment = CLEAN
     down: Impairment = CLEAN
-    mtu: int = FULL_MTU
-    blackhole: bool = False
     toward: Mapping[str, Impairment] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        self.check_mtu(SMALLEST_MTU)
-
-    @property
-    def refused_above(self) -> int:
-        """The size above which routers on either end refuse packets; 1500 in a black hole, where core drops them."""
-        return FULL_MTU if self.blackhole else self.mtu
+        if any(way.mtu != FULL_MTU or way.blackhole for way in self.toward.values()):
+            raise ConfigError("an mtu toward one site alone; a line's holds whoever its packets go to")
 
     def check_mtu(self, smallest: int) -> None:
-        """Raises ConfigError where the MTU is below `smallest` (SMALLEST_MTU_IPV6 where the site has IPv6)."""
-        if not smallest <= self.mtu <= FULL_MTU:
-            where = " where a site has IPv6" if smallest == SMALLEST_MTU_IPV6 else ""
-            raise ConfigError(f"mtu of {self.mtu}; allowed: {smallest} to {FULL_MTU}{where}")
+        """Raises ConfigError where an MTU is below `smallest` (SMALLEST_MTU_IPV6 where the site has IPv6)."""
+        for way in (self.up, self.down):
+            way.check_mtu(smallest)

@@ -114,7 +114,9 @@ class Emulator:
         if source == destination:  # one router's own addresses are no way across the internet
             keys = []
         lines = tuple(self._lines[key] for key in keys if key in self._lines and not self._lines[key].impairment.clean)
-        holes = [e.link.mtu for e in self._entries if e.link.blackhole and e.site in (source, destination)]
+        ways = [e.link.up for e in self._entries if e.site == source]
+        ways += [e.link.down for e in self._entries if e.site == destination]
+        holes = [way.swallowed_above for way in ways if way.swallowed_above is not None]
         if len(self._passages) >= _REMEMBERED_PAIRS:
             self._passages.clear()
         passage = self._passages[addresses] = (lines, min(holes, default=2 * FULL_MTU + 0xFFFF))

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lab.errors import ConfigError
-from lab.links.axes import FULL_MTU, SMALLEST_MTU, SMALLEST_MTU_IPV6, Burst, Direction, Impairment, Link, Queue
+from lab.links.axes import CLEAN, FULL_MTU, SMALLEST_MTU_IPV6, Burst, Direction, Impairment, Link, Queue
 from lab.links.units import parse_rate, parse_share, parse_size, parse_time, print_rate, print_share, print_time
 
 Address = IPv4Address | IPv6Address
@@ -101,8 +101,8 @@ def changed(
     """The link with some axes set anew in one direction, the others as they were. Raises ConfigError.
 
     `direction` is one of DIRECTIONS; "toward" needs the name of the other site. "none" takes a rate, queue or burst
-    away. mtu and blackhole are the whole link's and go with "both"; a queue for both is of the direction that has a
-    rate, where only one has.
+    away. mtu and blackhole go with no "toward"; a queue for both is of the direction that has a rate, where only one
+    has.
     """
     try:
         way = Direction(direction)
@@ -113,15 +113,15 @@ def changed(
     for name in changes:
         if name not in AXES:
             raise ConfigError(f"unknown axis {name!r} of a link; allowed: {', '.join(AXES)}")
-        if name in _WHOLE and way is not Direction.BOTH:
-            raise ConfigError(f"{name} is of the whole link, not of one direction; give it without {way}")
-    whole = {name: read(name, value) for name, value in changes.items() if name in _WHOLE}
-    if whole:
-        link = replace(link, **whole)
-        link.check_mtu(SMALLEST_MTU_IPV6 if ipv6 else SMALLEST_MTU)
-    figures = {name: value for name, value in changes.items() if name not in _WHOLE}
-    if not figures:
-        return link
+        if name in OF_A_LINE and toward is not None:
+            raise ConfigError(f"{name} is of a line, whoever its packets go to; give it without {way}")
+    link = _changed(link, way, changes, toward)
+    if ipv6 and changes.keys() & set(OF_A_LINE):
+        link.check_mtu(SMALLEST_MTU_IPV6)
+    return link
+
+
+def _changed(link: Link, way: Direction, figures: Mapping[str, str], toward: str | None) -> Link:
     if toward is not None:
         there = {**link.toward, toward: _impaired(link.toward.get(toward, Impairment()), figures)}
         left = {site: impairment for site, impairment in there.items() if not impairment.clean}
@@ -148,7 +148,7 @@ def _both_impaired(up: Impairment, down: Impairment, figures: Mapping[str, str])
 def read(axis: str, text: str) -> Any:
     """The value of one axis from its text, as the axis has it. Raises ConfigError, which names the axis."""
     try:
-        return {**_FIGURES, **_WHOLE}[axis](text)
+        return _FIGURES[axis](text)
     except ConfigError as error:
         raise error if axis in str(error) else ConfigError(f"{axis}: {error}") from None
 
@@ -181,14 +181,25 @@ def describe(impairment: Impairment) -> str:
         words.append(f"rate={print_rate(impairment.rate)}")
     if queue := impairment.queue:
         words.append(f"queue={queue.bytes}" if queue.bytes is not None else f"queue={print_time(queue.seconds or 0)}")
+    if impairment.mtu != FULL_MTU:
+        words.append(f"mtu={impairment.mtu}")
+    if impairment.blackhole:
+        words.append("blackhole=yes")
     return " ".join(words)
 
 
 def told(link: Link) -> dict[str, Any]:
-    """A link as status shows it: {"up", "down", "toward": {other site: ...}, "mtu", "blackhole"}, words as above."""
+    """A link as status shows it: {"up", "down", "toward": {other site: ...}}, words as above."""
     toward = {other: describe(there) for other, there in link.toward.items()}
-    whole = {"mtu": link.mtu, "blackhole": link.blackhole}
-    return {"up": describe(link.up), "down": describe(link.down), "toward": toward, **whole}
+    return {"up": describe(link.up), "down": describe(link.down), "toward": toward}
+
+
+def heard(words: str) -> Impairment:
+    """What `describe` has written. Raises ConfigError."""
+    try:
+        return _impaired(CLEAN, dict(word.split("=", 1) for word in words.split()))
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"expected words like 'delay=10ms loss=5%', got {words!r} ({error!r})") from None
 
 
 def write(links: Iterable[Entry]) -> str:
@@ -203,10 +214,6 @@ def _words(entry: Entry) -> Iterator[str]:
     ways = {"up": link.up, "down": link.down, **{f"toward.{site}": there for site, there in link.toward.items()}}
     for way, impairment in ways.items():
         yield from (f"{way}.{word}" for word in describe(impairment).split())
-    if link.mtu != FULL_MTU:
-        yield f"mtu={link.mtu}"
-    if link.blackhole:
-        yield "blackhole=yes"
 
 
 def _burst(text: str) -> Burst | None:
@@ -250,10 +257,11 @@ _FIGURES: Mapping[str, Callable[[str], Any]] = MappingProxyType(
         "burst": _burst,
         "rate": _rate,
         "queue": _queue,
+        "mtu": _mtu,
+        "blackhole": _yes_or_no,
     }
 )
-_WHOLE: Mapping[str, Callable[[str], Any]] = MappingProxyType({"mtu": _mtu, "blackhole": _yes_or_no})
-AXES = (*_FIGURES, *_WHOLE)
-WHOLE = tuple(_WHOLE)
-"""Those of the whole link, and of no single direction: a link has one MTU, whichever way a packet goes."""
+AXES = tuple(_FIGURES)
+OF_A_LINE = ("mtu", "blackhole")
+"""Those that hold for every packet of a line: no site can be named toward which they do."""
 DIRECTIONS = tuple(Direction)

@@ -27,12 +27,12 @@ def queueing(
         link = entry.link
         for network in networks[entry.site]:
             rules = wanted[network.version]
-            if link.blackhole or not link.up.clean:
+            if not link.up.clean:
                 rules.append(f"-s {network} {_TO_EMULATOR}")
             elif link.toward:
                 others = [other for site in link.toward for other in networks.get(site, ())]
                 rules += [f"-s {network} -d {o} {_TO_EMULATOR}" for o in others if o.version == network.version]
-            if link.blackhole or not link.down.clean:
+            if not link.down.clean:
                 rules.append(f"-d {network} {_TO_EMULATOR}")
     return {version: _table(rules) for version, rules in wanted.items()}
 
@@ -41,9 +41,11 @@ def swallowing(entries: Iterable[Entry], networks: Mapping[str, Iterable[Network
     """Per version of IP the whole table raw where the kernel's disciplines do the rest: black holes alone."""
     wanted: dict[int, list[str]] = {4: [], 6: []}
     for entry in entries:
-        for network in networks[entry.site] if entry.link.blackhole else ():
-            too_long = f"-m length --length {entry.link.mtu + 1}:65535 -j DROP"
-            wanted[network.version] += [f"-s {network} {too_long}", f"-d {network} {too_long}"]
+        for end, way in (("-s", entry.link.up), ("-d", entry.link.down)):
+            for network in networks[entry.site] if way.swallowed_above is not None else ():
+                wanted[network.version].append(
+                    f"{end} {network} -m length --length {(way.swallowed_above or 0) + 1}:65535 -j DROP"
+                )
     return {version: _table(rules) for version, rules in wanted.items()}
 
 

@@ -211,13 +211,13 @@ class Client(Member):
         """Picks up a call that rings; nothing happens if it has gone meanwhile."""
         if (call := self.calls.get(id)) is not None:
             call.answer(now)
-            self._clean()
+            self._clean(now)
 
     def hang_up(self, id: str, now: float, frames: int | None = None) -> None:
         """Ends a call, or takes leave of one that the peer has ended, having sent `frames` frames of voice."""
         if (call := self.calls.get(id)) is not None:
             call.hang_up(now, frames=frames)
-            self._clean()
+            self._clean(now)
 
     def hold(self, id: str, on: bool, now: float) -> None:
         """Puts a call on hold or takes it off; nothing happens if it has gone meanwhile."""
@@ -264,7 +264,7 @@ class Client(Member):
         for call in list(self.calls.values()):
             call.poll(now)
         self.hub.hurry(any(call.legs.pressed_since is not None for call in self.calls.values()), now)
-        self._clean()
+        self._clean(now)
 
     def relocated(self, addresses: tuple[str, ...], now: float) -> None:
         """Signs in from where the client stands now, learns its outer addresses there, and moves its calls along."""
@@ -357,7 +357,7 @@ class Client(Member):
             call.undeliverable(f"{hub.last_hub} says: {message.reason}", now)  # its word, which nobody else vouches for
         else:
             self.candidacy.says(hub.hub or "", message, hub.send, now)
-        self._clean()
+        self._clean(now)
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         name = hub.attempts[link].hub_name
@@ -487,6 +487,7 @@ class Client(Member):
             return self._open_port(now)
         return port
 
-    def _clean(self) -> None:
+    def _clean(self, now: float) -> None:
         for call in [call for call in self.calls.values() if call.state is State.ENDED]:
             del self.calls[call.id]
+            self.discovery.trial.call_over(now)

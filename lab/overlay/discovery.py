@@ -129,7 +129,7 @@ class Discovery:
         self._stop()
         self.again_at = None
         self.lifetime.forget()
-        self.trial.stop()
+        self.trial.forget()
         self.network = Network()
 
     def _stop(self) -> None:

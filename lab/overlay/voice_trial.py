@@ -29,6 +29,8 @@ SURE = 2
 second loses a voice just so."""
 LATER = 5.0
 """Seconds after which it is tried again where a call has come between."""
+STALE = 30.0
+"""Seconds after which a call that had to take its voice's way by what was found is a reason to look again after it."""
 
 
 class VoiceTrial:
@@ -45,11 +47,22 @@ class VoiceTrial:
         self.sent: dict[bytes, int] = {}
         self.answered: set[int] = set()
         self.narrow = 0
+        self.found_narrow_at: float | None = None
 
     def begin(self, server: Address, now: float) -> None:
         """Tries `server`, a supernode that has answered over UDP."""
         self.stop()
         self.server, self.begins, self.narrow = server, now + PAUSE, 0
+
+    def forget(self) -> None:
+        """The client stands elsewhere."""
+        self.stop()
+        self.found_narrow_at = None
+
+    def call_over(self, now: float) -> None:
+        """A call is over that knew UDP to be too narrow: by the next one that may have ended."""
+        if self.found_narrow_at is not None and now >= self.found_narrow_at + STALE and not self.under_way:
+            self.begins, self.narrow = now + LATER, 0
 
     def stop(self) -> None:
         """Nothing is to be found out here any more."""
@@ -91,6 +104,7 @@ class VoiceTrial:
             if 0 < self.narrow < SURE:
                 self.begins = now + PAUSE
             else:
+                self.found_narrow_at = now if self.narrow else None
                 self.told(self.narrow == 0, now)
             return
         assert self.socket is not None and self.next_at is not None, "it has come up"

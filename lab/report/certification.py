@@ -113,7 +113,11 @@ def _summary(sites: Sequence[SiteCertificate]) -> RenderableType:
         "One value in a cell: claimed and measured alike, within the tolerances; else the claim stands below.\n"
         "Mapping and filtering: what they depend on (RFC 4787). Idle: seconds that a UDP mapping lives. "
         "Delay: ms one way.\n"
-        + (f"MTU: {MTU} bytes at each." if whole else "MTU with a star: longer packets vanish unreported."),
+        + (
+            f"MTU: {MTU} bytes at each."
+            if whole
+            else "MTU: up/down where they differ; with a star, longer packets vanish unreported."
+        ),
         "dim",
     )
     return Group(table, note)
@@ -177,12 +181,11 @@ def _link(wrong: Mapping[str, Difference], axis: str, value: float | None, form:
 
 
 def _mtu(wrong: Mapping[str, Difference], link: Link) -> Text:
-    """The narrower way's, and whether it is a black hole."""
-    ways = [way for way in (link.up, link.down) if way.mtu is not None]
-    least = min(ways, key=lambda way: way.mtu or 0, default=None)
-    if least is None:
+    """Both ways', a star at a black hole's; one where they are the same."""
+    ways = [f"{way.mtu}{'*' if way.blackhole else ''}" for way in (link.up, link.down) if way.mtu is not None]
+    if not ways:
         return Text("-", "dim")
-    text = f"{least.mtu}*" if least.blackhole else f"{least.mtu}"
+    text = "/".join(dict.fromkeys(ways))
     differs = {name: one for name, one in wrong.items() if name.startswith("link.") and name.endswith(("mtu", "hole"))}
     claims = [one.claimed for name, one in differs.items() if name.endswith("mtu")]
     return Text(text + (f"\nclaimed\n{shown(claims[0])}" if claims else ""), "bad" if differs else "")

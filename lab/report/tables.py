@@ -12,7 +12,6 @@ from rich.text import Text
 
 from lab.harness.doctor import Check, Diagnosis
 from lab.harness.status import LabStatus, NodeStatus
-from lab.links.axes import FULL_MTU
 from lab.report.words import DEPENDS
 
 WIDE = 130
@@ -85,8 +84,6 @@ def _link(node: NodeStatus) -> str:
     same = ways["up"] == ways["down"]
     words = [ways["up"]] if same else [f"{way} {text or 'unimpaired'}" for way, text in ways.items()]
     words += [f"toward {site} {text}" for site, text in node.link["toward"].items()]
-    if node.link["mtu"] != FULL_MTU:
-        words.append(f"mtu={node.link['mtu']}" + (" blackhole" if node.link["blackhole"] else ""))
     return ", ".join(word for word in words if word) or "unimpaired"
 
 

@@ -70,7 +70,7 @@ class FakeLab:
 
     def set(self, site: str, change: SiteChange) -> dict[str, Any]:
         self.changes.append(change)
-        return {"link": {"ways": {"up": "delay=10ms", "down": ""}, "mtu": 1492, "blackhole": True}}
+        return {"link": {"ways": {"up": "delay=10ms", "down": "mtu=1492 blackhole=yes"}}}
 
     def status(self) -> LabStatus:
         return LabStatus((NodeStatus("bob", "client", "home", "linux", "none", "ready", "supernode-1", None),))
@@ -257,7 +257,7 @@ def test_which_way_is_handed_on_as_it_was_said(
 ) -> None:
     """What was not said is told from what was: only the latter needs a figure to go with it."""
     status, out, _ = run(monkeypatch, capsys, "set", "home", "--loss", "5%", *words)
-    assert (status, out) == (0, "home is up: delay=10ms; down: unimpaired; mtu 1492, longer packets vanish\n")
+    assert (status, out) == (0, "home is up: delay=10ms; down: mtu=1492 blackhole=yes\n")
     assert fake.changes[-1] == SiteChange(link={"loss": "5%"}, direction=cast(Any, direction), toward=toward)
 
 
@@ -266,7 +266,7 @@ def test_what_takes_a_figure_away_is_in_the_help(monkeypatch: pytest.MonkeyPatch
     options = {part.split()[0]: " ".join(part.split()) for part in out.split("\n  --")}
     for option in ("rate", "queue", "burst"):
         assert "none" in options[option]
-    assert "both directions" in options["mtu"]
+    assert "1492" in options["mtu"]
 
 
 def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

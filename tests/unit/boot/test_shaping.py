@@ -73,14 +73,8 @@ def test_the_start_is_what_the_file_says(links: Shaping, kernel: Kernel) -> None
         "seed": 7,
         "priority": "realtime",
         "links": {
-            "home": {"up": "delay=10ms", "down": "delay=10ms", "toward": {}, "mtu": 1500, "blackhole": False},
-            "park": {
-                "up": "delay=10ms rate=1mbit",
-                "down": "delay=10ms",
-                "toward": {},
-                "mtu": 1500,
-                "blackhole": False,
-            },
+            "home": {"up": "delay=10ms", "down": "delay=10ms", "toward": {}},
+            "park": {"up": "delay=10ms rate=1mbit", "down": "delay=10ms", "toward": {}},
         },
     }
 
@@ -144,6 +138,11 @@ def test_an_mtu_is_a_matter_of_routes_and_a_black_hole_is_not(links: Shaping, ke
     links.set_link("park", "both", {"blackhole": "yes"})
     both = ["203.0.113.31/32", "198.51.100.16/28"]
     assert kernel.mtus == [(both, 1492), (both, 1500)]
+    links.set_link("park", "both", {"blackhole": "no", "mtu": "1500"})
+    links.set_link("park", "up", {"mtu": "1400"})
+    assert kernel.mtus[2:] == [], "what leaves a site meets its own router's routes, not core's"
+    links.set_link("park", "down", {"mtu": "1400"})
+    assert kernel.mtus[2:] == [(both, 1400)]
 
 
 def test_a_renewed_address_keeps_its_link_its_prefixes_and_its_mtu(links: Shaping, kernel: Kernel) -> None:
@@ -164,8 +163,6 @@ def test_cores_orders(links: Shaping, kernel: Kernel) -> None:
     assert orders["link"](dry)["ways"]["up"] == "delay=10ms" and kernel.links == before
     assert orders["link"]({**dry, "dry": False}) == {
         "ways": {"up": "delay=10ms loss=1%", "down": "delay=10ms loss=1%"},
-        "mtu": 1500,
-        "blackhole": False,
     }
     toward = {"site": "home", "direction": "toward", "toward": "park", "changes": {"delay": "1ms"}}
     assert orders["link"](toward)["ways"]["toward park"] == "delay=1ms"

@@ -122,11 +122,11 @@ def test_axes_that_were_set_are_what_is_claimed() -> None:
 
 
 def test_a_link_claims_each_direction_and_their_mean() -> None:
-    link = link_claim(Link(Impairment(delay=0.05, loss=0.1), Impairment(delay=0.01), mtu=1492, blackhole=True))
+    link = link_claim(Link(Impairment(delay=0.05, loss=0.1, mtu=1492, blackhole=True), Impairment(delay=0.01)))
     found = claimed([router("linux")], link).link
     assert (found.delay_ms, found.loss) == (30.0, 0.05)
     assert found.up == OneWay(50.0, 0.1, 1492, True)
-    assert found.down == OneWay(10.0, 0.0, 1492, True)
+    assert found.down == OneWay(10.0, 0.0, 1500, False)
 
 
 def test_a_packet_takes_its_time_at_the_link_s_rate() -> None:

@@ -91,10 +91,10 @@ def test_questions_are_paced_to_the_link_s_rate() -> None:
 
 
 def test_core_s_words_of_a_link_are_read_as_lab_set_would_read_them() -> None:
-    said = {"up": "delay=50ms loss=10%", "down": "delay=10ms jitter=5ms", "toward": {}, "mtu": 1492, "blackhole": True}
+    said = {"up": "delay=50ms loss=10% mtu=1492 blackhole=yes", "down": "delay=10ms jitter=5ms", "toward": {}}
     link = claiming._link("home", said)
     assert (link.up.delay, link.up.loss, link.down.jitter) == (0.05, 0.1, 0.005)
-    assert (link.mtu, link.blackhole) == (1492, True)
+    assert (link.up.mtu, link.up.blackhole, link.down.mtu) == (1492, True, 1500)
 
 
 def test_what_core_says_and_nobody_understands_is_refused_by_the_site_s_name() -> None:

@@ -34,7 +34,8 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> Orders:
         world.running(node)
         given.append((node, order, fields))
         if node == "core":
-            return {"mtu": int(fields.get("changes", {}).get("mtu", 1500)), "blackhole": False, "ways": {}}
+            size = fields.get("changes", {}).get("mtu") if fields.get("direction") != "down" else None
+            return {"ways": {"up": f"mtu={size}" if size else "", "down": ""}}
         site = world.topology.node(node)
         told = {"profile": site.profile, "firewall": site.firewall, "axes": site.axes, "profile6": site.profile6}
         outer = [str(one.address.ip) for one in site.attachments if one.network == "internet"]
@@ -160,10 +161,8 @@ def test_a_profile_is_its_own_axes_and_no_others_but_for_the_timers_of_before(or
         ),
         (SiteChange(profile="linux", direction="both"), "and none is given; add one, like --delay 50ms"),
         (SiteChange(firewall="none", toward="park"), "or leave them away"),
-        (SiteChange(link={"mtu": "1400"}, direction="up"), "--mtu is of the whole link; give it in a command without"),
-        (SiteChange(link={"mtu": "1400", "delay": "1ms"}, direction="down"), "without --up, --down and --toward"),
-        (SiteChange(link={"mtu": "1400"}, toward="park"), "--mtu is of the whole link"),
-        (SiteChange(link={"blackhole": "yes"}, toward="park"), "--blackhole is of the whole link"),
+        (SiteChange(link={"mtu": "1400"}, toward="park"), "--mtu is of a line, whoever its packets go to; give it in"),
+        (SiteChange(link={"blackhole": "yes", "loss": "1%"}, toward="park"), "--blackhole is of a line"),
         (SiteChange(link={"loss": "1%"}, toward="park", direction="up"), "--toward is a direction by itself"),
         (SiteChange(link={"loss": "1%"}, toward="home"), "--toward names another site than home itself"),
         (SiteChange(link={"loss": "1%"}, toward="nowhere"), "no site is called 'nowhere'"),
@@ -221,3 +220,5 @@ def test_core_is_told_by_which_addresses_it_knows_the_sites(orders: Orders) -> N
 def test_its_router_has_the_mtu_of_a_link_as_well(orders: Orders) -> None:
     changing.set_site(cast(Any, None), world(), "home", SiteChange(link={"mtu": "1400"}))
     assert changes(orders)[-1] == ("home-router", "mtu", {"mtu": 1400})
+    changing.set_site(cast(Any, None), world(), "home", SiteChange(link={"mtu": "1400"}, direction="down"))
+    assert changes(orders)[-1] == ("home-router", "mtu", {"mtu": 1500}), "that way's is core's affair"

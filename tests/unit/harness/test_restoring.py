@@ -52,10 +52,10 @@ def test_a_client_with_another_address_or_lan_gets_the_file_s_back(
 @pytest.mark.parametrize(
     ("link", "has", "told"),
     [
-        ({"mtu": 1492, "blackhole": False}, 1500, [("home-router", "mtu", {"mtu": 1492})]),
-        ({"mtu": 1492, "blackhole": False}, 1492, []),
-        ({"mtu": 1492, "blackhole": True}, 1492, [("home-router", "mtu", {"mtu": 1500})]),
-        ({"mtu": 1500, "blackhole": False}, 1400, [("home-router", "mtu", {"mtu": 1500})]),
+        ({"up": "mtu=1492", "down": ""}, 1500, [("home-router", "mtu", {"mtu": 1492})]),
+        ({"up": "mtu=1492", "down": ""}, 1492, []),
+        ({"up": "mtu=1492 blackhole=yes", "down": ""}, 1492, [("home-router", "mtu", {"mtu": 1500})]),
+        ({"up": "delay=10ms", "down": "mtu=1400"}, 1400, [("home-router", "mtu", {"mtu": 1500})]),
         (None, 1400, [("home-router", "mtu", {"mtu": 1500})]),
     ],
 )

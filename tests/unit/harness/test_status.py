@@ -107,8 +107,8 @@ def test_what_clients_have_found_out_stands_under_the_nodes(monkeypatch: pytest.
     assert row.split() == ["bob", "?", "?", "endpoint-independent", "?", "random", "2048-3071", "?", "10.5", "s"]
 
 
-LINK = {"up": "delay=10ms loss=5%", "down": "delay=10ms", "toward": {}, "mtu": 1500, "blackhole": False}
-NO_LINK = {"up": "", "down": "", "toward": {}, "mtu": 1500, "blackhole": False}
+LINK = {"up": "delay=10ms loss=5%", "down": "delay=10ms", "toward": {}}
+NO_LINK = {"up": "", "down": "", "toward": {}}
 
 
 def test_a_router_is_shown_with_its_site_s_link_and_core_with_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:

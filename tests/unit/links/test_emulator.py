@@ -125,6 +125,8 @@ def test_a_black_hole_swallows_large_packets_both_ways() -> None:
     assert world.delay(A, B, size=1400) == 0.0 and world.delay(B, A, size=1400) == 0.0
     assert world.delay(A, B, size=1401) is None and world.delay(B, A, size=1401) is None
     assert world.delay(B, C, size=1500) == 0.0
+    upward = World("up.mtu=1400 up.blackhole=yes", "", "")
+    assert upward.delay(A, B, size=1401) is None and upward.delay(B, A, size=1401) == 0.0
     refusing = World("mtu=1400", "", "")
     assert refusing.delay(A, B, size=1500) == 0.0, "the kernel refuses it before or behind, with ICMP"
 

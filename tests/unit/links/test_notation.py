@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lab.errors import ConfigError
 from lab.links import Burst, Impairment, Link, Queue, changed, describe, entries
+from lab.links.notation import heard
 from lab.links.units import parse_rate, parse_share, parse_size, parse_time, print_rate, print_share, print_time
 
 ROOT = Path(__file__).parents[3]
@@ -59,9 +60,7 @@ def test_the_example_of_the_readme() -> None:
     (entry,) = entries(example)
     assert entry.link == Link(
         Impairment(delay=0.01, jitter=0.002, rate=1_000_000, queue=Queue(seconds=0.2)),
-        Impairment(delay=0.01, jitter=0.002, loss=0.02),
-        mtu=1492,
-        blackhole=True,
+        Impairment(delay=0.01, jitter=0.002, loss=0.02, mtu=1492, blackhole=True),
     )
 
 
@@ -85,15 +84,17 @@ def test_the_contracts_example() -> None:
 def test_every_axis() -> None:
     (entry, _) = entries(
         "a 203.0.113.32,2001:db8:0:1::32 up.loss=5% delay=20ms jitter=5ms down.burst=1%,25%,90%,0.1% "
-        "rate=1mbit queue=64000 down.queue=300ms mtu=1492 blackhole=yes toward.b.loss=100%; b 203.0.113.33"
+        "rate=1mbit queue=64000 down.queue=300ms mtu=1492 down.mtu=1400 down.blackhole=yes toward.b.loss=100%; b 203.0.113.33"
     )
     link = entry.link
     assert entry.addresses == (ip_address("203.0.113.32"), ip_address("2001:db8:0:1::32"))
-    assert link.up == Impairment(0.02, 0.005, 0.05, None, 1_000_000, Queue(bytes=64000))
-    assert link.down == Impairment(0.02, 0.005, 0.0, Burst(0.01, 0.25, 0.9, 0.001), 1_000_000, Queue(seconds=0.3))
-    assert (link.mtu, link.blackhole, dict(link.toward)) == (1492, True, {"b": Impairment(loss=1.0)})
-    assert describe(link.up) == "delay=20ms jitter=5ms loss=5% rate=1mbit queue=64000"
-    assert describe(link.down) == "delay=20ms jitter=5ms burst=1%,25%,90%,0.1% rate=1mbit queue=300ms"
+    assert link.up == Impairment(0.02, 0.005, 0.05, None, 1_000_000, Queue(bytes=64000), 1492)
+    burst = Burst(0.01, 0.25, 0.9, 0.001)
+    assert link.down == Impairment(0.02, 0.005, 0.0, burst, 1_000_000, Queue(seconds=0.3), 1400, True)
+    assert dict(link.toward) == {"b": Impairment(loss=1.0)}
+    assert describe(link.up) == "delay=20ms jitter=5ms loss=5% rate=1mbit queue=64000 mtu=1492"
+    down = "delay=20ms jitter=5ms burst=1%,25%,90%,0.1% rate=1mbit queue=300ms mtu=1400 blackhole=yes"
+    assert describe(link.down) == down
 
 
 def test_what_is_described_makes_the_same_impairment() -> None:
@@ -101,9 +102,13 @@ def test_what_is_described_makes_the_same_impairment() -> None:
         Impairment(),
         Impairment(delay=0.4, jitter=0.0125, loss=0.011),
         Impairment(burst=Burst(0.013, 0.3), rate=64_000, queue=Queue(seconds=1.5)),
+        Impairment(delay=0.01, mtu=1280, blackhole=True),
     ):
         words = dict(word.split("=") for word in describe(impairment).split())
-        assert changed(Link(), "up", words).up == impairment
+        assert changed(Link(), "up", words).up == heard(describe(impairment)) == impairment
+    for text in ("delay", "colour=red", "mtu=big"):
+        with pytest.raises(ConfigError):
+            heard(text)
 
 
 def test_nothing_is_no_links() -> None:
@@ -167,14 +172,21 @@ def test_changes_that_are_refused(changes: dict[str, str], told: str) -> None:
 def test_ipv6_needs_1280_bytes() -> None:
     with pytest.raises(ConfigError, match="mtu of 1279; allowed: 1280 to 1500 where a site has IPv6"):
         changed(Link(), "both", {"mtu": "1279"}, ipv6=True)
-    assert changed(Link(), "both", {"mtu": "1279"}).mtu == 1279
+    assert changed(Link(), "both", {"mtu": "1279"}).up.mtu == 1279
     with pytest.raises(ConfigError, match="1280 to 1500"):
         entries("home 203.0.113.32,2001:db8:0:1::32 mtu=1000")
 
 
-def test_the_mtu_is_not_of_one_direction() -> None:
-    with pytest.raises(ConfigError, match="mtu is of the whole link"):
-        changed(Link(), "up", {"mtu": "1492"})
+def test_an_mtu_is_of_one_direction_or_of_both_but_not_toward_one_site() -> None:
+    link = changed(Link(), "up", {"mtu": "1492"})
+    assert (link.up.mtu, link.down.mtu) == (1492, 1500)
+    link = changed(link, "down", {"mtu": "1400", "blackhole": "yes"})
+    assert (link.up.refused_above, link.up.swallowed_above) == (1492, None)
+    assert (link.down.refused_above, link.down.swallowed_above) == (1500, 1400)
+    with pytest.raises(ConfigError, match="mtu is of a line, whoever its packets go to; give it without toward"):
+        changed(Link(), "toward", {"mtu": "1492"}, "flat")
+    with pytest.raises(ConfigError, match="an mtu toward one site alone"):
+        Link(toward={"flat": Impairment(mtu=1400)})
 
 
 def test_a_change_leaves_the_other_figures_and_the_other_direction() -> None:

@@ -49,6 +49,7 @@ def test_toward_queues_one_pair_alone() -> None:
 
 def test_a_black_hole_is_seen_to_by_the_emulator() -> None:
     assert rules("home 203.0.113.32 mtu=1492 blackhole=yes")[0].count("NFQUEUE") == 2
+    assert rules("home 203.0.113.32 down.mtu=1492 down.blackhole=yes")[0].count("NFQUEUE") == 1
 
 
 def test_the_chain_itself_is_never_replaced() -> None:

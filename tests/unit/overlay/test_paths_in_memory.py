@@ -23,17 +23,17 @@ EXPECTED = {
 }
 
 
-def place(net: FakeNet, caller: str, callee: str, ring: float = 0.5) -> str:
+def place(net: FakeNet, caller: str, callee: str, ring: float = 0.5, id: str = "c1.x") -> str:
     """Dials, rings, answers; returns the call's id once both sides talk."""
     host, other = net.hosts[caller], net.hosts[callee]
-    host.machine.dial("c1.x", callee, net.now)
+    host.machine.dial(id, callee, net.now)
     net.settle(host)
-    assert net.run(5, until=lambda: bool(net.told(callee, Rings)))
+    assert net.run(5, until=lambda: any(event.call == id for _, event in net.told(callee, Rings)))
     net.run(ring)
-    other.machine.answer("c1.x", net.now)
+    other.machine.answer(id, net.now)
     net.settle(other)
-    assert net.run(5, until=lambda: bool(net.told(caller, Answered)))
-    return "c1.x"
+    assert net.run(5, until=lambda: any(event.call == id for _, event in net.told(caller, Answered)))
+    return id
 
 
 @pytest.mark.parametrize(("caller", "callee"), list(itertools.permutations(SITES, 2)))

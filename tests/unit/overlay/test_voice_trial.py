@@ -6,7 +6,7 @@ import pytest
 
 from lab.overlay.call_events import Moved
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.voice_trial import PACE, PACKETS, PATIENCE, PAUSE, SURE
+from lab.overlay.voice_trial import LATER, PACE, PACKETS, PATIENCE, PAUSE, STALE, SURE
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -121,6 +121,30 @@ def test_a_throttle_that_was_lifted_is_forgotten_when_it_is_tried_again() -> Non
     router.udp_rate = None
     assert throttled(net)
     assert net.run(320, until=lambda: not throttled(net))
+
+
+def test_the_call_after_the_next_one_takes_udp_again_where_a_throttle_was_lifted() -> None:
+    """What is known of a network is minutes old at most; a call that it has cost something has it looked at anew."""
+    router = Router(OUTER, udp_rate=THROTTLE)
+    net = world(router)
+    net.run(KNOWN)
+    net.run(STALE)
+    router.udp_rate = None
+    net.hosts["zoe"].machine.hang_up(place(net, "zoe", "yan"), net.now)
+    assert net.run(LATER + TRIAL + 1, until=lambda: not throttled(net))
+    call = place(net, "zoe", "yan", id="c2.x")
+    net.run(2)
+    paths = [str(event.path) for _, event in net.told("zoe", Moved) if event.call == call]
+    assert paths and paths[-1] == "punched/udp", paths
+
+
+def test_calls_in_a_throttled_network_do_not_have_it_tried_each_time() -> None:
+    net = world(Router(OUTER, udp_rate=THROTTLE))
+    net.run(KNOWN)
+    trial = net.hosts["zoe"].machine.discovery.trial
+    net.hosts["zoe"].machine.hang_up(place(net, "zoe", "yan"), net.now)
+    net.run(LATER + PAUSE + 1)
+    assert not trial.under_way and throttled(net)
 
 
 def test_where_no_udp_passes_nothing_is_tried() -> None:

@@ -51,7 +51,7 @@ def test_a_cell_is_what_was_measured_and_where_it_differs_what_was_claimed() -> 
     whole = printed(site("true-1", CLAIMED), site("liar-1", LIAR))
     assert "MTU: 1500 bytes at each." in whole and "1500" not in whole.splitlines()[2]
     row = next(number for number, line in enumerate(lines) if line.split()[1:2] == ["liar-1"])
-    assert lines[row].split()[-1] == "1400*"
+    assert lines[row].split()[-1] == "1400*/1400"
     assert [lines[row + below].split()[-1] for below in (1, 2)] == ["claimed", "1500"]
     assert any("One value in a cell: claimed and measured alike" in line for line in lines)
 

@@ -37,7 +37,7 @@ def test_what_a_network_lets_out_is_said_in_a_few_words(lets_out: dict[str, Any]
     assert row[begin : head.index("outer address")].strip() == words
 
 
-PLAIN = {"up": "delay=10ms", "down": "delay=10ms", "toward": {}, "mtu": 1500, "blackhole": False}
+PLAIN = {"up": "delay=10ms", "down": "delay=10ms", "toward": {}}
 
 
 def shown(node: NodeStatus, width: int) -> list[str]:
@@ -54,8 +54,8 @@ def shown(node: NodeStatus, width: int) -> list[str]:
         ({"up": "delay=10ms loss=5%"}, "up delay=10ms loss=5%, down delay=10ms"),
         ({"down": ""}, "up delay=10ms, down unimpaired"),
         ({"toward": {"park": "loss=100%"}}, "delay=10ms, toward park loss=100%"),
-        ({"up": "", "down": "", "mtu": 1492}, "mtu=1492"),
-        ({"mtu": 1492, "blackhole": True}, "delay=10ms, mtu=1492 blackhole"),
+        ({"up": "mtu=1492", "down": "mtu=1492"}, "mtu=1492"),
+        ({"up": "delay=10ms mtu=1492 blackhole=yes"}, "up delay=10ms mtu=1492 blackhole=yes, down delay=10ms"),
     ],
 )
 def test_a_link_is_said_in_the_words_that_make_it(link: dict[str, Any], words: str) -> None:
