@@ -35,6 +35,7 @@ from lab.overlay.leg import RelayLeg
 from lab.overlay.legs import Legs
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
+from lab.overlay.prospects import tcp_may_come
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.reports import Demotion, Reports, Verdict
 from lab.overlay.surroundings import Surroundings
@@ -253,9 +254,10 @@ class Call:
         self.around.actions.emit(RelayOffered(self.id, leg.offer.relay, leg.udp_addresses))
         self.checklist.add_leg(leg, now)
 
-    def vouched(self, hosts: Sequence[str]) -> None:
+    def vouched(self, hosts: Sequence[str], now: float) -> None:
         """The peer's supernode has seen the peer under these."""
         self.checklist.manners.vouched.update(hosts)
+        self._expect(now)
 
     def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
         """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
@@ -424,6 +426,15 @@ class Call:
     def _meet_network(self, network: Network, now: float) -> None:
         """What the peer has found out about its own network, beside what it has been told of this side's."""
         self.checklist.meet(self.introduction.network, network, now)
+        self._expect(now)
+
+    def _expect(self, now: float) -> None:
+        """Where the peer can come by TCP and cannot be met, this end tells it a port, and has its router let it in."""
+        living = self.state in (State.INVITING, State.RINGING, State.TALKING)
+        if living and tcp_may_come(self.introduction.network, self.checklist.peer_network):
+            if self.port is None:
+                self._use(self.around.open_port(now))
+            self.checklist.tcp.expect(self.checklist.manners.vouched)
 
     def _meet_at(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates; where it opens TCP from a port of its own, this end needs one as well."""
@@ -451,6 +462,7 @@ class Call:
             self.port.close()
             self._use(self.around.open_port(now))
         self.checklist.restart(now)
+        self._expect(now)
         self._learnt(now)
 
     def rerouted(self, now: float) -> None:

@@ -380,7 +380,7 @@ class Client(Member):
         else:
             call.envelope(envelope, message, now)
             call.offered(carry.offers, now)
-            call.vouched(carry.seen)
+            call.vouched(carry.seen, now)
             self.strangers.revisit(now)
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
@@ -401,7 +401,7 @@ class Client(Member):
             self.post(self.membership.identity.seal(envelope.sender, envelope.call, Bye(1, "busy")))
             return
         call = self._new_call(envelope.call, envelope.sender, False, now)
-        call.vouched(carry.seen)
+        call.vouched(carry.seen, now)
         call.ring(envelope, invite, carry.offers, now)
 
     # -- inside --------------------------------------------------------------------------------------------------

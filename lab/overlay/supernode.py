@@ -350,6 +350,10 @@ class Supernode(Member):
                 self.directory.found(peer.name, message, now, wall)
             case Moved():
                 self.directory.moved(message, wall)
+            case Carry(envelope) if not self.door.brings(peer.name, envelope.recipient, now):
+                reason = f"{peer.name} brings too many messages for {envelope.recipient}"
+                self._reject(peer.name, reason, now)
+                peer.send(Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
             case Carry():
                 self.carrying.of_peer(message, peer.send, now)
             case Undeliverable():

@@ -25,6 +25,10 @@ def result(report: CallReport, topology: Topology, folder: Path | str, expected:
     if report.error:
         parts.append(Text(f"  {report.error}", "bad"))
     parts += [Text(f"  {sentence}", "bad") for sentence in report.disagreements]
+    parts += [
+        Text(f"  {one.contact} shows {one.node} another key than before: is it still the same {one.contact}?", "yellow")
+        for one in report.keys_changed
+    ]
     parts += [_times(report), *(_stretches(report.history) if len(report.history) > 1 else ())]
     parts += _holds(report.on_hold)
     if report.media:
