@@ -93,6 +93,8 @@ def part_if_strict(own: Network, peer: Network, controlling: bool) -> Part:
         return Part.OPEN if controlling else Part.TRY
     if mine or theirs:
         return Part.OPEN if mine else Part.TRY
+    if own.outer is not None and own.outer == peer.outer:
+        return Part.NOTHING  # one router for both: it turns back what goes to a port that it has given, and to no other
     return Part.BOTH if block(own) and block(peer) else Part.NOTHING
 
 
