@@ -29,7 +29,7 @@ ROUND_TRIPS = 3
 REFUSED_PAUSE = 0.05
 """Seconds before the next SYN to an address that has refused one: somebody is there, and not ready."""
 NOBODY = 9
-"""The discard port (RFC 863): a SYN to it opens this end's own router for the host that it goes to, and meets nobody."""
+"""The discard port (RFC 863): a SYN to it opens this end's own router for the host that it goes to; it meets nobody."""
 MOST_EXPECTED = 4
 """Hosts of the peer for which the router is opened."""
 MOST_TARGETS = 8

@@ -34,7 +34,7 @@ def test_two_hard_routers_are_got_through(lab: Lab, profiles: dict[str, str], so
 def test_who_has_tcp_alone_out_of_ports_that_nobody_knows_is_let_in(
     lab: Lab, profile: str, caller: str, callee: str
 ) -> None:
-    """Hotel is symmetric and lets no UDP out; whom flat's router lets in is no matter of the port that it comes from."""
+    """Hotel is symmetric and lets no UDP out; flat's router lets it in, whatever port it comes from."""
     lab.set("flat", SiteChange(profile=profile))
     lab.settle()
     lab.find_out()
