@@ -33,6 +33,7 @@ from lab.overlay.identity import CallKeys, check_credential, derive_keys, open_e
 from lab.overlay.introduction import Introduction
 from lab.overlay.leg import RelayLeg
 from lab.overlay.legs import Legs
+from lab.overlay.passage import ANY
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
 from lab.overlay.prospects import tcp_may_come
@@ -340,6 +341,7 @@ class Call:
         if self.port is not None:
             self.port.poll(now)
         self.checklist.poll(now)
+        self._meet_by_tcp(now)
         if self.talked and not self.finished and self.checklist.finished:
             self.finished = True
             self.around.actions.emit(Finished(self.id))
@@ -446,6 +448,12 @@ class Call:
     def port(self) -> TcpPort | None:
         """The port that it opens TCP from, where it needs one."""
         return self.introduction.port
+
+    def _meet_by_tcp(self, now: float) -> None:
+        """UDP of this end turns out to carry no voice: it is to be met by TCP as one that lets no UDP out."""
+        passage = self.around.passage
+        if self.port is None and self.talked and passage.throttled(now) and passage.passes(ANY) is not False:
+            self._use(self.around.open_port(now))
 
     def _use(self, port: TcpPort) -> None:
         self.introduction.port = self.checklist.tcp.port = port

@@ -490,4 +490,4 @@ class Client(Member):
     def _clean(self, now: float) -> None:
         for call in [call for call in self.calls.values() if call.state is State.ENDED]:
             del self.calls[call.id]
-            self.discovery.trial.call_over(now)
+            self.discovery.trial.call_over(self.passage.throttled(now), now)

@@ -13,7 +13,7 @@ def test_udp_that_is_too_narrow_for_a_voice_is_why_a_relay_was_taken(lab: Lab) -
     lab.settle()
     lab.find_out()
     try:
-        report = lab.call("bob", "frank", seconds=4)
+        report = lab.call("bob", "carol", seconds=4)
     finally:
         lab.set("home", SiteChange(firewall="none"))
         lab.find_out()  # or what was true is believed until the next call is over
@@ -22,7 +22,7 @@ def test_udp_that_is_too_narrow_for_a_voice_is_why_a_relay_was_taken(lab: Lab) -
     (better,) = [rung for rung in found.rungs if rung.path == "punched/udp"]
     assert better.verdict == "ruled out", better
     assert "carry no voice" in better.reason or "voice was lost on it" in better.reason, "known, or seen in the call"
-    assert {(one.node, one.kind) for one in found.candidates} >= {("bob", "relayed"), ("frank", "relayed")}
+    assert {(one.node, one.kind) for one in found.candidates} >= {("bob", "relayed"), ("carol", "relayed")}
     again = lab.call("bob", "frank", seconds=2)
     assert again.holds("punched/udp"), again
 
