@@ -82,8 +82,11 @@ def test_a_router_keeps_its_settings_over_a_restart_and_loses_its_mappings(lab: 
 
 
 SPOILT = """
+import os
 from pathlib import Path
 import msgspec
+os.setgid(1000)  # the client's files are its user's, and nobody has the capability to pass over that
+os.setuid(1000)
 file = Path("/var/lib/lab/contacts")
 known = msgspec.msgpack.decode(file.read_bytes(), type=dict[str, bytes])
 file.write_bytes(msgspec.msgpack.encode({**known, "frank": bytes(32)}))
