@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, standing, status
+from lab.harness import mappings as tables
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
@@ -166,6 +167,14 @@ class Lab:
         `say` hears what has to be made first, `follow` each site as it begins and ends.
         """
         return certifying.certify(self.engine, self.checkout, self.running_world(), sites, say, follow)
+
+    def mappings(self, site: str) -> tables.SiteMappings:
+        """What a site's router remembers of its hosts now."""
+        return next(tables.watch(self.engine, self.running_world(), site))
+
+    def watch_mappings(self, site: str) -> Iterator[tables.SiteMappings]:
+        """The same whenever it is asked for the next, over one connection to the router."""
+        return tables.watch(self.engine, self.running_world(), site)
 
     # -- events at run time: each returns when it has taken effect, and is stamped on the timeline ------------------
 

@@ -108,6 +108,15 @@ def test_a_shell_runs_what_it_is_told(lab: Lab) -> None:
     assert (done.returncode, done.stdout.strip()) == (7, "bob")
 
 
+def test_a_router_tells_what_it_remembers(lab: Lab) -> None:
+    assert lab.call("bob", "frank", seconds=1).holds("punched/udp")
+    found = json.loads(cli("nat", "home", "--json").stdout)
+    flows = [(one["protocol"], flow) for one in found["mappings"] for flow in one["flows"]]
+    assert any(flow["remote"].startswith("flat wan:") and flow["state"] == "two-way" for _, flow in flows), flows
+    assert any(protocol == "tcp" and flow["remote"].startswith("supernode-") for protocol, flow in flows), flows
+    assert {one["inner"].partition(":")[0] for one in found["mappings"]} == {"bob"}
+
+
 def captures_running(lab: Lab) -> bool:
     world = lab.running_world()
     return any(run(lab.engine, world.running(name).id, ["pgrep", "tcpdump"]).stdout for name in ("core", "relay-1"))
