@@ -11,7 +11,19 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
-from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, standing, status
+from lab.harness import (
+    bringing,
+    calling,
+    certifying,
+    changing,
+    doctor,
+    explaining,
+    roaming,
+    standing,
+    status,
+    touring,
+    tracing,
+)
 from lab.harness import mappings as tables
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
@@ -28,7 +40,7 @@ from lab.runtime.lifecycle import Removed
 from lab.runtime.logs import Log
 from lab.runtime.readiness import wait_until_ready
 from lab.runtime.world import Container, World, discover
-from lab.topology.model import Role
+from lab.topology.model import Role, Topology
 
 Say = Callable[[str], None]
 
@@ -155,6 +167,14 @@ class Lab:
     def explain(self, call: str) -> explaining.Explanation:
         """Why a call that is over took its path, from what is kept of it; ConfigError where nothing is."""
         return explaining.explain(self.checkout, call)
+
+    def may_tour(self) -> Topology:
+        """The topology, where this is the reference lab as its file says; ConfigError where it is not."""
+        return touring.ready(self.engine, self.running_world())
+
+    def trace(self, report: CallReport) -> list[tracing.Passage]:
+        """Every packet that the captures of a call have, and what became of each."""
+        return tracing.traced(report.evidence, self.running_world().topology)
 
     def certify(
         self,

@@ -13,6 +13,7 @@ class Names:
 
     def __init__(self, topology: Topology) -> None:
         self._names: dict[str, str] = {}
+        self._sites = [network.subnet for network in topology.networks if network.site and network.subnet.is_private]
         for node in topology.nodes:
             lan = {network.name for network in topology.networks if network.site and network.site == node.site}
             inner = {str(one.address.ip) for one in node.attachments if one.network in lan}
@@ -32,6 +33,11 @@ class Names:
         if port is None:
             return name
         return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+    def private(self, address: str) -> bool:
+        """Whether it belongs to a network that the internet has no way to."""
+        parsed = ip_address(address)
+        return parsed.version == 4 and any(parsed in network for network in self._sites)
 
     def text(self, endpoint: str) -> str:
         """The same of `203.0.113.32:40000` or `[2001:db8::1]:443`; other text stays as it is."""

@@ -99,8 +99,9 @@ def _path(line: Line, naming: Naming) -> str:
 
 
 def _guessing(line: Line, naming: Naming) -> str:
-    doing = "is guessing" if line.get("under_way") else "has guessed"
-    return f"{doing} ports ({line.get('part')}): {line.get('sent')} packets, {line.get('sockets')} sockets"
+    if line.get("under_way"):
+        return f"begins to guess ports: {line.get('part')}"
+    return f"has guessed ports: {line.get('sent')} packets, {line.get('sockets')} sockets"
 
 
 def _ranked_down(line: Line, naming: Naming) -> str:
