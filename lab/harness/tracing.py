@@ -145,9 +145,8 @@ def _tcp(packet: Packet) -> str:
         return "TCP RST"
     if not packet.length:
         return "TCP FIN" if packet.flags & _FIN else "TCP ACK"
-    return (
-        "TLS hello" if packet.payload[:2] == b"\x16\x03" and packet.payload[5:6] in (b"\x01", b"\x02") else "TCP data"
-    )
+    hello = packet.payload[:2] == b"\x16\x03" and packet.payload[5:6] in (b"\x01", b"\x02")  # RFC 8446, 4 and 5.1
+    return "TLS hello" if hello else "TCP data"
 
 
 @dataclass(frozen=True)

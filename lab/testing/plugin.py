@@ -43,10 +43,13 @@ def lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
     from lab.errors import LabError
     from lab.testing import labs
 
+    trouble = ""
     try:
         found, was_up = labs.up(_told(pytestconfig, "lab_name"), _told(pytestconfig, "lab_topology"))
     except LabError as error:
-        pytest.fail(f"the lab is not to be had: {error}", pytrace=False)
+        trouble = str(error)
+    if trouble:  # out here, or pytest shows all that has led to the sentence
+        pytest.fail(f"the lab is not to be had: {trouble}", pytrace=False)
     yield found
     if not was_up:
         found.down()
