@@ -12,6 +12,7 @@ from lab.cli.program import commands, example, the_lab
 
 STOPS = ("direct", "punched", "blocked", "outgoing-tcp", "relayed")
 """As in lab/report/tour.py, which is not imported before it is needed."""
+SECONDS = 3
 _LEAVE = ("q", "Q", "\x1b")
 
 
@@ -46,8 +47,9 @@ def tour(stops: tuple[str, ...]) -> None:
         show(told.before(stop, number, len(chosen)))
         if not _goes_on("to place this call"):
             break
-        with CallProgress(err(), stop.caller, stop.callee, 3, quiet=True) as progress:
-            report = lab.call(stop.caller, stop.callee, seconds=3, follow=progress.follow)
+        with CallProgress(err(), stop.caller, stop.callee, SECONDS, quiet=True) as progress:
+            follow = progress.follow if _terminal() else _silent  # a pager has the terminal to itself
+            report = lab.call(stop.caller, stop.callee, seconds=SECONDS, follow=follow)
         failed = failed or not report.holds()
         folder = lab.checkout.call_folder(report.call)
         show(told.packets(stop, report, topology, folder, timeline(report.evidence), lab.trace(report)))
@@ -74,3 +76,7 @@ def _goes_on(what: str) -> bool:
 
 def _terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _silent(event: object) -> None:
+    pass
