@@ -6,6 +6,7 @@ Belongs here: finding what the steps need. Never: the steps themselves; each has
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
@@ -190,7 +191,8 @@ class Lab:
 
     def mappings(self, site: str) -> tables.SiteMappings:
         """What a site's router remembers of its hosts now."""
-        return next(tables.watch(self.engine, self.running_world(), site))
+        with closing(tables.watch(self.engine, self.running_world(), site)) as moments:
+            return next(moments)
 
     def watch_mappings(self, site: str) -> Iterator[tables.SiteMappings]:
         """The same whenever it is asked for the next, over one connection to the router."""

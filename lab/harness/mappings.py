@@ -3,7 +3,7 @@
 Belongs here: the shapes, asking, comparing. Never: how a router knows (lab.boot), or how it looks.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -87,7 +87,7 @@ class Change:
     flow: Flow | None = None
 
 
-def watch(engine: Engine, world: World, site: str) -> Iterator[SiteMappings]:
+def watch(engine: Engine, world: World, site: str) -> Generator[SiteMappings, None, None]:
     """How it stands, each time that the next is asked for. Raises ConfigError where no site is called that,
     RuntimeUnavailable where its router does not run or has stopped to answer."""
     router = world.topology.router_of(site)

@@ -2,13 +2,19 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
+
+from lab.errors import ConfigError
+from lab.harness import mappings
 from lab.harness.mappings import SiteMappings, arranged, news
 from lab.harness.naming import Names
+from lab.runtime.world import Container, World
 from lab.topology import parse
 
-NAMES = Names(parse(Path(__file__).parents[3] / "compose" / "reference.yml", {}))
+TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
+NAMES = Names(TOPOLOGY)
 BOB, HOME, FLAT = ["192.168.32.10", 40000], ["203.0.113.32", 40000], ["203.0.113.33", 50000]
 SUPERNODE = ["203.0.113.11", 33033]
 
@@ -113,3 +119,32 @@ def test_names_of_endpoints() -> None:
         "[2001:db8::9]:1",
         "any",
     ]
+
+
+def test_a_router_is_asked_over_one_channel_that_is_closed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Channel:
+        def __init__(self, engine: Any, container: str, node: str) -> None:
+            asked.append(f"open {node}")
+
+        def __enter__(self) -> "Channel":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            asked.append("close")
+
+        def order(self, order: str) -> dict[str, Any]:
+            asked.append(order)
+            plain = {"profile": "linux", "firewall": "none", "outer": ["203.0.113.32"]}
+            return plain if order == "status" else {"flows": [flow(FLAT)], "kept": [], "left_out": 3}
+
+    monkeypatch.setattr(mappings, "ControlChannel", Channel)
+    monkeypatch.setattr(mappings.standing, "routers", lambda engine, world: {})
+    containers = {node.name: Container(node.name, node.name, "running") for node in TOPOLOGY.nodes}
+    watched = mappings.watch(cast(Any, None), World("lab", TOPOLOGY, containers, None), "home")
+    assert [next(watched).left_out, next(watched).mappings[0].inner] == [3, "bob:40000"]
+    watched.close()
+    assert asked == ["open home-router", "status", "mappings", "status", "mappings", "close"]
+    with pytest.raises(ConfigError, match="'nowhere'"):
+        next(mappings.watch(cast(Any, None), World("lab", TOPOLOGY, containers, None), "nowhere"))
