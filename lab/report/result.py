@@ -14,13 +14,13 @@ from lab.report.route import picture
 from lab.topology.model import Topology
 
 
-def result(report: CallReport, topology: Topology, folder: Path | str, expected: str | None) -> RenderableType:
-    """Everything that a person wants to know of a call that is over."""
+def result(report: CallReport, topology: Topology | None, folder: Path | str, expected: str | None) -> RenderableType:
+    """Everything that a person wants to know of a call that is over; without a topology there is no picture."""
     parts: list[RenderableType] = [_headline(report)]
     if missed := report.missed(expected):
         parts.append(Text(f"  {missed}", "bad"))
     seen = report.observed or report.path
-    if seen:
+    if seen and topology:
         parts.append(Text.from_markup("  " + picture(topology, report.caller, report.callee, seen)))
     if report.error:
         parts.append(Text(f"  {report.error}", "bad"))

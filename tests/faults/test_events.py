@@ -281,3 +281,14 @@ def test_set_prints_what_stands_as_one_document(lab: Lab) -> None:
     assert done.returncode == 0, done
     link = json.loads(done.stdout)["link"]
     assert (link["ways"]["up"], link["ways"]["down"]) == ("delay=10ms", "delay=20ms loss=1%")
+
+
+def test_a_router_with_tables_of_its_own_tells_what_they_keep(lab: Lab) -> None:
+    lab.set("home", SiteChange(profile="rfc4787"))
+    lab.settle()
+    assert lab.call("bob", "frank", seconds=1).holds("punched/udp")
+    kept = [one for one in lab.mappings("home").mappings if one.kept and one.protocol == "udp"]
+    assert any(one.inner.startswith("bob:") and one.remote is None and one.seconds_left > 200 for one in kept), kept
+    lab.forget("home")
+    left = [flow.remote for one in lab.mappings("home").mappings for flow in one.flows]
+    assert not any(remote.startswith("flat wan:") for remote in left), left

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -16,9 +17,15 @@ from lab.cli.program import Terminated
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.harness.call_report import CallReport, MediaPath, Observed, SetupTimes
 from lab.harness.changing import SiteChange
+from lab.harness.checkout import Checkout
 from lab.harness.explaining import Explanation
+from lab.harness.mappings import Flow, Mapped, SiteMappings
 from lab.harness.matrix import Matrix
 from lab.harness.status import LabStatus, NodeStatus
+from lab.topology import parse
+from lab.topology.model import Topology
+
+COMPOSE = Path(__file__).parents[2] / "compose"
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands.commands))
@@ -67,6 +74,26 @@ class FakeLab:
         if call != "c1":
             raise ConfigError(f"there is no call {call!r}; kept are c1")
         return Explanation(call, "bob", "frank", "punched/udp", None, (), (), (), (), ())
+
+    def may_tour(self) -> Topology:
+        if isinstance(self.report, BaseException):
+            raise self.report
+        return parse(COMPOSE / "reference.yml", {})
+
+    def trace(self, report: CallReport) -> list[Any]:
+        return []
+
+    @property
+    def checkout(self) -> Checkout:
+        return Checkout(Path())
+
+    def mappings(self, site: str) -> SiteMappings:
+        return next(self.watch_mappings(site))
+
+    def watch_mappings(self, site: str) -> Iterator[SiteMappings]:
+        flow = Flow("relay-1:33034", "203.0.113.21:33034", "inside", "two-way", 97, None)
+        ends = ("bob:40000", "192.168.32.10:40000", "203.0.113.32:40000")
+        yield SiteMappings(site, "linux", "none", True, (), (Mapped("udp", *ends, None, False, 97, (flow,)),))
 
     def set(self, site: str, change: SiteChange) -> dict[str, Any]:
         self.changes.append(change)
@@ -326,3 +353,46 @@ def test_a_call_is_explained_or_refused_in_one_sentence(
 ) -> None:
     left, out, said = run(monkeypatch, capsys, "explain", call, "--json")
     assert left == status and (json.loads(out)["path"] == "punched/udp" if status == 0 else said.count("\n") == 1)
+
+
+def test_what_a_router_remembers_is_a_table_a_document_or_a_line_a_change(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    status, out, _ = run(monkeypatch, capsys, "nat", "home")
+    assert status == 0 and "bob:40000  203.0.113.32:40000  relay-1:33034  two-way" in out
+    status, out, _ = run(monkeypatch, capsys, "nat", "home", "--json")
+    assert status == 0 and json.loads(out)["mappings"][0]["flows"][0]["remote"] == "relay-1:33034"
+    status, out, _ = run(monkeypatch, capsys, "nat", "home", "--watch")
+    assert status == 0 and out.splitlines()[1].endswith("to relay-1:33034, two-way, 97 s left")
+    status, out, _ = run(monkeypatch, capsys, "nat", "home", "--watch", "--json")
+    assert status == 0 and json.loads(out)["happened"] == "appeared"
+
+
+def test_a_tour_is_printed_whole_where_there_is_no_terminal(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.report = good()
+    status, out, _ = run(monkeypatch, capsys, "tour")
+    assert status == 0
+    assert [line[:6] for line in out.splitlines() if " of 5  " in line] == [f"{number} of 5" for number in range(1, 6)]
+    status, out, _ = run(monkeypatch, capsys, "tour", "punched")
+    assert status == 0 and "1 of 1  a hole is punched" in out and "lab call dave erin" not in out
+    fake.report = good(agrees=False, disagreements=("they differ",))
+    status, out, _ = run(monkeypatch, capsys, "tour", "punched")
+    assert status == 1 and "should not have: they differ" in out
+    fake.report = ConfigError("the tour is of the reference lab")
+    assert run(monkeypatch, capsys, "tour") == (2, "", "lab: the tour is of the reference lab\n")
+
+
+@pytest.mark.parametrize(("keys", "calls"), [("q", 0), ("  q", 1), ("   q", 1), ("x" * 15, 5)])
+def test_on_a_terminal_a_tour_goes_on_at_a_key(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, keys: str, calls: int
+) -> None:
+    fake.report = good()
+    pressed = iter(keys)
+    monkeypatch.setattr(cli.tours, "_terminal", lambda: True)
+    monkeypatch.setattr(click, "getchar", lambda: next(pressed))
+    status, out, _ = run(monkeypatch, capsys, "tour")
+    assert status == 0 and out.count("call c1  punched/udp") == calls
+    assert next(pressed, None) is None
