@@ -43,8 +43,9 @@ from lab.overlay.member import (
     Membership,
     NameEnrolled,
 )
+from lab.overlay.parting import LEAVING_LIMIT as PARTING_LIMIT
 from lab.overlay.passage import STUN_PORT
-from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
 from lab.overlay.seat import Empty
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
@@ -158,7 +159,7 @@ async def _serve(
     hosting: Hosting | None = None,
 ) -> None:
     """Opens the control socket, starts the machine, and waits for a signal to stop. A supernode hands its clients over
-    first, unless the signal comes twice."""
+    first, a relay its calls, unless the signal comes twice."""
 
     def plain(order: Order, _: Conversation) -> Order:
         if order.get("order") != "status" or status is None:
@@ -193,26 +194,26 @@ async def _serve(
     await stopped.wait()
     stopped.clear()
     leaving = hosting.supernode() if hosting is not None else shell
-    if leaving is not None and isinstance(leaving.machine, Supernode):
-        await _left(leaving, stopped)
+    if leaving is not None and isinstance(leaving.machine, Supernode | Relay):
+        await _left(leaving, leaving.machine, stopped)
     watch.close()
 
 
-async def _left(shell: Shell, hurried: asyncio.Event) -> None:
-    """Returns when a supernode's clients are elsewhere, or have had time enough for it."""
-    machine, empty, told = shell.machine, asyncio.Event(), shell.on_event
-    assert isinstance(machine, Supernode)
+async def _left(shell: Shell, machine: Supernode | Relay, hurried: asyncio.Event) -> None:
+    """Returns when a supernode's clients, or a relay's calls, are elsewhere, or have had time enough for it."""
+    empty, told = asyncio.Event(), shell.on_event
 
     def on_event(event: Event) -> None:
         told(event)
-        if isinstance(event, Empty):
+        if isinstance(event, Empty | HandedOver):
             empty.set()
 
     shell.on_event = on_event
     machine.leave(time.monotonic())
     shell.settle()
     waits = [asyncio.ensure_future(event.wait()) for event in (empty, hurried)]
-    await asyncio.wait(waits, timeout=LEAVING_LIMIT + 1.0, return_when=asyncio.FIRST_COMPLETED)
+    limit = max(LEAVING_LIMIT, PARTING_LIMIT) + 1.0
+    await asyncio.wait(waits, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
 

@@ -147,7 +147,8 @@ class Call:
             around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.courtesy
         )
         self.introduction = Introduction(id, around, media)
-        self.legs = Legs(around, media, self.checklist.choice, self.checklist.from_relay, self._renew)
+        checklist = self.checklist
+        self.legs = Legs(around, media, checklist.choice, checklist.from_relay, self._renew, checklist.turned)
         media.deliver, media.learnt = self._datagram, self._learnt
         if port is not None:
             self._use(port)

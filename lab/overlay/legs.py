@@ -25,7 +25,8 @@ RENEWAL, CALM_RENEWAL = 1.0, 5.0
 
 class Legs:
     """One call's. `choice` knows whether anything of the peer comes; `heard` gets what a relay brings from the peer;
-    `renew` asks the hub for relay sessions anew, and says whether it could."""
+    `renew` asks the hub for relay sessions anew, and says whether it could; `turned` is told of a relay that is about
+    to end."""
 
     def __init__(
         self,
@@ -34,8 +35,10 @@ class Legs:
         choice: Choice,
         heard: Callable[[RelayLeg, bytes, float], None],
         renew: Callable[[], bool],
+        turned: Callable[[RelayLeg, float], object],
     ) -> None:
         self.around, self.media, self.choice, self.heard, self.renew = around, media, choice, heard, renew
+        self.turned = turned
         self.all: list[RelayLeg] = []
         self.hurry_at: float | None = None
         self.pressed_since: float | None = None
@@ -51,6 +54,7 @@ class Legs:
                 before.renewed(offer, now)
             elif len(self.all) < MOST_LEGS:
                 leg = RelayLeg(around.actions, offer, self.media, around.rng, self.heard, around.passage)
+                leg.turned = self._turned
                 self.all.append(leg)
                 taken(leg, now)
                 leg.start(now, around.take_waiting(offer.relay, now))
@@ -76,7 +80,8 @@ class Legs:
         if self._lacking() and now >= self.renew_at:
             bound = all(leg.ready for leg in self.all)
             asked = self.renew()
-            self.renew_at = now + (CALM_RENEWAL if asked and (bound or self.pressed_since is None) else RENEWAL)
+            calm = (bound or self.pressed_since is None) and not self.choice.stranded
+            self.renew_at = now + (CALM_RENEWAL if asked and calm else RENEWAL)
 
     def _hurry(self, now: float) -> None:
         if not self.choice.unheard(now):
@@ -90,8 +95,15 @@ class Legs:
             leg.hurry(now)
 
     def _lacking(self) -> bool:
-        """Whether the hub is to be asked: a relay that is there refuses a leg, or all that there is leads nowhere."""
-        return self.pressed_since is not None or any(leg.refused for leg in self.all)
+        """Whether the hub is to be asked: a relay that is there refuses a leg, all that there is leads nowhere, or will
+        soon."""
+        return self.pressed_since is not None or self.choice.stranded or any(leg.refused for leg in self.all)
+
+    def _turned(self, leg: RelayLeg, now: float) -> None:
+        """A relay is about to end: the call goes elsewhere while it still forwards, and asks at once where to."""
+        self.turned(leg, now)
+        if self.choice.stranded:
+            self.renew_at = min(self.renew_at, now)
 
     # -- what happens to this end ----------------------------------------------------------------------------------
 

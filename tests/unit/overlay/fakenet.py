@@ -33,7 +33,7 @@ from lab.overlay.client import Client
 from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, Membership
 from lab.overlay.passage import STUN_PORT
-from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
 from lab.overlay.seat import Empty, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
@@ -337,6 +337,8 @@ class FakeNet:
                     self._host(host, action)
                 elif host.name.endswith("+"):
                     self._hosted(host, action)
+                elif isinstance(action, HandedOver):
+                    self.after(0.0, lambda: self.stop(host.name))
             case SendTo(socket, address, data):
                 port = host.bound[socket]
                 if (own := host.addresses.get(family(address[0]))) is not None:
@@ -604,6 +606,13 @@ class FakeNet:
         host.machine = type(host.machine)(replace(host.machine.membership, own=own))
         host.alive, host.alarm = True, None
         host.machine.start(self.now)
+        self.settle(host)
+
+    def terminate(self, name: str) -> None:
+        """SIGTERM to a relay: it hands its calls over and ends."""
+        host = self.hosts[name]
+        assert isinstance(host.machine, Relay)
+        host.machine.leave(self.now)
         self.settle(host)
 
     def stop(self, name: str) -> None:
