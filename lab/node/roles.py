@@ -19,7 +19,7 @@ from typing import Any
 from lab.errors import ConfigError
 from lab.node import metrics, store
 from lab.node.control import ControlServer, Conversation, Order
-from lab.node.hosting import Hosting, supernode_status
+from lab.node.hosting import Hosting, relay_status, supernode_status
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
 from lab.node.orders import orders
@@ -64,12 +64,14 @@ class Settings:
     supernodes: tuple[tuple[str, ...], ...]
     capacity: int | None = None
     login_rate: int | None = None
+    calls: int | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """LAB_AUTHORITY is one machine, LAB_SUPERNODES several: `,` between machines, `|` between one's addresses.
         LAB_CAPACITY is how many clients a supernode has room for, or a client would have if it were one; as many as
-        come where it is not set. LAB_LOGIN_RATE is how many a supernode lets in a second.
+        come where it is not set. LAB_LOGIN_RATE is how many a supernode lets in a second. LAB_CALLS is how many calls a
+        relay carries, or a client would if it were one.
 
         Raises ConfigError for what is no address, and no number.
         """
@@ -80,6 +82,7 @@ class Settings:
             _machines("LAB_SUPERNODES"),
             _count("LAB_CAPACITY", "how many clients a supernode has room for"),
             _count("LAB_LOGIN_RATE", "how many clients a supernode lets in a second"),
+            _count("LAB_CALLS", "how many calls a relay carries"),
         )
 
 
@@ -125,6 +128,7 @@ async def _membership(settings: Settings, proxy: HttpProxy | None = None) -> Mem
         pins=store.load_pins(),
         capacity=settings.capacity,
         login_rate=settings.login_rate,
+        calls=settings.calls,
     )
 
 
@@ -173,7 +177,7 @@ async def _serve(
 
     def answer(order: Order, conversation: Conversation) -> Order:
         if order.get("order") == "metrics":
-            beside = hosting.supernode() if hosting is not None else None
+            beside = hosting.beside() if hosting is not None else None
             machines = (shell.machine, *((beside.machine,) if beside is not None else ()))
             return {"text": metrics.exposed(journal.node, machines, journal.counts)}
         said = handle(order, conversation)
@@ -193,7 +197,7 @@ async def _serve(
     watch = Watch(relocated)
     await stopped.wait()
     stopped.clear()
-    leaving = hosting.supernode() if hosting is not None else shell
+    leaving = hosting.beside() if hosting is not None else shell
     if leaving is not None and isinstance(leaving.machine, Supernode | Relay):
         await _left(leaving, leaving.machine, stopped)
     watch.close()
@@ -275,17 +279,7 @@ async def relay(settings: Settings, journal: Journal) -> None:
     shell.forwarder, shell.straight = orders(machine, shell.settle), machine.straight_link
 
     def status() -> Order:
-        sessions = machine.sessions.values()
-        offloading = machine.offloading
-        return {
-            "state": "ready" if machine.ready else "starting",
-            "forwarding": "kernel" if offloading.kernel else f"user space: {offloading.why_not}",
-            "offloaded": len(offloading.placed),
-            "sessions": len(sessions),
-            "packets": machine.packets,
-            "bytes": machine.bytes,
-            "calls": {s.call: {"packets": s.packets, "bytes": s.bytes} for s in sessions},
-        }
+        return {"state": "ready" if machine.ready else "starting", **relay_status(machine)}
 
     await _serve(shell, journal, status)
 

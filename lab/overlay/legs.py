@@ -46,13 +46,13 @@ class Legs:
 
     def offered(self, offers: Sequence[RelayOffer], now: float, taken: Callable[[RelayLeg, float], None]) -> None:
         """Relay sessions that the hub offers: fresh tokens for relays that are known, or others, which `taken` is told
-        of."""
+        of. A relay that is this very client, beside, is none: who reaches it reaches this end."""
         known = {leg.offer.relay: leg for leg in self.all}
         for offer in offers:
             around = self.around
             if (before := known.get(offer.relay)) is not None:
                 before.renewed(offer, now)
-            elif len(self.all) < MOST_LEGS:
+            elif len(self.all) < MOST_LEGS and offer.relay != around.identity.name:
                 leg = RelayLeg(around.actions, offer, self.media, around.rng, self.heard, around.passage)
                 leg.turned = self._turned
                 self.all.append(leg)

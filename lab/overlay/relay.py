@@ -23,6 +23,7 @@ from lab.overlay.member import (
 )
 from lab.overlay.offloading import Offloading
 from lab.overlay.parting import Parting
+from lab.overlay.reach import PRESENCE
 from lab.overlay.seat import Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
@@ -30,8 +31,6 @@ from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import Demoted, HubMessage, Issuers, decode_token
 from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_method
 
-PRESENCE = "lab relay presence"
-"""What a relay signs a question for when it is asked whether it is there."""
 RELAY_SOCKET = 0
 """Number of the UDP socket that the shell binds to the relay's port before the machine starts."""
 BIND_LIMIT = 5.0

@@ -371,7 +371,7 @@ class Reflect(Message, frozen=True):
 
 
 class Nominate(Message, frozen=True):
-    """A hub to a client that it sees at `observed`: will you be one as well?"""
+    """A hub to a client that it sees at `observed`: will you be one as well, or a relay?"""
 
     role: Role
     observed: Endpoint
