@@ -1,7 +1,6 @@
 """Where no relay has room, a client that strangers reach becomes one, and goes on being a client."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -12,7 +11,8 @@ from lab.overlay.promoting import Asked, FoundFit, FoundUnfit
 from lab.overlay.reach import Reach
 from lab.overlay.relay import Bound, Relay
 from lab.overlay.relief import LACKING
-from lab.wire.messages import Dial, Nominate, RelayEntry, Unwilling
+from lab.overlay.seat import Unreachable
+from lab.wire.messages import Demoted, Dial, Nominate, RelayEntry, Unwilling
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_lossy_paths import talk
@@ -323,10 +323,15 @@ def test_another_relay_at_that_address_is_not_the_one_that_was_meant(right: bool
     assert (tcp, udp) == (right, right)
 
 
-def test_a_dedicated_relay_is_asked_nothing_and_takes_no_demotion() -> None:
+def test_a_relay_that_does_nothing_else_is_measured_by_nobody_and_ends_on_no_supernodes_word() -> None:
     net = crowd(opened=0)
     relay = net.relay(1)
     net.run(40)
-    assert not net.hosts["supernode-1"].machine.roster.promoted
-    assert isinstance(relay.machine, Relay) and relay.alive
-    assert replace(relay.machine.membership).calls is None
+    hub = net.hosts["supernode-1"].machine
+    assert not hub.roster.promoted
+    assert isinstance(relay.machine, Relay)
+    (link,) = [link for link, seat in hub.sessions.items() if seat.role == "relay"]
+    hub.send(link, Demoted("relay", "a lie"))
+    net.settle(net.hosts["supernode-1"])
+    net.run(10)
+    assert not net.told("relay-1", Unreachable) and "relay-1" in net.hosts and relay.machine.parting is None
