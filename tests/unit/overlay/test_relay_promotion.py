@@ -146,6 +146,17 @@ def test_when_all_relays_are_busy_another_is_made_and_offered() -> None:
     assert path(net, "hard").endswith("via relay-1") and id in net.hosts["hard"].machine.calls
 
 
+def test_nobody_is_asked_to_be_what_it_is_already() -> None:
+    net = crowd(supernodes=2, calls=1)
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    net.run(2)
+    place(net, *PAIR)
+    net.run(60)
+    assert all(net.hosts[f"supernode-{number}"].machine.roster.lacking for number in (1, 2))
+    asked = [event for number in (1, 2) for _, event in net.told(f"supernode-{number}", Asked)]
+    assert [event.name for event in asked].count("open-0") == 1
+
+
 def test_a_users_computer_comes_after_a_relay_that_does_nothing_else() -> None:
     net = crowd(opened=2)
     assert net.run(60, until=lambda: bool(promoted(net)))
