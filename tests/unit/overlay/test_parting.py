@@ -109,6 +109,64 @@ def test_the_only_relay_serves_to_its_limit_and_its_call_is_back_with_the_next()
         assert not net.told(name, Ended)
 
 
+def test_a_call_on_hold_is_elsewhere_by_the_time_it_goes_on() -> None:
+    net, pair = world(), ("hard", "drawn")
+    id = place(net, *pair)
+    talk(net, id, pair, 4)
+    relay = relay_of(net, "hard")
+    net.hosts["hard"].machine.hold(id, True, net.now)
+    net.settle(net.hosts["hard"])
+    net.run(8)
+    net.terminate(relay)
+    net.run(LEAVING_LIMIT)
+    assert relay not in net.hosts
+    assert relay_of(net, "hard") == relay_of(net, "drawn") != relay
+    net.hosts["hard"].machine.hold(id, False, net.now)
+    net.settle(net.hosts["hard"])
+    net.run(0.2)
+    talk(net, id, pair, 3, first=200)
+    net.run(1)
+    assert_whole(net, pair, 200, 350)
+
+
+@pytest.mark.parametrize("end", ["caller", "callee"])
+def test_a_call_that_rings_meanwhile_begins_on_the_other_relay(end: str) -> None:
+    net, pair = world(), ("blocked", "hard")
+    if end == "callee":
+        pair = ("hard", "blocked")
+    host, other = (net.hosts[name] for name in pair)
+    host.machine.dial("c1.x", pair[1], net.now)
+    net.settle(host)
+    net.run(2)
+    first = net.hosts[pair[0]].machine.calls["c1.x"].checklist.selected
+    assert first is not None and first.via is not None
+    net.terminate(first.via)
+    net.run(1)
+    other.machine.answer("c1.x", net.now)
+    net.settle(other)
+    net.run(0.2)
+    talk(net, "c1.x", pair, 3)
+    net.run(1)
+    for name in pair:
+        assert relay_of(net, name) not in ("", first.via)
+    assert_whole(net, pair, 0, 150)
+
+
+def test_both_relays_that_end_at_once_lose_a_call_that_has_nothing_else_and_it_comes_back() -> None:
+    net, pair = world(), ("blocked", "hard")
+    id = place(net, *pair)
+    talk(net, id, pair, 3)
+    for number in (1, 2):
+        net.terminate(f"relay-{number}")
+    talk(net, id, pair, LEAVING_LIMIT + 2, first=150)
+    assert "relay-1" not in net.hosts and "relay-2" not in net.hosts
+    net.relay(3)
+    talk(net, id, pair, 10, first=500)
+    for name in pair:
+        assert relay_of(net, name) == "relay-3"
+        assert not net.told(name, Ended)
+
+
 def test_words_that_are_lost_are_said_again() -> None:
     net, pair = world(), ("hard", "drawn")
     id = place(net, *pair)
