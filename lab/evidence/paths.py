@@ -130,7 +130,7 @@ class _Survey:
     # --- legs of a relay inside TLS
 
     def _sealed_ways(self, one: Flow, two: Flow) -> tuple[Way | None, Way | None]:
-        """Both ways of media over two legs of one relay, which may be a client, whose content cannot be compared: as the
+        """Both ways of media over two legs of one relay, perhaps a client, whose content cannot be compared: as the
         relay saw it pass."""
         relay = self._between(0, one)
         if relay is None or relay.role not in (Role.RELAY, Role.CLIENT) or self._between(1, two) != relay:
