@@ -148,7 +148,8 @@ class Call:
         )
         self.introduction = Introduction(id, around, media)
         checklist = self.checklist
-        self.legs = Legs(around, media, checklist.choice, checklist.from_relay, self._renew, checklist.turned)
+        told = checklist.turned, checklist.drop_leg
+        self.legs = Legs(around, media, checklist.choice, checklist.from_relay, self._renew, *told)
         media.deliver, media.learnt = self._datagram, self._learnt
         if port is not None:
             self._use(port)

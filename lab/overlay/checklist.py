@@ -176,6 +176,11 @@ class Checklist:
         path.priority = self._priority("relayed", "relayed", leg.udp_address)
         path.expect_leg(self.peer_network.udp)
 
+    def drop_leg(self, leg: RelayLeg) -> None:
+        """A relay session that is over, and carries nothing."""
+        self.legs.remove(leg)
+        self.paths.pop(("relay", leg.offer.relay), None)
+
     def turned(self, leg: RelayLeg, now: float) -> None:
         """A relay is about to end, or is there to stay after all."""
         path = self.paths.get(("relay", leg.offer.relay))

@@ -14,6 +14,7 @@ from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.binds import Binds, is_bind
 from lab.overlay.ladder import Route
 from lab.overlay.loss import ATTENTIVE, COUNTING, LegMeter
+from lab.overlay.parting import LEAVING_LIMIT
 from lab.overlay.passage import Passage
 from lab.overlay.paths import Transport
 from lab.overlay.reflexive import MediaSocket
@@ -101,7 +102,7 @@ class RelayLeg:
         self.hurried_since = self.pressed_until = float("-inf")
         self.returns_after, self.udp_since = SOON, 0.0
         self.last_bound = Transport.TCP
-        self.assented = float("-inf")
+        self.assented = self.leaving_since = float("-inf")
         self.turned: Callable[[RelayLeg, float], object] = lambda leg, now: None
         """Called when the relay says that it is about to end, or is there to stay again."""
         self.binds = Binds(offer.token, rng)
@@ -124,6 +125,10 @@ class RelayLeg:
     def leaving(self) -> bool:
         """Whether the relay is about to end: it forwards for some seconds more."""
         return self.binds.leaving
+
+    def over(self, now: float) -> bool:
+        """Whether the relay has ended, by its own word, and not come back."""
+        return self.leaving and now > self.leaving_since + LEAVING_LIMIT
 
     @property
     def ready(self) -> bool:
@@ -425,5 +430,5 @@ class RelayLeg:
 
     def _goes(self, leaving: bool, now: float) -> None:
         if leaving is not self.binds.leaving:
-            self.binds.leaving = leaving
+            self.binds.leaving, self.leaving_since = leaving, now
             self.turned(self, now)

@@ -14,7 +14,8 @@ from lab.wire.addresses import Address
 from lab.wire.messages import RelayOffer
 
 MOST_LEGS = 4
-"""Relay sessions that one call keeps: two that it begins with, and what a hub offers instead when they are gone."""
+"""Relay sessions that one call keeps: two that it begins with, and what a hub offers instead when they are gone; one of
+a relay that has ended makes room for another."""
 HURRY = 0.2
 """Seconds between binds at the relays while the peer's voice is missing."""
 LATER = 0.5
@@ -26,7 +27,7 @@ RENEWAL, CALM_RENEWAL = 1.0, 5.0
 class Legs:
     """One call's. `choice` knows whether anything of the peer comes; `heard` gets what a relay brings from the peer;
     `renew` asks the hub for relay sessions anew, and says whether it could; `turned` is told of a relay that is about
-    to end."""
+    to end, `dropped` of a leg that is none any more."""
 
     def __init__(
         self,
@@ -36,9 +37,10 @@ class Legs:
         heard: Callable[[RelayLeg, bytes, float], None],
         renew: Callable[[], bool],
         turned: Callable[[RelayLeg, float], object],
+        dropped: Callable[[RelayLeg], object],
     ) -> None:
         self.around, self.media, self.choice, self.heard, self.renew = around, media, choice, heard, renew
-        self.turned = turned
+        self.turned, self.dropped = turned, dropped
         self.all: list[RelayLeg] = []
         self.hurry_at: float | None = None
         self.pressed_since: float | None = None
@@ -52,12 +54,21 @@ class Legs:
             around = self.around
             if (before := known.get(offer.relay)) is not None:
                 before.renewed(offer, now)
-            elif len(self.all) < MOST_LEGS and offer.relay != around.identity.name:
+            elif offer.relay != around.identity.name and self._has_room(now):
                 leg = RelayLeg(around.actions, offer, self.media, around.rng, self.heard, around.passage)
                 leg.turned = self._turned
                 self.all.append(leg)
                 taken(leg, now)
                 leg.start(now, around.take_waiting(offer.relay, now))
+
+    def _has_room(self, now: float) -> bool:
+        using = self.choice.selected
+        ended = (leg for leg in self.all if leg.over(now) and (using is None or using.carrier is not leg))
+        if len(self.all) == MOST_LEGS and (leg := next(ended, None)) is not None:
+            leg.stop()
+            self.all.remove(leg)
+            self.dropped(leg)
+        return len(self.all) < MOST_LEGS
 
     def datagram(self, data: bytes, source: Address, now: float) -> bool:
         """What came to the media socket; whether it came from a relay."""

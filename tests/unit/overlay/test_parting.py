@@ -7,6 +7,7 @@ import pytest
 
 from lab.overlay.actions import CountOffloaded, Offloaded
 from lab.overlay.call_events import Ended, Heard, RankedDown
+from lab.overlay.legs import MOST_LEGS
 from lab.overlay.parting import DEAF_AFTER, LEAVING_LIMIT, LOOK_EVERY, TELL_EVERY
 from lab.overlay.paths import Why
 from lab.overlay.relay import HandedOver
@@ -107,6 +108,21 @@ def test_the_only_relay_serves_to_its_limit_and_its_call_is_back_with_the_next()
     for name in pair:
         assert relay_of(net, name) == "relay-2"
         assert not net.told(name, Ended)
+
+
+def test_relays_that_end_one_after_the_other_are_followed_by_as_many() -> None:
+    net, pair = world(relays=1), ("blocked", "hard")
+    id = place(net, *pair)
+    talk(net, id, pair, 3)
+    for number in range(1, MOST_LEGS + 3):
+        net.relay(number + 1)
+        talk(net, id, pair, 2, first=400 * number)
+        net.terminate(f"relay-{number}")
+        talk(net, id, pair, 6, first=400 * number + 100)
+        for name in pair:
+            assert relay_of(net, name) == f"relay-{number + 1}", number
+        assert f"relay-{number}" not in net.hosts
+        assert_whole(net, pair, 400 * number + 50, 400 * number + 350)
 
 
 def test_a_call_on_hold_is_elsewhere_by_the_time_it_goes_on() -> None:
