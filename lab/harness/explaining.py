@@ -226,6 +226,7 @@ _DEMOTIONS = {
     "loss": "voice was lost on it: {lost} when {node} left it, {at} ms after dialling",
     "narrow": "UDP was known to carry no voice there: {node} ranked it last, {at} ms after dialling",
     "silent": "it fell silent, and {node} left it {at} ms after dialling",
+    "leaving": "its relay was about to end, as it told {node} {at} ms after dialling",
 }
 
 

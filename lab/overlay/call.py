@@ -149,7 +149,9 @@ class Call:
             around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.courtesy
         )
         self.introduction = Introduction(id, around, media)
-        self.legs = Legs(around, media, self.checklist.choice, self.checklist.from_relay, self._renew)
+        checklist = self.checklist
+        told = checklist.turned, checklist.drop_leg
+        self.legs = Legs(around, media, checklist.choice, checklist.from_relay, self._renew, *told)
         media.deliver, media.learnt = self._datagram, self._learnt
         if port is not None:
             self._use(port)

@@ -165,6 +165,7 @@ class Client(Member):
             membership.rng,
             membership.wall_offset,
             membership.capacity,
+            membership.calls,
         )
         self.hub = HubLink(
             self.actions,

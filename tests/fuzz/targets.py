@@ -190,7 +190,8 @@ GRANT = messages.RelayGrant("c1.x", "relay-1", 0, 1.8e9)
 REQUEST = StunMessage(Method.BINDING, Kind.REQUEST, TRANSACTION, username="c1.x")
 ANSWER = StunMessage(Method.BINDING, Kind.SUCCESS, TRANSACTION, xor_mapped=("203.0.113.5", 4000), software="lab")
 ERROR = StunMessage(Method.BINDING, Kind.ERROR, TRANSACTION, error=(420, "no"), unknown=(3,))
-STUN = (REQUEST.encode(KEY), ANSWER.encode(), ERROR.encode(fingerprint=True))
+WORD = StunMessage(Method.BIND, Kind.INDICATION, TRANSACTION, leaving=True)
+STUN = (REQUEST.encode(KEY), ANSWER.encode(), ERROR.encode(fingerprint=True), WORD.encode())
 PCAP = (
     b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(8) + b"\x00\x00\x04\x00" + (276).to_bytes(4, "little")
     + bytes(8) + b"\x30\x00\x00\x00" * 2
@@ -202,7 +203,8 @@ HUB = (
     messages.Carry(ENVELOPE, True, (OFFER,)),
     messages.Located((LOCATION,)),
     messages.Welcome(("203.0.113.5", 4000), (("203.0.113.11",),)),
-    messages.Relays((messages.RelayEntry("relay-1", ("203.0.113.21",), 33034, (443,)),)),
+    messages.Relays((messages.RelayEntry("relay-1", ("203.0.113.21",), 33034, (443,), 1, 2, True),)),
+    messages.Ping(3, 1.0, 17),
     messages.Reflect(("203.0.113.5", 1), ("203.0.113.5", 2), TRANSACTION, True, 100),
 )
 YAML = tuple(
