@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
-from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, standing, status
+from lab.harness import bringing, calling, certifying, changing, doctor, explaining, kept, roaming, standing, status
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
@@ -154,6 +154,10 @@ class Lab:
     def explain(self, call: str) -> explaining.Explanation:
         """Why a call that is over took its path, from what is kept of it; ConfigError where nothing is."""
         return explaining.explain(self.checkout, call)
+
+    def one_file(self, call: str, target: Path) -> int:
+        """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""
+        return kept.one_file(kept.kept(self.checkout, call), target)
 
     def certify(
         self,
