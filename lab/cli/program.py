@@ -65,6 +65,8 @@ class Output(click.Path):
         file = Path(os.fspath(value))
         if not file.resolve().parent.is_dir():
             self.fail(f"there is no folder {file.parent}", param, ctx)
+        if file.is_dir():
+            self.fail(f"{file} is a folder", param, ctx)
         new = not file.exists()
         try:
             if new or file.is_file():

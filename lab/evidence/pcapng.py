@@ -1,7 +1,8 @@
 """The pcapng file format (draft-ietf-opsawg-pcapng): the few blocks of it that a lab's file is made of, and back.
 
 A file is a row of blocks. Each begins and ends with its length, so that what is not known can be passed over, and so
-that a file that ends early can be read up to there. All of it is little-endian here; a file of the other order is read too.
+that a file that ends early can be read up to there. What is written is little-endian; the other order is read
+too.
 
 Belongs here: blocks as bytes. Never: files, and what a packet or a comment means.
 """
@@ -56,7 +57,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class PacketRecord:
-    """One packet at the interface of that number. `ticks` since 1970, `length` is its bytes, `data` those that are kept.
+    """One packet at the interface of that number. `ticks` since 1970, `length` is its bytes, `data` those kept.
 
     `inbound`: True for one that came in, False for one that went out, None where nobody said.
     """

@@ -314,7 +314,7 @@ def read(data: bytes) -> Whole | None:
                 case pcapng.Interface():
                     if block.link != LINUX_SLL2:
                         raise ConfigError(
-                            f"its interface {block.name!r} has link type {block.link}; expected {LINUX_SLL2} as of a lab"
+                            f"its interface {block.name!r} has link type {block.link}; expected {LINUX_SLL2}, a lab's"
                         )
                     if block.name not in places:
                         raise ConfigError(f"its interface {block.name!r} is at no place of its call")

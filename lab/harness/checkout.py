@@ -65,7 +65,7 @@ class Checkout:
         return self.state / "matrices" / matrix / call if dash else self.state / "calls" / call
 
     def kept(self, call: str, file: str = "report.json") -> Path:
-        """The folder of a call of which this file is kept; where none is, ConfigError names the calls that there are."""
+        """The folder of a call of which this file is kept; where none is, ConfigError names those that are kept."""
         folder = self.call_folder(call)
         if call in (known := self.calls()) and (folder / "report.json").is_file():
             if (folder / file).is_file():
