@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, commands, document, example, say
+from lab.cli.program import AS_JSON, Output, commands, document, example, say, the_lab
 
 
 class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
@@ -73,3 +73,27 @@ def verdict(
         out().print(shown(found))
     if found.observed.kind is None:
         sys.exit(say(f"the packets of {file} name no path: {found.observed.reason}", 1))
+
+
+@commands.command(**example("lab ladder c1", "lab ladder m2-41 --svg ladder.svg"))
+@click.argument("call")
+@click.option("--svg", type=Output(), help="Write it to this file instead, as an SVG.")
+@AS_JSON
+def ladder(call: str, svg: Path | None, as_json: bool) -> None:
+    """Draw who sent what to whom in a call that is over, and what was dropped where.
+
+    One column a node, one row for each of the packets that matter; equal packets are one row. Read from the call's
+    evidence folder.
+    """
+    found = the_lab().ladder(call)
+    if svg:
+        from lab.report.ladder_svg import svg as drawn
+
+        svg.write_text(drawn(found))
+    if as_json:
+        document(found.to_json())
+    elif not svg:
+        from lab.report.console import out
+        from lab.report.ladder import ladder as shown
+
+        out().print(shown(found, min(out().width, 120)))

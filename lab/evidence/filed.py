@@ -20,6 +20,8 @@ from lab.topology.model import Topology
 Address = IPv4Address | IPv6Address
 Named = tuple[Address, Address, Address | None]
 """The caller, the callee, and a relay, where somebody names them."""
+Ends = tuple[str | None, str, str]
+"""The call, its caller, its callee."""
 ONE_PLACE = "one place alone does not show whether a router has translated an end"
 
 
@@ -78,7 +80,7 @@ def verdict(file: Path, named: Named | None = None) -> Filed:
             setting = found.setting
             if not found.packets:
                 raise ConfigError("it ends before its first packet" if found.incomplete else "it holds no packet")
-            ends = setting.call, setting.caller, setting.callee
+            ends: Ends = setting.call, setting.caller, setting.callee
             cut = found.torn or f"it holds {found.packets} of {found.expected} packets" if found.incomplete else None
             return _judged(setting.topology, found.captures, ends, (setting.start, setting.end), cut, None)
         if named is None:
@@ -102,7 +104,7 @@ def verdict(file: Path, named: Named | None = None) -> Filed:
 def _judged(
     topology: Topology,
     captures: Captures,
-    ends: tuple[str | None, str, str],
+    ends: Ends,
     window: tuple[float, float],
     cut: str | None,
     note: str | None,

@@ -125,7 +125,9 @@ class _World:
         if sender is None or sender.name in self._captures:
             return sender is None or sender.name == first.place
         routers = self._topology.routers_outward(sender)
-        return not routers or routers[0].name not in self._captures or routers[0].name == first.place
+        if not routers:
+            return self._nodes[first.place].role is Role.CORE
+        return routers[0].name not in self._captures or routers[0].name == first.place
 
     def ended(self, last: Packet) -> bool:
         """Whether a packet has come to where it was to go."""

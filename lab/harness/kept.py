@@ -13,6 +13,7 @@ from typing import Any
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
 from lab.evidence import Captures, conclude, whole
 from lab.evidence.journeys import Journey, follow
+from lab.evidence.ladder import Ladder, ladder
 from lab.evidence.moments import Moment, comments, moments
 from lab.evidence.whole import Setting
 from lab.harness.checkout import Checkout
@@ -56,6 +57,19 @@ class Kept:
         except EvidenceError:
             scene = None
         return moments(one.topology, ends, self.journeys, scene, self.lines)
+
+    @property
+    def dialled(self) -> float:
+        """When the caller dialled, epoch seconds: what times of a call begin with."""
+        said = (line["at"] for line in self.lines if line.get("event") == "dialled")
+        return float(next(said, self.setting.start))
+
+    def ladder(self) -> Ladder:
+        """Who sent what to whom."""
+        one, seen = self.setting, self.report.get("observed")
+        path = f"{seen['kind']}/{seen['transport']}" + (f" via {seen['via']}" if seen["via"] else "") if seen else None
+        ends = (one.caller, one.callee)
+        return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled)
 
 
 def kept(checkout: Checkout, call: str) -> Kept:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.evidence.ladder import Ladder
 from lab.harness import bringing, calling, certifying, changing, doctor, explaining, kept, roaming, standing, status
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
@@ -158,6 +159,10 @@ class Lab:
     def one_file(self, call: str, target: Path) -> int:
         """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""
         return kept.one_file(kept.kept(self.checkout, call), target)
+
+    def ladder(self, call: str) -> Ladder:
+        """Who sent what to whom in a call that is over; ConfigError where nothing is kept of it."""
+        return kept.kept(self.checkout, call).ladder()
 
     def certify(
         self,
