@@ -56,9 +56,12 @@ def staged(found: Foreign, caller: Address, callee: Address, relay: Address | No
     """
     ends = {CALLER: str(caller), CALLEE: str(callee)} | ({RELAY: str(relay)} if relay else {})
     packets = _once(found.seen, set(ends.values()))
+    known = {address for _, one in found.seen for address in (one.source.address, one.destination.address)}
     for name, address in ends.items():
-        if not any(address in (one.source.address, one.destination.address) for one in packets):
-            raise EvidenceError(f"it holds no packet between {address}, the {name}, and another of those named")
+        if address not in known:
+            raise EvidenceError(f"it holds no packet of UDP or TCP from or to {address}, the {name}")
+    if not packets:
+        raise EvidenceError(f"it holds no packet between {' and '.join(ends.values())}; was there a relay (--relay)?")
     captures = [
         Capture(name, [moved for one in packets if (moved := _at(one, name, address))], len(packets))
         for name, address in ends.items()

@@ -1,4 +1,4 @@
-"""Calls of the world of packets with all that a lab's call has: sides of routers apart, checks that nominate, a timeline.
+"""Calls of the world of packets with all that a lab's have: sides of routers apart, checks that nominate, a timeline.
 
 Belongs here: how such a call would lie in its folder. Never: anything of the judge.
 """

@@ -1,4 +1,4 @@
-"""One packet followed from place to place: through routers that translate, to where it was dropped, through cuts of TCP."""
+"""One packet followed from place to place: through routers that translate, to where it was dropped."""
 
 from pathlib import Path
 

@@ -32,7 +32,8 @@ def told(moments: list[Moment]) -> list[tuple[int, str, str, str]]:
 
 
 def test_the_story_of_a_punched_call_is_told_by_its_packets(tmp_path: Path) -> None:
-    assert told(found(punched(), tmp_path)) == [
+    story = told(found(punched(), tmp_path))
+    assert story[:-2] == [
         (1, "invite", "bob>supernode-1", "home-router"),
         (11, "invite", "supernode-1>frank", "core"),
         (20, "ringing", "frank>supernode-1", "flat-router"),
@@ -43,8 +44,10 @@ def test_the_story_of_a_punched_call_is_told_by_its_packets(tmp_path: Path) -> N
         (100, "nominated", "bob>frank", "home-router"),
         (520, "answer", "frank>supernode-1", "flat-router"),
         (530, "answer", "supernode-1>bob", "core"),
-        *sorted([(600, "first voice", "bob>frank", "home-router"), (601, "first voice", "frank>bob", "flat-router")]),
-    ] or {what for _, what, _, _ in told(found(punched(), tmp_path))[-2:]} == {"first voice"}
+    ]
+    assert {one[1:] for one in story[-2:]} == {
+        ("first voice", "bob>frank", "home-router"), ("first voice", "frank>bob", "flat-router")
+    }  # fmt: skip
 
 
 def test_without_a_timeline_what_is_inside_tls_is_left_out_and_the_rest_is_the_same(tmp_path: Path) -> None:
