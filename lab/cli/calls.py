@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab
+from lab.errors import Interrupted
 from lab.path_names import PATHS, checked
 
 SECONDS = "How long they talk at least: up to 22 s more while a better path may still be found."
@@ -78,8 +79,13 @@ def call(
     from lab.report.result import result
 
     lab = the_lab()
-    with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
-        report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, holds=holds, follow=progress.follow)
+    try:
+        with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
+            report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, holds=holds, follow=progress.follow)
+    except Interrupted as stopped:
+        if capture and stopped.call:
+            lab.one_file(stopped.call, capture)
+        raise
     if as_json:
         document(report.to_json())
         if missed := report.missed(expect):

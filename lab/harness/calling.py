@@ -88,7 +88,9 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     report = verdict.report(topology, placed, folder)
     record.document(report, folder)
     if interrupt:
-        raise Interrupted(f"interrupted; what is known of call {number} is in {folder}") from interrupt
+        stopped = Interrupted(f"interrupted; what is known of call {number} is in {folder}")
+        stopped.call = number
+        raise stopped from interrupt
     return report
 
 

@@ -444,3 +444,13 @@ def test_a_ladder_is_drawn_written_or_printed_as_one_document(
     assert run(monkeypatch, capsys, "ladder", "c1", "--svg", str(file))[1] == "" and "<svg" in file.read_text()
     assert json.loads(run(monkeypatch, capsys, "ladder", "c1", "--json")[1])["rows"][0]["what"] == "invite"
     assert run(monkeypatch, capsys, "ladder", "c2") == (2, "", "lab: there is no call 'c2'; kept are c1\n")
+
+
+def test_a_call_that_is_interrupted_is_kept_in_its_file_too(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    stopped, file = Interrupted("interrupted; what is known of call c1 is in e"), tmp_path / "call.pcapng"
+    stopped.call = "c1"
+    fake.report = stopped
+    left, _, said = run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(file))
+    assert left == 130 and "what is known of call c1" in said and file.read_text() == "the packets of c1"
