@@ -36,6 +36,6 @@ class EvidenceError(LabError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody has ended what went on; the message says what is kept of it, `call` of which call, where it is of one."""
+    """Somebody has ended what went on; the message says what is kept of it, `call` of which call, if of one."""
 
     call: str | None = None

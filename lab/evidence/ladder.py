@@ -214,8 +214,6 @@ class _Drawing:
             return f"signalling{name}"
         if sort is Sort.SEALED:
             return f"voice in TLS{name}" if voice else f"TLS{name}"
-        if journey.dropped and journey.receiver != other:
-            return f"{sort} to {journey.receiver or journey.first.destination}"
         return f"{sort}{name}"
 
     # --- columns

@@ -16,7 +16,6 @@ TIME, LABEL = 9, 31
 """Characters at both sides of the lifelines: times, and what was sent, at least."""
 NARROW, WIDE = 5, 14
 """Characters from one lifeline to the next."""
-_STAGGERED = 3  # lines that the names share, for they are longer than columns are wide
 
 
 def ladder(found: Ladder, width: int) -> RenderableType:
@@ -42,25 +41,12 @@ def _headline(found: Ladder) -> Text:
 
 
 def _names(found: Ladder, step: int, width: int) -> Iterator[Text]:
-    """Each column's name above its lifeline, on one of a few lines; lifelines of those above go through the others."""
-    for line in range(min(_STAGGERED, len(found.columns))):
+    """Each column's name above its lifeline, on a line of its own: names are longer than columns are wide."""
+    for number, column in enumerate(found.columns):
         text = Text(" " * TIME)
-        at = 0
-        for number, column in enumerate(found.columns):
-            if number * step < at:
-                continue
-            text.append(" " * (number * step - at))
-            at = number * step
-            if number % _STAGGERED == line:
-                later = [n for n in range(number + 1, len(found.columns)) if n % _STAGGERED <= line]
-                room = (later[0] * step - 1 if later else width - TIME) - at
-                name = column.name if len(column.name) <= room else column.name[: max(1, room - 1)] + "…"
-                text.append(name, "bold")
-                at += len(name)
-            elif number % _STAGGERED < line:
-                text.append("│", "dim")
-                at += 1
-        yield text
+        text.append(f"│{' ' * (step - 1)}" * number, "dim")
+        room = max(1, width - text.cell_len)
+        yield text.append(column.name if len(column.name) <= room else f"{column.name[: room - 1]}…", "bold")
 
 
 def _row(row: Row, columns: int, step: int, width: int) -> Text:
