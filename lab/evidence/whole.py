@@ -17,6 +17,7 @@ import json
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -271,7 +272,7 @@ class _Writer:
                 if fits + len(block) > written:
                     break
                 fits += len(block)
-            if self._file.seekable():
+            with suppress(OSError):  # a pipe or a device keeps what it was given
                 self._file.truncate(self._done + fits)
             raise
         self._done += written

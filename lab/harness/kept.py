@@ -18,6 +18,9 @@ from lab.evidence.moments import Moment, comments, moments
 from lab.evidence.whole import Setting
 from lab.harness.checkout import Checkout
 
+PCAP_HEADER = 24
+"""Bytes that a pcap file begins with."""
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -30,8 +33,10 @@ class Kept:
 
     @property
     def files(self) -> dict[str, Path]:
-        """The captures, by place."""
-        return {file.stem: file for file in sorted(self.folder.glob("*.pcap")) if file.stat().st_size}
+        """The captures, by place; one that never began has not even the header of a file."""
+        files = (file for file in sorted(self.folder.glob("*.pcap")) if file.stat().st_size >= PCAP_HEADER)
+        known = {node.name for node in self.setting.topology.nodes}
+        return {file.stem: file for file in files if file.stem in known}
 
     @property
     def dropped(self) -> dict[str, int]:

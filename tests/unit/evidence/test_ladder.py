@@ -96,6 +96,15 @@ def test_a_move_stands_in_its_row(tmp_path: Path) -> None:
     assert ("bind relay-1", "bob", "relay-1") in told and ("voice relay-1 + 74 more", "relay-1", "frank") in told
 
 
+def test_neighbours_have_their_router_between_them_once(tmp_path: Path) -> None:
+    world, captured = World(), ("bob", "bella")
+    talk(world, ("bob", 4000), ("bella", 5000), START, 1.0)
+    journeys = follow(TOPOLOGY, Captures.read(files(world, tmp_path, captured)))
+    found = ladder(TOPOLOGY, "c1", ("bob", "bella"), None, journeys, (), START)
+    assert [column.name for column in found.columns] == ["bob", "home-router", "bella"]
+    assert rows(found) == [("voice + 49 more", "bob", "bella"), ("voice + 49 more", "bella", "bob")]
+
+
 def test_the_document_has_every_row_and_column(tmp_path: Path) -> None:
     found = drawn(punched(), tmp_path)
     document = found.to_json()

@@ -152,9 +152,6 @@ class FullDisk:
         self.data += data[:fits]
         return fits
 
-    def seekable(self) -> bool:
-        return True
-
     def truncate(self, size: int) -> None:
         del self.data[size:]
 
@@ -170,6 +167,12 @@ def test_a_full_disk_leaves_whole_blocks(room: int, monkeypatch: pytest.MonkeyPa
             writer.add(pcapng.packet(PacketRecord(0, number, 50, bytes(50))))
     packets = [block for _, block in pcapng.blocks(bytes(disk.data)) if isinstance(block, PacketRecord)]
     assert [one.ticks for one in packets] == list(range(len(packets))) and room - 200 < len(disk.data) <= room
+
+
+def test_a_device_that_is_full_says_so_and_not_that_it_cannot_be_cut(tmp_path: Path) -> None:
+    world, _ = punched()
+    with pytest.raises(OSError, match="No space left on device"):
+        whole.write(setting(), files(world, tmp_path), Path("/dev/full"), {}, {})
 
 
 def test_neighbours_are_places_by_their_own_names(tmp_path: Path) -> None:
