@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.evidence.ladder import Ladder
 from lab.harness import (
     bringing,
     calling,
@@ -19,6 +20,7 @@ from lab.harness import (
     changing,
     doctor,
     explaining,
+    kept,
     roaming,
     standing,
     status,
@@ -176,6 +178,14 @@ class Lab:
     def trace(self, report: CallReport) -> list[tracing.Passage]:
         """Every packet that the captures of a call have, and what became of each."""
         return tracing.traced(report.evidence, self.running_world().topology)
+
+    def one_file(self, call: str, target: Path) -> int:
+        """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""
+        return kept.one_file(kept.kept(self.checkout, call), target)
+
+    def ladder(self, call: str) -> Ladder:
+        """Who sent what to whom in a call that is over; ConfigError where nothing is kept of it."""
+        return kept.kept(self.checkout, call).ladder()
 
     def certify(
         self,
