@@ -15,6 +15,7 @@ from lab.node.journal import Journal
 from lab.node.orders import orders
 from lab.node.relaying import RelaySocket
 from lab.node.shell import Shell
+from lab.node.spare import measured
 from lab.node.tls import client_context, hub_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
@@ -73,7 +74,14 @@ class Hosting:
             self._listening("what it was before is not over yet")
             return
         candidacy = self.client.candidacy
-        membership = replace(self.client.membership, capacity=candidacy.capacity, calls=candidacy.calls)
+        spare = await measured()
+        if self.hosted is not None or candidacy.role != role:  # the host has moved meanwhile
+            return
+        if refusal := spare.lacking(candidacy.wanted(role)):
+            self._listening(refusal)
+            return
+        candidacy.has(spare.room(candidacy.wanted(role)))
+        membership = replace(self.client.membership, capacity=candidacy.room, calls=candidacy.room)
         machine = Relay(membership, promoted=True) if role == "relay" else Supernode(membership, promoted=True)
         shell = Shell(machine, client_context(), self._event)
         self.hosted = Hosted(machine, shell)
