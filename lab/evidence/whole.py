@@ -27,6 +27,7 @@ from lab.errors import ConfigError, EvidenceError
 from lab.evidence import pcapng
 from lab.evidence.cutting import ORDERS, records
 from lab.evidence.flows import Captures
+from lab.evidence.naming import holders
 from lab.evidence.pcap import LINUX_SLL2, Capture, Decoder, Packet
 from lab.topology.document import from_json, to_json
 from lab.topology.model import Node, Role, Topology
@@ -243,7 +244,7 @@ def _addresses(frame: bytes) -> tuple[bytes, bytes]:
 def _names(topology: Topology, places: Iterable[_Place]) -> dict[bytes, str]:
     """What the addresses that packets name are called."""
     seen = {address for place in places for address in place.addresses()}
-    held = {address.packed: node.name for node in topology.nodes for address in node.addresses}
+    held = {ip_address(address).packed: node.name for address, node in holders(topology).items()}
     return {address: name for address, name in held.items() if address in seen}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.evidence.ladder import Ladder
+from lab.evidence.passages import Passage
 from lab.harness import (
     bringing,
     calling,
@@ -25,7 +26,6 @@ from lab.harness import (
     standing,
     status,
     touring,
-    tracing,
 )
 from lab.harness import mappings as tables
 from lab.harness import matrix as matrices
@@ -175,9 +175,9 @@ class Lab:
         """The topology, where this is the reference lab as its file says; ConfigError where it is not."""
         return touring.ready(self.engine, self.running_world())
 
-    def trace(self, report: CallReport) -> list[tracing.Passage]:
-        """Every packet that the captures of a call have, and what became of each."""
-        return tracing.traced(report.evidence, self.running_world().topology)
+    def trace(self, call: str) -> list[Passage]:
+        """Every packet of a call that is over, and what became of each; ConfigError where nothing is kept of it."""
+        return kept.kept(self.checkout, call).passages
 
     def one_file(self, call: str, target: Path) -> int:
         """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""

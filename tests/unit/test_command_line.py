@@ -104,7 +104,7 @@ class FakeLab:
             raise self.report
         return parse(COMPOSE / "reference.yml", {})
 
-    def trace(self, report: CallReport) -> list[Any]:
+    def trace(self, call: str) -> list[Any]:
         return []
 
     def mappings(self, site: str) -> SiteMappings:
