@@ -89,9 +89,16 @@ class Setting:
 
 
 def write(
-    setting: Setting, files: Mapping[str, Path], target: Path, comments: Comments, dropped: Mapping[str, int]
+    setting: Setting,
+    files: Mapping[str, Path],
+    target: Path,
+    comments: Comments,
+    dropped: Mapping[str, int],
+    keys: str = "",
 ) -> int:
     """Write a call's captures, a pcap a place, as one file, and return how many packets it holds.
+
+    `keys`: a log of TLS keys that goes with them.
 
     Packets of loopback, the lab's own markers, are left out. Raises EvidenceError where a capture is none, OSError
     where the disk is full: what was written by then ends with a whole block.
@@ -120,6 +127,7 @@ def write(
     head = [pcapng.section((comment, _document(around)), "supernode-lab")]
     head += [pcapng.interface(one) for one in described]
     head.append(pcapng.names(_names(setting.topology, places)))
+    head += [pcapng.tls_keys(keys)] if keys else []
     with target.open("wb", buffering=0) as file:
         writer = _Writer(file)
         for block in head:

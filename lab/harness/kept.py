@@ -19,6 +19,7 @@ from lab.evidence.moments import Moment, comments, moments
 from lab.evidence.passages import Passage, passages
 from lab.evidence.whole import Setting
 from lab.harness.checkout import Checkout
+from lab.harness.keys import FILE as KEYS
 
 PCAP_HEADER = 24
 """Bytes that a pcap file begins with."""
@@ -76,6 +77,12 @@ class Kept:
         return passages(self.setting.topology, self.journeys)
 
     @property
+    def keys(self) -> str:
+        """The keys of its TLS connections, where they were asked for."""
+        file = self.folder / KEYS
+        return file.read_text() if file.is_file() else ""
+
+    @property
     def dialled(self) -> float:
         """When the caller dialled, epoch seconds: what times of a call begin with."""
         said = (line["at"] for line in self.lines if line.get("event") == "dialled")
@@ -112,7 +119,7 @@ def one_file(call: Kept, target: Path) -> int:
     """
     said = comments(call.moments)
     try:
-        return whole.write(call.setting, call.files, target, said, call.dropped)
+        return whole.write(call.setting, call.files, target, said, call.dropped, call.keys)
     except OSError as error:
         raise RuntimeUnavailable(
             f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "

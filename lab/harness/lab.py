@@ -121,15 +121,18 @@ class Lab:
         seconds: float = 3,
         ring_ms: int = 500,
         holds: Sequence[tuple[float, float]] = (),
+        keys: bool = False,
         follow: Callable[[CallEvent], None] = lambda event: None,
     ) -> CallReport:
         """Place a call, and report what the clients say of it and what the packets say. `follow` hears it happen.
 
         `holds`: from when to when it is on hold, seconds since the answer; `seconds` of talk are had beside them.
 
+        `keys`: keep those of its TLS connections, which takes a lab that was started with LAB_KEYLOG=1 (NotNow else).
+
         An interrupt (KeyboardInterrupt) hangs up on both sides and ends the captures before it goes on as Interrupted.
         """
-        request = calling.request(caller, callee, seconds, ring_ms, holds)
+        request = calling.request(caller, callee, seconds, ring_ms, holds, keys)
         return calling.call(self.engine, self.checkout, self.running_world(), request, follow)
 
     def matrix(
@@ -182,6 +185,10 @@ class Lab:
     def one_file(self, call: str, target: Path) -> int:
         """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""
         return kept.one_file(kept.kept(self.checkout, call), target)
+
+    def keys(self, call: str) -> str:
+        """The key log of a call's TLS connections; empty where it was placed without keys."""
+        return kept.kept(self.checkout, call).keys
 
     def ladder(self, call: str) -> Ladder:
         """Who sent what to whom in a call that is over; ConfigError where nothing is kept of it."""

@@ -69,6 +69,9 @@ class FakeLab:
         target.write_text(f"the packets of {call}")
         return 902
 
+    def keys(self, call: str) -> str:
+        return f"the keys of {call}\n"
+
     def ladder(self, call: str) -> Ladder:
         if call != "c1":
             raise ConfigError(f"there is no call {call!r}; kept are c1")
