@@ -21,6 +21,7 @@ from lab.harness import (
     changing,
     doctor,
     explaining,
+    guests,
     kept,
     roaming,
     standing,
@@ -313,6 +314,14 @@ class Lab:
     def shell(self, node: str, command: Sequence[str] = ()) -> int:
         """A shell inside a running node on this terminal, or one command instead of it; its exit status."""
         return terminal.interactive(self.engine, self.running_world().running(node).id, command or ["bash"])
+
+    def run(self, site: str, command: Sequence[str], image: str | None = None, say: Say = _silent) -> int:
+        """Run any command behind a site's router, as a host of its LAN, on this terminal; its exit status.
+
+        In a container of the lab's own image, or of `image`, without a capability, which is gone afterwards. `say`
+        hears which address it has.
+        """
+        return guests.run(self.engine, self.running_world(), site, image, command, say)
 
     def doctor(self, begin: Say = _silent) -> doctor.Diagnosis:
         """Check what this machine needs to run the lab."""
