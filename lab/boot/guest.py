@@ -1,7 +1,8 @@
 """`python3 -m lab.boot.guest [alone]`: make this container a host of its site, for a program beside it that may not.
 
 It takes the place of a client: addresses of the engine, the way out through the site's router; `alone` where the site
-has no IPv4 inside. When its stdin ends, so does the container: whatever became of the one who ordered it, nothing is left.
+has no IPv4 inside. When its stdin ends, so does the container: whatever became of the one who ordered it,
+nothing is left.
 """
 
 import contextlib

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.evidence.filed import Filed
 from lab.evidence.ladder import Ladder
 from lab.evidence.passages import Passage
 from lab.harness import (
@@ -23,6 +24,7 @@ from lab.harness import (
     explaining,
     guests,
     kept,
+    live,
     roaming,
     standing,
     status,
@@ -322,6 +324,10 @@ class Lab:
         hears which address it has.
         """
         return guests.run(self.engine, self.running_world(), site, image, command, say)
+
+    def watch_between(self, one: str, two: str, seconds: float = 5) -> Filed:
+        """The path of whatever flows between two sites in the next seconds, by packets alone."""
+        return live.verdict(self.engine, self.running_world(), (one, two), seconds)
 
     def doctor(self, begin: Say = _silent) -> doctor.Diagnosis:
         """Check what this machine needs to run the lab."""
