@@ -40,7 +40,6 @@ def shell(node: str, command: tuple[str, ...]) -> None:
 
 @commands.command(
     "run",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     **example("lab run home -- python3 -m http.server 8000", "lab run office --image debian:13 -- bash"),
 )
 @click.argument("site")
@@ -52,8 +51,7 @@ def run_(site: str, image: str | None, command: tuple[str, ...]) -> None:
     Its address is told on standard error; `lab verdict --live` judges what flows. The container has no capability, and
     is gone when the command ends, or at Ctrl-C.
     """
-    words = command[1:] if command[:1] == ("--",) else command
-    sys.exit(the_lab().run(site, words, image, lambda text: click.echo(f"lab: {text}", err=True)))
+    sys.exit(the_lab().run(site, command, image, lambda text: click.echo(f"lab: {text}", err=True)))
 
 
 @commands.command(**example("lab stop supernode-1"))
