@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lab.errors import ConfigError, Interrupted
-from lab.harness import keys, record, standing, verdict
+from lab.harness import keys, record, standing, testimony, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
@@ -78,6 +78,8 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     lines: list[Json] = []
     try:
         place(engine, world, wanted, number, folder, follow, placed)
+        placed.said = testimony.of_relays(engine, world, placed)
+        placed.said |= testimony.of_routers(engine, world, placed, lambda: _disturbed(checkout, world, placed))
     except KeyboardInterrupt as error:
         interrupt, placed.trouble = error, "interrupted"
     finally:
@@ -99,6 +101,11 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
         stopped.call = number
         raise stopped from interrupt
     return report
+
+
+def _disturbed(checkout: Checkout, world: World, placed: Placed) -> bool:
+    """Whether anything was done to the lab since the call began."""
+    return bool(list(Timeline(checkout.state, world.name).read(since=placed.started)))
 
 
 def _as_it_was(engine: Engine, checkout: Checkout, world: World, placed: Placed) -> Topology:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab.errors import EvidenceError, LabError
 from lab.harness import keys
@@ -53,7 +54,7 @@ class Request:
 @dataclass
 class Placed:
     """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did;
-    `seed` what the links' luck began with."""
+    `seed` what the links' luck began with; `said` what relays and routers answered, by name (testimony.Said)."""
 
     call: str
     request: Request
@@ -63,6 +64,7 @@ class Placed:
     captured: list[Captured] = field(default_factory=list)
     trouble: str | None = None
     seed: int | None = None
+    said: dict[str, Any] = field(default_factory=dict)
 
 
 def place(
