@@ -122,7 +122,7 @@ class Session:
             over()
         for name in relays_of(self._topology, placed):
             if name in self._relays:
-                placed.said[name] = of_relay(self._relays[name], call)
+                placed.said[name] = of_relay(self._relays[name], placed)
         try:
             placed.captured.extend(self._cut(placed, folder))
         except (EvidenceError, OSError) as error:

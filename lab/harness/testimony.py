@@ -44,8 +44,10 @@ def relays_of(topology: Topology, placed: Placed) -> list[str]:
     return [node.name for node in topology.by_role(Role.RELAY) if node.name in named]
 
 
-def of_relay(channel: ControlChannel, call: str) -> Said:
+def of_relay(channel: ControlChannel, placed: Placed) -> Said:
     """What a relay has passed on in a call, counted to this moment."""
+    ids = (event.detail.get("id") for event in placed.events if event.event == "dialled")
+    call = str(next(ids, None) or placed.call)  # names are used again where a checkout's .lab is gone
     try:
         said = channel.order("carried", within=WITHIN, call=call, count=True)
         deadline = time.monotonic() + COUNTED_SECONDS
@@ -65,7 +67,7 @@ def of_relays(engine: Engine, world: World, placed: Placed) -> dict[str, Said]:
     for name in relays_of(world.topology, placed):
         try:
             with ControlChannel(engine, world.running(name).id, name) as channel:
-                found[name] = of_relay(channel, placed.call)
+                found[name] = of_relay(channel, placed)
         except LabError as error:
             found[name] = Said(why_not=f"it did not answer: {error}")
     return found
@@ -84,10 +86,12 @@ def of_routers(engine: Engine, world: World, placed: Placed, disturbed: Callable
         except LabError as error:
             return Said(why_not=f"it did not answer: {error}")
 
+    changed = dict.fromkeys(routers, Said(why_not="the lab was changed while they talked"))
     if disturbed():
-        return dict.fromkeys(routers, Said(why_not="the lab was changed while they talked"))
+        return changed
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="counters") as pool:
-        return dict(zip(routers, pool.map(ask, routers), strict=True))
+        found = dict(zip(routers, pool.map(ask, routers), strict=True))
+    return changed if disturbed() else found  # it is known when it has taken effect
 
 
 # -- what they say, beside the packets --------------------------------------------------------------------------------

@@ -173,15 +173,18 @@ class Channel:
         self.until, self.asked = until, list[bool]()
 
     def order(self, order: str, *, within: float, call: str, count: bool) -> dict[str, Any]:
+        assert call == "c7.d00d"
         self.asked.append(count)
         return {"up_since": 1.0, "sessions": [{"counting": len(self.asked) <= self.until}]}
 
 
-def test_what_a_kernel_counts_is_waited_for_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_kernel_counts_is_waited_for_and_not_for_ever(monkeypatch: pytest.MonkeyPatch, punched: Placed) -> None:
     one, never = Channel(2), Channel(99)
-    assert testimony.of_relay(one, "c7").answer is not None and one.asked == [True, False, False]  # type: ignore[arg-type]
+    dialled = {"event": "dialled", "call": "c7", "id": "c7.d00d", "node": "bob", "at": START}
+    punched.events.insert(0, parse_event(dialled))
+    assert testimony.of_relay(one, punched).answer is not None and one.asked == [True, False, False]  # type: ignore[arg-type]
     monkeypatch.setattr(testimony, "COUNTED_SECONDS", 0.0)
-    said = testimony.of_relay(never, "c7")  # type: ignore[arg-type]
+    said = testimony.of_relay(never, punched)  # type: ignore[arg-type]
     assert said.why_not == "its kernel did not tell in time what it has counted"
 
 

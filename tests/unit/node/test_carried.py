@@ -33,4 +33,5 @@ def test_only_the_call_that_is_named_and_counted_only_when_asked_to_be() -> None
     assert not settled
     said = relay_carried(machine, lambda: settled.append(1), {**asked, "count": True})["sessions"]
     assert [one["counting"] for one in said] == [True, False] and settled
+    assert len(relay_carried(machine, lambda: None, {**asked, "call": "c7.aa"})["sessions"]) == 1
     assert relay_carried(machine, lambda: None, {"order": "carried"}) == {"sessions": []}
