@@ -85,7 +85,7 @@ def _holds(holds: tuple[Hold, ...]) -> list[Text]:
 
 
 def _witnesses(found: tuple[Witness, ...]) -> list[Text]:
-    """Who agrees, in one line; who does not has had a line of its own, and why one was not asked stands in the report."""
+    """Who agrees, in one line; who does not has had a line of its own, and why one was not asked is in the report."""
     sorts = ((True, "agree"), (False, "DISAGREE"), (None, "not asked"))
     named = [(words, list(dict.fromkeys(one.name for one in found if one.agrees is agrees))) for agrees, words in sorts]
     told = "; ".join(f"{words}: {', '.join(names)}" for words, names in named if names)

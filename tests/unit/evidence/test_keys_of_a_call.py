@@ -1,10 +1,15 @@
 """The keys of a call's TLS connections: asked for by what the captures saw begin, and kept beside them."""
 
+import contextlib
+import shutil
+import ssl
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lab_calls import files, punched, setting
 from packet_world import START, SUPERNODE, World
 
@@ -12,6 +17,8 @@ from lab.errors import ConfigError, NotNow
 from lab.evidence import filed, pcapng, whole
 from lab.evidence.whole import write
 from lab.harness import keys, standing
+from lab.node import keys as node_keys
+from lab.node.tls import client_context, server_context
 from lab.runtime.capture import Captured
 
 
@@ -82,3 +89,51 @@ def test_the_one_file_holds_them_before_its_packets_and_is_judged_as_ever(tmp_pa
     assert filed.verdict(target).observed.kind == "punched"
     found = whole.read(data)
     assert found is not None and not found.incomplete
+
+
+def spoken(file: Path, monkeypatch: pytest.MonkeyPatch, word: bytes) -> list[tuple[bool, bytes]]:
+    """A connection in memory whose secrets a client kept in `file`: what went to the server (True) and back."""
+    monkeypatch.setenv(node_keys.VARIABLE, "1")
+    monkeypatch.setattr(node_keys, "FILE", file)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = client_context().wrap_bio(to_client, to_server, server_side=False)
+    monkeypatch.setenv(node_keys.VARIABLE, "")  # the server keeps none
+    context = server_context("supernode-1", Ed25519PrivateKey.generate())
+    far = context.wrap_bio(to_server, to_client, server_side=True)
+    said: list[tuple[bool, bytes]] = []
+
+    def carried(end: ssl.SSLObject, pipe: ssl.MemoryBIO, there: bool) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+        if data := pipe.read():
+            said.append((there, data))
+            pipe.write(data)
+
+    for _ in range(3):
+        carried(near, to_server, True)
+        carried(far, to_client, False)
+    near.write(word)
+    said.append((True, to_server.read()))
+    return said
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_wireshark_opens_the_connection_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "run" / "tls-keys"
+    said = spoken(kept, monkeypatch, b"GET /an-invite-of-bob HTTP/1.1\r\n\r\n")
+    world = World()
+    back = world.outer("bob", "tcp", 40000, SUPERNODE)
+    world.send(START, "tcp", "bob", 40000, SUPERNODE, b"", flags=0x02)
+    world.send(START + 0.01, "tcp", "supernode-1", SUPERNODE[1], back, b"", flags=0x12)
+    for number, (there, data) in enumerate(said):
+        at = START + 0.02 + number / 100
+        if there:
+            world.send(at, "tcp", "bob", 40000, SUPERNODE, data)
+        else:
+            world.send(at, "tcp", "supernode-1", SUPERNODE[1], back, data)
+    for log, opened in (("", False), (kept.read_text(), True)):
+        target = tmp_path / "call.pcapng"
+        write(setting(), {"core": files(world, tmp_path)["core"]}, target, {}, {}, log)
+        argv = ["tshark", "-r", str(target), "-d", f"tcp.port=={SUPERNODE[1]},tls", "-V"]
+        shown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        assert ("an-invite-of-bob" in shown) is opened
