@@ -1,13 +1,18 @@
 """A guest of a site: which rights its two containers have, and that nothing is left, however it ends."""
 
+import os
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from docker.errors import ImageNotFound
+from fake_engine import FakeEngine, frame
 
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.runtime import guests
+from lab.runtime.exec import STDERR, STDOUT
 from lab.runtime.guests import Berth, run
 from lab.runtime.probes import Place
 
@@ -112,6 +117,27 @@ def test_an_interrupt_leaves_nothing(client: Any, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt), Berth(client, "lab", PLACE, False) as berth:
         run(client, "lab", berth.id, None, ["sleep", "9"])
     assert client.api.removed == ["c2", "c1"]
+
+
+def test_the_streams_of_a_program_are_those_of_its_container(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def echo(connection: socket.socket) -> None:
+        said = b""
+        while data := connection.recv(4096):
+            said += data
+        connection.sendall(frame(STDOUT, b"heard " + said) + frame(STDERR, b"and no more"))
+
+    given, keyboard = os.pipe()
+    os.write(keyboard, b"hello")
+    os.close(keyboard)
+    engine = FakeEngine(tmp_path, b"", echo)
+    with os.fdopen(given) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert run(engine.client(), "lab", "c0", None, ["cat"]) == 5
+    said = capfdbinary.readouterr()
+    assert (said.out, said.err) == (b"heard hello", b"and no more")
+    engine.close()
 
 
 @pytest.mark.parametrize(
