@@ -209,7 +209,9 @@ class Client(Member):
         return call
 
     def sign_in_anew(self, now: float) -> None:
-        """Leaves the supernode and comes back at once over a new connection; calls go on."""
+        """Leaves the supernode and comes back at once over a new connection, and lets go of those to relays that wait
+        for a call; calls go on."""
+        self.standby.drop()
         self.hub.renew(now)
 
     def answer(self, id: str, now: float) -> None:
