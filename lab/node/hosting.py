@@ -182,6 +182,23 @@ def supernode_status(machine: Supernode) -> Order:
     }
 
 
+def relay_carried(machine: Relay, settle: Callable[[], None], order: Order) -> Order:
+    """What a relay has passed on in one call, by its id or by the user's name for it. With `count`, what its kernel has
+    counted is asked for first; it is there when `counting` is over."""
+    found = [s for s in machine.sessions.values() if order.get("call") in (s.call, s.call.partition(".")[0])]
+    waiting = machine.offloading.waiting
+    if order.get("count"):
+        for session in found:
+            machine.offloading.with_counts(session, lambda: None)
+        settle()
+    return {
+        "sessions": [
+            {"packets": s.packets, "bytes": s.bytes, "complete": s.complete, "counting": s.number in waiting}
+            for s in found
+        ]
+    }
+
+
 def relay_status(machine: Relay) -> Order:
     """What a relay carries, and where it is forwarded."""
     offloading = machine.offloading
