@@ -43,7 +43,7 @@ class Gate:
         hosts.add(out.destination.address)
 
     def why(self, packet: Packet, outward: bool) -> str | None:
-        """The rule that a packet that came in from the LAN (`outward`), or from outside, fell to; None: nobody knows."""
+        """The rule that a packet fell to, which came in from the LAN (`outward`) or outside; None: nobody knows."""
         return self._out(packet) if outward else self._in(packet)
 
     def _out(self, packet: Packet) -> str | None:

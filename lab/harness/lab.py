@@ -16,6 +16,7 @@ from lab.evidence.ladder import Ladder
 from lab.harness import (
     bringing,
     calling,
+    capturing,
     certifying,
     changing,
     doctor,
@@ -178,6 +179,34 @@ class Lab:
     def trace(self, report: CallReport) -> list[tracing.Passage]:
         """Every packet that the captures of a call have, and what became of each."""
         return tracing.traced(report.evidence, self.running_world().topology)
+
+    def capture(
+        self,
+        nodes: Sequence[str] = (),
+        *,
+        call: tuple[str, str] | None = None,
+        expression: str = "",
+        told: bool = True,
+        pipe: Callable[[bytes], None] | None = None,
+        file: Path | None = None,
+    ) -> capturing.Capturing:
+        """Capture at these nodes until it is closed; where a call between two passes, else all routers, core, relays.
+
+        `expression`: a filter in tcpdump's words. `told`: whether rows are wanted. `pipe` and `file` take a pcapng that
+        grows; what `write` makes of the file in the end is in order, and tells the call.
+        """
+        world = self.running_world()
+        watched = capturing.Watched(capturing.chosen(world, nodes, call or ()), expression, told, pipe, file)
+        return capturing.Capturing(self.engine, world, watched, self.checkout.state, self._stands, self.timeline.file)
+
+    def _stands(self) -> Topology:
+        """The topology as it is at this moment."""
+        world = self.running_world()
+        return standing.live(world.topology, standing.routers(self.engine, world))
+
+    def kept_call(self, call: str) -> kept.Kept:
+        """What is kept of a call that is over; ConfigError where nothing is."""
+        return kept.kept(self.checkout, call)
 
     def one_file(self, call: str, target: Path) -> int:
         """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""

@@ -1,4 +1,4 @@
-"""Packets as they come, from many places at once, to rows: when and where, from whom to whom, what, and what became of it.
+"""Packets as they come, from many places at once, to rows: when, where, from whom to whom, what, and what became of it.
 
 A router's two sides are one row: what came in and left again was translated or passed on, what did not leave within a
 moment was dropped. Rows come out in the order of time, whatever place was quicker to tell.
@@ -70,7 +70,7 @@ class Row:
 
 @dataclass(eq=False)
 class _Sighting:
-    """A packet at a place, and the one that left there for it. `heard`: the clock's seconds when it came to be known."""
+    """A packet at a place, and the one that left there for it. `heard`: by the clock, when it came to be known."""
 
     packet: Packet
     heard: float
@@ -289,7 +289,7 @@ def _key(packet: Packet) -> tuple[object, ...]:
 
 
 def _goes_on(came: Packet, out: Packet) -> bool:
-    """Whether what left may be what came: of a packet that is turned back both addresses change, and it says something."""
+    """Whether what left may be what came; of a packet that is turned back both addresses change."""
     if out.time - came.time > MOMENT:
         return False
     return came.source == out.source or came.destination == out.destination or out.length > 0 or bool(out.flags & 0x02)

@@ -126,6 +126,11 @@ class Capture:
         return self._life
 
     @property
+    def stopped(self) -> bool:
+        """Whether its node has stopped: it begins again when that runs."""
+        return self._stopped
+
+    @property
     def trouble(self) -> str | None:
         """Why it has ended before anybody ended it; None while it goes on."""
         if not self._ended or self._closing.is_set():

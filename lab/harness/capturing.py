@@ -1,0 +1,412 @@
+"""Packets of any nodes while they pass: captures at all of them at once, their rows by time, and one file of it all.
+
+Belongs here: opening, following and ending these together. Never: what a row says (passing.py), and how it looks.
+"""
+
+import contextlib
+import heapq
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+from lab.errors import ConfigError, LabError, RuntimeUnavailable
+from lab.evidence import whole
+from lab.evidence.growing import Frame, Growing
+from lab.evidence.pcap import Decoder
+from lab.evidence.piping import Piping
+from lab.harness.call_report import CallReport
+from lab.harness.events import CallEvent
+from lab.harness.kept import Kept, one_file
+from lab.harness.passing import SETTLE, Passing, Row
+from lab.harness.session import SHARED
+from lab.harness.witnesses import open_all, places
+from lab.runtime.capture import RING, SMALL_RING, Capture, Captured, check
+from lab.runtime.connection import Engine
+from lab.runtime.world import World
+from lab.topology.model import Node, Role, Topology
+
+LOOK = 1.0
+"""Seconds between two looks whether somebody has changed the lab."""
+_UNTOLD = ("progress",)
+"""Events of a call that are no news."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is to be captured: these nodes, by a filter in tcpdump's words (empty: everything).
+
+    `told`: whether rows are wanted. `pipe`: who takes the packets as a pcapng while they come. `file` does as well, so
+    that most is there whatever happens; what `write` makes of it in the end is in order, and has its comments.
+    """
+
+    nodes: tuple[Node, ...]
+    expression: str = ""
+    told: bool = True
+    pipe: Callable[[bytes], None] | None = None
+    file: Path | None = None
+
+
+def chosen(world: World, names: Sequence[str], ends: Sequence[str] = ()) -> tuple[Node, ...]:
+    """The nodes of these names; without names where a call between these ends can pass, else all routers, core and
+    relays that run.
+
+    Raises ConfigError for a name that nobody has, NotNow for a node that is stopped.
+    """
+    topology = world.topology
+    if names:
+        for name in names:
+            world.running(name)
+        return tuple(topology.node(name) for name in dict.fromkeys(names))
+    wanted = [node for role in (Role.ROUTER, Role.CORE, Role.RELAY) for node in topology.by_role(role)]
+    if ends:
+        wanted = places(topology, [topology.node(name) for name in ends])
+    return tuple(node for node in wanted if world.containers[node.name].running)
+
+
+def refuse(engine: Engine, world: World, nodes: Sequence[Node], expression: str) -> None:
+    """Raises ConfigError where a filter is none that tcpdump takes: before anything is started."""
+    if not nodes:
+        raise ConfigError("none of the nodes that could be captured runs; `lab status` shows what does")
+    if expression and (said := check(engine, world.running(nodes[0].name).id, expression)) is not None:
+        raise ConfigError(f"the filter {expression!r} is none that tcpdump understands: {said}")
+
+
+class Capturing:
+    """Captures at many nodes, from when it is made until it is closed. `poll` gives the rows whose turn has come."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        world: World,
+        watched: Watched,
+        state: Path,
+        stands: Callable[[], Topology],
+        changes: Path,
+    ) -> None:
+        """`state`: the folder in which it may keep captures until they are written. `stands`: how the world stands,
+        which is asked again whenever the file `changes` is another.
+
+        Raises ConfigError for a filter that is none, EvidenceError or RuntimeUnavailable where none can be started.
+        """
+        refuse(engine, world, watched.nodes, watched.expression)
+        self.watched, self._stands, self._changes = watched, stands, changes
+        self._changed, self._looked = _changed(changes), 0.0
+        self._asked: Future[Topology] | None = None
+        self.topology = stands()
+        self._said: queue.SimpleQueue[tuple[str, bytes | None]] = queue.SimpleQueue()
+        self._lives: dict[str, int] = {}
+        self._stopped: set[str] = set()
+        self._output: BinaryIO | None = None
+        self._written: whole.Writer | None = None
+        self.full = False
+        self._captured: list[Captured] | None = None
+        self._captures: list[Capture] = []
+        try:
+            state.mkdir(exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix="capture-", dir=state))
+        except OSError as error:
+            raise RuntimeUnavailable(f"captures cannot be kept in {state}: {error.strerror or error}") from None
+        try:
+            sinks: list[Sink] = []
+            if watched.file is not None:
+                self._output = _opened(watched.file)
+                self._written = whole.Writer(self._output)
+                sinks.append(self._keep)
+            if (pipe := watched.pipe) is not None:
+                sinks.append(lambda blocks: pipe(b"".join(blocks)))
+            self._feed = Feed(self.topology, watched.nodes, watched.told, sinks)
+            self._captures = open_all([self._opener(engine, world, node) for node in watched.nodes])
+            self._lives = {capture.node: capture.lives for capture in self._captures}
+            self._barrier()
+        except BaseException:
+            self.close()
+            self.discard()
+            raise
+
+    def poll(self, now: float) -> list[Row]:
+        """The rows whose turn it is at `now`, of time.monotonic().
+
+        Raises RuntimeUnavailable where a capture has failed, or the file cannot be written on: `full` says so.
+        """
+        self._drain(now)
+        for capture in self._captures:
+            self._look_at(capture)
+        if now - self._looked >= LOOK:
+            self._looked = now
+            self._restand()
+        rows = self._feed.due(now)
+        self._flush()
+        return rows
+
+    def rest(self) -> list[Row]:
+        """After the end: every row that was still to come."""
+        self._drain(time.monotonic())
+        return self._feed.due(time.monotonic(), over=True)
+
+    def note(self, at: float, text: str, event: str | None = None) -> None:
+        """Something that is no packet, as a row; of any thread."""
+        self._feed.note(at, text, event)
+
+    def write(self, target: Path, call: Kept | None = None) -> int:
+        """Write what was captured so far as one file; returns how many packets that is. Of a call, with its story.
+
+        Raises RuntimeUnavailable where it cannot be written to its end: what was written by then can be read.
+        """
+        if self._captured is None:
+            self._barrier()
+        self._let_go()
+        files = {capture.node: capture.file for capture in self._captures}
+        lost = {one.node: one.dropped for one in self._captured or () if one.dropped}
+        if call is not None:
+            setting = replace(call.setting, topology=_with(call.setting.topology, self.topology, files))
+            report = {**call.report, "dropped_by_captures": lost}
+            return one_file(replace(call, folder=self.folder, setting=setting, report=report), target)
+        try:
+            return whole.collect(self.topology, files, target, lost)
+        except OSError as error:
+            raise self._cut_short(target, error) from None
+
+    def finish(self) -> list[Captured]:
+        """Wait for what was seen until now, and end."""
+        if self._captured is None:
+            with contextlib.suppress(LabError):  # what has failed has told so
+                self._barrier()
+        return self.close()
+
+    def close(self) -> list[Captured]:
+        """End every capture, and return what each says of itself; a second time, the same again."""
+        if self._captured is None:
+            with ThreadPoolExecutor(max_workers=16, thread_name_prefix="close") as pool:
+                self._captured = list(pool.map(lambda capture: capture.close(), self._captures))
+        return self._captured
+
+    def discard(self) -> None:
+        """Remove the captures, which were written, or not wanted."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _opener(self, engine: Engine, world: World, node: Node) -> Callable[[], Capture]:
+        container, file = world.running(node.name).id, self.folder / f"{node.name}.pcap"
+        live = self.watched.told or self.watched.pipe is not None
+        return lambda: Capture(
+            engine,
+            container,
+            node.name,
+            file,
+            incoming=node.role is Role.CORE,
+            buffered=not live,
+            ring=RING if node.role in SHARED else SMALL_RING,
+            expression=self.watched.expression,
+            heard=lambda data: self._said.put((node.name, data)),
+        )
+
+    def _keep(self, blocks: Sequence[bytes]) -> None:
+        if self._written is not None and not self.full:
+            for block in blocks:
+                self._written.add(block)
+
+    def _flush(self) -> None:
+        if self._written is None or self.full or self.watched.file is None:
+            return
+        try:
+            self._written.flush()
+        except OSError as error:
+            self.full = True
+            raise self._cut_short(self.watched.file, error) from None
+
+    def _let_go(self) -> None:
+        """The file is about to be written anew, or is as whole as it will be."""
+        if self._captured is not None and self._output is not None:
+            self._written = None
+            self._output.close()
+
+    def _cut_short(self, target: Path, error: OSError) -> RuntimeUnavailable:
+        return RuntimeUnavailable(
+            f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "
+            f"themselves are in {self.folder}"
+        )
+
+    def _barrier(self) -> None:
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="barrier") as pool:
+            list(pool.map(lambda capture: capture.barrier(), self._captures))
+
+    def _restand(self) -> None:
+        """Where the world has changed, names, profiles and firewalls are asked for anew, and known once told."""
+        if self._asked is None:
+            if (changed := _changed(self._changes)) != self._changed:
+                self._changed, self._asked = changed, Future()
+                threading.Thread(target=self._ask, args=(self._asked,), name="how it stands", daemon=True).start()
+        elif self._asked.done():
+            asked, self._asked = self._asked, None
+            with contextlib.suppress(LabError):
+                self.topology = asked.result()
+                self._feed.know(self.topology)
+
+    def _ask(self, asked: "Future[Topology]") -> None:
+        try:
+            asked.set_result(self._stands())
+        except Exception as error:
+            asked.set_exception(error if isinstance(error, LabError) else RuntimeUnavailable(str(error)))
+
+    def _drain(self, now: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                node, data = self._said.get_nowait()
+                self._feed.hear(node, data, now)
+
+    def _look_at(self, capture: Capture) -> None:
+        node = capture.node
+        if capture.trouble is not None:
+            raise RuntimeUnavailable(f"{capture.trouble}; what was captured so far is in {self.folder}")
+        if capture.lives > self._lives[node]:
+            self._lives[node] = capture.lives
+            self._stopped.discard(node)
+            self._feed.note(time.time(), f"{node} was restarted: its capture has begun again")
+        elif capture.stopped and node not in self._stopped:
+            self._stopped.add(node)
+            self._feed.note(time.time(), f"{node} has stopped: its capture begins again when it runs")
+
+
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("wb", buffering=0)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from None
+
+
+def _changed(file: Path) -> float:
+    """When a file was last written; 0 where there is none."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _with(own: Topology, now: Topology, nodes: Iterable[str]) -> Topology:
+    """What a call concerns, and the nodes that were captured beside."""
+    known = {node.name for node in own.nodes}
+    more = [node for node in now.nodes if node.name in set(nodes) - known]
+    networks = {network.name for network in own.networks}
+    sites = {node.site for node in more}
+    needed = {one.network for node in more for one in node.attachments}
+    return Topology(
+        (*own.nodes, *more),
+        (
+            *own.networks,
+            *(
+                one
+                for one in now.networks
+                if one.name not in networks and (one.name in needed or (one.site and one.site in sites))
+            ),
+        ),
+    )
+
+
+Sink = Callable[[Sequence[bytes]], None]
+"""Takes blocks of a pcapng."""
+
+
+class Feed:
+    """What captures bring, chunk by chunk, to rows, and to whoever takes blocks of a pcapng. Pure but for those."""
+
+    def __init__(self, topology: Topology, nodes: Sequence[Node], told: bool, sinks: Sequence[Sink]) -> None:
+        self._passing = Passing(topology)
+        self._told, self._sinks = told, sinks
+        self._growing = {node.name: Growing(node.name) for node in nodes}
+        self._decoders = {node.name: Decoder(node.name) for node in nodes}
+        self._notes: queue.SimpleQueue[tuple[float, str, str | None]] = queue.SimpleQueue()
+        self._order = count()
+        self._frames: list[tuple[int, int, str, Frame, float]] = []
+        self._piping = Piping(topology, nodes)
+        self._give([self._piping.head()])
+
+    def know(self, topology: Topology) -> None:
+        """How the world stands from now on."""
+        self._passing.know(topology)
+
+    def note(self, at: float, text: str, event: str | None = None) -> None:
+        """Something that is no packet; of any thread."""
+        self._notes.put((at, text, event))
+
+    def hear(self, node: str, data: bytes | None, now: float) -> None:
+        """What a node's capture has brought; None: it begins again."""
+        if data is None:
+            self._growing[node].again()
+            return
+        for frame in self._growing[node].feed(data):
+            if self._sinks:
+                heapq.heappush(self._frames, (frame.ticks, next(self._order), node, frame, now))
+            if self._told:
+                packet = self._decoders[node].decode(frame.ticks / 1e6, frame.data, 0)
+                if packet is not None:
+                    self._passing.hear(packet, now)
+
+    def due(self, now: float, *, over: bool = False) -> list[Row]:
+        """The rows whose turn it is; what the pipe is to have goes there."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                at, text, event = self._notes.get_nowait()
+                self._passing.note(at, text, now, event)
+        blocks = []
+        while self._frames and (over or now - self._frames[0][4] >= SETTLE):
+            _, _, node, frame, _ = heapq.heappop(self._frames)
+            blocks.append(self._piping.packet(node, frame))
+        if blocks:
+            self._give(blocks)
+        return self._passing.due(now, over=over)
+
+    def _give(self, blocks: Sequence[bytes]) -> None:
+        for sink in self._sinks:
+            sink(blocks)
+
+
+@dataclass
+class Calling:
+    """A call beside the captures, in a thread of its own: `report` when it is over, or the `error` that ended it."""
+
+    place: Callable[[Callable[[CallEvent], None]], CallReport]
+    tell: Callable[[float, str, str | None], None]
+    report: CallReport | None = None
+    error: BaseException | None = None
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Dial."""
+        self._thread = threading.Thread(target=self._run, name="a call beside captures", daemon=True)
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def stop(self, seconds: float = 15.0) -> None:
+        """Hang up, and return when it is over: the next thing that is heard of it ends it, and an end speaks twice a
+        second."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self.report = self.place(self._follow)
+        except BaseException as error:
+            self.error = error
+
+    def _follow(self, event: CallEvent) -> None:
+        if self._stopping.is_set():
+            raise KeyboardInterrupt
+        if event.event not in _UNTOLD:
+            path = f" {event.path}" if event.path else ""
+            text = f"{event.node}: {event.event}{path}"
+            self.tell(event.at, text, text)
