@@ -196,6 +196,9 @@ class Passing:
             return "TCP ACK", None
         roles = {self._roles.get(packet.source.address), self._roles.get(packet.destination.address)}
         hub = bool(roles & {Role.SUPERNODE, Role.AUTHORITY})
+        head = packet.payload[2:] if packet.protocol == "tcp" else packet.payload  # RFC 4571, 2
+        if told.sort in (Sort.VOICE, Sort.DATA) and len(head) >= 8 and head[0] >> 6 == 2 and 200 <= head[1] <= 207:
+            return "RTCP", None  # RFC 3550, 12.1
         if told.sort is Sort.VOICE:
             return f"RTP {told.sequence}", Sort.VOICE
         if told.sort is Sort.CHECK and hub:
@@ -205,11 +208,7 @@ class Passing:
         if told.sort is Sort.CHECK and told.nominates:
             return "STUN nominates", Sort.CHECK
         if told.sort is Sort.DATA:
-            if packet.protocol == "udp":
-                head = packet.payload
-                report = len(head) >= 8 and head[0] >> 6 == 2 and 200 <= head[1] <= 207  # RFC 3550, 12.1
-                return "RTCP" if report else "UDP", None
-            return "TCP data", None
+            return "UDP" if packet.protocol == "udp" else "TCP data", None
         if told.sort is Sort.SEALED:
             ports = {packet.source.port, packet.destination.port}
             return "signalling" if hub or SIGNALLING[0] in ports else "TLS", None
@@ -237,7 +236,7 @@ class Passing:
             return "own", "for the router itself", "for itself"
         why = gate.why(packet, gate.inside(packet.source.address))
         told = f"dropped: {why}" if why else "dropped"
-        return "dropped", told, f"✗ {why}" if why else "✗ dropped"
+        return "dropped", told, f"✗ {why.removeprefix('firewall ')}" if why else "✗ dropped"
 
     def _fate_between(self, packet: Packet) -> tuple[Fate, str, str]:
         if self._nodes[packet.place].role is not Role.CORE:
@@ -253,10 +252,13 @@ class Passing:
         of, or for."""
         sender, receiver = packet.source.address, (out or packet).destination.address
         leaves = self._roles.get(sender) is Role.CLIENT
-        comes = self._roles.get(receiver) is Role.CLIENT and out is not None
-        name = self._names.host(sender if leaves else receiver)
-        if packet.place not in self._gates or packet.direction is not Direction.IN or not (leaves or comes):
+        gate = self._gates.get(packet.place)
+        if gate is None or packet.direction is not Direction.IN:
             return None
+        comes = out is not None and self._roles.get(receiver) is Role.CLIENT and gate.inside(receiver)
+        if not (leaves or comes):
+            return None
+        name = self._names.host(sender if leaves else receiver)
         found = None
         if sort is Sort.CHECK and leaves:
             found = self._first("first check", packet.time, name)
@@ -273,7 +275,8 @@ class Passing:
             self._firsts["voice", name] = packet.time
             if self._first("first voice", packet.time, name, packet.protocol, packet.destination.address):
                 found = "path moved" if moved else "first voice"
-        return f"{found} of {name}" if found and leaves else f"{found} to {name}" if found else None
+        link = "by" if found == "nominated" else "of" if leaves else "to"
+        return f"{found} {link} {name}" if found else None
 
     def _first(self, what: str, at: float, *whose: str) -> str | None:
         """`what`, where the last of its kind was more than QUIET ago."""

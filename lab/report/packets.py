@@ -13,6 +13,8 @@ from lab.report.viewing import View
 
 WIDE = 110
 """Columns from which on times, places and what became of a packet stand in full."""
+LEAST = 20
+"""Columns that who sends to whom has in any case."""
 AROUND = 4
 """Lines that are no packets: headings, and what can be done."""
 _STYLES = {"dropped": "red", "lost": "red", "passed": "dim", "own": "dim", "translated": "green", "note": "bold cyan"}
@@ -48,7 +50,7 @@ def _row(row: Row, width: int, wide: bool, *, marked: bool) -> Text:
         return Text(_cut(f"{when} {row.what}", width), f"bold cyan{back}")
     what, became = row.what, row.became if wide else row.brief
     if row.event:
-        what = f"◆ {row.what}, {row.event}" if wide else f"◆ {row.what}"
+        what = f"◆ {row.event}" if wide else f"◆ {row.what}"
     place = _placed(row.place, 18 if wide else 10)
     said = f"{what}  {became}" if became else what
     text = _columns(when, place, f"{row.source} → {row.destination}", said, width, wide)
@@ -59,9 +61,8 @@ def _row(row: Row, width: int, wide: bool, *, marked: bool) -> Text:
 def _columns(when: str, place: str, way: str, said: str, width: int, wide: bool) -> str:
     """Where there is little room, what a packet is and what became of it come before the end of its way."""
     times, places, ways = (12, 18, 46) if wide else (6, 10, 31)
-    left = width - times - places - 2
-    room = max(min(left - 1 - len(said), len(way)), min(ways, len(way)), 0)
-    return _cut(f"{when:<{times}} {place:<{places}} {_cut(way, room):<{min(ways, left)}} {said}", width)
+    free = max(width - times - places - 3 - len(said), LEAST)
+    return _cut(f"{when:<{times}} {place:<{places}} {_cut(way, free):<{min(ways, free)}} {said}", width)
 
 
 def _placed(place: str, room: int) -> str:

@@ -161,8 +161,12 @@ class Capture:
                     "see its marker packet",
                 )
                 if self._stopped or not self._awaited:
-                    self._output.flush()
-                    return
+                    try:
+                        self._output.flush()
+                    except OSError as error:
+                        self._cannot_be_written(error)
+                    else:
+                        return
 
     def close(self) -> Captured:
         """End the capture, wait for its last words, and return what it says of itself."""
@@ -193,10 +197,13 @@ class Capture:
                 self._heard(None)
                 self._take()
         except OSError as error:
-            self._complaint = f"{self.file} cannot be written: {error.strerror or error}"
+            self._cannot_be_written(error)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    def _cannot_be_written(self, error: OSError) -> None:
+        self._complaint, self._ended = f"{self.file} cannot be written: {error.strerror or error}", True
 
     def _take(self) -> None:
         """One run of tcpdump. What follows a first run has a file header of its own, which is left out."""
