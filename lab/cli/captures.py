@@ -189,7 +189,7 @@ def _quietly(session: "Capturing", calling: "Calling | None", viewer: "Wireshark
     say(f"capturing at {places} until {until}", 0)
     while not _done(calling, viewer):
         for row in session.poll(time.monotonic()):
-            if row.event is None:
+            if row.fate == "note" and row.event is None:
                 say(row.what, 0)
         time.sleep(EVERY)
 
@@ -237,7 +237,7 @@ def _written(session: "Capturing", name: str) -> str:
         own = session.watched.file
         if own is not None and own.resolve() == target.resolve():
             return f"{target} is being written already"
-        return f"{target} holds the {session.write(target):,} packets so far"
+        return f"{session.write(target):,} packets so far are in {target}"
     except click.BadParameter as error:
         return error.message
     except LabError as error:
