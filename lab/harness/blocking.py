@@ -26,7 +26,7 @@ class Gate:
             router.profile or "open", router.axes or "", router.profile6 or "open", router.portmap or "off"
         )
         self._firewall: FirewallPolicy = nat.firewall(router.firewall or "none")
-        self._known: dict[tuple[str, Endpoint], set[str]] = {}
+        self._known: dict[tuple[str, Endpoint], tuple[float, set[str]]] = {}
 
     def inside(self, address: str) -> bool:
         """Whether an address is of the router's LAN."""
@@ -39,8 +39,8 @@ class Gate:
 
     def remember(self, out: Packet) -> None:
         """A packet has left for the outside: its source has a mapping, and is open to whom it is for."""
-        hosts = self._known.setdefault((out.protocol, out.source), set())
-        hosts.add(out.destination.address)
+        _, hosts = self._known.get((out.protocol, out.source), (0.0, set()))
+        self._known[out.protocol, out.source] = (out.time, hosts | {out.destination.address})
 
     def why(self, packet: Packet, outward: bool) -> str | None:
         """The rule that a packet fell to, which came in from the LAN (`outward`) or outside; None: nobody knows."""
@@ -74,8 +74,8 @@ class Gate:
             return name if not self._firewall.inbound and opens else None
         if packet.destination.address not in self.own:
             return "no such address outside" if self.inside(packet.destination.address) else None
-        mapped = self._known.get((packet.protocol, packet.destination))
-        if mapped is None:
+        timers, (used, _) = translation.timers, self._known.get((packet.protocol, packet.destination), (0.0, set()))
+        if packet.time - used > (timers.udp_timeout if packet.protocol == "udp" else timers.tcp_timeout):
             return "no mapping"
         behaviour = translation.udp if packet.protocol == "udp" else translation.tcp
         if self._firewall.inbound and behaviour.filtering is Filtering.ENDPOINT_INDEPENDENT:
@@ -84,4 +84,5 @@ class Gate:
         return whose if self._firewall.inbound else f"{whose}, {name}"
 
     def _has(self, packet: Packet) -> bool:
-        return packet.source.address in self._known.get((packet.protocol, packet.destination), ())
+        _, hosts = self._known.get((packet.protocol, packet.destination), (0.0, set()))
+        return packet.source.address in hosts

@@ -6,6 +6,7 @@ Belongs here: opening, following and ending these together. Never: what a row sa
 import contextlib
 import heapq
 import queue
+import re
 import shutil
 import tempfile
 import threading
@@ -35,6 +36,8 @@ from lab.topology.model import Node, Role, Topology
 
 LOOK = 1.0
 """Seconds between two looks whether somebody has changed the lab."""
+_BEFORE_A_NAME = {"host", "src", "dst", "or", "and", "not", "!", "||", "&&"}
+"""Words of tcpdump's after which a name may stand."""
 _UNTOLD = ("progress",)
 """Events of a call that are no news."""
 
@@ -71,11 +74,24 @@ def chosen(world: World, names: Sequence[str], ends: Sequence[str] = ()) -> tupl
     return tuple(node for node in wanted if world.containers[node.name].running)
 
 
+def addressed(expression: str, topology: Topology) -> str:
+    """A filter in which nodes are called by name, with their addresses in place of names: `host bob`."""
+    words, before = re.split(r"([\s()]+)", expression), ""
+    for number, word in enumerate(words):
+        node = next((one for one in topology.nodes if one.name == word), None)
+        if node is not None and node.addresses and before in _BEFORE_A_NAME:
+            addresses = " or ".join(map(str, node.addresses))
+            words[number] = f"({addresses})" if len(node.addresses) > 1 else addresses
+        before = word if word.strip(" \t\n()") else before
+    return "".join(words)
+
+
 def refuse(engine: Engine, world: World, nodes: Sequence[Node], expression: str) -> None:
     """Raises ConfigError where a filter is none that tcpdump takes: before anything is started."""
     if not nodes:
         raise ConfigError("none of the nodes that could be captured runs; `lab status` shows what does")
-    if expression and (said := check(engine, world.running(nodes[0].name).id, expression)) is not None:
+    asked = addressed(expression, world.topology)
+    if expression and (said := check(engine, world.running(nodes[0].name).id, asked)) is not None:
         raise ConfigError(f"the filter {expression!r} is none that tcpdump understands: {said}")
 
 
@@ -205,7 +221,7 @@ class Capturing:
             incoming=node.role is Role.CORE,
             buffered=not live,
             ring=RING if node.role in SHARED else SMALL_RING,
-            expression=self.watched.expression,
+            expression=addressed(self.watched.expression, self.topology),
             heard=lambda data: self._said.put((node.name, data)),
         )
 

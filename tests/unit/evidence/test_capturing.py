@@ -227,6 +227,20 @@ def test_a_filter_that_is_none_is_refused_before_anything_starts(
     assert not played.made and not (tmp_path / "state").exists() and not (tmp_path / "all.pcapng").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("host bob", "host 192.168.32.2"),
+        ("udp and (src bob or dst frank)", "udp and (src 192.168.32.2 or dst 192.168.33.2)"),
+        ("host home-router", "host (203.0.113.32 or 192.168.32.1)"),
+        ("udp port 33034", "udp port 33034"),
+        ("bob", "bob"),
+    ],
+)
+def test_nodes_have_their_names_in_a_filter(asked: str, given: str) -> None:
+    assert capturing.addressed(asked, TOPOLOGY) == given
+
+
 def test_where_a_capture_does_not_start_the_others_end_and_nothing_is_left(
     opened: Opened, played: Playback, tmp_path: Path
 ) -> None:

@@ -92,7 +92,7 @@ def test_what_a_router_turns_back_has_both_addresses_changed() -> None:
 
 
 def test_what_no_mapping_is_for_is_dropped_by_that_name() -> None:
-    row = one([seen(1, "flat-router", IN, HOME, FLAT)])
+    row = one([seen(1_700_000_000, "flat-router", IN, HOME, FLAT)])
     assert (row.place, row.fate, row.became, row.brief) == (
         "flat wan",
         "dropped",
@@ -104,6 +104,7 @@ def test_what_no_mapping_is_for_is_dropped_by_that_name() -> None:
 def test_a_mapping_that_was_seen_to_be_made_for_somebody_else_is_told_from_none() -> None:
     out = [seen(1, "flat-router", IN, FRANK, RELAY), seen(1.0001, "flat-router", OUT, FLAT, RELAY)]
     assert rows([*out, seen(1.1, "flat-router", IN, HOME, FLAT)])[-1].became == "dropped: not asked for"
+    assert rows([*out, seen(122, "flat-router", IN, HOME, FLAT)])[-1].became == "dropped: no mapping"  # it has expired
 
 
 @pytest.mark.parametrize(
