@@ -218,6 +218,8 @@ def _table(session: "Capturing", calling: "Calling | None", viewer: "Wireshark |
                     view.message = _written(session, wanted.file)
             view.add(session.poll(time.monotonic()))
             if calling and calling.over and not over:
+                if calling.report is None:  # it was not placed, and why is said when the table is gone
+                    raise _Left
                 over = True
                 view.message = f"the call is over{_path(calling)}: q leaves"
             table.update(screen(view, console.width, console.height, recording), refresh=True)
@@ -225,9 +227,9 @@ def _table(session: "Capturing", calling: "Calling | None", viewer: "Wireshark |
 
 def _path(calling: "Calling") -> str:
     report = calling.report
-    if report is None:
-        return f", {calling.error}" if calling.error else ""
-    return f", {report.observed}" if report.observed else f", {report.error or 'without a verdict'}"
+    if report is None or report.observed is None:
+        return f", {(report and report.error) or 'without a verdict'}"
+    return f", {report.observed}"
 
 
 def _written(session: "Capturing", name: str) -> str:
