@@ -393,6 +393,7 @@ class Calling:
     tell: Callable[[float, str, str | None], None]
     report: CallReport | None = None
     error: BaseException | None = None
+    _stopped: bool = False
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -407,8 +408,8 @@ class Calling:
         return self._thread is not None and not self._thread.is_alive()
 
     def stop(self, seconds: float = 15.0) -> None:
-        """Hang up, and return when it is over: the next thing that is heard of it ends it, and an end speaks twice a
-        second."""
+        """Hang up, and return when it is over: the next thing that is heard of it ends it, and an end that talks
+        speaks once a second."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(seconds)
@@ -420,7 +421,8 @@ class Calling:
             self.error = error
 
     def _follow(self, event: CallEvent) -> None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() and not self._stopped:  # once: its last words are still heard
+            self._stopped = True
             raise KeyboardInterrupt
         if event.event not in _UNTOLD:
             path = f" {event.path}" if event.path else ""
