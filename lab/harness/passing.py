@@ -25,7 +25,9 @@ SETTLE = 0.25
 """Seconds for which a packet waits for earlier ones of other places, whose captures are slower to tell."""
 MOMENT = 0.25
 """Seconds of the router's own packets after which one that has not left was dropped."""
-PATIENCE = 0.6
+LONGEST = 2.0
+"""Seconds for which it waits at the most, where a place has turned out to be slower than that."""
+PATIENCE = 1.0
 """Seconds after which that holds where the router is silent, since the packet was heard."""
 QUIET = 5.0
 """Seconds without a packet of a kind after which the next one is the first of another call."""
@@ -86,6 +88,7 @@ class Passing:
         self._heap: list[tuple[float, int, Packet, float]] = []
         self._line: deque[_Sighting] = deque()
         self._waiting: defaultdict[tuple[object, ...], deque[_Sighting]] = defaultdict(deque)
+        self._settle, self._told = SETTLE, 0.0
         self._reached: dict[str, float] = {}
         self._notes: list[tuple[float, float, Row]] = []
         self._firsts: dict[tuple[str, ...], float] = {}
@@ -105,6 +108,8 @@ class Passing:
         """Take in a packet at `now`, the clock's seconds, which need not be those of the packets."""
         if packet.direction is not Direction.OTHER and packet.source.address not in ("127.0.0.1", "::1"):
             heapq.heappush(self._heap, (packet.time, next(self._order), packet, now))
+            if packet.time < self._told:  # too late for its turn; those after it need not be
+                self._settle = min(LONGEST, max(self._settle, SETTLE + self._told - packet.time))
 
     def note(self, at: float, text: str, now: float, event: str | None = None) -> None:
         """Something that is no packet, at its place in time."""
@@ -112,8 +117,9 @@ class Passing:
 
     def due(self, now: float, *, over: bool = False) -> list[Row]:
         """The rows that nothing can come before any more; with `over` all, for nothing comes after them."""
-        while self._heap and (over or now - self._heap[0][3] >= SETTLE):
+        while self._heap and (over or now - self._heap[0][3] >= self._settle):
             _, _, packet, heard = heapq.heappop(self._heap)
+            self._told = max(self._told, packet.time)
             self._take(packet, heard)
         rows: list[Row] = []
         while self._line and (over or self._decided(self._line[0], now)):
@@ -125,7 +131,9 @@ class Passing:
                     del self._waiting[_key(sighting.packet)]
             rows.append(self._row(sighting))
         held = self._line[0].packet.time if self._line else None
-        ripe = [one for one in self._notes if over or (now - one[1] >= SETTLE and (held is None or one[0] <= held))]
+        ripe = [
+            one for one in self._notes if over or (now - one[1] >= self._settle and (held is None or one[0] <= held))
+        ]
         if ripe:
             self._notes = [one for one in self._notes if one not in ripe]
             rows = sorted([*rows, *(row for _, _, row in ripe)], key=lambda row: row.at)

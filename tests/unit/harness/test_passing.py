@@ -187,6 +187,19 @@ def test_places_that_are_slow_to_tell_come_in_their_order() -> None:
     assert [row.place for row in passing.due(10.0 + 2 * SETTLE)] == ["home lan", "core"]
 
 
+def test_a_place_that_is_slower_than_expected_is_waited_for_from_then_on() -> None:
+    passing, found = Passing(TOPOLOGY), list[Row]()
+    sent = [(1 + n / 10, home_to(1 + n / 10, FLAT, voice(n))) for n in range(60)]
+    arrivals = [(at, packet) for at, (*home, _) in sent for packet in home] + [
+        (at + 0.6, core) for at, (*_, core) in sent
+    ]
+    for arrives, packet in sorted(arrivals, key=lambda one: one[0]):
+        passing.hear(packet, arrives)
+        found += passing.due(arrives)
+    later = [row.at for row in found if row.at > 3]
+    assert later == sorted(later) and len(later) > 60
+
+
 def test_no_order_of_arrival_changes_what_is_shown() -> None:
     packets = [packet for n in range(40) for packet in home_to(1 + n / 50, FLAT, voice(n))]
     expected = rows(packets)
