@@ -159,7 +159,7 @@ class Capturing:
             self._looked = now
             self._restand()
         rows = self._feed.due(now)
-        self._flush()
+        self._keep(())
         return rows
 
     def rest(self) -> list[Row]:
@@ -178,7 +178,6 @@ class Capturing:
         """
         if self._captured is None:
             self._barrier()
-        self._let_go()
         files = {capture.node: capture.file for capture in self._captures}
         lost = {one.node: one.dropped for one in self._captured or () if one.dropped}
         if call is not None:
@@ -202,6 +201,9 @@ class Capturing:
         if self._captured is None:
             with ThreadPoolExecutor(max_workers=16, thread_name_prefix="close") as pool:
                 self._captured = list(pool.map(lambda capture: capture.close(), self._captures))
+            self._written = None  # what is still to come of it is in the captures, of which `write` makes the file
+            if self._output is not None:
+                self._output.close()
         return self._captured
 
     def discard(self) -> None:
@@ -226,24 +228,17 @@ class Capturing:
         )
 
     def _keep(self, blocks: Sequence[bytes]) -> None:
-        if self._written is not None and not self.full:
-            for block in blocks:
-                self._written.add(block)
-
-    def _flush(self) -> None:
-        if self._written is None or self.full or self.watched.file is None:
+        """Blocks for the file, written where they are many; without any, all that wait. A full disk is told of once."""
+        if self._written is None or self.watched.file is None:
             return
         try:
-            self._written.flush()
+            for block in blocks:
+                self._written.add(block)
+            if not blocks:
+                self._written.flush()
         except OSError as error:
-            self.full = True
+            self.full, self._written = True, None
             raise self._cut_short(self.watched.file, error) from None
-
-    def _let_go(self) -> None:
-        """The file is about to be written anew, or is as whole as it will be."""
-        if self._captured is not None and self._output is not None:
-            self._written = None
-            self._output.close()
 
     def _cut_short(self, target: Path, error: OSError) -> RuntimeUnavailable:
         return RuntimeUnavailable(

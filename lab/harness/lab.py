@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lab.certify.certificate import Certification
-from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.errors import ConfigError, LabError, NotNow, RuntimeUnavailable
 from lab.evidence.ladder import Ladder
 from lab.harness import (
     bringing,
@@ -200,9 +200,12 @@ class Lab:
         return capturing.Capturing(self.engine, world, watched, self.checkout.state, self._stands, self.timeline.file)
 
     def _stands(self) -> Topology:
-        """The topology as it is at this moment."""
+        """The topology as it is at this moment; as it was started, where a router does not say."""
         world = self.running_world()
-        return standing.live(world.topology, standing.routers(self.engine, world))
+        try:
+            return standing.live(world.topology, standing.routers(self.engine, world))
+        except LabError:
+            return world.topology
 
     def kept_call(self, call: str) -> kept.Kept:
         """What is kept of a call that is over; ConfigError where nothing is."""

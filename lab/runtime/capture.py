@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from lab.errors import EvidenceError, RuntimeUnavailable
 from lab.runtime.exec import STDOUT, ExecStream, run
@@ -255,6 +255,9 @@ class Capture:
                     self._stream = self._start()
                     self._restarted = False
                     return True
+            except NotFound:
+                self._complaint = "its node has been removed"
+                return False
             except (DockerException, OSError, RuntimeUnavailable):
                 continue  # between two of its lives
         return False

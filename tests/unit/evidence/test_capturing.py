@@ -152,7 +152,9 @@ def test_a_file_grows_while_packets_come_and_a_pipe_has_the_same(opened: Opened,
     assert grown == b"".join(piped) and packets(target) == session.write(tmp_path / "now.pcapng") > 100
 
 
-def test_a_full_disk_ends_it_with_one_sentence(opened: Opened, played: Playback) -> None:
+@pytest.mark.parametrize("at_once", [1 << 20, 100])
+def test_a_full_disk_ends_it_with_one_sentence(opened: Opened, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("lab.evidence.whole.CHUNK", at_once)
     session = opened(file=Path("/dev/full"))
     with pytest.raises(RuntimeUnavailable, match="/dev/full is not whole: No space left on device; what it holds"):
         until_quiet(session)
