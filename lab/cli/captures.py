@@ -17,7 +17,8 @@ from lab.errors import Interrupted, LabError
 
 if TYPE_CHECKING:
     from lab.harness import Lab
-    from lab.harness.capturing import Calling, Capturing
+    from lab.harness.beside import Calling
+    from lab.harness.capturing import Capturing
     from lab.harness.passing import Row
     from lab.runtime.capture import Captured
     from lab.runtime.wireshark import Wireshark
@@ -60,7 +61,7 @@ def capture(
 
     Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request or the lab was wrong.
     """
-    from lab.harness.capturing import Calling
+    from lab.harness.beside import Calling
     from lab.runtime.wireshark import Wireshark
 
     told = live or not (file or wireshark)

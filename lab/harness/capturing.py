@@ -4,7 +4,6 @@ Belongs here: opening, following and ending these together. Never: what a row sa
 """
 
 import contextlib
-import heapq
 import queue
 import re
 import shutil
@@ -13,20 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from lab.errors import ConfigError, LabError, RuntimeUnavailable
 from lab.evidence import whole
-from lab.evidence.growing import Frame, Growing
-from lab.evidence.pcap import Decoder
-from lab.evidence.piping import Piping
-from lab.harness.call_report import CallReport
-from lab.harness.events import CallEvent
+from lab.harness.feeding import Feed, Sink
 from lab.harness.kept import Kept, one_file
-from lab.harness.passing import SETTLE, Passing, Row
+from lab.harness.passing import Row
 from lab.harness.session import SHARED
 from lab.harness.witnesses import open_all, places
 from lab.runtime.capture import RING, SMALL_RING, Capture, Captured, check
@@ -38,8 +32,6 @@ LOOK = 1.0
 """Seconds between two looks whether somebody has changed the lab."""
 _BEFORE_A_NAME = {"host", "src", "dst", "or", "and", "not", "!", "||", "&&"}
 """Words of tcpdump's after which a name may stand."""
-_UNTOLD = ("progress",)
-"""Events of a call that are no news."""
 
 
 @dataclass(frozen=True)
@@ -320,106 +312,3 @@ def _with(own: Topology, now: Topology, nodes: Iterable[str]) -> Topology:
             ),
         ),
     )
-
-
-Sink = Callable[[Sequence[bytes]], None]
-"""Takes blocks of a pcapng."""
-
-
-class Feed:
-    """What captures bring, chunk by chunk, to rows, and to whoever takes blocks of a pcapng. Pure but for those."""
-
-    def __init__(self, topology: Topology, nodes: Sequence[Node], told: bool, sinks: Sequence[Sink]) -> None:
-        self._passing = Passing(topology)
-        self._told, self._sinks = told, sinks
-        self._growing = {node.name: Growing(node.name) for node in nodes}
-        self._decoders = {node.name: Decoder(node.name) for node in nodes}
-        self._notes: queue.SimpleQueue[tuple[float, str, str | None]] = queue.SimpleQueue()
-        self._order = count()
-        self._frames: list[tuple[int, int, str, Frame, float]] = []
-        self._piping = Piping(topology, nodes)
-        self._give([self._piping.head()])
-
-    def know(self, topology: Topology) -> None:
-        """How the world stands from now on."""
-        self._passing.know(topology)
-
-    def note(self, at: float, text: str, event: str | None = None) -> None:
-        """Something that is no packet; of any thread."""
-        self._notes.put((at, text, event))
-
-    def hear(self, node: str, data: bytes | None, now: float) -> None:
-        """What a node's capture has brought; None: it begins again."""
-        if data is None:
-            self._growing[node].again()
-            return
-        for frame in self._growing[node].feed(data):
-            if self._sinks:
-                heapq.heappush(self._frames, (frame.ticks, next(self._order), node, frame, now))
-            if self._told:
-                packet = self._decoders[node].decode(frame.ticks / 1e6, frame.data, 0)
-                if packet is not None:
-                    self._passing.hear(packet, now)
-
-    def due(self, now: float, *, over: bool = False) -> list[Row]:
-        """The rows whose turn it is; what the pipe is to have goes there."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                at, text, event = self._notes.get_nowait()
-                self._passing.note(at, text, now, event)
-        blocks = []
-        while self._frames and (over or now - self._frames[0][4] >= SETTLE):
-            _, _, node, frame, _ = heapq.heappop(self._frames)
-            blocks.append(self._piping.packet(node, frame))
-        if blocks:
-            self._give(blocks)
-        return self._passing.due(now, over=over)
-
-    def _give(self, blocks: Sequence[bytes]) -> None:
-        for sink in self._sinks:
-            sink(blocks)
-
-
-@dataclass
-class Calling:
-    """A call beside the captures, in a thread of its own: `report` when it is over, or the `error` that ended it."""
-
-    place: Callable[[Callable[[CallEvent], None]], CallReport]
-    tell: Callable[[float, str, str | None], None]
-    report: CallReport | None = None
-    error: BaseException | None = None
-    _stopped: bool = False
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Dial."""
-        self._thread = threading.Thread(target=self._run, name="a call beside captures", daemon=True)
-        self._thread.start()
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended, in whatever way."""
-        return self._thread is not None and not self._thread.is_alive()
-
-    def stop(self, seconds: float = 15.0) -> None:
-        """Hang up, and return when it is over: the next thing that is heard of it ends it, and an end that talks
-        speaks once a second."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(seconds)
-
-    def _run(self) -> None:
-        try:
-            self.report = self.place(self._follow)
-        except BaseException as error:
-            self.error = error
-
-    def _follow(self, event: CallEvent) -> None:
-        if self._stopping.is_set() and not self._stopped:  # once: its last words are still heard
-            self._stopped = True
-            raise KeyboardInterrupt
-        if event.event not in _UNTOLD:
-            path = f" {event.path}" if event.path else ""
-            text = f"{event.node}: {event.event}{path}"
-            self.tell(event.at, text, text)

@@ -18,7 +18,7 @@ import msgspec
 from lab import internet, links, nat
 from lab.errors import ConfigError, EvidenceError, ProtocolError
 from lab.evidence import filed, pcap, pcapng, whole
-from lab.harness import capturing
+from lab.harness.feeding import Feed
 from lab.links import units
 from lab.links.notation import write
 from lab.node.control import ControlServer, Order
@@ -190,7 +190,7 @@ def captured_live(data: bytes) -> None:
     found = []
     for step in (max(1, len(data)), 1):
         piped: list[bytes] = []
-        feed = capturing.Feed(here, nodes, True, [piped.extend])
+        feed = Feed(here, nodes, True, [piped.extend])
         with contextlib.suppress(EvidenceError):
             for at in range(0, len(data), step):
                 for node in nodes:

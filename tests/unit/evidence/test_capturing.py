@@ -16,7 +16,8 @@ from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.evidence import filed, pcapng
 from lab.evidence.pcapng import Interface, PacketRecord
 from lab.harness import capturing
-from lab.harness.capturing import Calling, Capturing, Watched, chosen
+from lab.harness.beside import Calling
+from lab.harness.capturing import Capturing, Watched, chosen
 from lab.harness.events import CallEvent
 from lab.harness.kept import Kept
 from lab.harness.passing import Row
