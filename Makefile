@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down call status check test test-timing test-long test-zoo test-hostile fuzz bench lock clean
+.PHONY: help lab-up lab-down call capture status check test test-timing test-long test-zoo test-hostile fuzz bench lock clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -29,6 +29,9 @@ lab-down: .venv/ready ## stop the lab and leave nothing behind
 
 call: .venv/ready ## place one call and show its path
 	@.venv/bin/lab call $(CALLER) $(CALLEE)
+
+capture: .venv/ready ## show packets while they pass: at all routers, core and relays
+	@.venv/bin/lab capture
 
 status: .venv/ready ## what every node says of itself
 	@.venv/bin/lab status

@@ -16,7 +16,7 @@ Belongs here: captures to a file and back. Never: which packets matter (moments.
 import json
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -33,12 +33,15 @@ from lab.topology.document import from_json, to_json
 from lab.topology.model import Node, Role, Topology
 
 VERSION = 1
+PROGRAM = "supernode-lab"
+WATCHED = "packets of a lab, each as every place that was watched saw it"
+"""What a file says of itself that is of no call."""
 CHUNK = 1 << 20
 """Bytes that are written at a time."""
 _FILE_HEADER, _RECORD_HEADER, _SLL2_HEADER = 24, 16, 20
-_OUTGOING = 4  # SLL2 packet type
+OUTGOING = 4  # SLL2 packet type
 _MOST_TOPOLOGY = 60_000  # bytes of JSON that a comment has room for
-_LOOPBACK = {ip_address("127.0.0.1").packed, ip_address("::1").packed}
+LOOPBACK = {ip_address("127.0.0.1").packed, ip_address("::1").packed}
 
 Comments = Mapping[tuple[str, int], Sequence[str]]
 """What is said of packets, by the place and offset that each has as a `Packet`."""
@@ -103,7 +106,33 @@ def write(
     Packets of loopback, the lab's own markers, are left out. Raises EvidenceError where a capture is none, OSError
     where the disk is full: what was written by then ends with a whole block.
     """
+    comment = (
+        f"call {setting.call} of {setting.caller} to {setting.callee}, as every place saw it: `lab verdict` judges it"
+    )
     places = [_Place(node, setting.topology, files[node]) for node in _in_order(setting, files)]
+
+    def texts(packets: int) -> tuple[str, ...]:
+        named = {name: place.node.name for place in places for name in place.names}
+        return comment, _document(setting.to_json() | {"packets": packets, "places": named})
+
+    return _write(places, setting.topology, texts, target, comments, dropped, keys)
+
+
+def collect(topology: Topology, files: Mapping[str, Path], target: Path, dropped: Mapping[str, int]) -> int:
+    """The same of captures that are of no call: a file that names its places and addresses, and nobody's call."""
+    places = [_Place(node, topology, file) for node, file in files.items()]
+    return _write(places, topology, lambda packets: (WATCHED,), target, {}, dropped)
+
+
+def _write(
+    places: "Sequence[_Place]",
+    topology: Topology,
+    texts: Callable[[int], tuple[str, ...]],
+    target: Path,
+    comments: Comments,
+    dropped: Mapping[str, int],
+    keys: str = "",
+) -> int:
     interfaces: dict[str, int] = {}
     described: list[pcapng.Interface] = []
     order: list[tuple[int, int, int, int, int]] = []  # ticks, place, offset, captured length, interface
@@ -117,19 +146,12 @@ def write(
             if not place.loopback(at)
         ]
     order.sort()
-    around = setting.to_json() | {
-        "packets": len(order),
-        "places": {name: place.node.name for place in places for name in place.names},
-    }
-    comment = (
-        f"call {setting.call} of {setting.caller} to {setting.callee}, as every place saw it: `lab verdict` judges it"
-    )
-    head = [pcapng.section((comment, _document(around)), "supernode-lab")]
+    head = [pcapng.section(texts(len(order)), PROGRAM)]
     head += [pcapng.interface(one) for one in described]
-    head.append(pcapng.names(_names(setting.topology, places)))
+    head.append(pcapng.names(_names(topology, places)))
     head += [pcapng.tls_keys(keys)] if keys else []
     with target.open("wb", buffering=0) as file:
-        writer = _Writer(file)
+        writer = Writer(file)
         for block in head:
             writer.add(block)
         for ticks, number, at, size, interface in order:
@@ -200,19 +222,19 @@ class _Place:
         return self.names[0 if self._index(at) in self._inside else 1]
 
     def loopback(self, at: int) -> bool:
-        source, destination = _addresses(self._frame(at))
-        return source in _LOOPBACK or destination in _LOOPBACK
+        source, destination = addresses(self._frame(at))
+        return source in LOOPBACK or destination in LOOPBACK
 
     def record(self, ticks: int, at: int, size: int, interface: int, said: tuple[str, ...]) -> pcapng.PacketRecord:
         begin = at + _RECORD_HEADER
         (length,) = struct.unpack_from(f"{self._order}I", self.data, at + 12)
         data = self.data[begin : begin + size]
-        inbound = data[10] != _OUTGOING if size > 10 else None
+        inbound = data[10] != OUTGOING if size > 10 else None
         return pcapng.PacketRecord(interface, ticks, length, data, said, inbound)
 
     def addresses(self) -> set[bytes]:
         """Every address that its packets name."""
-        return {address for at, _, _ in self.records for address in _addresses(self._frame(at))}
+        return {address for at, _, _ in self.records for address in addresses(self._frame(at))}
 
     def _index(self, at: int) -> int:
         return int.from_bytes(self.data[at + _RECORD_HEADER + 4 : at + _RECORD_HEADER + 8])
@@ -227,8 +249,8 @@ def _inner_interfaces(topology: Topology, router: Node, frames: Iterable[bytes])
     lan = topology.lan_of(str(router.site))
     says: defaultdict[int, Counter[bool]] = defaultdict(Counter)
     for frame in frames:
-        source, destination = _addresses(frame)
-        near = destination if frame[10:11] == bytes([_OUTGOING]) else source
+        source, destination = addresses(frame)
+        near = destination if frame[10:11] == bytes([OUTGOING]) else source
         if not near:
             continue
         address = ip_address(near)
@@ -239,7 +261,7 @@ def _inner_interfaces(topology: Topology, router: Node, frames: Iterable[bytes])
     return {index for index, told in says.items() if told[True] > told[False]}
 
 
-def _addresses(frame: bytes) -> tuple[bytes, bytes]:
+def addresses(frame: bytes) -> tuple[bytes, bytes]:
     """Source and destination of an SLL2 frame as the bytes that they are; empty for what is not IP."""
     ether, at = frame[:2], _SLL2_HEADER
     if ether == b"\x08\x00" and len(frame) >= at + 20:
@@ -256,7 +278,7 @@ def _names(topology: Topology, places: Iterable[_Place]) -> dict[bytes, str]:
     return {address: name for address, name in held.items() if address in seen}
 
 
-class _Writer:
+class Writer:
     """Whole blocks, some at a time; what does not fit any more is taken back to the last block that did."""
 
     def __init__(self, file: Any) -> None:
@@ -264,12 +286,14 @@ class _Writer:
         self._waiting: list[bytes] = []
 
     def add(self, block: bytes) -> None:
+        """One block, or several that belong together; written with others, or at the next flush."""
         self._waiting.append(block)
         self._size += len(block)
         if self._size >= CHUNK:
             self.flush()
 
     def flush(self) -> None:
+        """Write what waits. Raises OSError where the disk is full: the file then ends with a whole block."""
         blocks, self._waiting, self._size = self._waiting, [], 0
         data, written = memoryview(b"".join(blocks)), 0
         try:

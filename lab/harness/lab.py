@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 
 from lab.certify.certificate import Certification
-from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.errors import ConfigError, LabError, NotNow, RuntimeUnavailable
 from lab.evidence.filed import Filed
 from lab.evidence.ladder import Ladder
 from lab.evidence.passages import Passage
 from lab.harness import (
     bringing,
     calling,
+    capturing,
     certifying,
     changing,
     doctor,
@@ -184,6 +185,37 @@ class Lab:
     def trace(self, call: str) -> list[Passage]:
         """Every packet of a call that is over, and what became of each; ConfigError where nothing is kept of it."""
         return kept.kept(self.checkout, call).passages
+
+    def capture(
+        self,
+        nodes: Sequence[str] = (),
+        *,
+        call: tuple[str, str] | None = None,
+        expression: str = "",
+        told: bool = True,
+        pipe: Callable[[bytes], None] | None = None,
+        file: Path | None = None,
+    ) -> capturing.Capturing:
+        """Capture at these nodes until it is closed; where a call between two passes, else all routers, core, relays.
+
+        `expression`: a filter in tcpdump's words. `told`: whether rows are wanted. `pipe` and `file` take a pcapng that
+        grows; what `write` makes of the file in the end is in order, and tells the call.
+        """
+        world = self.running_world()
+        watched = capturing.Watched(capturing.chosen(world, nodes, call or ()), expression, told, pipe, file)
+        return capturing.Capturing(self.engine, world, watched, self.checkout.state, self._stands, self.timeline.file)
+
+    def _stands(self) -> Topology:
+        """The topology as it is at this moment; as it was started, where a router does not say."""
+        world = self.running_world()
+        try:
+            return standing.live(world.topology, standing.routers(self.engine, world))
+        except LabError:
+            return world.topology
+
+    def kept_call(self, call: str) -> kept.Kept:
+        """What is kept of a call that is over; ConfigError where nothing is."""
+        return kept.kept(self.checkout, call)
 
     def one_file(self, call: str, target: Path) -> int:
         """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""

@@ -7,6 +7,7 @@ node: where that is restarted, it goes on in the same file.
 
 import contextlib
 import re
+import struct
 import threading
 import time
 import uuid
@@ -18,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from lab.errors import EvidenceError, RuntimeUnavailable
-from lab.runtime.exec import STDOUT, ExecStream
+from lab.runtime.exec import STDOUT, ExecStream, run
 
 PCAP_HEADER = 24
 """Bytes that a pcap file begins with; tcpdump writes them once its socket is open, so from then on packets count."""
@@ -41,6 +42,11 @@ _ARGV = ("-i", "any", "-y", "LINUX_SLL2", "-n", "-s", "4096", "--immediate-mode"
 RING, SMALL_RING = 8192, 2048
 """KiB of a capture's ring, and of one at a place that one call passes at a time. A slot is as large as the longest
 packet asked for: two thousand packets, and five hundred."""
+_MARKED = "(udp dst port 9 and dst host 127.0.0.1)"
+"""The markers, which a filter must let through."""
+Heard = Callable[[bytes | None], None]
+"""Takes what tcpdump writes as it comes, a file header first; None: its node was restarted, and it begins again there,
+without a header."""
 _WORDS = re.compile(r"(\d+) packets? (captured|dropped by kernel)")
 
 
@@ -58,7 +64,8 @@ class Capture:
     """tcpdump on every interface of a node. `incoming` keeps only what comes in: on a node that forwards, all once.
 
     `buffered`, for many calls: packets come some kilobytes at once, which costs the engine a fraction, and a `barrier`
-    brings all that were seen before it.
+    brings all that were seen before it. `expression`: a filter in tcpdump's words, which `check` has found good.
+    `heard` is told what comes, in a thread of its own.
     """
 
     def __init__(
@@ -71,6 +78,8 @@ class Capture:
         incoming: bool = False,
         buffered: bool = False,
         ring: int = RING,
+        expression: str = "",
+        heard: Heard = lambda data: None,
     ) -> None:
         self.node = node
         self.file = file
@@ -88,7 +97,9 @@ class Capture:
         self._tail = b""
         self._client, self._container = client, container
         way = ("-Q", "in") if incoming else ()
-        self._argv = [*_ARGV, "-B", str(ring), *(() if buffered else ("-U",)), *way, "-w", "-"]
+        wanted = ("--", f"({expression}) or {_MARKED}") if expression else ()
+        self._argv = [*_ARGV, "-B", str(ring), *(() if buffered else ("-U",)), *way, "-w", "-", *wanted]
+        self._heard = heard
         try:
             self._stream = self._start()
         except BaseException:
@@ -108,6 +119,23 @@ class Capture:
     def size(self) -> int:
         """Bytes of the file so far: what is seen from now on lies beyond them."""
         return self._size
+
+    @property
+    def lives(self) -> int:
+        """How often it has begun: once, and once more each time that its node was restarted."""
+        return self._life
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its node has stopped: it begins again when that runs."""
+        return self._stopped
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it has ended before anybody ended it; None while it goes on."""
+        if not self._ended or self._closing.is_set():
+            return None
+        return f"the capture at {self.node} ended early: {self._complaint.strip()}"
 
     def barrier(self, seconds: float = 10.0) -> None:
         """Return when a marker sent now has been captured and written; raises EvidenceError when none comes.
@@ -133,8 +161,12 @@ class Capture:
                     "see its marker packet",
                 )
                 if self._stopped or not self._awaited:
-                    self._output.flush()
-                    return
+                    try:
+                        self._output.flush()
+                    except OSError as error:
+                        self._cannot_be_written(error)
+                    else:
+                        return
 
     def close(self) -> Captured:
         """End the capture, wait for its last words, and return what it says of itself."""
@@ -143,7 +175,8 @@ class Capture:
         self._thread.join(timeout=5)
         self._stream.close()
         self._thread.join(timeout=5)
-        self._output.close()
+        with contextlib.suppress(OSError):  # a disk that is full has been told of
+            self._output.close()
         said = Counter[str]()  # of each run, where the node was restarted
         for number, word in _WORDS.findall(self._complaint):
             said[word] += int(number)
@@ -157,12 +190,20 @@ class Capture:
                 raise EvidenceError(f"the capture at {self.node} did not {what} in time: {self._complaint.strip()}")
 
     def _read(self) -> None:
-        self._take()
-        while not self._closing.is_set() and self._again():
+        try:
             self._take()
+            while not self._closing.is_set() and self._again():
+                self._mend()
+                self._heard(None)
+                self._take()
+        except OSError as error:
+            self._cannot_be_written(error)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    def _cannot_be_written(self, error: OSError) -> None:
+        self._complaint, self._ended = f"{self.file} cannot be written: {error.strerror or error}", True
 
     def _take(self) -> None:
         """One run of tcpdump. What follows a first run has a file header of its own, which is left out."""
@@ -178,6 +219,7 @@ class Capture:
                 data, surplus = data[surplus:], max(0, surplus - len(data))
                 if not self._output.closed:
                     self._output.write(data)
+                self._heard(data)
                 self._size += len(data)
                 self._open = self._open or (surplus == 0 and self._size >= PCAP_HEADER)
                 if self._awaited:
@@ -186,6 +228,15 @@ class Capture:
                         self._awaited = b""
                     self._tail = seen[-len(self._awaited) :]
                 self._changed.notify_all()
+
+    def _mend(self) -> None:
+        """Take a packet back that the end of a node has torn: what follows it would not be found."""
+        with self._changed:
+            self._output.flush()
+            with self.file.open("rb") as source:
+                self._size = _whole(source.read())
+            self._output.seek(self._size)
+            self._output.truncate()
 
     def _again(self) -> bool:
         """The node was stopped, or restarted: goes on as soon as it runs again; False where the capture itself failed,
@@ -204,9 +255,35 @@ class Capture:
                     self._stream = self._start()
                     self._restarted = False
                     return True
+            except NotFound:
+                self._complaint = "its node has been removed"
+                return False
             except (DockerException, OSError, RuntimeUnavailable):
                 continue  # between two of its lives
         return False
+
+
+def check(client: DockerClient, container: str, expression: str) -> str | None:
+    """What tcpdump has against a filter; None where it takes it."""
+    said = run(client, container, ["tcpdump", *_ARGV[:4], "-d", "--", expression])
+    if said.status == 0:
+        return None
+    lines = said.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {said.status}"]
+    return lines[-1].removeprefix("tcpdump: ")
+
+
+def _whole(data: bytes) -> int:
+    """Bytes of a pcap file up to the end of its last whole packet, in this machine's order or the other."""
+    if len(data) < PCAP_HEADER:
+        return 0
+    size = struct.Struct("<8xI4x" if data[0] in (0xD4, 0x4D) else ">8xI4x")
+    at = PCAP_HEADER
+    while at + size.size <= len(data):
+        end = at + size.size + size.unpack_from(data, at)[0]
+        if end > len(data):
+            break
+        at = end
+    return at
 
 
 def _epoch(text: str) -> float:

@@ -18,6 +18,7 @@ import msgspec
 from lab import internet, links, nat
 from lab.errors import ConfigError, EvidenceError, ProtocolError
 from lab.evidence import filed, pcap, pcapng, whole
+from lab.harness.feeding import Feed
 from lab.links import units
 from lab.links.notation import write
 from lab.node.control import ControlServer, Order
@@ -182,6 +183,22 @@ def capture(data: bytes) -> None:
         pcap.read(file, "core")
 
 
+def captured_live(data: bytes) -> None:
+    """What comes of a capture while it comes, to rows and to a pipe; the same whether at once or byte by byte."""
+    here = parse(COMPOSE / "reference.yml", {})
+    nodes = [here.node("home-router"), here.node("core")]
+    found = []
+    for step in (max(1, len(data)), 1):
+        piped: list[bytes] = []
+        feed = Feed(here, nodes, True, [piped.extend])
+        with contextlib.suppress(EvidenceError):
+            for at in range(0, len(data), step):
+                for node in nodes:
+                    feed.hear(node.name, data[at : at + step], 0.0)
+        found.append((sorted(feed.due(0.0, over=True), key=repr), sorted(piped)))
+    assert found[0] == found[1]
+
+
 def one_file(data: bytes) -> None:
     file = Path(folder().name) / "fuzzed.pcapng"
     file.write_bytes(data)
@@ -304,5 +321,6 @@ TARGETS: Mapping[str, Target] = {
     "proxy": Target(proxy, (b"http://name:word@192.168.40.3:3128", b"proxy:8080")),
     "topology": Target(topology, (SMALL, b"services: {a: {extends: {service: b}}}"), YAML),
     "capture": Target(capture, (PCAP,)),
+    "captured-live": Target(captured_live, (PCAP,)),
     "one-file": Target(one_file, (of_a_lab(), PCAP), (b"\x0a\x0d\x0d\x0a", b"\x06\x00\x00\x00", b'"places"')),
 }

@@ -160,7 +160,7 @@ class FullDisk:
 def test_a_full_disk_leaves_whole_blocks(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole, "CHUNK", 3000)
     disk = FullDisk(room)
-    writer = whole._Writer(disk)
+    writer = whole.Writer(disk)
     writer.add(pcapng.section((), "tests") + pcapng.interface(Interface(276, "core")))
     with pytest.raises(OSError, match="No space left"):
         for number in range(500):

@@ -2,17 +2,19 @@
 
 import json
 import socket
+import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import docker
 import pytest
 from fake_engine import FakeEngine, Process, frame
 
 from lab.errors import EvidenceError, LabError, RuntimeUnavailable
-from lab.runtime.capture import Capture
+from lab.runtime.capture import Capture, check
 from lab.runtime.control import ControlChannel, Refused
-from lab.runtime.exec import STDERR, STDOUT, ExecStream, run
+from lab.runtime.exec import STDERR, STDOUT, ExecStream, Finished, run
 
 Start = Callable[[bytes, Process], FakeEngine]
 
@@ -144,6 +146,7 @@ def test_a_node_without_a_socket_says_so_in_one_sentence(start: Start) -> None:
 
 # -- captures --------------------------------------------------------------------------------------------------------
 
+PACKET = struct.pack("<IIII", 1, 0, 4, 4) + b"data"
 HEADER = b"\xd4\xc3\xb2\xa1" + bytes(20)
 
 
@@ -197,16 +200,54 @@ def test_a_capture_goes_on_in_the_same_file_when_its_node_was_restarted(start: S
             second.set()
             tcpdump(echo=True)(connection)
         else:
-            connection.sendall(frame(STDOUT, b"<first life>"))
+            connection.sendall(frame(STDOUT, PACKET + PACKET[:-3]))  # and ends in the middle of a packet
             engine.state = {"Running": False, "StartedAt": "2003-08-29T00:00:00.000000000Z"}
 
     engine = start(frame(STDOUT, HEADER), live)
-    capture = Capture(engine.client(), "c", "home-router", tmp_path / "home-router.pcap")
+    heard: list[bytes | None] = []
+    capture = Capture(engine.client(), "c", "home-router", tmp_path / "home-router.pcap", heard=heard.append)
     capture.barrier()  # nothing more is to be seen at a node that is stopped
     engine.state = {"Running": True, "StartedAt": "2003-08-29T00:00:01.000000000Z"}
     assert second.wait(5)
     capture.barrier()
     seen = capture.close().file.read_bytes()
-    assert seen.startswith(HEADER + b"<first life>")
+    assert seen.startswith(HEADER + PACKET + b"<packet lab-marker-")
     assert seen.count(HEADER) == 1
-    assert b"lab-marker-" in seen
+    again = heard.index(None)
+    assert b"".join(part for part in heard[:again] if part) == HEADER + PACKET + PACKET[:-3]
+    assert b"".join(part for part in heard[again:] if part).startswith(b"<packet")
+    assert (capture.lives, capture.trouble) == (2, None)
+
+
+def test_a_capture_whose_disk_is_full_says_so_and_ends(start: Start) -> None:
+    engine = start(frame(STDOUT, HEADER), tcpdump(echo=True))
+    capture = Capture(engine.client(), "c", "core", Path("/dev/full"), expression="udp port 33034")
+    with pytest.raises(EvidenceError, match="/dev/full cannot be written: No space left"):
+        capture.barrier()
+    assert capture.trouble == "the capture at core ended early: /dev/full cannot be written: No space left on device"
+    capture.close()
+    command = engine.asked[0]["Cmd"]
+    assert isinstance(command, list)
+    assert command[-2:] == ["--", "(udp port 33034) or (udp dst port 9 and dst host 127.0.0.1)"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "expected"),
+    [
+        (0, b"(000) ret #0\n", None),
+        (1, b"tcpdump: can't parse filter expression: syntax error\n", "can't parse filter expression: syntax error"),
+        (127, b"", "exit status 127"),
+    ],
+)
+def test_a_filter_is_tried_before_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, status: int, said: bytes, expected: str | None
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def run(client: object, container: str, argv: Sequence[str]) -> Finished:
+        asked.append(argv)
+        return Finished(status, b"", said)
+
+    monkeypatch.setattr("lab.runtime.capture.run", run)
+    assert check(docker.DockerClient("unix://none", version="1.41"), "c", "udp port") == expected
+    assert asked == [["tcpdump", "-i", "any", "-y", "LINUX_SLL2", "-d", "--", "udp port"]]

@@ -1,0 +1,88 @@
+"""Why a router let a packet through to nobody, in the words of its own profile and firewall.
+
+Pure: from what the router says that it is, and the mappings that were seen to be made. Where neither tells, nothing is
+said. Belongs here: the rule that fits. Never: whether a packet was dropped at all.
+"""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from lab import nat
+from lab.evidence.pcap import SYN, Endpoint, Packet
+from lab.nat import Filtering, FirewallPolicy, NatProfile
+from lab.topology.model import Node, Topology
+
+_ACK = 0x10
+
+
+class Gate:
+    """One router, with what it was seen to remember."""
+
+    def __init__(self, topology: Topology, router: Node) -> None:
+        self._topology, self._router = topology, router
+        self._lan = topology.lan_of(str(router.site))
+        self.own = {str(address) for address in router.addresses}
+        self._proxy = topology.proxy_of(str(router.site))
+        self._profile: NatProfile = nat.profile(
+            router.profile or "open", router.axes or "", router.profile6 or "open", router.portmap or "off"
+        )
+        self._firewall: FirewallPolicy = nat.firewall(router.firewall or "none")
+        self._known: dict[tuple[str, Endpoint], tuple[float, set[str]]] = {}
+
+    def inside(self, address: str) -> bool:
+        """Whether an address is of the router's LAN."""
+        return self._within(ip_address(address.partition("%")[0]))
+
+    def _within(self, address: IPv4Address | IPv6Address) -> bool:
+        if address.version == 4:
+            return address in self._lan.subnet
+        return self._lan.subnet6 is not None and address in self._lan.subnet6
+
+    def remember(self, out: Packet) -> None:
+        """A packet has left for the outside: its source has a mapping, and is open to whom it is for."""
+        _, hosts = self._known.get((out.protocol, out.source), (0.0, set()))
+        self._known[out.protocol, out.source] = (out.time, hosts | {out.destination.address})
+
+    def why(self, packet: Packet, outward: bool) -> str | None:
+        """The rule that a packet fell to, which came in from the LAN (`outward`) or outside; None: nobody knows."""
+        return self._out(packet) if outward else self._in(packet)
+
+    def _out(self, packet: Packet) -> str | None:
+        name = f"firewall {self._router.firewall}"
+        permits = [
+            permit
+            for permit in self._firewall.outbound
+            if permit.protocol in (None, packet.protocol) and permit.port in (None, packet.destination.port)
+        ]
+        if not permits:
+            return name
+        proxy = {str(address) for address in self._proxy.addresses} if self._proxy else set()
+        if all(permit.source == "proxy" for permit in permits) and packet.source.address not in proxy:
+            return name
+        if packet.protocol == "udp":
+            return name if self._firewall.udp_rate is not None else None
+        if packet.length and all(permit.tls for permit in permits) and packet.payload[:2] != b"\x16\x03":
+            return f"{name}: no TLS"
+        return None
+
+    def _in(self, packet: Packet) -> str | None:
+        name = f"firewall {self._router.firewall}"
+        if self._firewall.udp_rate is not None and packet.protocol == "udp" and self._has(packet):
+            return name
+        translation = self._profile.translation if ":" not in packet.destination.address else None
+        if translation is None:
+            opens = packet.protocol == "udp" or packet.flags & (SYN | _ACK) == SYN
+            return name if not self._firewall.inbound and opens else None
+        if packet.destination.address not in self.own:
+            return "no such address outside" if self.inside(packet.destination.address) else None
+        timers, (used, _) = translation.timers, self._known.get((packet.protocol, packet.destination), (0.0, set()))
+        if packet.time - used > (timers.udp_timeout if packet.protocol == "udp" else timers.tcp_timeout):
+            return "no mapping"
+        behaviour = translation.udp if packet.protocol == "udp" else translation.tcp
+        if self._firewall.inbound and behaviour.filtering is Filtering.ENDPOINT_INDEPENDENT:
+            return None
+        whose = "not asked for"
+        return whose if self._firewall.inbound else f"{whose}, {name}"
+
+    def _has(self, packet: Packet) -> bool:
+        _, hosts = self._known.get((packet.protocol, packet.destination), (0.0, set()))
+        return packet.source.address in hosts

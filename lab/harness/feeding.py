@@ -1,0 +1,74 @@
+"""What captures bring, chunk by chunk and place by place, to rows and to blocks of a pcapng.
+
+Pure but for those who take the blocks. Belongs here: bytes to frames to packets, and when it is their turn. Never:
+captures, and what a row says.
+"""
+
+import contextlib
+import heapq
+import queue
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from lab.evidence.growing import Frame, Growing
+from lab.evidence.pcap import Decoder
+from lab.evidence.piping import Piping
+from lab.harness.passing import SETTLE, Passing, Row
+from lab.topology.model import Node, Topology
+
+Sink = Callable[[Sequence[bytes]], None]
+"""Takes blocks of a pcapng."""
+
+
+class Feed:
+    """What captures bring, chunk by chunk, to rows, and to whoever takes blocks of a pcapng. Pure but for those."""
+
+    def __init__(self, topology: Topology, nodes: Sequence[Node], told: bool, sinks: Sequence[Sink]) -> None:
+        self._passing = Passing(topology)
+        self._told, self._sinks = told, sinks
+        self._growing = {node.name: Growing(node.name) for node in nodes}
+        self._decoders = {node.name: Decoder(node.name) for node in nodes}
+        self._notes: queue.SimpleQueue[tuple[float, str, str | None]] = queue.SimpleQueue()
+        self._order = count()
+        self._frames: list[tuple[int, int, str, Frame, float]] = []
+        self._piping = Piping(topology, nodes)
+        self._give([self._piping.head()])
+
+    def know(self, topology: Topology) -> None:
+        """How the world stands from now on."""
+        self._passing.know(topology)
+
+    def note(self, at: float, text: str, event: str | None = None) -> None:
+        """Something that is no packet; of any thread."""
+        self._notes.put((at, text, event))
+
+    def hear(self, node: str, data: bytes | None, now: float) -> None:
+        """What a node's capture has brought; None: it begins again."""
+        if data is None:
+            self._growing[node].again()
+            return
+        for frame in self._growing[node].feed(data):
+            if self._sinks:
+                heapq.heappush(self._frames, (frame.ticks, next(self._order), node, frame, now))
+            if self._told:
+                packet = self._decoders[node].decode(frame.ticks / 1e6, frame.data, 0)
+                if packet is not None:
+                    self._passing.hear(packet, now)
+
+    def due(self, now: float, *, over: bool = False) -> list[Row]:
+        """The rows whose turn it is; what the pipe is to have goes there."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                at, text, event = self._notes.get_nowait()
+                self._passing.note(at, text, now, event)
+        blocks = []
+        while self._frames and (over or now - self._frames[0][4] >= SETTLE):
+            _, _, node, frame, _ = heapq.heappop(self._frames)
+            blocks.append(self._piping.packet(node, frame))
+        if blocks:
+            self._give(blocks)
+        return self._passing.due(now, over=over)
+
+    def _give(self, blocks: Sequence[bytes]) -> None:
+        for sink in self._sinks:
+            sink(blocks)

@@ -1,0 +1,313 @@
+"""Packets as they come, from many places at once, to rows: when, where, from whom to whom, what, and what became of it.
+
+A router's two sides are one row: what came in and left again was translated or passed on, what did not leave within a
+moment was dropped. Rows come out in the order of time, whatever place was quicker to tell.
+
+Pure: packets and a clock in, rows out. Belongs here: order, the two sides of a router, what is the first of its kind in
+a call. Never: captures, and how it looks.
+"""
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from itertools import count
+from typing import Literal
+
+from lab.evidence.naming import Names
+from lab.evidence.pcap import Direction, Packet
+from lab.evidence.sorts import Sort, tell
+from lab.harness.blocking import Gate
+from lab.topology.model import Role, Topology
+
+SETTLE = 0.25
+"""Seconds for which a packet waits for earlier ones of other places, whose captures are slower to tell."""
+MOMENT = 0.25
+"""Seconds of the router's own packets after which one that has not left was dropped."""
+LONGEST = 2.0
+"""Seconds for which it waits at the most, where a place has turned out to be slower than that."""
+PATIENCE = 1.0
+"""Seconds after which that holds where the router is silent, since the packet was heard."""
+QUIET = 5.0
+"""Seconds without a packet of a kind after which the next one is the first of another call."""
+SIGNALLING = (33033, 443, 80)
+"""Ports on which supernodes listen (README, Supernodes)."""
+
+Fate = Literal["", "translated", "passed", "dropped", "lost", "own", "note"]
+
+_WORDS = {
+    Sort.CHECK: "STUN check",
+    Sort.ANSWER: "STUN answer",
+    Sort.REFUSAL: "STUN refusal",
+    Sort.BIND: "relay bind",
+    Sort.BOUND: "relay bound",
+    Sort.SYN: "TCP SYN",
+    Sort.SYN_ACK: "TCP SYN ACK",
+    Sort.RESET: "TCP RST",
+    Sort.END: "TCP FIN",
+    Sort.HANDSHAKE: "TLS handshake",
+    Sort.SEALED: "TLS",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One packet at one place, or a note (`what`, at no place). `at`: epoch seconds; endpoints by name.
+
+    `became`: what the router made of it, in words that stand by themselves, `brief` in fewer. `event`: what it is in a
+    call where it is the first of its kind.
+    """
+
+    at: float
+    place: str
+    source: str
+    destination: str
+    what: str
+    fate: Fate = ""
+    became: str = ""
+    brief: str = ""
+    event: str | None = None
+
+
+@dataclass(eq=False)
+class _Sighting:
+    """A packet at a place, and the one that left there for it. `heard`: by the clock, when it came to be known."""
+
+    packet: Packet
+    heard: float
+    waits: bool
+    out: Packet | None = None
+
+
+class Passing:
+    """Hear packets of any places, in any order; `due` gives the rows whose turn it is."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._order = count()
+        self._heap: list[tuple[float, int, Packet, float]] = []
+        self._line: deque[_Sighting] = deque()
+        self._waiting: defaultdict[tuple[object, ...], deque[_Sighting]] = defaultdict(deque)
+        self._settle, self._told = SETTLE, 0.0
+        self._reached: dict[str, float] = {}
+        self._notes: list[tuple[float, float, Row]] = []
+        self._firsts: dict[tuple[str, ...], float] = {}
+        self._gates: dict[str, Gate] = {}
+        self.know(topology)
+
+    def know(self, topology: Topology) -> None:
+        """How the world stands from now on: names, profiles and firewalls."""
+        self._names = Names(topology)
+        self._roles = {str(address): node.role for node in topology.nodes for address in node.addresses}
+        self._nodes = {node.name: node for node in topology.nodes}
+        self._gates = {
+            node.name: Gate(topology, node) for node in topology.by_role(Role.ROUTER) if node.site is not None
+        }
+
+    def hear(self, packet: Packet, now: float) -> None:
+        """Take in a packet at `now`, the clock's seconds, which need not be those of the packets."""
+        if packet.direction is not Direction.OTHER and packet.source.address not in ("127.0.0.1", "::1"):
+            heapq.heappush(self._heap, (packet.time, next(self._order), packet, now))
+            if packet.time < self._told:  # too late for its turn; those after it need not be
+                self._settle = min(LONGEST, max(self._settle, SETTLE + self._told - packet.time))
+
+    def note(self, at: float, text: str, now: float, event: str | None = None) -> None:
+        """Something that is no packet, at its place in time."""
+        self._notes.append((at, now, Row(at, "", "", "", text, "note", event=event)))
+
+    def due(self, now: float, *, over: bool = False) -> list[Row]:
+        """The rows that nothing can come before any more; with `over` all, for nothing comes after them."""
+        while self._heap and (over or now - self._heap[0][3] >= self._settle):
+            _, _, packet, heard = heapq.heappop(self._heap)
+            self._told = max(self._told, packet.time)
+            self._take(packet, heard)
+        rows: list[Row] = []
+        while self._line and (over or self._decided(self._line[0], now)):
+            sighting = self._line.popleft()
+            if sighting.waits:
+                waiting = self._waiting[_key(sighting.packet)]
+                waiting.remove(sighting)
+                if not waiting:
+                    del self._waiting[_key(sighting.packet)]
+            rows.append(self._row(sighting))
+        held = self._line[0].packet.time if self._line else None
+        ripe = [
+            one for one in self._notes if over or (now - one[1] >= self._settle and (held is None or one[0] <= held))
+        ]
+        if ripe:
+            self._notes = [one for one in self._notes if one not in ripe]
+            rows = sorted([*rows, *(row for _, _, row in ripe)], key=lambda row: row.at)
+        return rows
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _take(self, packet: Packet, heard: float) -> None:
+        """The next packet by time."""
+        self._reached[packet.place] = max(packet.time, self._reached.get(packet.place, 0.0))
+        gate = self._gates.get(packet.place)
+        if gate is not None and packet.direction is Direction.OUT:
+            if not gate.inside(packet.destination.address):
+                gate.remember(packet)
+            waiting = self._waiting.get(_key(packet), ())
+            came = next((one for one in waiting if _goes_on(one.packet, packet)), None)
+            if came is not None:
+                came.out, came.waits = packet, False
+                self._waiting[_key(packet)].remove(came)
+                if not self._waiting[_key(packet)]:
+                    del self._waiting[_key(packet)]
+                return
+        forwards = gate is not None and packet.direction is Direction.IN and not self._for_itself(gate, packet)
+        sighting = _Sighting(packet, heard, forwards)
+        self._line.append(sighting)
+        if forwards:
+            self._waiting[_key(packet)].append(sighting)
+
+    def _for_itself(self, gate: Gate, packet: Packet) -> bool:
+        """Whether a packet is for the router that has it, or for a whole LAN."""
+        address = ip_address(packet.destination.address)
+        if address.is_multicast or (address.version == 6 and address.is_link_local):
+            return True
+        return packet.destination.address in gate.own and gate.inside(packet.destination.address)
+
+    def _decided(self, one: _Sighting, now: float) -> bool:
+        if not one.waits:
+            return True
+        return self._reached[one.packet.place] - one.packet.time > MOMENT or now - one.heard >= PATIENCE
+
+    def _row(self, one: _Sighting) -> Row:
+        packet, out = one.packet, one.out
+        what, sort = self._what(packet)
+        fate, became, brief = self._fate(one)
+        return Row(
+            packet.time,
+            self.place(packet),
+            self._names.endpoint(*packet.source),
+            self._names.endpoint(*packet.destination),
+            what,
+            fate,
+            became,
+            brief,
+            self._event(packet, out, sort),
+        )
+
+    def place(self, packet: Packet) -> str:
+        """Where a packet was seen, as the file has it: a router's side, or the node."""
+        gate = self._gates.get(packet.place)
+        if gate is None:
+            return packet.place
+        near = packet.source if packet.direction is Direction.IN else packet.destination
+        return f"{self._nodes[packet.place].site} {'lan' if gate.inside(near.address) else 'wan'}"
+
+    def _what(self, packet: Packet) -> tuple[str, Sort | None]:
+        told = tell(packet)
+        if told is None:
+            return "TCP ACK", None
+        roles = {self._roles.get(packet.source.address), self._roles.get(packet.destination.address)}
+        hub = bool(roles & {Role.SUPERNODE, Role.AUTHORITY})
+        if told.sort is Sort.REPORT:
+            return "RTCP", None
+        if told.sort is Sort.VOICE:
+            return f"RTP {told.sequence}", Sort.VOICE
+        if told.sort is Sort.QUESTION or (told.sort is Sort.CHECK and hub):
+            return "STUN question", None
+        if told.sort is Sort.ANSWER and hub:
+            return "STUN answer", None
+        if told.sort is Sort.CHECK and told.nominates:
+            return "STUN nominates", Sort.CHECK
+        if told.sort is Sort.DATA:
+            return "UDP" if packet.protocol == "udp" else "TCP data", None
+        if told.sort is Sort.SEALED:
+            ports = {packet.source.port, packet.destination.port}
+            return "signalling" if hub or SIGNALLING[0] in ports else "TLS", None
+        return _WORDS[told.sort], told.sort
+
+    def _fate(self, one: _Sighting) -> tuple[Fate, str, str]:
+        packet, out, gate = one.packet, one.out, self._gates.get(one.packet.place)
+        if gate is None:
+            return self._fate_between(packet)
+        if out is not None:
+            words, brief = [], []
+            if out.source != packet.source:
+                words.append(f"as {self._names.endpoint(*out.source)}")
+                same = self._names.host(out.source.address) == f"{self._nodes[packet.place].site} wan"
+                brief.append(f"as :{out.source.port}" if same else words[-1])
+            if out.destination != packet.destination:
+                words.append(f"to {self._names.endpoint(*out.destination)}")
+                brief.append(words[-1])
+            if not words:
+                return "passed", "passed on", "passed on"
+            return "translated", " ".join(words), " ".join(brief)
+        if packet.direction is Direction.OUT:
+            return "own", "the router's own", "its own"
+        if not one.waits:
+            return "own", "for the router itself", "for itself"
+        why = gate.why(packet, gate.inside(packet.source.address))
+        told = f"dropped: {why}" if why else "dropped"
+        return "dropped", told, f"✗ {why.removeprefix('firewall ')}" if why else "✗ dropped"
+
+    def _fate_between(self, packet: Packet) -> tuple[Fate, str, str]:
+        if self._nodes[packet.place].role is not Role.CORE:
+            return "", "", ""
+        if self._names.private(packet.destination.address):
+            return "lost", "lost: out there nobody has that address", "✗ nobody's address"
+        return "", "", ""
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def _event(self, packet: Packet, out: Packet | None, sort: Sort | None) -> str | None:
+        """What a packet is in a call, where it is the first of its kind: told by the router of the client that it is
+        of, or for."""
+        sender, receiver = packet.source.address, (out or packet).destination.address
+        leaves = self._roles.get(sender) is Role.CLIENT
+        gate = self._gates.get(packet.place)
+        if gate is None or packet.direction is not Direction.IN:
+            return None
+        comes = out is not None and self._roles.get(receiver) is Role.CLIENT and gate.inside(receiver)
+        if not (leaves or comes):
+            return None
+        name = self._names.host(sender if leaves else receiver)
+        found = None
+        if sort is Sort.CHECK and leaves:
+            found = self._first("first check", packet.time, name)
+            nominates = (told := tell(packet)) is not None and told.nominates
+            if nominates and self._first("nominated", packet.time, name, str(packet.destination)):
+                found = "nominated"
+        elif sort is Sort.CHECK and comes:
+            relayed = self._roles.get(sender) is Role.RELAY
+            found = self._first("first through a relay" if relayed else "first through", packet.time, name)
+        elif sort is Sort.BIND and leaves:
+            found = self._first("first bind", packet.time, name)
+        elif sort is Sort.VOICE and leaves:
+            moved = ("voice", name) in self._firsts and packet.time - self._firsts["voice", name] <= QUIET
+            self._firsts["voice", name] = packet.time
+            if self._first("first voice", packet.time, name, packet.protocol, packet.destination.address):
+                found = "path moved" if moved else "first voice"
+        link = "by" if found == "nominated" else "of" if leaves else "to"
+        return f"{found} {link} {name}" if found else None
+
+    def _first(self, what: str, at: float, *whose: str) -> str | None:
+        """`what`, where the last of its kind was more than QUIET ago."""
+        kind = (what, *whose)
+        before = self._firsts.get(kind)
+        self._firsts[kind] = at
+        return what if before is None or at - before > QUIET else None
+
+
+def _key(packet: Packet) -> tuple[object, ...]:
+    """What a router leaves as it is."""
+    return packet.place, packet.protocol, packet.payload, packet.length, packet.sequence, packet.flags
+
+
+def _goes_on(came: Packet, out: Packet) -> bool:
+    """Whether what left may be what came; of a packet that is turned back both addresses change."""
+    if out.time - came.time > MOMENT:
+        return False
+    return came.source == out.source or came.destination == out.destination or out.length > 0 or bool(out.flags & 0x02)
+
+
+def all_rows(topology: Topology, packets: Iterable[Packet]) -> list[Row]:
+    """Those of packets that are all there: of captures that are over."""
+    passing = Passing(topology)
+    for packet in packets:
+        passing.hear(packet, packet.time)
+    return passing.due(0.0, over=True)

@@ -1,0 +1,126 @@
+"""`lab capture` on a running lab: what a call looks like, the file of it, and what ends it."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typed import PROGRAM, ROOT, cli
+
+from lab.evidence import pcapng
+from lab.evidence.pcapng import Interface
+from lab.harness import Lab
+from lab.runtime.exec import run
+
+pytestmark = pytest.mark.usefixtures("lab")
+
+
+@contextmanager
+def going_on(*words: str) -> Iterator["subprocess.Popen[str]"]:
+    """The command, once it captures: its first line is there."""
+    capture = subprocess.Popen(
+        ["env", "--default-signal=INT", PROGRAM, "capture", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield capture
+    finally:
+        if capture.poll() is None:
+            capture.kill()
+            capture.communicate()
+
+
+def none_runs(lab: Lab, *nodes: str) -> bool:
+    world = lab.running_world()
+    return not any(run(lab.engine, world.running(name).id, ["pgrep", "tcpdump"]).stdout for name in nodes)
+
+
+def test_a_punched_call_is_told_packet_by_packet() -> None:
+    done = cli("capture", "--call", "bob", "frank", "--live")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for words in (
+        "[first check of bob]", "[first check of frank]", "[first through to ", "[nominated by bob]",
+        "[first voice of bob]", "[first voice of frank]", "bob: answered", "punched/udp",
+    ):  # fmt: skip
+        assert words in done.stdout, words
+    voice = [line for line in lines if "home lan" in line and "  RTP " in line]
+    assert len(voice) > 100 and all(" → flat wan:" in line and "  as home wan:" in line for line in voice[-50:])
+    assert any("flat wan" in line and "  to frank:" in line for line in lines)
+    times = [line.split()[0] for line in lines if line[:2].isdecimal()]
+    late = sum(later < earlier for earlier, later in itertools.pairwise(times))
+    assert late <= len(times) / 100, f"{late} of {len(times)} lines are out of order"
+
+
+def test_a_firewall_that_drops_is_named() -> None:
+    done = cli("capture", "--call", "alice", "dave", "--live", "--filter", "udp and host dave")
+    assert done.returncode == 0 and "hotel lan" in done.stdout, done.stderr
+    assert "dropped: firewall udp-blocked" in done.stdout
+
+
+def test_the_file_of_a_call_is_judged_as_the_call(tmp_path: Path) -> None:
+    target = tmp_path / "call.pcapng"
+    done = cli("capture", "--call", "bob", "frank", "-w", str(target))
+    assert done.returncode == 0 and str(target) in done.stdout, done.stderr
+    verdict = json.loads(cli("verdict", str(target), "--json").stdout)
+    assert (verdict["kind"], verdict["transport"], verdict["caller"]) == ("punched", "udp", "bob")
+
+
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_nothing_goes_on_in_the_containers_and_the_file_is_there(
+    lab: Lab, tmp_path: Path, number: signal.Signals, left: int
+) -> None:
+    target = tmp_path / "all.pcapng"
+    with going_on("core", "home-router", "-w", str(target)) as capture:
+        assert lab.call("bob", "frank", seconds=1).holds("punched/udp")
+        os.kill(capture.pid, number)
+        capture.communicate(timeout=20)
+    assert capture.returncode == left
+    names = [block.name for _, block in pcapng.blocks(target.read_bytes()) if isinstance(block, Interface)]
+    assert names == ["core", "home lan", "home wan"]
+    deadline = time.monotonic() + 10
+    while not none_runs(lab, "core", "home-router"):
+        assert time.monotonic() < deadline, "captures go on"
+
+
+def test_a_node_that_is_restarted_is_captured_again(lab: Lab) -> None:
+    with going_on("home-router") as capture:
+        assert capture.stdout is not None
+        next(iter(capture.stdout))
+        lab.restart("home-router")
+        lab.settle()
+        lab.call("bob", "alice", seconds=1)
+        capture.send_signal(signal.SIGINT)
+        told, said = capture.communicate(timeout=20)
+    assert capture.returncode == 130, said
+    _, again, after = told.partition("home-router was restarted: its capture has begun again")
+    assert again and "home lan" in after
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--filter", "udp prt 5"), "'udp prt 5'"),
+        (("nobody",), "'nobody'"),
+        (("--call", "bob", "nobody"), "'nobody'"),
+        (("-w", "/nowhere/at/all.pcapng"), "/nowhere"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence_and_exit_2(words: tuple[str, ...], told: str) -> None:
+    done = cli("capture", *words)
+    assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1, done
+    assert done.stdout == ""
+
+
+def test_a_full_disk_ends_it() -> None:
+    done = cli("capture", "core", "-w", "/dev/full")
+    assert done.returncode == 2 and "/dev/full is not whole: No space left on device" in done.stderr

@@ -1,0 +1,299 @@
+"""Captures at many nodes at once: what is shown and what is written, with captures that play a call back."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from lab_calls import files, punched, setting
+from packet_world import START, TOPOLOGY
+
+from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.evidence import filed, pcapng
+from lab.evidence.pcapng import Interface, PacketRecord
+from lab.harness import capturing
+from lab.harness.beside import Calling
+from lab.harness.capturing import Capturing, Watched, chosen
+from lab.harness.events import CallEvent
+from lab.harness.kept import Kept
+from lab.harness.passing import Row
+from lab.runtime.capture import Captured
+from lab.runtime.connection import Engine
+from lab.runtime.world import Container, World
+
+NODES = ("home-router", "core", "flat-router", "relay-1")
+ENGINE = cast(Engine, None)
+
+
+@dataclass
+class Playback:
+    """A capture that has all that a call's had, at once."""
+
+    recorded: dict[str, bytes]
+    made: list["Playback.One"] = field(default_factory=list)
+
+    class One:
+        def __init__(self, data: bytes, node: str, file: Path, options: dict[str, Any]) -> None:
+            self.node, self.file, self.options = node, file, options
+            self.lives, self.stopped, self.closed = 1, False, 0
+            self.trouble: str | None = None
+            file.write_bytes(data)
+            for at in range(0, len(data), 1000):
+                options["heard"](data[at : at + 1000])
+
+        def barrier(self) -> None:
+            assert not self.closed
+
+        def close(self) -> Captured:
+            self.closed += 1
+            return Captured(self.node, self.file, 7, 3 if self.node == "core" else 0)
+
+    def __call__(self, engine: object, container: str, node: str, file: Path, **options: Any) -> "Playback.One":
+        self.made.append(Playback.One(self.recorded[node], node, file, options))
+        return self.made[-1]
+
+    def of(self, node: str) -> "Playback.One":
+        return next(one for one in self.made if one.node == node)
+
+
+@pytest.fixture
+def world() -> World:
+    running = {node.name: Container(node.name, node.name, "running") for node in TOPOLOGY.nodes}
+    return World("lab", TOPOLOGY, running, None)
+
+
+@pytest.fixture
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Playback]:
+    call, _ = punched()
+    (tmp_path / "made").mkdir()
+    pcaps = files(call, tmp_path / "made")
+    playback = Playback({node: pcaps[node].read_bytes() for node in pcaps})
+    monkeypatch.setattr(capturing, "Capture", playback)
+    monkeypatch.setattr(capturing, "check", lambda engine, container, expression: None)
+    yield playback
+    assert all(one.closed for one in playback.made)
+
+
+Opened = Callable[..., Capturing]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, world: World, played: Playback) -> Iterator[Opened]:
+    sessions: list[Capturing] = []
+
+    def open_(names: tuple[str, ...] = NODES, **options: Any) -> Capturing:
+        watched = Watched(chosen(world, names), **options)
+        stands = options.pop("stands", lambda: TOPOLOGY)
+        sessions.append(Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline"))
+        return sessions[-1]
+
+    yield open_
+    for session in sessions:
+        session.close()
+
+
+def until_quiet(session: Capturing) -> list[Row]:
+    now = time.monotonic()
+    return [*session.poll(now), *session.poll(now + 1), *session.poll(now + 2)]
+
+
+def packets(file: Path) -> int:
+    return sum(isinstance(block, PacketRecord) for _, block in pcapng.blocks(file.read_bytes()))
+
+
+def test_a_calls_packets_are_rows_by_time_and_its_events_are_marked(opened: Opened) -> None:
+    found = until_quiet(opened())
+    assert [row.at for row in found] == sorted(row.at for row in found)
+    dropped = [row for row in found if row.fate == "dropped"]
+    assert [(row.place, row.what) for row in dropped] == [("home wan", "STUN check")]
+    events = [row.event for row in found if row.event]
+    assert events[0] == "first check of frank" and events[-2:] == ["first voice of bob", "first voice of frank"]
+    assert {"first through to frank", "nominated by bob"} <= set(events)
+
+
+def test_what_is_written_has_every_place_in_order_and_is_nobodys_call(opened: Opened, tmp_path: Path) -> None:
+    session, target = opened(), tmp_path / "all.pcapng"
+    written = session.write(target)
+    blocks = [block for _, block in pcapng.blocks(target.read_bytes())]
+    names = [block.name for block in blocks if isinstance(block, Interface)]
+    assert names == ["home lan", "home wan", "core", "flat lan", "flat wan", "relay-1"]
+    times = [block.ticks for block in blocks if isinstance(block, PacketRecord)]
+    assert len(times) == written and times == sorted(times)
+    with pytest.raises(ConfigError, match="says nothing of a call"):
+        filed.verdict(target)
+
+
+def test_a_calls_file_is_judged_as_that_of_the_call_and_has_other_nodes_too(
+    opened: Opened, played: Playback, tmp_path: Path
+) -> None:
+    played.recorded["office-router"] = played.recorded["core"][:24]
+    session, target = opened((*NODES, "office-router")), tmp_path / "call.pcapng"
+    _, lines = punched()
+    session.close()
+    written = session.write(target, Kept(tmp_path, setting(), tuple(lines), {}))
+    found = filed.verdict(target)
+    assert found.call == setting().call and str(found.observed.kind) == "punched"
+    data = target.read_bytes()
+    assert b"office lan" in data and written == packets(target)
+    assert b"first packet through" in data and b"first voice of bob" in data
+    lost = [block for _, block in pcapng.blocks(data) if isinstance(block, pcapng.Lost)]
+    assert [one.packets for one in lost] == [3]
+
+
+def test_a_file_grows_while_packets_come_and_a_pipe_has_the_same(opened: Opened, tmp_path: Path) -> None:
+    piped: list[bytes] = []
+    target = tmp_path / "all.pcapng"
+    session = opened(file=target, pipe=piped.append)
+    until_quiet(session)
+    grown = target.read_bytes()
+    assert grown == b"".join(piped) and packets(target) == session.write(tmp_path / "now.pcapng") > 100
+
+
+@pytest.mark.parametrize("at_once", [1 << 20, 8000])
+def test_a_full_disk_ends_it_with_one_sentence(opened: Opened, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("lab.evidence.whole.CHUNK", at_once)
+    session = opened(file=Path("/dev/full"))
+    with pytest.raises(RuntimeUnavailable, match="/dev/full is not whole: No space left on device; what it holds"):
+        until_quiet(session)
+    assert session.full
+    assert len(session.finish()) == len(NODES)
+    assert session.rest()  # what was heard is still told, and nothing more is written
+
+
+def test_a_capture_that_fails_is_told_with_where_all_of_them_are(opened: Opened, played: Playback) -> None:
+    session = opened()
+    played.of("core").trouble = "the capture at core ended early: x.pcap cannot be written: No space left on device"
+    with pytest.raises(
+        RuntimeUnavailable, match=f"No space left on device; what was captured so far is in {session.folder}"
+    ):
+        session.poll(0.0)
+
+
+def test_a_node_that_stops_and_runs_again_is_told_of(opened: Opened, played: Playback) -> None:
+    session, home = opened(), played.of("home-router")
+    until_quiet(session)
+    now = time.monotonic() + 10
+    home.stopped = True
+    session.poll(now)
+    home.stopped, home.lives = False, 2
+    home.options["heard"](None)
+    session.poll(now)
+    assert [row.what for row in session.poll(now + 1)] == [
+        "home-router has stopped: its capture begins again when it runs",
+        "home-router was restarted: its capture has begun again",
+    ]
+
+
+def test_when_the_lab_is_changed_names_and_rules_are_asked_for_anew(
+    world: World, played: Playback, tmp_path: Path
+) -> None:
+    asked = threading.Semaphore(0)
+
+    def stands() -> Any:
+        asked.release()
+        return TOPOLOGY
+
+    watched = Watched(chosen(world, ("core",)))
+    session = Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline")
+    try:
+        assert asked.acquire(timeout=1)
+        session.poll(100.0)
+        (tmp_path / "timeline").write_text("{}")
+        session.poll(102.0)
+        assert asked.acquire(timeout=5)
+        session.poll(104.0)
+        session.poll(106.0)
+        assert not asked.acquire(blocking=False)
+    finally:
+        session.close()
+
+
+def test_rings_filters_and_core_are_as_in_a_call(opened: Opened, played: Playback) -> None:
+    opened(expression="udp")
+    core, home = played.of("core").options, played.of("home-router").options
+    assert core["incoming"] and not home["incoming"] and (core["ring"], home["ring"]) == (8192, 2048)
+    assert core["expression"] == home["expression"] == "udp" and not core["buffered"]
+    opened(told=False)
+    assert played.made[-1].options["buffered"]
+
+
+def test_a_filter_that_is_none_is_refused_before_anything_starts(
+    opened: Opened, played: Playback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(capturing, "check", lambda engine, container, expression: "syntax error")
+    with pytest.raises(ConfigError, match=r"the filter 'udp prt' is none that tcpdump understands: syntax error"):
+        opened(expression="udp prt", file=tmp_path / "all.pcapng")
+    assert not played.made and not (tmp_path / "state").exists() and not (tmp_path / "all.pcapng").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("host bob", "host 192.168.32.2"),
+        ("udp and (src bob or dst frank)", "udp and (src 192.168.32.2 or dst 192.168.33.2)"),
+        ("host home-router", "host (203.0.113.32 or 192.168.32.1)"),
+        ("udp port 33034", "udp port 33034"),
+        ("bob", "bob"),
+    ],
+)
+def test_nodes_have_their_names_in_a_filter(asked: str, given: str) -> None:
+    assert capturing.addressed(asked, TOPOLOGY) == given
+
+
+def test_where_a_capture_does_not_start_the_others_end_and_nothing_is_left(
+    opened: Opened, played: Playback, tmp_path: Path
+) -> None:
+    del played.recorded["relay-1"]
+    with pytest.raises(KeyError):
+        opened()
+    assert not list((tmp_path / "state").iterdir())
+
+
+def test_the_nodes_are_those_named_those_of_a_call_or_all_routers_core_and_relays(world: World) -> None:
+    names = [node.name for node in chosen(world, ())]
+    assert {"core", "home-router", "office-router", "relay-1"} <= set(names) and "bob" not in names
+    assert [node.name for node in chosen(world, ("bob", "core", "bob"))] == ["bob", "core"]
+    ends = [node.name for node in chosen(world, (), ("bob", "frank"))]
+    assert {"core", "home-router", "flat-router", "relay-1"} <= set(ends) and "office-router" not in ends
+    with pytest.raises(ConfigError, match="no node is called 'nobody'"):
+        chosen(world, ("nobody",))
+    stopped = {**world.containers, "core": Container("core", "core", "exited")}
+    with pytest.raises(NotNow, match="core is stopped"):
+        chosen(World("lab", TOPOLOGY, stopped, None), ("core",))
+    assert "core" not in [node.name for node in chosen(World("lab", TOPOLOGY, stopped, None), ())]
+
+
+def test_a_call_beside_tells_its_events_and_can_be_hung_up() -> None:
+    told: list[str] = []
+    ringing, hung_up = threading.Event(), threading.Event()
+
+    def place(follow: Callable[[CallEvent], None]) -> Any:
+        follow(CallEvent("dialled", "c1", "bob", START))
+        follow(CallEvent("progress", "c1", "bob", START))
+        ringing.set()
+        try:
+            while True:
+                follow(CallEvent("progress", "c1", "bob", START))
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            hung_up.set()
+            raise
+
+    calling = Calling(place, lambda at, text, event: told.append(text))
+    calling.start()
+    assert ringing.wait(5) and not calling.over
+    calling.stop()
+    assert calling.over and hung_up.is_set() and isinstance(calling.error, KeyboardInterrupt)
+    assert told == ["bob: dialled"]
+
+
+def test_the_document_of_a_call_names_only_what_is_there(opened: Opened, tmp_path: Path) -> None:
+    session = opened(("core",))
+    session.close()
+    session.write(tmp_path / "call.pcapng", Kept(tmp_path, setting(), (), {}))
+    (section,) = (b for _, b in pcapng.blocks((tmp_path / "call.pcapng").read_bytes()) if isinstance(b, pcapng.Section))
+    assert json.loads(section.comments[1])["places"] == {"core": "core"}

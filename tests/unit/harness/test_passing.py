@@ -1,0 +1,316 @@
+"""Packets as they come, of many places, to rows: their order, a router's two sides, what was dropped by what."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
+from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_rows
+from lab.topology import parse
+from lab.topology.model import Topology
+
+TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
+IN, OUT = Direction.IN, Direction.OUT
+BOB, HOME = "192.168.32.10:40000", "203.0.113.32:40000"
+FRANK, FLAT = "192.168.33.10:50000", "203.0.113.33:50000"
+DAVE, ERIN = "192.168.35.10:7000", "192.168.36.10:7000"
+SUPERNODE, RELAY = "203.0.113.11:33033", "203.0.113.21:33034"
+COOKIE = bytes.fromhex("2112a442")
+
+
+PRIORITY = b"\x00\x24\x00\x04" + bytes(4)
+"""What makes a binding request a check (RFC 8445, 16.1)."""
+
+
+def stun(kind: int = 1, transaction: bytes = b"a" * 12, attributes: bytes = PRIORITY) -> bytes:
+    return kind.to_bytes(2, "big") + len(attributes).to_bytes(2, "big") + COOKIE + transaction + attributes
+
+
+def voice(number: int) -> bytes:
+    return b"\x80\x6f" + number.to_bytes(2, "big") + bytes(8) + random.Random(number).randbytes(80)
+
+
+def seen(
+    at: float,
+    place: str,
+    direction: Direction,
+    source: str,
+    destination: str,
+    payload: bytes = stun(),
+    protocol: Protocol = "udp",
+    flags: int = 0,
+    sequence: int = 7,
+) -> Packet:
+    ends = [Endpoint(host, int(port)) for host, _, port in (one.rpartition(":") for one in (source, destination))]
+    return Packet(at, place, 1, direction, protocol, *ends, len(payload), payload, sequence, flags, 0)
+
+
+def home_to(at: float, to: str, payload: bytes = stun()) -> list[Packet]:
+    return [
+        seen(at, "home-router", IN, BOB, to, payload),
+        seen(at + 0.0001, "home-router", OUT, HOME, to, payload),
+        seen(at + 0.0002, "core", IN, HOME, to, payload),
+    ]
+
+
+def with_site(site: str, **changes: str) -> Topology:
+    nodes = tuple(replace(node, **changes) if node.site == site else node for node in TOPOLOGY.nodes)  # type: ignore[arg-type]
+    return replace(TOPOLOGY, nodes=nodes)
+
+
+def rows(packets: Sequence[Packet], topology: Topology = TOPOLOGY) -> list[Row]:
+    return all_rows(topology, packets)
+
+
+def one(packets: Sequence[Packet], topology: Topology = TOPOLOGY) -> Row:
+    (found,) = rows(packets, topology)
+    return found
+
+
+def test_both_sides_of_a_router_are_one_row_that_says_what_was_translated() -> None:
+    at_home, at_core = rows(home_to(1.0, FLAT))
+    assert (at_home.place, at_home.source, at_home.destination) == ("home lan", "bob:40000", "flat wan:50000")
+    assert (at_home.what, at_home.fate, at_home.became) == ("STUN check", "translated", "as home wan:40000")
+    assert at_home.brief == "as :40000"
+    assert (at_core.place, at_core.source, at_core.became) == ("core", "home wan:40000", "")
+
+
+def test_what_comes_from_outside_is_handed_to_somebody() -> None:
+    row = one([seen(1, "home-router", IN, FLAT, HOME), seen(1.0001, "home-router", OUT, FLAT, BOB)])
+    assert (row.place, row.became) == ("home wan", "to bob:40000")
+
+
+def test_a_router_that_translates_nothing_passes_on() -> None:
+    alice = "198.51.100.18:4000"
+    row = one([seen(1, "park-router", IN, alice, FLAT), seen(1.0001, "park-router", OUT, alice, FLAT)])
+    assert (row.fate, row.became) == ("passed", "passed on")
+
+
+def test_what_a_router_turns_back_has_both_addresses_changed() -> None:
+    other = "192.168.32.11:41000"
+    row = one([seen(1, "home-router", IN, BOB, HOME), seen(1.0001, "home-router", OUT, "203.0.113.32:1", other)])
+    assert row.became == "as home wan:1 to 192.168.32.11:41000"
+
+
+def test_what_no_mapping_is_for_is_dropped_by_that_name() -> None:
+    row = one([seen(1_700_000_000, "flat-router", IN, HOME, FLAT)])
+    assert (row.place, row.fate, row.became, row.brief) == (
+        "flat wan",
+        "dropped",
+        "dropped: no mapping",
+        "✗ no mapping",
+    )
+
+
+def test_a_mapping_that_was_seen_to_be_made_for_somebody_else_is_told_from_none() -> None:
+    out = [seen(1, "flat-router", IN, FRANK, RELAY), seen(1.0001, "flat-router", OUT, FLAT, RELAY)]
+    assert rows([*out, seen(1.1, "flat-router", IN, HOME, FLAT)])[-1].became == "dropped: not asked for"
+    assert rows([*out, seen(122, "flat-router", IN, HOME, FLAT)])[-1].became == "dropped: no mapping"  # it has expired
+
+
+@pytest.mark.parametrize(
+    ("place", "sender", "to", "protocol", "flags", "payload", "why"),
+    [
+        ("hotel-router", DAVE, FLAT, "udp", 0, stun(), "firewall udp-blocked"),
+        ("bank-router", ERIN, RELAY, "tcp", 2, b"", "firewall tcp-443"),
+        ("bank-router", ERIN, RELAY, "udp", 0, stun(), "firewall tcp-443"),
+    ],
+)
+def test_what_a_firewall_lets_nobody_send_names_it(
+    place: str, sender: str, to: str, protocol: Protocol, flags: int, payload: bytes, why: str
+) -> None:
+    assert one([seen(1, place, IN, sender, to, payload, protocol, flags)]).became == f"dropped: {why}"
+
+
+def test_rules_are_told_by_what_stands_now_and_not_by_a_profiles_name() -> None:
+    proxied, tls = with_site("home", firewall="proxy-only"), with_site("home", firewall="tls-only")
+    syn = seen(1, "home-router", IN, BOB, "203.0.113.33:443", b"", "tcp", 2)
+    plain = seen(1, "home-router", IN, BOB, "203.0.113.33:443", b"GET /", "tcp", 24)
+    assert one([syn], proxied).became == "dropped: firewall proxy-only"
+    assert one([plain], tls).became == "dropped: firewall tls-only: no TLS"
+    throttled = with_site("home", firewall="udp-throttled")
+    assert one([seen(1, "home-router", IN, BOB, FLAT, voice(1))], throttled).became == "dropped: firewall udp-throttled"
+    blocked, alice = with_site("park", firewall="inbound-blocked"), "198.51.100.18:4000"
+    assert one([seen(1, "park-router", IN, HOME, alice)], blocked).became == "dropped: firewall inbound-blocked"
+
+
+def test_a_drop_that_no_rule_explains_is_dropped_and_no_more() -> None:
+    assert one([seen(1, "home-router", IN, BOB, FLAT)]).became == "dropped"
+
+
+def test_out_there_nobody_has_a_private_address() -> None:
+    row = one([seen(1, "core", IN, HOME, FRANK)])
+    assert (row.fate, row.brief) == ("lost", "✗ nobody's address")
+
+
+def test_what_is_for_the_router_or_from_it_was_not_dropped() -> None:
+    ask = seen(1, "home-router", IN, BOB, "192.168.32.1:5351", b"\x02\x01" + bytes(22))
+    told = seen(1.001, "home-router", OUT, "192.168.32.1:5351", BOB, b"\x02\x81" + bytes(22))
+    everybody = seen(1.002, "home-router", IN, BOB, "239.255.255.250:1900", b"M-SEARCH *")
+    assert [row.became for row in rows([ask, told, everybody])] == [
+        "for the router itself",
+        "the router's own",
+        "for the router itself",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("packet", "what"),
+    [
+        (seen(1, "core", IN, HOME, FLAT, stun(0x101)), "STUN answer"),
+        (seen(1, "core", IN, HOME, "203.0.113.11:3478"), "STUN question"),
+        (seen(1, "core", IN, HOME, FLAT, stun(1, b"b" * 12, b"\0\x25\0\0")), "STUN nominates"),
+        (seen(1, "core", IN, HOME, RELAY, stun(0x2E0)), "relay bind"),
+        (seen(1, "core", IN, HOME, FLAT, voice(4711)), "RTP 4711"),
+        (seen(1, "core", IN, HOME, FLAT, b"\x80\xc8" + bytes(26)), "RTCP"),
+        (seen(1, "core", IN, HOME, SUPERNODE, b"\x17\x03\x03\0\x05hello", "tcp", 24), "signalling"),
+        (seen(1, "core", IN, HOME, FLAT, b"\x17\x03\x03\0\x05hello", "tcp", 24), "TLS"),
+        (seen(1, "core", IN, HOME, FLAT, b"", "tcp", 2), "TCP SYN"),
+        (seen(1, "core", IN, HOME, FLAT, b"", "tcp", 0x12), "TCP SYN ACK"),
+        (seen(1, "core", IN, HOME, FLAT, b"", "tcp", 0x10), "TCP ACK"),
+        (seen(1, "core", IN, HOME, FLAT, b"", "tcp", 0x14), "TCP RST"),
+        (seen(1, "core", IN, HOME, FLAT, b"?"), "UDP"),
+    ],
+)
+def test_a_packet_is_what_its_first_bytes_say(packet: Packet, what: str) -> None:
+    assert one([packet]).what == what
+
+
+# --- order, and the clock
+
+
+def test_places_that_are_slow_to_tell_come_in_their_order() -> None:
+    passing, (came, left, crossed) = Passing(TOPOLOGY), home_to(1.0, FLAT)
+    passing.hear(crossed, 10.0)
+    assert passing.due(10.0 + SETTLE / 2) == []
+    for packet in (left, came):
+        passing.hear(packet, 10.0 + SETTLE / 2)
+    assert [row.place for row in passing.due(10.0 + 2 * SETTLE)] == ["home lan", "core"]
+
+
+def test_a_place_that_is_slower_than_expected_is_waited_for_from_then_on() -> None:
+    passing, found = Passing(TOPOLOGY), list[Row]()
+    sent = [(1 + n / 10, home_to(1 + n / 10, FLAT, voice(n))) for n in range(60)]
+    arrivals = [(at, packet) for at, (*home, _) in sent for packet in home] + [
+        (at + 0.6, core) for at, (*_, core) in sent
+    ]
+    for arrives, packet in sorted(arrivals, key=lambda one: one[0]):
+        passing.hear(packet, arrives)
+        found += passing.due(arrives)
+    later = [row.at for row in found if row.at > 3]
+    assert later == sorted(later) and len(later) > 60
+
+
+def test_no_order_of_arrival_changes_what_is_shown() -> None:
+    packets = [packet for n in range(40) for packet in home_to(1 + n / 50, FLAT, voice(n))]
+    expected = rows(packets)
+    for seed in range(20):
+        chance, passing, found = random.Random(seed), Passing(TOPOLOGY), []
+        late = sorted((packet.time + chance.random() * SETTLE * 0.9, n) for n, packet in enumerate(packets))
+        for arrives, number in late:
+            passing.hear(packets[number], arrives)
+            found += passing.due(arrives)
+        assert found + passing.due(100, over=True) == expected
+
+
+def test_a_packet_counts_as_dropped_once_its_router_has_gone_on() -> None:
+    passing = Passing(TOPOLOGY)
+    passing.hear(seen(1, "flat-router", IN, HOME, FLAT), 10)
+    passing.hear(seen(1.1 + MOMENT, "flat-router", IN, FRANK, RELAY, stun(0x2E0)), 10)
+    (row,) = passing.due(10 + SETTLE)
+    assert row.fate == "dropped" and SETTLE < PATIENCE
+
+
+def test_a_packet_of_a_silent_router_counts_as_dropped_after_a_while() -> None:
+    passing = Passing(TOPOLOGY)
+    passing.hear(seen(1, "flat-router", IN, HOME, FLAT), 10)
+    assert passing.due(10 + PATIENCE - 0.01) == []
+    assert [row.fate for row in passing.due(10 + PATIENCE + 0.01)] == ["dropped"]
+
+
+def test_what_leaves_much_later_is_another_packet() -> None:
+    first, second = rows([seen(1, "flat-router", IN, HOME, FLAT), seen(3, "flat-router", OUT, HOME, FRANK)])
+    assert (first.fate, second.fate) == ("dropped", "own")
+
+
+def test_equal_acknowledgements_of_two_connections_are_not_one() -> None:
+    ack = {"payload": b"", "protocol": "tcp", "flags": 0x10}
+    bobs = [seen(1, "home-router", IN, BOB, SUPERNODE, **ack), seen(1.002, "home-router", OUT, HOME, SUPERNODE, **ack)]  # type: ignore[arg-type]
+    others = [seen(1.001, "home-router", IN, FLAT, HOME, **ack), seen(1.003, "home-router", OUT, FLAT, BOB, **ack)]  # type: ignore[arg-type]
+    assert [row.became for row in rows([*bobs, *others])] == ["as home wan:40000", "to bob:40000"]
+
+
+def test_markers_and_packets_of_others_are_left_out() -> None:
+    marker = seen(1, "core", IN, "127.0.0.1:1", "127.0.0.1:9", b"lab-marker-")
+    assert rows([marker, seen(1, "home-router", Direction.OTHER, BOB, FLAT)]) == []
+
+
+def test_a_note_stands_where_it_happened() -> None:
+    passing = Passing(TOPOLOGY)
+    for packet in home_to(1, FLAT):
+        passing.hear(packet, 10)
+    passing.note(0.5, "bob: dialled", 10.0, "bob: dialled")
+    passing.note(2.0, "flat-router was restarted", 10.0)
+    assert [row.what for row in passing.due(11)] == [
+        "bob: dialled",
+        "STUN check",
+        "STUN check",
+        "flat-router was restarted",
+    ]
+
+
+def test_the_world_may_change_meanwhile() -> None:
+    passing = Passing(TOPOLOGY)
+    passing.know(with_site("home", firewall="udp-blocked"))
+    passing.hear(seen(1, "home-router", IN, BOB, FLAT), 1)
+    assert passing.due(9)[0].became == "dropped: firewall udp-blocked"
+
+
+def test_nothing_is_remembered_of_what_was_told() -> None:
+    passing = Passing(TOPOLOGY)
+    for number in range(500):
+        for packet in [*home_to(number, FLAT, voice(number)), seen(number, "flat-router", IN, HOME, FLAT)]:
+            passing.hear(packet, number)
+        passing.due(number)
+    passing.due(1000)
+    assert not passing._waiting and not passing._line and not passing._heap
+
+
+# --- a call's events
+
+
+def test_the_first_of_each_kind_is_an_event_and_the_second_is_none() -> None:
+    nominates = stun(1, b"n" * 12, b"\0\x25\0\0")
+    packets = [
+        *home_to(1.0, RELAY, stun(0x2E0)),
+        *home_to(1.1, FLAT, stun(1, b"x" * 12)),
+        *home_to(1.2, FLAT, stun(1, b"y" * 12)),
+        seen(1.3, "home-router", IN, FLAT, HOME),
+        seen(1.3001, "home-router", OUT, FLAT, BOB),
+        *home_to(1.4, FLAT, nominates),
+        *home_to(1.5, FLAT, voice(1)),
+        *home_to(1.52, FLAT, voice(2)),
+        *home_to(1.54, RELAY, voice(3)),
+    ]
+    events = [row.event for row in rows(packets) if row.event]
+    assert events == [
+        "first bind of bob",
+        "first check of bob",
+        "first through to bob",
+        "nominated by bob",
+        "first voice of bob",
+        "path moved of bob",
+    ]
+
+
+def test_a_call_that_comes_later_has_events_of_its_own() -> None:
+    later = 1.0 + QUIET + 1
+    packets = [*home_to(1.0, FLAT, stun(1, b"x" * 12)), *home_to(later, FLAT, stun(1, b"y" * 12))]
+    assert [row.event for row in rows(packets) if row.event] == ["first check of bob"] * 2
+
+
+def test_a_check_that_is_dropped_has_come_through_to_nobody() -> None:
+    assert [row.event for row in rows([seen(1, "flat-router", IN, HOME, FLAT)])] == [None]

@@ -1,0 +1,243 @@
+"""`lab capture`: on a terminal, without one, with a file; what ends it, and that the terminal is as before."""
+
+import contextlib
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import cli
+from lab.errors import LabError
+from tests.unit.capture_program import Lab, Session
+
+PROGRAM = Path(__file__).parent / "capture_program.py"
+ROOT = Path(__file__).parents[2]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["lab", "capture", *words])
+    try:
+        status = cli.run()
+    except SystemExit as left:
+        status = int(left.code or 0)
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[Lab]:
+    monkeypatch.setattr("lab.harness.Lab", Lab)
+    monkeypatch.setattr(Lab, "sessions", [])
+    monkeypatch.setattr(Lab, "asked", [])
+    return Lab
+
+
+def interrupted_after(monkeypatch: pytest.MonkeyPatch, polls: int) -> None:
+    ask = Session.poll
+
+    def poll(self: Session, now: float) -> object:
+        if self.number == polls:
+            raise KeyboardInterrupt
+        return ask(self, now)
+
+    monkeypatch.setattr(Session, "poll", poll)
+
+
+def test_a_pipe_has_a_line_a_packet_until_ctrl_c(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted_after(monkeypatch, 3)
+    status, out, err = run(monkeypatch, capsys, "core", "--filter", "udp")
+    assert status == 130 and "lab: interrupted; 1,234 packets captured" in err
+    assert "bob:3 → frank:1  STUN check  [first check of bob]" in out and out.endswith("the last one\n")
+    assert "the kernel dropped 7 packets at core" in err
+    assert fake.sessions[0].done == ["finished", "closed", "discarded"]
+    assert fake.asked[0]["nodes"] == ("core",) and fake.asked[0]["expression"] == "udp" and fake.asked[0]["told"]
+
+
+def test_a_file_alone_is_written_in_silence(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    interrupted_after(monkeypatch, 2)
+    target = tmp_path / "all.pcapng"
+    status, out, err = run(monkeypatch, capsys, "-w", str(target))
+    assert (status, out) == (130, "") and f"interrupted; capture: {target}, 1,234 packets" in err
+    assert "capturing at core until Ctrl-C" in err and target.read_text() == "packets"
+    assert not fake.asked[0]["told"]
+
+
+def test_a_capture_that_fails_is_one_sentence_and_keeps_what_there_is(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Session, "fails_after", 2)
+    status, _, err = run(monkeypatch, capsys, "-w", str(tmp_path / "all.pcapng"))
+    assert status == 2 and "No space left on device" in err and "all.pcapng, 1,234 packets" in err
+    assert fake.sessions[0].done == ["finished", "closed"]
+
+
+def test_a_file_that_is_full_is_left_as_it_is(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Session, "fails_after", 2)
+    monkeypatch.setattr(Session, "full", True)
+    status, _, err = run(monkeypatch, capsys, "-w", str(tmp_path / "all.pcapng"))
+    assert status == 2 and not (tmp_path / "all.pcapng").exists() and err.count("\n") == 3
+
+
+@pytest.mark.parametrize("words", [("-w", "/nowhere/at/all.pcapng"), ("-w", "/"), ("--call", "bob"), ("--filter",)])
+def test_a_wrong_request_is_one_sentence(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    status, out, err = run(monkeypatch, capsys, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1) and not fake.asked
+
+
+def test_without_a_wireshark_one_sentence_says_so(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, _, err = run(monkeypatch, capsys, "--wireshark")
+    assert status == 2 and err.startswith("lab: no Wireshark is installed") and err.count("\n") == 1 and not fake.asked
+
+
+def test_a_wireshark_gets_the_packets_and_its_end_ends_the_capture(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    program = tmp_path / "wireshark"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/words; head -c 6 > {tmp_path}/got\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    status, _, err = run(monkeypatch, capsys, "--wireshark")
+    assert status == 0 and "until Wireshark is closed" in err
+    assert (tmp_path / "words").read_text() == "-k -i -\n" and (tmp_path / "got").read_text() == "pcapng"
+
+
+# --- on a terminal
+
+
+class Terminal:
+    """The command on a pseudo-terminal of 80 columns and 24 lines."""
+
+    def __init__(self, *words: str) -> None:
+        self.master, self.slave = pty.openpty()
+        termios.tcsetwinsize(self.slave, (24, 80))
+        self.before = termios.tcgetattr(self.slave)
+        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
+        ends = {"stdin": self.slave, "stdout": self.slave, "stderr": self.slave}
+        command = [sys.executable, str(PROGRAM), "capture", *words]
+        self.process = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=self._own, **ends)
+        self.seen = ""
+
+    def _own(self) -> None:
+        import fcntl
+
+        fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
+
+    def until(self, wanted: str, seconds: float = 20.0) -> str:
+        """All that was shown up to the words that are waited for."""
+        deadline, start = time.monotonic() + seconds, len(self.seen)
+        os.set_blocking(self.master, False)
+        while wanted not in self.seen[start:]:
+            assert time.monotonic() < deadline, f"{wanted!r} was not shown; {self.seen[-2000:]!r}"
+            with contextlib.suppress(BlockingIOError):
+                self.seen += os.read(self.master, 65536).decode(errors="replace")
+            time.sleep(0.01)
+        return self.seen[start:]
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def left(self) -> int:
+        """Its exit status, once it has ended; the terminal is as it was."""
+        deadline = time.monotonic() + 20
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline
+            with contextlib.suppress(BlockingIOError):
+                self.seen += os.read(self.master, 65536).decode(errors="replace")
+            time.sleep(0.01)
+        with contextlib.suppress(BlockingIOError):
+            self.seen += os.read(self.master, 65536).decode(errors="replace")
+        assert termios.tcgetattr(self.slave) == self.before
+        assert self.seen.count("\x1b[?1049h") == self.seen.count("\x1b[?1049l") == 1
+        assert self.seen.rindex("\x1b[?25h") > self.seen.rindex("\x1b[?25l")
+        return self.process.returncode
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    found = Terminal()
+    yield found
+    found.close()
+
+
+def test_keys_pause_filter_jump_write_and_leave(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.until("space pause")
+    terminal.type("n")
+    terminal.until("paused")
+    terminal.until("first check of bob")
+    terminal.type("f-check\r")
+    terminal.until("filter: -check")
+    terminal.type(f"w{tmp_path}/now.pcapng\r")
+    terminal.until("packets so far")
+    assert (tmp_path / "now.pcapng").read_text() == "packets"
+    terminal.type("w/nowhere/at/all\r")
+    terminal.until("there is no folder")
+    terminal.type("q")
+    assert terminal.left() == 0
+    assert re.search(r"1,234 packets captured", terminal.seen) and "kernel dropped 7" in terminal.seen
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
+    terminal.until("space pause")
+    terminal.type("\x03")
+    assert terminal.left() == 130
+    assert "interrupted; 1,234 packets captured" in terminal.seen
+
+
+def test_so_does_the_end_by_a_signal(terminal: Terminal) -> None:
+    terminal.until("space pause")
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.left() == 143
+
+
+def test_no_line_is_longer_than_the_terminal(terminal: Terminal) -> None:
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.until("space pause"))
+    assert all(len(line.rstrip("\r")) <= 80 for line in shown.split("\n"))
+    terminal.type("q")
+    terminal.left()
+
+
+def test_an_error_of_the_lab_in_mid_table_leaves_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lab.cli.keyboard import Keyboard
+
+    master, slave = pty.openpty()
+    try:
+        before = termios.tcgetattr(slave)
+        with os.fdopen(os.dup(slave), "r") as stdin, pytest.raises(LabError):
+            monkeypatch.setattr(sys, "stdin", stdin)
+            with Keyboard() as keyboard:
+                assert termios.tcgetattr(slave) != before
+                os.write(master, "é".encode()[:1])
+                assert keyboard.read(1) == ""
+                os.write(master, "é".encode()[1:])
+                assert keyboard.read(1) == "é" and keyboard.read(0) == ""
+                raise LabError
+        assert termios.tcgetattr(slave) == before
+    finally:
+        os.close(master)
+        os.close(slave)
