@@ -33,6 +33,8 @@ class Admission:
         self.capacity, self.rate = capacity, rate or LOGIN_RATE
         self.line: OrderedDict[int, Waiting] = OrderedDict()
         self._names: dict[str, int] = {}
+        self._helpers: set[int] = set()
+        """Links of those that go first."""
         self.next_turn = 0.0
         self.away_until = 0.0
 
@@ -57,15 +59,22 @@ class Admission:
             return False
         self.line[link], self._names[name] = Waiting(name, now), link
         if first:
-            self.line.move_to_end(link, last=False)
+            self.first(link)
         return True
 
     def first(self, link: int) -> None:
-        """Who waits on this link is the next."""
+        """Who waits on this link is the next: it has become a supernode, and is to help."""
         if link in self.line:
             self.line.move_to_end(link, last=False)
+            self._helpers.add(link)
+
+    @property
+    def without_help(self) -> int:
+        """How many wait, those not counted that go first."""
+        return len(self.line) - len(self._helpers)
 
     def leave(self, link: int) -> None:
+        self._helpers.discard(link)
         if (gone := self.line.pop(link, None)) is not None and self._names.get(gone.name) == link:
             del self._names[gone.name]
 

@@ -4,6 +4,7 @@ Belongs here: who is known, who dials whom, when a stranger is believed, when so
 over the links, which is the supernode's.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -75,6 +76,7 @@ class Mesh:
     membership: Membership
     owner: MeshOwner
     known: list[_Known] = field(default_factory=list)
+    """The built-in ones first, which are never forgotten."""
     by_host: dict[str, _Known] = field(default_factory=dict)
     peers: dict[str, Peer] = field(default_factory=dict)
     joined: bool = False
@@ -99,7 +101,7 @@ class Mesh:
     @property
     def complete(self) -> bool:
         """Whether all built-in ones are linked."""
-        return all(known.peer for known in self.known if known.built_in)
+        return all(known.peer for known in itertools.takewhile(lambda known: known.built_in, self.known))
 
     @property
     def heartbeat(self) -> float:
@@ -128,7 +130,7 @@ class Mesh:
         """Keeps what is new of these, and dials them when it is this node's turn; returns them."""
         own, new = set(self.membership.own.addresses), []
         for machine in machines:
-            if any(nobodys(host) or host in own or host in self.by_host for host in machine):
+            if any(host in self.by_host or host in own or nobodys(host) for host in machine):
                 continue
             if len(self.known) < MOST_SUPERNODES:
                 known = self._know(machine, built_in=False, now=now)

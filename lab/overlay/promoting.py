@@ -221,16 +221,15 @@ class Rechecking:
     def deadline(self) -> float | None:
         return self.next
 
-    def poll(self, promoted: Sequence[Dial], now: float) -> None:
-        """`promoted` are the questions, one for each promoted supernode that is linked with this one."""
-        if not promoted:
-            self.next = None
-        elif self.next is None:
-            self.next = now + RECHECK * self.rng.uniform(0.5, 1.0)
-        elif now >= self.next:
-            self.next = now + RECHECK * self.rng.uniform(0.5, 1.0)
-            failing = [each for each in promoted if self.failures.get(each.name)]
-            self.dial(self.rng.choice(failing or list(promoted)), now)
+    def poll(self, promoted: Callable[[], Sequence[Dial]], now: float) -> None:
+        """`promoted` gives the questions, one for each promoted supernode that is linked with this one."""
+        if self.next is not None and now < self.next:
+            return
+        due, questions = self.next is not None, promoted()
+        self.next = now + RECHECK * self.rng.uniform(0.5, 1.0) if questions else None
+        if due and questions:
+            failing = [each for each in questions if self.failures.get(each.name)]
+            self.dial(self.rng.choice(failing or questions), now)
 
     def dialled(self, name: str, reached: bool) -> bool:
         """What came of it; whether it has now been out of reach too often."""

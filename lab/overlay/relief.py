@@ -11,23 +11,20 @@ from lab.overlay.actions import Actions, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.member import SIGNALLING_PORTS, Membership
-from lab.overlay.mesh import Machine, Mesh, Peer
+from lab.overlay.mesh import Machine, Mesh
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.promoting import BUSY, Candidate, Promoting, Rechecking
 from lab.overlay.reach import Reach
 from lab.overlay.seat import Seat, Unreachable
+from lab.overlay.vacancies import MANY, Vacancies
 from lab.wire.messages import Demoted, Dial, Message, Move, Role
 
 EASE_TO = 0.75
 """The share of its room down to which a supernode that is busy sends its clients where there is more."""
-ROOMY = 0.4
-"""The share of its room that another must have free to be sent some: two that are alike send each other nobody."""
 EASE_EVERY = 2.0
 """Seconds between two looks at that."""
 EASED_AGAIN = 20.0
 """Seconds for which a client is not asked again to move."""
-MANY = 8
-"""What room for as many as come counts as."""
 
 Done = Callable[[Dial, bool, bool, float], None]
 
@@ -66,10 +63,7 @@ class Relief:
         self.hub = hub
         self.reaches: list[Reach] = []
         self.next_ease = 0.0
-        self.spare = 0
-        """How many clients the others have room for."""
-        self.roomy: list[Peer] = []
-        """The others that have much room, those with most first."""
+        self.elsewhere = Vacancies()
         rng = hub.membership.rng
         self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
         self.rechecking = Rechecking(rng, self._dial)
@@ -86,10 +80,10 @@ class Relief:
         for reach in list(self.reaches):
             reach.poll(now)
         self.promoting.poll(self._needed(), self._candidates, now)
-        self.rechecking.poll(self._promoted_peers(), now)
+        self.rechecking.poll(self._promoted_peers, now)
         if now >= self.next_ease and (self._surplus() or self._line_could_go()):
             self.next_ease = now + EASE_EVERY
-            self.tell_the_line(self.spare)
+            self.tell_the_line(self.elsewhere.spare)
             self._ease(now)
 
     def reach(self, question: Dial, done: Done, now: float) -> Reach:
@@ -115,17 +109,10 @@ class Relief:
 
     # -- room elsewhere --------------------------------------------------------------------------------------------
 
-    def noted(self) -> None:
-        """Another supernode has come, has gone, or has other room: asked for after every word of every client."""
-        peers = list(self.hub.mesh.peers.values())
-        self.spare = sum(MANY if peer.room is None else peer.room for peer in peers)
-        roomy = [peer for peer in peers if peer.hosts and _free(peer) >= ROOMY]
-        self.roomy = sorted(roomy, key=lambda peer: (-_free(peer), peer.name))[:MANY]
-
     def _line_could_go(self) -> bool:
         """Whether somebody waits here for room, and not for its turn alone, while others have some."""
         hub = self.hub
-        return bool(hub.admission.line) and self.spare > 0 and hub.admission.full(len(hub.clients))
+        return bool(hub.admission.line) and self.elsewhere.spare > 0 and hub.admission.full(len(hub.clients))
 
     def tell_the_line(self, most: int) -> None:
         """Those who wait here hear again where there is room; no more than fit there."""
@@ -140,9 +127,8 @@ class Relief:
         hub, capacity = self.hub, self.hub.admission.capacity
         if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
             return 0
-        spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self.roomy)
-        waiting = len(hub.admission.line) - sum(hub.admission.waits(name) is not None for name in hub.mesh.peers)
-        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - waiting))
+        spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self.elsewhere.roomy)
+        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - hub.admission.without_help))
 
     def _ease(self, now: float) -> None:
         """Sends some of its clients where there is more room, each not too often."""
@@ -151,7 +137,7 @@ class Relief:
         links = [link for link in links if now >= hub.sessions[link].eased + EASED_AGAIN]
         for link in hub.membership.rng.sample(links, min(self._surplus(), len(links))):
             hub.sessions[link].eased = now
-            hub.send(link, Move(tuple(peer.hosts for peer in self.roomy)))
+            hub.send(link, Move(tuple(peer.hosts for peer in self.elsewhere.roomy)))
 
     # -- promotion -------------------------------------------------------------------------------------------------
 
@@ -162,7 +148,7 @@ class Relief:
             return None
         waiting = len(hub.admission.line)
         busy = len(hub.clients) + waiting >= capacity * BUSY
-        return "supernode" if busy and self.spare <= waiting else None
+        return "supernode" if busy and self.elsewhere.spare <= waiting else None
 
     def _candidates(self) -> list[Candidate]:
         hub = self.hub
@@ -201,8 +187,3 @@ class Relief:
             reason = f"{self.hub.membership.identity.name} cannot reach it by {'TCP' if udp else 'UDP'}"
             self.hub.actions.emit(Unreachable(peer.name, reason))
             peer.send(Demoted("supernode", reason))
-
-
-def _free(peer: Peer) -> float:
-    """The share of its room that is free; all of it where as many as come have room."""
-    return 1.0 if peer.room is None else peer.room / max(1, peer.room + peer.clients)

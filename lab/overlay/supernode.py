@@ -145,7 +145,7 @@ class Supernode(Member):
         return self.ready and self.leaving is None
 
     def _settle(self, now: float) -> None:
-        if self.joined:
+        if self.joined and not self.ready:
             self.settle(self.mesh.complete, now)
 
     # -- time and inputs -----------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ class Supernode(Member):
 
     def peer_up(self, peer: Peer, now: float) -> None:
         self.directory.up(peer.name)
-        self.relief.noted()
+        self.relief.elsewhere.noted(peer)
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
         for word in self._words():
             peer.send(word)
@@ -331,7 +331,7 @@ class Supernode(Member):
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)
-        self.relief.noted()
+        self.relief.elsewhere.gone(peer.name)
         self.roster.forget(peer.name)
         self.relief.rechecking.gone(peer.name)
         self.relief.gone(peer.name, now)
@@ -367,7 +367,7 @@ class Supernode(Member):
 
     def room_changed(self, peer: Peer, now: float) -> None:
         """Another supernode has room, or has none any more."""
-        self.relief.noted()
+        self.relief.elsewhere.noted(peer)
         if peer.room != 0:
             self.relief.tell_the_line(1 if peer.room is None else peer.room)
 
