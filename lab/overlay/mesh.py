@@ -26,7 +26,9 @@ TURN = 5.0
 FORGET_AFTER = 120.0
 """Seconds without a link after which a supernode that is not built in is forgotten."""
 TOLD_EVERY = 30.0
-"""Seconds between two tellings of all that one knows to one other; what is new is told to all at once."""
+"""Seconds between two tellings of all that one knows to one other; what is new is told to some at once."""
+TOLD_AT_ONCE = 8
+"""Others that are told at once of a new supernode: it dials all that it knows, and each of those tells so many."""
 AT_ONCE = 200
 """Machines in one message."""
 PINGS_A_SECOND = 20.0
@@ -201,7 +203,7 @@ class Mesh:
         for at in range(0, len(others), AT_ONCE):
             peer.send(Supernodes(tuple(other.hosts for other in others[at : at + AT_ONCE])))
         if not known.built_in:
-            for other in others:
+            for other in self.membership.rng.sample(others, min(TOLD_AT_ONCE, len(others))):
                 other.send(Supernodes((known.hosts,)))
         for link in self.links():
             link.heartbeat = self.heartbeat
