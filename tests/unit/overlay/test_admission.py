@@ -51,8 +51,11 @@ def test_one_that_shall_help_goes_first() -> None:
     admission.wait(8, "b", 1.0)
     admission.wait(9, "c", 1.0, first=True)
     assert [admission.ahead(link) for link in (9, 7, 8)] == [0, 1, 2]
+    assert admission.without_help == 2
     admission.first(8)
+    assert admission.without_help == 1
     assert admission.due(0, 2.0) == 8
+    assert admission.without_help == 1
 
 
 def test_the_line_is_bounded_and_others_come_back_one_after_the_other_before_it_runs_dry() -> None:
