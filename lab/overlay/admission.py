@@ -92,9 +92,11 @@ class Admission:
         """How long the line takes, where there is room."""
         return len(self.line) / self.rate
 
-    def come_back(self, now: float) -> float:
-        """Seconds after which one who finds no place in the line may come back: each has another moment."""
-        self.away_until = max(self.away_until, now + self.seconds() / OVERBOOKED) + 1 / (OVERBOOKED * self.rate)
+    def come_back(self, now: float, lines: int = 1) -> float:
+        """Seconds after which one who finds no place in the line may come back: each has another moment. `lines` are
+        those that it has asked or will ask, this one among them: what they let in together is what it waits for."""
+        pace = OVERBOOKED * self.rate * lines
+        self.away_until = max(self.away_until, now + self.seconds() / OVERBOOKED) + 1 / pace
         return min(self.away_until - now, LONGEST_AWAY)
 
     def due(self, clients: int, now: float) -> int | None:

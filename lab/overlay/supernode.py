@@ -116,6 +116,11 @@ class Supernode(Member):
     def hub_links(self) -> Sequence[HubLink]:
         return self.mesh.links()
 
+    def relocated(self, addresses: tuple[str, ...], now: float) -> None:
+        super().relocated(addresses, now)
+        for link in self.hub_links():
+            self._touched(link)
+
     def join(self, now: float) -> None:
         if not self.promoted:
             self.admit((), now)
