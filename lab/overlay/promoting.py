@@ -25,8 +25,6 @@ from lab.wire.messages import (
 UPTIME_LEAST = 5.0
 """Seconds for which a client has been here before it is asked; of several, the one that has been here longest is the
 first: who has stayed long stays longest."""
-BUSY = 0.8
-"""The share of its room from which on a supernode asks for help."""
 STAGE_LIMIT = 12.0
 """Seconds in which somebody who is asked has to answer."""
 PAUSE = 0.2

@@ -13,10 +13,10 @@ from lab.overlay.carrying import Carrying
 from lab.overlay.member import SIGNALLING_PORTS, Membership
 from lab.overlay.mesh import Machine, Mesh
 from lab.overlay.passage import STUN_PORT
-from lab.overlay.promoting import BUSY, Candidate, Promoting, Rechecking
+from lab.overlay.promoting import Candidate, Promoting, Rechecking
 from lab.overlay.reach import Reach
 from lab.overlay.seat import Seat, Unreachable
-from lab.overlay.vacancies import MANY, Vacancies
+from lab.overlay.vacancies import BUSY, Vacancies
 from lab.wire.messages import Demoted, Dial, Message, Move, Role
 
 EASE_TO = 0.75
@@ -127,8 +127,8 @@ class Relief:
         hub, capacity = self.hub, self.hub.admission.capacity
         if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
             return 0
-        spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self.elsewhere.roomy)
-        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - hub.admission.without_help))
+        spare = self.elsewhere.to_send - hub.admission.without_help
+        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare))
 
     def _ease(self, now: float) -> None:
         """Sends some of its clients where there is more room, each not too often."""

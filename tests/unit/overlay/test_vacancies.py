@@ -28,6 +28,18 @@ def test_sum_and_order_after_every_word_are_those_of_all_the_others() -> None:
         assert [one.name for one in elsewhere.roomy] == much[:MANY]
 
 
+def test_busy_ones_share_what_room_a_newcomer_has() -> None:
+    elsewhere = Vacancies()
+    for number in range(19):
+        elsewhere.noted(peer(f"busy-{number}", 390, 10))
+    elsewhere.noted(peer("calm", 200, 200))
+    elsewhere.noted(peer("newcomer", 0, 400))
+    assert elsewhere.to_send == (200 + 100) // 20
+    elsewhere.gone("busy-1")
+    elsewhere.noted(peer("busy-2", 250, 150))
+    assert elsewhere.to_send == 17, "300 for eighteen"
+
+
 def test_nobody_is_sent_to_one_whose_address_is_not_known() -> None:
     elsewhere = Vacancies()
     elsewhere.noted(peer("nowhere", 0, 400, hosts=()))
