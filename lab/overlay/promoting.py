@@ -108,18 +108,31 @@ class Promoting:
         self.asking: _Asking | None = None
         self.unfit: dict[str, tuple[Address, float]] = {}
         self.next_ask = 0.0
+        self.needed_since: float | None = None
+        self.turn = 0.0
+        """Of its patience, the share for which it waits this time."""
         self.promoted: dict[str, Role] = {}
         self._measurers = Limiter(MEASURINGS)
 
-    def deadline(self, needed: Role | None) -> float | None:
-        return self.asking.until if self.asking else self.next_ask if needed else None
+    def deadline(self, needed: Role | None, patience: float) -> float | None:
+        return self.asking.until if self.asking else self._next(patience) if needed else None
 
-    def poll(self, needed: Role | None, candidates: Callable[[], Sequence[Candidate]], now: float) -> None:
-        """Asks somebody where one is `needed`; gives up on who does not answer."""
+    def _next(self, patience: float) -> float:
+        return max(self.next_ask, (self.needed_since or 0.0) + self.turn * patience)
+
+    def poll(
+        self, needed: Role | None, candidates: Callable[[], Sequence[Candidate]], patience: float, now: float
+    ) -> None:
+        """Asks somebody where one is `needed`, some time within `patience` seconds after it is first; gives up on who
+        does not answer."""
+        if needed is None:
+            self.needed_since = None
+        elif self.needed_since is None:
+            self.needed_since, self.turn = now, self.rng.random()
         if self.asking is not None:
             if now >= self.asking.until:
                 self._unfit("it does not answer", now)
-        elif needed is not None and now >= self.next_ask:
+        elif needed is not None and now >= self._next(patience):
             self.next_ask = now + PAUSE
             fit = [each for each in candidates() if self._may_be(each, now)]
             if fit:

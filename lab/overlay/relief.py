@@ -23,6 +23,11 @@ EASE_TO = 0.75
 """The share of its room down to which a supernode that is busy sends its clients where there is more."""
 EASE_EVERY = 2.0
 """Seconds between two looks at that."""
+PATIENCE = 0.1
+"""Seconds, for each other supernode, within which this one promotes a client when there is no room: so the first ones
+are seen by the others before they do the same."""
+URGENT = 0.25
+"""Clients that wait, of its room, from which on it waits for no other to promote somebody."""
 EASED_AGAIN = 20.0
 """Seconds for which a client is not asked again to move."""
 
@@ -70,7 +75,7 @@ class Relief:
 
     def deadline(self) -> float | None:
         return earliest(
-            self.promoting.deadline(self._needed()),
+            self.promoting.deadline(self._needed(), self._patience()),
             self.rechecking.deadline(),
             self.next_ease if self._surplus() or self._line_could_go() else None,
             *(reach.deadline() for reach in self.reaches),
@@ -79,7 +84,7 @@ class Relief:
     def poll(self, now: float) -> None:
         for reach in list(self.reaches):
             reach.poll(now)
-        self.promoting.poll(self._needed(), self._candidates, now)
+        self.promoting.poll(self._needed(), self._candidates, self._patience(), now)
         self.rechecking.poll(self._promoted_peers, now)
         if now >= self.next_ease and (self._surplus() or self._line_could_go()):
             self.next_ease = now + EASE_EVERY
@@ -149,6 +154,13 @@ class Relief:
         waiting = len(hub.admission.line)
         busy = len(hub.clients) + waiting >= capacity * BUSY
         return "supernode" if busy and self.elsewhere.spare <= waiting else None
+
+    def _patience(self) -> float:
+        """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no
+        room any more, and one newcomer is enough for some hundred clients. The more wait here, the less."""
+        hub = self.hub
+        urgent = len(hub.admission.line) / (URGENT * (hub.admission.capacity or 1))
+        return PATIENCE * len(hub.mesh.peers) * max(0.0, 1.0 - urgent)
 
     def _candidates(self) -> list[Candidate]:
         hub = self.hub
