@@ -36,4 +36,6 @@ class EvidenceError(LabError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody has ended what went on; the message says what is kept of it."""
+    """Somebody has ended what went on; the message says what is kept of it, `call` of which call, if of one."""
+
+    call: str | None = None

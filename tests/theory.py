@@ -225,11 +225,11 @@ def _tcp(one: Side, mine: Seen, two: Side, theirs: Seen) -> Way | None:
         return None  # a mapped port is none of those that the firewall lets out to
     if not mine.hard and not theirs.hard:
         return Way(True)
-    for easy, other in ((mine, theirs), (theirs, mine)):
+    for easy, other, client in ((mine, theirs, one), (theirs, mine, two)):
+        if not easy.hard and not easy.port_filtered:
+            return Way(client.voice_by_udp)  # whom it has written to is let in; without UDP it does not know that
         if not easy.hard and other.foreseeable:
             return Way(False, Search.FORESEEN)
-        if not easy.hard and not easy.port_filtered:
-            return Way(False)  # whoever finds out that the other is let in there may open it
     return None
 
 

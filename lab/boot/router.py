@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Network
 from typing import Any
 
 from lab import nat
-from lab.boot import attach, cable, memory, mtu, rules
+from lab.boot import attach, cable, mappings, memory, mtu, rules
 from lab.boot.portmapping import PortMapping
 from lab.boot.readdress import readdress
 from lab.boot.wiring import Interface, Wiring, outer
@@ -70,6 +70,7 @@ class Router:
     def orders(self) -> Mapping[str, Callable[[Order], Order]]:
         return {
             "status": lambda order: self.status(),
+            "mappings": lambda order: mappings.read(_sides(self.wiring, self.environ)),
             "set": self._set,
             "forget": self._forget,
             "renew": self._renew,

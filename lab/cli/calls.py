@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Within, commands, document, example, say, the_lab
+from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab
+from lab.errors import Interrupted
 from lab.path_names import PATHS, checked
 
 SECONDS = "How long they talk at least: up to 22 s more while a better path may still be found."
@@ -45,6 +46,7 @@ class Times(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
         "lab call alice bob",
         "lab call bob carol --seconds 10 --expect relayed/udp --json",
         "lab call bob frank --seconds 6 --hold 3:63",
+        "lab call bob frank --capture call.pcapng",
     )
 )
 @click.argument("caller")
@@ -53,6 +55,7 @@ class Times(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
 @RING
 @click.option("--hold", "holds", type=Times(), metavar="FROM:TO", multiple=True, help=HOLD)
 @click.option("--expect", metavar="KIND/TRANSPORT", callback=_kind_and_transport, help=f"One of {', '.join(PATHS)}.")
+@click.option("--capture", type=Output(), help="Write every place's packets to this one pcapng.")
 @AS_JSON
 def call(
     caller: str,
@@ -61,9 +64,12 @@ def call(
     ring: int,
     holds: tuple[tuple[float, float], ...],
     expect: str | None,
+    capture: Path | None,
     as_json: bool,
 ) -> None:
     """Place a voice call, and say from the packets which path it took.
+
+    With --capture, Wireshark shows the call from every place at once; `lab verdict` judges it anywhere.
 
     Exit status: 0 when it connected, the packets agree with the clients, and --expect holds; 1 when not;
     2 when the request or the lab was wrong.
@@ -73,8 +79,13 @@ def call(
     from lab.report.result import result
 
     lab = the_lab()
-    with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
-        report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, holds=holds, follow=progress.follow)
+    try:
+        with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
+            report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, holds=holds, follow=progress.follow)
+    except Interrupted as stopped:
+        if capture and stopped.call:
+            lab.one_file(stopped.call, capture)
+        raise
     if as_json:
         document(report.to_json())
         if missed := report.missed(expect):
@@ -82,6 +93,10 @@ def call(
     else:
         topology = lab.running_world().topology
         out().print(result(report, topology, lab.checkout.call_folder(report.call), expect))
+    if capture:
+        packets = lab.one_file(report.call, capture)
+        if not as_json:
+            out().print(f"  capture: {capture}, {packets} packets", style="dim", markup=False)
     if not report.holds(expect):
         sys.exit(1)
 
@@ -91,7 +106,7 @@ def call(
 @click.option("--seconds", type=Within(1, 60, "seconds"), default=1, show_default=True, help=SECONDS)
 @RING
 @click.option("--at-once", type=Within(1, 64, "calls", whole=True), help="Calls at the same time.  [default: 2 a core]")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a heat map to this file.")
+@click.option("--html", type=Output(), help="Write a heat map to this file.")
 @AS_JSON
 def matrix(sites: str | None, seconds: float, ring: int, at_once: int | None, html: Path | None, as_json: bool) -> None:
     """Call every pair of sites in both directions, and show which paths the packets took.
@@ -106,8 +121,6 @@ def matrix(sites: str | None, seconds: float, ring: int, at_once: int | None, ht
     from lab.report.matrix import Calling
     from lab.report.matrix import matrix as shown
 
-    if html and not html.resolve().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {html.parent}", param_hint="--html")
     wanted = [site.strip() for site in (sites or "").split(",") if site.strip()]
     with Calling(err()) as calling:
         found = the_lab().matrix(wanted, seconds=seconds, ring_ms=ring, at_once=at_once, follow=calling.follow)

@@ -54,6 +54,30 @@ class Within(click.ParamType):  # type: ignore[type-arg]  # generic in later ver
         return number
 
 
+class Output(click.Path):
+    """A file to be written, which may be there already; one that cannot be is refused before anything else is done."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, once something could have been written there."""
+        file = Path(os.fspath(value))
+        if not file.resolve().parent.is_dir():
+            self.fail(f"there is no folder {file.parent}", param, ctx)
+        if file.is_dir():
+            self.fail(f"{file} is a folder", param, ctx)
+        new = not file.exists()
+        try:
+            if new or file.is_file():
+                file.open("ab").close()
+            if new:
+                file.unlink()
+        except OSError as error:
+            self.fail(f"{file} cannot be written: {error.strerror or error}", param, ctx)
+        return file
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="supernode-lab", prog_name="lab")
 @click.option(

@@ -1,14 +1,65 @@
-"""Commands that change a site while the lab runs: set, renew, forget.
+"""Commands about a site while the lab runs: nat shows it; set, renew and forget change it.
 
 Belongs here: options and what is printed. Never: work.
 """
 
-from typing import Any
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lab.cli.program import AS_JSON, commands, document, example, the_lab
 from lab.nat import FIREWALLS, TRANSLATIONS
+
+if TYPE_CHECKING:
+    from lab.harness import Lab
+
+
+@commands.command(**example("lab nat home", "lab nat home --watch"))
+@click.argument("site")
+@click.option("--watch", is_flag=True, help="Go on, and show what appears, is refreshed and expires, until Ctrl-C.")
+@AS_JSON
+def nat(site: str, watch: bool, as_json: bool) -> None:
+    """Show what the router of SITE remembers of its hosts: each mapping, whom it is for, and how long it has left.
+
+    Read from the kernel: the flows that it tracks, and the router's own tables where its profile keeps some. Packets
+    stand beside where the kernel counts them. With --watch --json, each change is one document on a line of its own.
+    """
+    lab = the_lab()
+    if watch:
+        _watch_nat(lab, site, as_json)
+        return
+    found = lab.mappings(site)
+    if as_json:
+        document(found.to_json())
+        return
+    from lab.report.console import out
+    from lab.report.mappings import mappings
+
+    out().print(mappings(found, out().width))
+
+
+def _watch_nat(lab: "Lab", site: str, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lab.harness.mappings import EVERY, news
+    from lab.report.console import out
+    from lab.report.mappings import Watching
+
+    before = None
+    with Watching(out()) as watching:
+        for now in lab.watch_mappings(site):
+            at = time.time()
+            changed, before = news(before, now), now
+            if as_json:
+                for change in changed:
+                    click.echo(json.dumps({"at": round(at, 3), **asdict(change)}))
+            else:
+                watching.follow(now, changed, at)
+            sys.stdout.flush()  # whoever reads a pipe sees it now
+            time.sleep(EVERY)
 
 
 @commands.command("set", **example("lab set home --profile symmetric", "lab set home --delay 50ms --loss 5% --up"))

@@ -107,12 +107,7 @@ def hold(
     held = tuple(_hold(topology, captures, caller, callee, claim, grace + flight) for claim in history)
     first = min((path.first for path in whole.paths), default=None)
     last = max((path.last for path in whole.paths), default=None)
-    if first is None or last is None:
-        observed = judge(topology, captures, caller, callee, start, end)
-    else:
-        end = max(last - flight, _both_until(whole.paths))
-        observed = judge(topology, captures, caller, callee, max(first, end - LAST), end)
-        observed = replace(observed, packets=sum(path.packets for path in whole.paths))
+    observed = _in_the_end(whole, topology, captures, caller, callee, start, end)
     reasons = [stretch.reason for stretch in held if not stretch.agrees]
     reasons += _final(observed, history)
     reasons += _outside(whole, history, far or history, grace)
@@ -120,6 +115,29 @@ def hold(
     reasons += [reason for reason in (*own, *others) if reason is not None]
     silent = tuple(reason is None for reason in own)
     return Verdict(observed, held, not reasons, tuple(reasons), first, last, flight, silent)
+
+
+def conclude(
+    topology: Topology, captures: Captures, caller: str, callee: str, start: float, end: float
+) -> tuple[Observed, Scene]:
+    """The path of a call that nobody claims anything about: that of the last second of its media, and all of it.
+
+    `start` and `end`, epoch seconds, enclose the call. Raises EvidenceError as `judge` does.
+    """
+    whole = survey(topology, captures, caller, callee, start, end)
+    return _in_the_end(whole, topology, captures, caller, callee, start, end), whole
+
+
+def _in_the_end(
+    whole: Scene, topology: Topology, captures: Captures, caller: str, callee: str, start: float, end: float
+) -> Observed:
+    """The path of the last second of media, with the packets of the whole call."""
+    if not whole.paths:
+        return judge(topology, captures, caller, callee, start, end)
+    first, last = min(path.first for path in whole.paths), max(path.last for path in whole.paths)
+    end = max(last - max(path.flight for path in whole.paths), _both_until(whole.paths))
+    observed = judge(topology, captures, caller, callee, max(first, end - LAST), end)
+    return replace(observed, packets=sum(path.packets for path in whole.paths))
 
 
 def _both_until(paths: Iterable[MediaPath]) -> float:

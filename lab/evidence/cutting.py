@@ -18,7 +18,7 @@ _MARK = 64
 """Records between two entries of the index."""
 OUT_OF_ORDER = 0.25
 """Seconds by which a record may be older than the one before: the two directions of a place are queued apart."""
-_ORDERS = {
+ORDERS = {
     b"\xa1\xb2\xc3\xd4": (">", 1e-6),
     b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
     b"\xa1\xb2\x3c\x4d": (">", 1e-9),
@@ -52,7 +52,7 @@ class Recording:
             source.seek(begin)
             data = source.read(self._scanned - begin)
         kept = [header]
-        for at, size, time in _records(data, order, unit):
+        for at, size, time in records(data, order, unit):
             if time > end + OUT_OF_ORDER:
                 break
             if start <= time <= end and not _between(data, at + _RECORD_HEADER, left_out):
@@ -61,7 +61,7 @@ class Recording:
         return len(kept) - 1
 
     def _header(self, header: bytes) -> tuple[bytes, str, float]:
-        found = _ORDERS.get(header[:4]) if len(header) == _FILE_HEADER else None
+        found = ORDERS.get(header[:4]) if len(header) == _FILE_HEADER else None
         if found is None:
             raise EvidenceError(
                 f"the capture of {self.place} is no pcap file: it begins with {header[:4].hex() or '-'}"
@@ -72,7 +72,7 @@ class Recording:
         """Takes note of where records begin among those that have come since the last time."""
         source.seek(self._scanned)
         data, done = source.read(), 0
-        for number, (at, size, time) in enumerate(_records(data, order, unit)):
+        for number, (at, size, time) in enumerate(records(data, order, unit)):
             if number % _MARK == 0:
                 latest = self._times[-1] if self._times else 0.0
                 self._times.append(max(latest, time))  # so that it can be searched
@@ -81,7 +81,7 @@ class Recording:
         self._scanned += done
 
 
-def _records(data: bytes, order: str, unit: float) -> Iterator[tuple[int, int, float]]:
+def records(data: bytes, order: str, unit: float) -> Iterator[tuple[int, int, float]]:
     """Offset, captured length and time of each whole record."""
     unpack, at, last = struct.Struct(f"{order}III").unpack_from, 0, len(data)
     while at + _RECORD_HEADER <= last:

@@ -183,6 +183,12 @@ class Captures:
     def __contains__(self, place: str) -> bool:
         return place in self._captures
 
+    def everything(self) -> list[Packet]:
+        """The packets of all places on the one clock."""
+        return sorted(
+            (packet for capture in self._captures.values() for packet in capture.packets), key=lambda one: one.time
+        )
+
     def saw_anything(self, place: str) -> bool:
         """Whether a place was captured and its capture holds a packet."""
         return place in self._captures and bool(self._captures[place].packets)

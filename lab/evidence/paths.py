@@ -130,9 +130,10 @@ class _Survey:
     # --- legs of a relay inside TLS
 
     def _sealed_ways(self, one: Flow, two: Flow) -> tuple[Way | None, Way | None]:
-        """Both ways of media over two legs of one relay whose content cannot be compared: as the relay saw it pass."""
+        """Both ways of media over two legs of one relay, perhaps a client, whose content cannot be compared: as the
+        relay saw it pass."""
         relay = self._between(0, one)
-        if relay is None or relay.role is not Role.RELAY or self._between(1, two) != relay:
+        if relay is None or relay.role not in (Role.RELAY, Role.CLIENT) or self._between(1, two) != relay:
             return None, None
         there, back = self._passed(relay, (0, one), (1, two)), self._passed(relay, (1, two), (0, one))
         told = {there.joined, back.joined}

@@ -99,7 +99,7 @@ def read(path: Path, place: str, dropped: int = 0) -> Capture:
     Raises EvidenceError where there is nothing to read: missing, empty, not a pcap, another link type.
     """
     size = _check(path, place)
-    decoder = _Decoder(place)
+    decoder = Decoder(place)
     packets: list[Packet] = []
     frames = consumed = 0
     for time, frame, offset, whole in _frames(path, place):
@@ -177,7 +177,7 @@ def _frames(path: Path, place: str) -> Iterator[tuple[float, bytes, int, int]]:
             offset += _RECORD_HEADER + about.caplen
 
 
-class _Decoder:
+class Decoder:
     """Headers from raw bytes. Remembers the few endpoints of a capture: making their text is most of the work."""
 
     def __init__(self, place: str) -> None:

@@ -50,6 +50,16 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class KeyChanged:
+    """What `node` says of `contact`: it has another public key than when the two last spoke. Both keys in hex."""
+
+    node: str
+    contact: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True)
 class SetupTimes:
     """Milliseconds since the caller dialled; the last two are those of the worse end. None: it did not come to that."""
 
@@ -103,6 +113,8 @@ class CallReport:
     seed: int | None = None
     """What the links' loss and jitter were drawn from; None where core was not there to say."""
     on_hold: tuple[Hold, ...] = ()
+    keys_changed: tuple[KeyChanged, ...] = ()
+    """Contacts that may be somebody else than before: no failure of the call, and for a person to ask about."""
 
     def __str__(self) -> str:
         """One line, as a failed assertion shows it."""
@@ -157,6 +169,7 @@ class CallReport:
             "holds": [asdict(hold) for hold in self.on_hold],
             "setup_ms": asdict(self.setup_ms),
             "media": {name: asdict(media) for name, media in self.media.items()},
+            "keys_changed": [asdict(changed) for changed in self.keys_changed],
             "dropped_by_captures": dict(self.dropped_by_captures),
             "seed": self.seed,
             "evidence": str(self.evidence),

@@ -12,7 +12,7 @@ from lab.harness import record, standing, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
-from lab.harness.timeline import Timeline
+from lab.harness.timeline import Json, Timeline
 from lab.runtime.connection import Engine
 from lab.runtime.world import World, discover
 from lab.topology.model import Topology
@@ -70,6 +70,7 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     number, folder = checkout.new_call()
     placed = Placed(number, wanted, started=time.time(), seed=seed)
     interrupt: KeyboardInterrupt | None = None
+    lines: list[Json] = []
     try:
         place(engine, world, wanted, number, folder, follow, placed)
     except KeyboardInterrupt as error:
@@ -82,10 +83,14 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
             record.discard(folder)
     if interrupt and not placed.events:
         raise interrupt
-    report = verdict.report(_as_it_was(engine, checkout, world, placed), placed, folder)
+    topology = _as_it_was(engine, checkout, world, placed)
+    record.setting(topology, placed, lines, folder)
+    report = verdict.report(topology, placed, folder)
     record.document(report, folder)
     if interrupt:
-        raise Interrupted(f"interrupted; what is known of call {number} is in {folder}") from interrupt
+        stopped = Interrupted(f"interrupted; what is known of call {number} is in {folder}")
+        stopped.call = number
+        raise stopped from interrupt
     return report
 
 

@@ -14,6 +14,8 @@ from lab.errors import ConfigError, RuntimeUnavailable
 
 KEPT_CALLS, KEPT_MATRICES = 50, 3
 MARK = Path("compose/base.yml")
+NAMED = 12
+"""Calls that are named to somebody who asks for one that there is not; the others are counted."""
 
 
 class Checkout:
@@ -61,6 +63,16 @@ class Checkout:
         """Where what is kept of a call lies: `c17`, or `m2-17`, a call of a matrix."""
         matrix, dash, _ = call.partition("-")
         return self.state / "matrices" / matrix / call if dash else self.state / "calls" / call
+
+    def kept(self, call: str, file: str = "report.json") -> Path:
+        """The folder of a call of which this file is kept; where none is, ConfigError names those that are kept."""
+        folder = self.call_folder(call)
+        if call in (known := self.calls()) and (folder / "report.json").is_file():
+            if (folder / file).is_file():
+                return folder
+            raise ConfigError(f"of call {call} there is no {file} in {folder}: it is older than that; place it again")
+        shown = ", ".join(known[-NAMED:]) + (f", and {len(known) - NAMED} before them" if len(known) > NAMED else "")
+        raise ConfigError(f"there is no call {call!r}; kept are {shown or 'none: place one with `lab call`'}")
 
     def calls(self) -> list[str]:
         """The calls that are kept, those of matrices before the others, each in the order of their numbers."""

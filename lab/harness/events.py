@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import ProtocolError
-from lab.harness.call_report import Media, MediaPath
+from lab.harness.call_report import KeyChanged, Media, MediaPath
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,15 @@ def parse_ended(event: CallEvent) -> Ended:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"the report of {event.node} is not understood ({error!r}): {dict(said)}") from None
+
+
+def parse_key_changed(event: CallEvent) -> KeyChanged:
+    """The `key-changed` event in full; raises ProtocolError naming what it lacks."""
+    said = event.detail
+    try:
+        return KeyChanged(event.node, str(said["contact"]), str(said["before"]), str(said["now"]))
+    except KeyError as error:
+        raise ProtocolError(f"the word of {event.node} is not understood ({error!r}): {dict(said)}") from None
 
 
 def _path(said: Mapping[str, Any]) -> MediaPath:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab.errors import ConfigError, EvidenceError
+from lab.errors import EvidenceError
 from lab.harness.checkout import Checkout
 
 RUNGS = (
@@ -24,8 +24,6 @@ RUNGS = (
 """Best first (design)."""
 AT_THE_END = 0.05
 """Seconds before the first end says that the call is over in which it has closed what it no longer needs."""
-NAMED = 12
-"""Calls that are named to somebody who asks for one that there is not; the others are counted."""
 
 Line = Mapping[str, Any]
 
@@ -101,10 +99,7 @@ class Explanation:
 
 def explain(checkout: Checkout, call: str) -> Explanation:
     """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
-    folder = checkout.call_folder(call)
-    if call not in (known := checkout.calls()) or not (folder / "report.json").is_file():
-        shown = ", ".join(known[-NAMED:]) + (f", and {len(known) - NAMED} before them" if len(known) > NAMED else "")
-        raise ConfigError(f"there is no call {call!r}; kept are {shown or 'none: place one with `lab call`'}")
+    folder = checkout.kept(call)
     try:
         report = json.loads((folder / "report.json").read_text())
         lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
@@ -226,6 +221,7 @@ _DEMOTIONS = {
     "loss": "voice was lost on it: {lost} when {node} left it, {at} ms after dialling",
     "narrow": "UDP was known to carry no voice there: {node} ranked it last, {at} ms after dialling",
     "silent": "it fell silent, and {node} left it {at} ms after dialling",
+    "leaving": "its relay was about to end, as it told {node} {at} ms after dialling",
 }
 
 

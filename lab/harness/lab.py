@@ -6,12 +6,28 @@ Belongs here: finding what the steps need. Never: the steps themselves; each has
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
-from lab.harness import bringing, calling, certifying, changing, doctor, explaining, roaming, standing, status
+from lab.evidence.ladder import Ladder
+from lab.harness import (
+    bringing,
+    calling,
+    certifying,
+    changing,
+    doctor,
+    explaining,
+    kept,
+    roaming,
+    standing,
+    status,
+    touring,
+    tracing,
+)
+from lab.harness import mappings as tables
 from lab.harness import matrix as matrices
 from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
@@ -27,7 +43,7 @@ from lab.runtime.lifecycle import Removed
 from lab.runtime.logs import Log
 from lab.runtime.readiness import wait_until_ready
 from lab.runtime.world import Container, World, discover
-from lab.topology.model import Role
+from lab.topology.model import Role, Topology
 
 Say = Callable[[str], None]
 
@@ -155,6 +171,22 @@ class Lab:
         """Why a call that is over took its path, from what is kept of it; ConfigError where nothing is."""
         return explaining.explain(self.checkout, call)
 
+    def may_tour(self) -> Topology:
+        """The topology, where this is the reference lab as its file says; ConfigError where it is not."""
+        return touring.ready(self.engine, self.running_world())
+
+    def trace(self, report: CallReport) -> list[tracing.Passage]:
+        """Every packet that the captures of a call have, and what became of each."""
+        return tracing.traced(report.evidence, self.running_world().topology)
+
+    def one_file(self, call: str, target: Path) -> int:
+        """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""
+        return kept.one_file(kept.kept(self.checkout, call), target)
+
+    def ladder(self, call: str) -> Ladder:
+        """Who sent what to whom in a call that is over; ConfigError where nothing is kept of it."""
+        return kept.kept(self.checkout, call).ladder()
+
     def certify(
         self,
         sites: Sequence[str] = (),
@@ -166,6 +198,15 @@ class Lab:
         `say` hears what has to be made first, `follow` each site as it begins and ends.
         """
         return certifying.certify(self.engine, self.checkout, self.running_world(), sites, say, follow)
+
+    def mappings(self, site: str) -> tables.SiteMappings:
+        """What a site's router remembers of its hosts now."""
+        with closing(tables.watch(self.engine, self.running_world(), site)) as moments:
+            return next(moments)
+
+    def watch_mappings(self, site: str) -> Iterator[tables.SiteMappings]:
+        """The same whenever it is asked for the next, over one connection to the router."""
+        return tables.watch(self.engine, self.running_world(), site)
 
     # -- events at run time: each returns when it has taken effect, and is stamped on the timeline ------------------
 

@@ -260,6 +260,7 @@ class _Play:
         lines = self._session.lines(call)
         record.logged(lines, folder)
         record.timeline(placed, lines, folder)
+        record.setting(self._world.topology, placed, lines, folder)
         report = verdict.report(self._world.topology, placed, folder)
         if interrupted:
             record.document(replace(report, error="interrupted", path=None, observed=None, agrees=False), folder)

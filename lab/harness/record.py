@@ -10,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.evidence.whole import Setting
 from lab.harness.call_report import CallReport
 from lab.harness.placing import Placed
 from lab.runtime.connection import Engine
 from lab.runtime.control import Json
 from lab.runtime.logs import Log
 from lab.runtime.world import World
-from lab.topology.model import Role
+from lab.topology.document import part_of
+from lab.topology.model import Role, Topology
 
 TALKATIVE = (Role.SUPERNODE, Role.RELAY)
 
@@ -54,6 +56,17 @@ def timeline(placed: Placed, lines: Iterable[Json], folder: Path) -> None:
     reported = [dict(event.detail) for event in placed.events]
     told = {(line.get("node"), line.get("event"), line.get("at")): line for line in (*lines, *reported)}
     _write(folder / "timeline.jsonl", sorted(told.values(), key=lambda line: float(line.get("at") or 0)))
+
+
+def setting(topology: Topology, placed: Placed, lines: Iterable[Json], folder: Path) -> None:
+    """Keep who called whom, when, and where all were who had to do with it: what a verdict needs beside the packets."""
+    ends = (placed.request.caller, placed.request.callee)
+    known = {node.name for node in topology.nodes}
+    concerned = dict.fromkeys((*ends, *(name for line in lines if (name := str(line.get("node"))) in known)))
+    times = [end.at for end in placed.reports.values()] or [event.at for event in placed.events]
+    over = max(times, default=placed.started)
+    kept = Setting(placed.call, *ends, placed.started, over, part_of(topology, concerned))
+    json_document(kept.to_json(), folder / "setting.json")
 
 
 def document(report: CallReport, folder: Path) -> None:

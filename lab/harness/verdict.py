@@ -10,7 +10,7 @@ from lab import evidence
 from lab.errors import EvidenceError
 from lab.harness.call_report import CallReport, Hold, Observed, Stretch
 from lab.harness.claims import held_too, same_path, setup_times, supports
-from lab.harness.events import Ended
+from lab.harness.events import Ended, parse_key_changed
 from lab.harness.placing import Placed
 from lab.topology.model import Topology
 
@@ -57,6 +57,7 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
         evidence=folder,
         seed=placed.seed,
         on_hold=judged.on_hold,
+        keys_changed=tuple(parse_key_changed(event) for event in placed.events if event.event == "key-changed"),
     )
 
 

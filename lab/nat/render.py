@@ -106,5 +106,10 @@ def _timers_of(family: str, timers: Timers) -> str:
     rules = "".join(f'    meta l4proto {name} ct timeout set "{name}-timers"\n' for name in ("udp", "tcp"))
     return (
         f"add table {family} timers\ndelete table {family} timers\ntable {family} timers {{\n{policies}"
-        f"  chain forward {{\n    type filter hook forward priority filter\n{rules}  }}\n}}\n"
+        f"  chain forward {{\n    type filter hook forward priority filter\n{rules}  }}\n{_COUNTING}}}\n"
     )
+
+
+_COUNTING = "  chain counting {\n    ct packets 0\n  }\n"
+"""On no hook, and so never asked: connection tracking counts a flow's packets from when any rule wants to know of them.
+The setting for that is below /proc/sys as well (nf_conntrack_acct)."""

@@ -1,4 +1,5 @@
-"""A client that is a supernode beside: the second machine of the same program, its listeners, and how it ends.
+"""A client that is a supernode or a relay beside: the second machine of the same program, its listeners, and how it
+ends.
 
 Belongs here: what the client's decisions mean for sockets. Never: those decisions.
 """
@@ -11,26 +12,31 @@ from dataclasses import dataclass, replace
 from lab.errors import ConfigError
 from lab.node.control import Order
 from lab.node.journal import Journal
+from lab.node.orders import orders
+from lab.node.relaying import RelaySocket
 from lab.node.shell import Shell
-from lab.node.tls import client_context, hub_context
+from lab.node.tls import client_context, hub_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
-from lab.overlay.member import SIGNALLING_PORTS, Ready
+from lab.overlay.member import RELAY_TCP_PORTS, RELAY_UDP_PORT, SIGNALLING_PORTS, Ready
 from lab.overlay.passage import STUN_PORT
+from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
 from lab.overlay.seat import Empty, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
+from lab.wire.messages import Role
 
 SHARED_PORT = 443
-"""The client listens on it for media; a connection that asks for signalling (ALPN, RFC 7301) is the supernode's."""
+"""The client listens on it for media; a connection that asks for signalling (ALPN, RFC 7301) is the supernode's, one
+that begins with a bind is the relay's."""
 
 
 @dataclass
 class Hosted:
-    """The supernode while there is one."""
+    """The supernode or relay while there is one."""
 
-    machine: Supernode
+    machine: Supernode | Relay
     shell: Shell
 
 
@@ -46,15 +52,14 @@ class Hosting:
     def event(self, event: Event) -> bool:
         """An event of the client's machine; whether it was about this."""
         match event:
-            case AskedToBe("supernode"):
-                task = asyncio.get_running_loop().create_task(self._begin())
+            case AskedToBe(role):
+                task = asyncio.get_running_loop().create_task(self._begin(role))
                 self.opening.add(task)
                 task.add_done_callback(self.opening.discard)
-            case AskedToBe(role):
-                self._listening(f"it cannot be a {role}")
             case PromotedTo(_, supernodes):
                 if self.hosted is not None:
-                    self.hosted.machine.admit(supernodes, time.monotonic())
+                    machine, now = self.hosted.machine, time.monotonic()
+                    machine.admit(now) if isinstance(machine, Relay) else machine.admit(supernodes, now)
                     self.hosted.shell.settle()
             case DemotedFrom():
                 self._cease()
@@ -63,41 +68,63 @@ class Hosting:
         self.journal.record(event)
         return True
 
-    async def _begin(self) -> None:
-        membership = replace(self.client.membership, capacity=self.client.candidacy.capacity)
-        machine = Supernode(membership, promoted=True)
+    async def _begin(self, role: Role) -> None:
+        if self.hosted is not None:
+            self._listening("what it was before is not over yet")
+            return
+        candidacy = self.client.candidacy
+        membership = replace(self.client.membership, capacity=candidacy.capacity, calls=candidacy.calls)
+        machine = Relay(membership, promoted=True) if role == "relay" else Supernode(membership, promoted=True)
         shell = Shell(machine, client_context(), self._event)
-        tls = hub_context(self.client.name, membership.identity.private)
+        self.hosted = Hosted(machine, shell)
         try:
-            for port in SIGNALLING_PORTS:
-                if port != SHARED_PORT:
-                    shell.listen_to_both("stun", "signalling", port, tls)
-            for port in (STUN_PORT, ALTERNATE_PORT):
-                await shell.listen("stun", port, None)
-            await shell.bind_udp(STUN_SOCKET, STUN_PORT)
-            await shell.bind_udp(ALTERNATE_SOCKET, ALTERNATE_PORT)
+            if isinstance(machine, Relay):
+                self._open_relay(machine, shell)
+            else:
+                await self._open_supernode(shell)
         except ConfigError as error:
-            shell.stop()
+            self._end()
             self._listening(str(error))
             return
-        self.hosted = Hosted(machine, shell)
-        self.shell.beside(SHARED_PORT, shell, tls)
+        if candidacy.role != role:  # it took too long, or the host has moved meanwhile
+            self._end()
+            return
         shell.start()
         self._listening(None)
+
+    async def _open_supernode(self, shell: Shell) -> None:
+        tls = hub_context(self.client.name, self.client.membership.identity.private)
+        for port in SIGNALLING_PORTS:
+            if port != SHARED_PORT:
+                shell.listen_to_both("stun", "signalling", port, tls)
+        for port in (STUN_PORT, ALTERNATE_PORT):
+            await shell.listen("stun", port, None)
+        await shell.bind_udp(STUN_SOCKET, STUN_PORT)
+        await shell.bind_udp(ALTERNATE_SOCKET, ALTERNATE_PORT)
+        self.shell.beside(SHARED_PORT, shell, tls)
+
+    def _open_relay(self, machine: Relay, shell: Shell) -> None:
+        wrapping = wrapping_context()
+        for port in RELAY_TCP_PORTS:
+            if port != SHARED_PORT:
+                shell.listen_to_both("relay", "relay", port, wrapping)
+        shell.sockets[RELAY_SOCKET] = RelaySocket(shell, machine, RELAY_UDP_PORT)
+        shell.forwarder, shell.straight = orders(machine, shell.settle), machine.straight_link
+        self.shell.relay_beside(SHARED_PORT, shell)
 
     def _listening(self, refusal: str | None) -> None:
         self.client.candidacy.listening(refusal, time.monotonic())
         self.shell.settle()
 
     def _event(self, event: Event) -> None:
-        """Of the supernode's machine."""
+        """Of the supernode's, or the relay's, machine."""
         if isinstance(event, Unreachable) and event.name == self.client.name:
             self.client.candidacy.cease(event.reason)
             self.shell.settle()
         elif isinstance(event, Ready):
             return  # the node has been ready as a client
         self.keep(event)
-        if isinstance(event, Empty):
+        if isinstance(event, Empty | HandedOver):
             self._end()
 
     def _cease(self) -> None:
@@ -108,11 +135,14 @@ class Hosting:
     def _end(self) -> None:
         if (hosted := self.hosted) is not None:
             self.hosted = None
-            self.shell.beside(SHARED_PORT, None, None)
+            if isinstance(hosted.machine, Relay):
+                self.shell.relay_beside(SHARED_PORT, None)
+            else:
+                self.shell.beside(SHARED_PORT, None, None)
             asyncio.get_running_loop().call_soon(hosted.shell.stop)
 
-    def supernode(self) -> Shell | None:
-        """The shell of the supernode, while there is one."""
+    def beside(self) -> Shell | None:
+        """The shell of the supernode or relay, while there is one."""
         return self.hosted.shell if self.hosted is not None else None
 
     def relocated(self, addresses: tuple[str, ...]) -> None:
@@ -123,12 +153,14 @@ class Hosting:
 
     def status(self) -> Order:
         """What the client is beside being one, and for whom."""
-        machine = self.hosted.machine if self.hosted is not None else None
-        return {
-            "promoted": self.client.candidacy.promoted,
-            "promoted_because": self.client.candidacy.because or None,
-            **(supernode_status(machine) if machine is not None and self.client.candidacy.promoted else {}),
-        }
+        promoted = self.client.candidacy.promoted
+        machine = self.hosted.machine if self.hosted is not None and promoted else None
+        said: Order = {"promoted": promoted, "promoted_because": self.client.candidacy.because or None}
+        if isinstance(machine, Supernode):
+            said |= supernode_status(machine)
+        elif isinstance(machine, Relay):
+            said |= {key: value for key, value in relay_status(machine).items() if key != "calls"}  # its user's own are
+        return said
 
 
 def supernode_status(machine: Supernode) -> Order:
@@ -139,4 +171,17 @@ def supernode_status(machine: Supernode) -> Order:
         "supernodes": sorted(machine.peers),
         "relays": sorted(machine.roster.all()),
         "turned_away": dict(machine.door.turned),
+    }
+
+
+def relay_status(machine: Relay) -> Order:
+    """What a relay carries, and where it is forwarded."""
+    offloading = machine.offloading
+    return {
+        "forwarding": "kernel" if offloading.kernel else f"user space: {offloading.why_not}",
+        "offloaded": len(offloading.placed),
+        "sessions": len(machine.sessions),
+        "packets": machine.packets,
+        "bytes": machine.bytes,
+        "calls": {s.call: {"packets": s.packets, "bytes": s.bytes} for s in machine.sessions.values()},
     }

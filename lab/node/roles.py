@@ -19,7 +19,7 @@ from typing import Any
 from lab.errors import ConfigError
 from lab.node import metrics, store
 from lab.node.control import ControlServer, Conversation, Order
-from lab.node.hosting import Hosting, supernode_status
+from lab.node.hosting import Hosting, relay_status, supernode_status
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
 from lab.node.orders import orders
@@ -43,8 +43,9 @@ from lab.overlay.member import (
     Membership,
     NameEnrolled,
 )
+from lab.overlay.parting import LEAVING_LIMIT as PARTING_LIMIT
 from lab.overlay.passage import STUN_PORT
-from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
 from lab.overlay.seat import Empty
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
@@ -63,12 +64,14 @@ class Settings:
     supernodes: tuple[tuple[str, ...], ...]
     capacity: int | None = None
     login_rate: int | None = None
+    calls: int | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """LAB_AUTHORITY is one machine, LAB_SUPERNODES several: `,` between machines, `|` between one's addresses.
         LAB_CAPACITY is how many clients a supernode has room for, or a client would have if it were one; as many as
-        come where it is not set. LAB_LOGIN_RATE is how many a supernode lets in a second.
+        come where it is not set. LAB_LOGIN_RATE is how many a supernode lets in a second. LAB_CALLS is how many calls a
+        relay carries, or a client would if it were one.
 
         Raises ConfigError for what is no address, and no number.
         """
@@ -79,6 +82,7 @@ class Settings:
             _machines("LAB_SUPERNODES"),
             _count("LAB_CAPACITY", "how many clients a supernode has room for"),
             _count("LAB_LOGIN_RATE", "how many clients a supernode lets in a second"),
+            _count("LAB_CALLS", "how many calls a relay carries"),
         )
 
 
@@ -124,6 +128,7 @@ async def _membership(settings: Settings, proxy: HttpProxy | None = None) -> Mem
         pins=store.load_pins(),
         capacity=settings.capacity,
         login_rate=settings.login_rate,
+        calls=settings.calls,
     )
 
 
@@ -158,7 +163,7 @@ async def _serve(
     hosting: Hosting | None = None,
 ) -> None:
     """Opens the control socket, starts the machine, and waits for a signal to stop. A supernode hands its clients over
-    first, unless the signal comes twice."""
+    first, a relay its calls, unless the signal comes twice."""
 
     def plain(order: Order, _: Conversation) -> Order:
         if order.get("order") != "status" or status is None:
@@ -172,7 +177,7 @@ async def _serve(
 
     def answer(order: Order, conversation: Conversation) -> Order:
         if order.get("order") == "metrics":
-            beside = hosting.supernode() if hosting is not None else None
+            beside = hosting.beside() if hosting is not None else None
             machines = (shell.machine, *((beside.machine,) if beside is not None else ()))
             return {"text": metrics.exposed(journal.node, machines, journal.counts)}
         said = handle(order, conversation)
@@ -192,27 +197,27 @@ async def _serve(
     watch = Watch(relocated)
     await stopped.wait()
     stopped.clear()
-    leaving = hosting.supernode() if hosting is not None else shell
-    if leaving is not None and isinstance(leaving.machine, Supernode):
-        await _left(leaving, stopped)
+    leaving = hosting.beside() if hosting is not None else shell
+    if leaving is not None and isinstance(leaving.machine, Supernode | Relay):
+        await _left(leaving, leaving.machine, stopped)
     watch.close()
 
 
-async def _left(shell: Shell, hurried: asyncio.Event) -> None:
-    """Returns when a supernode's clients are elsewhere, or have had time enough for it."""
-    machine, empty, told = shell.machine, asyncio.Event(), shell.on_event
-    assert isinstance(machine, Supernode)
+async def _left(shell: Shell, machine: Supernode | Relay, hurried: asyncio.Event) -> None:
+    """Returns when a supernode's clients, or a relay's calls, are elsewhere, or have had time enough for it."""
+    empty, told = asyncio.Event(), shell.on_event
 
     def on_event(event: Event) -> None:
         told(event)
-        if isinstance(event, Empty):
+        if isinstance(event, Empty | HandedOver):
             empty.set()
 
     shell.on_event = on_event
     machine.leave(time.monotonic())
     shell.settle()
     waits = [asyncio.ensure_future(event.wait()) for event in (empty, hurried)]
-    await asyncio.wait(waits, timeout=LEAVING_LIMIT + 1.0, return_when=asyncio.FIRST_COMPLETED)
+    limit = max(LEAVING_LIMIT, PARTING_LIMIT) + 1.0
+    await asyncio.wait(waits, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
 
@@ -274,17 +279,7 @@ async def relay(settings: Settings, journal: Journal) -> None:
     shell.forwarder, shell.straight = orders(machine, shell.settle), machine.straight_link
 
     def status() -> Order:
-        sessions = machine.sessions.values()
-        offloading = machine.offloading
-        return {
-            "state": "ready" if machine.ready else "starting",
-            "forwarding": "kernel" if offloading.kernel else f"user space: {offloading.why_not}",
-            "offloaded": len(offloading.placed),
-            "sessions": len(sessions),
-            "packets": machine.packets,
-            "bytes": machine.bytes,
-            "calls": {s.call: {"packets": s.packets, "bytes": s.bytes} for s in sessions},
-        }
+        return {"state": "ready" if machine.ready else "starting", **relay_status(machine)}
 
     await _serve(shell, journal, status)
 

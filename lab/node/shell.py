@@ -13,7 +13,7 @@ from typing import Any, Protocol, assert_never, cast
 
 from lab.errors import ConfigError
 from lab.node.proxy import HttpProxy
-from lab.node.sniffing import Doorkeeper
+from lab.node.sniffing import Doorkeeper, is_for_relay
 from lab.node.tls import asks_for_hub, client_context, peer_key
 from lab.overlay.actions import (
     Close,
@@ -82,6 +82,8 @@ class Shell:
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
         self.shared: dict[int, tuple[Doorkeeper, ssl.SSLContext]] = {}
         self.other: Shell | None = None
+        self.relay: Shell | None = None
+        self.relay_port = 0
         self.raw: dict[int, socket.socket] = {}
         self.dual: set[int] = set()
         self.timer: asyncio.TimerHandle | None = None
@@ -119,6 +121,10 @@ class Shell:
         nobody's any more."""
         doorkeeper, own = self.shared[port]
         self.other, doorkeeper.tls = other, tls or own
+
+    def relay_beside(self, port: int, relay: "Shell | None") -> None:
+        """What connects to a port and begins with a bind is another shell's from now on, a relay's; None: nobody's."""
+        self.relay, self.relay_port = relay, port
 
     def stop(self) -> None:
         """Closes all that is open; the machine is told nothing more."""
@@ -299,6 +305,8 @@ class _Link(asyncio.Protocol):
 
     def __init__(self, shell: Shell, link: int | None, listener: str, beyond: Address | None = None) -> None:
         self.shell, self.link, self.listener, self.beyond = shell, link, listener, beyond
+        self.info: LinkInfo | None = None
+        self.head: bytes | None = None  # what has come of one that may be for a relay beside
 
     def connection_made(self, base: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.WriteTransport, base)  # uvloop's are, without saying so
@@ -312,6 +320,8 @@ class _Link(asyncio.Protocol):
         machine, now = self.shell.machine, time.monotonic()
         info = LinkInfo(plain(local), self.beyond or plain(peer), peer_key(tls) if tls is not None else None)
         if self.link is None:
+            if self.shell.relay is not None and info.local[1] == self.shell.relay_port:
+                self.info, self.head = info, b""
             self.link = machine.accepted(self.listener, info, now)
             self._keep(transport)
         elif self.link in machine.actions.links:
@@ -328,6 +338,8 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.link in self.shell.links:
             assert self.link is not None
+            if self.head is not None:
+                data = self._sorted(bytes(data))
             if (straight := self.shell.straight) is not None:
                 to = straight(self.link, data, time.monotonic())
                 if to is not None:
@@ -335,6 +347,25 @@ class _Link(asyncio.Protocol):
                     return
             self.shell.machine.link_data(self.link, bytes(data), time.monotonic())
             self.shell.settle()
+
+    def _sorted(self, data: bytes) -> bytes:
+        """The client is told of everybody at once, and keeps strangers within its own bounds; one who turns out to be
+        for the relay is that one's from the start. Returns what whoever has it now has not heard of it."""
+        assert self.link is not None and self.head is not None and self.info is not None
+        before, self.head = self.head, self.head + data
+        found, relay = is_for_relay(self.head), self.shell.relay
+        if found is None:
+            return data
+        head, self.head = before + data, None
+        if not found or relay is None:
+            return data
+        now, transport = time.monotonic(), self.shell.links.pop(self.link)
+        self.shell.machine.link_down(self.link, "it is the relay's", now)
+        self.shell.settle()
+        self.shell, self.listener = relay, "relay"
+        self.link = relay.machine.accepted("relay", self.info, now)
+        self._keep(transport)
+        return head
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.link is not None and self.shell.links.pop(self.link, None) is not None:

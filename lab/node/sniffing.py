@@ -1,6 +1,8 @@
-"""Two protocols on one TCP port: a connection that begins like TLS is one, any other is what it is without.
+"""Several protocols on one TCP port: a connection that begins like TLS is one, any other is what it is without; within
+either, what begins with a bind is for a relay.
 
-The first byte decides and stays where it is. Who never says one is turned away.
+The first byte decides of TLS and stays where it is; who never says one is turned away. The first frame decides of the
+relay.
 """
 
 import asyncio
@@ -9,6 +11,8 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
+
+from lab.wire.stun import HEADER_SIZE, Method, is_stun, peek_method
 
 HANDSHAKE = 0x16
 """What TLS begins with (RFC 8446, 5.1); RFC 4571 frames of up to 5,631 bytes and STUN never do (RFC 7983, 7)."""
@@ -19,6 +23,16 @@ MOST_SILENT = 256
 
 EXHAUSTED = 1.0
 """Seconds before accepting again where the process or the machine has no more files, as asyncio's own servers do."""
+
+
+def is_for_relay(head: bytes) -> bool | None:
+    """Whether a connection that begins with these bytes, frames of RFC 4571, is meant for a relay: by the method of the
+    first; None while that cannot be told."""
+    if len(head) < 2 + HEADER_SIZE:
+        return False if len(head) > 2 and head[2] >= 0x40 else None
+    first = head[2 : 2 + HEADER_SIZE]
+    return is_stun(first) and peek_method(first) == Method.BIND
+
 
 Protocols = Callable[[bool], asyncio.BaseProtocol]
 

@@ -33,8 +33,10 @@ from lab.overlay.identity import CallKeys, check_credential, derive_keys, open_e
 from lab.overlay.introduction import Introduction
 from lab.overlay.leg import RelayLeg
 from lab.overlay.legs import Legs
+from lab.overlay.passage import ANY
 from lab.overlay.paths import PathName
 from lab.overlay.paths import State as PathState
+from lab.overlay.prospects import tcp_may_come
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.reports import Demotion, Reports, Verdict
 from lab.overlay.surroundings import Surroundings
@@ -147,7 +149,9 @@ class Call:
             around.actions, id, caller, media, around.own, around.rng, reports, around.passage, around.courtesy
         )
         self.introduction = Introduction(id, around, media)
-        self.legs = Legs(around, media, self.checklist.choice, self.checklist.from_relay, self._renew)
+        checklist = self.checklist
+        told = checklist.turned, checklist.drop_leg
+        self.legs = Legs(around, media, checklist.choice, checklist.from_relay, self._renew, *told)
         media.deliver, media.learnt = self._datagram, self._learnt
         if port is not None:
             self._use(port)
@@ -253,9 +257,10 @@ class Call:
         self.around.actions.emit(RelayOffered(self.id, leg.offer.relay, leg.udp_addresses))
         self.checklist.add_leg(leg, now)
 
-    def vouched(self, hosts: Sequence[str]) -> None:
+    def vouched(self, hosts: Sequence[str], now: float) -> None:
         """The peer's supernode has seen the peer under these."""
         self.checklist.manners.vouched.update(hosts)
+        self._expect(now)
 
     def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
         """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
@@ -338,6 +343,7 @@ class Call:
         if self.port is not None:
             self.port.poll(now)
         self.checklist.poll(now)
+        self._meet_by_tcp(now)
         if self.talked and not self.finished and self.checklist.finished:
             self.finished = True
             self.around.actions.emit(Finished(self.id))
@@ -424,6 +430,15 @@ class Call:
     def _meet_network(self, network: Network, now: float) -> None:
         """What the peer has found out about its own network, beside what it has been told of this side's."""
         self.checklist.meet(self.introduction.network, network, now)
+        self._expect(now)
+
+    def _expect(self, now: float) -> None:
+        """Where the peer can come by TCP and cannot be met, this end tells it a port, and has its router let it in."""
+        living = self.state in (State.INVITING, State.RINGING, State.TALKING)
+        if living and tcp_may_come(self.introduction.network, self.checklist.peer_network):
+            if self.port is None:
+                self._use(self.around.open_port(now))
+            self.checklist.tcp.expect(self.checklist.manners.vouched)
 
     def _meet_at(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates; where it opens TCP from a port of its own, this end needs one as well."""
@@ -435,6 +450,12 @@ class Call:
     def port(self) -> TcpPort | None:
         """The port that it opens TCP from, where it needs one."""
         return self.introduction.port
+
+    def _meet_by_tcp(self, now: float) -> None:
+        """UDP of this end turns out to carry no voice: it is to be met by TCP as one that lets no UDP out."""
+        passage = self.around.passage
+        if self.port is None and self.talked and passage.throttled(now) and passage.passes(ANY) is not False:
+            self._use(self.around.open_port(now))
 
     def _use(self, port: TcpPort) -> None:
         self.introduction.port = self.checklist.tcp.port = port
@@ -451,6 +472,7 @@ class Call:
             self.port.close()
             self._use(self.around.open_port(now))
         self.checklist.restart(now)
+        self._expect(now)
         self._learnt(now)
 
     def rerouted(self, now: float) -> None:

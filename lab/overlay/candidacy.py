@@ -1,7 +1,8 @@
-"""What a client answers when a supernode asks it to become one, and what it measures when it is asked to dial another.
+"""What a client answers when a supernode asks it to become one, or a relay, and what it measures when it is asked to
+dial another.
 
-Belongs here: whether it may, and how far it has come. Never: what a supernode does, which is another machine of the
-same program.
+Belongs here: whether it may, and how far it has come. Never: what those do, which are other machines of the same
+program.
 """
 
 import random
@@ -10,9 +11,7 @@ from dataclasses import dataclass
 
 from lab.overlay.actions import Actions, Event, earliest
 from lab.overlay.limits import Limiter, Rate
-from lab.overlay.member import SIGNALLING_PORTS
 from lab.overlay.mesh import Machine, one_a_family
-from lab.overlay.passage import STUN_PORT
 from lab.overlay.paths import nobodys
 from lab.overlay.reach import Reach
 from lab.overlay.whereabouts import Whereabouts
@@ -22,6 +21,8 @@ PROBATION = 30.0
 """Seconds for which a client listens as what it was asked to be without being promoted."""
 CAPACITY = 200
 """Clients that a promoted one has room for unless its user says otherwise; Skype's had some hundred."""
+CALLS = 20
+"""Calls that a promoted relay takes unless its user says otherwise: 2 Mbit/s each way if all talk through it."""
 DIALS = Rate(0.5, 5)
 """What a client dials for its supernodes: it is no scanner of ports."""
 
@@ -45,14 +46,15 @@ class PromotedTo(Event):
 
 @dataclass(frozen=True, slots=True)
 class DemotedFrom(Event):
-    """The program is to be a client alone again, for this reason; its clients go elsewhere first."""
+    """The program is to be a client alone again, for this reason; its clients, or calls, go elsewhere first."""
 
     role: Role
     reason: str
 
 
 class Candidacy:
-    """One client's. `own` is where it stands; `capacity` how many clients it would have room for, None: CAPACITY."""
+    """One client's. `own` is where it stands; `capacity` how many clients it would have room for, None: CAPACITY;
+    `calls` how many calls it would carry, None: CALLS."""
 
     def __init__(
         self,
@@ -62,9 +64,10 @@ class Candidacy:
         rng: random.Random,
         wall_offset: float,
         capacity: int | None,
+        calls: int | None = None,
     ) -> None:
         self.actions, self.own, self.authority, self.rng, self.wall_offset = actions, own, authority, rng, wall_offset
-        self.capacity = capacity or CAPACITY
+        self.capacity, self.calls = capacity or CAPACITY, calls or CALLS
         self.role: Role | None = None
         self.promoted: Role | None = None
         self.until: float | None = None
@@ -82,7 +85,8 @@ class Candidacy:
             case Promoted(role, measurer, supernodes):
                 if role == self.role and self.promoted is None:
                     self.promoted, self.until = role, None
-                    self.because = f"{self.hub or 'a supernode'} had too much to do, and {measurer} has reached it"
+                    lack = "had too much to do" if role == "supernode" else "knew no relay with room"
+                    self.because = f"{self.hub or 'a supernode'} {lack}, and {measurer} has reached it"
                     self.actions.emit(PromotedTo(role, supernodes))
             case Demoted(role, reason):
                 if role == self.role and self.promoted is None:
@@ -114,10 +118,10 @@ class Candidacy:
             self.role = self.answer = self.until = None
             return
         hosts = one_a_family((self.host, *self.own.addresses))
-        self.answer(Willing(self.role, hosts, self.capacity))
+        self.answer(Willing(self.role, hosts, self.capacity if self.role == "supernode" else self.calls))
 
     def cease(self, reason: str) -> None:
-        """It is a client alone again, or will be as soon as its clients are elsewhere."""
+        """It is a client alone again, or will be as soon as its clients, or calls, are elsewhere."""
         if self.role is not None:
             self.actions.emit(DemotedFrom(self.role, reason))
         self.role = self.promoted = self.answer = self.until = None
@@ -138,8 +142,7 @@ class Candidacy:
             self.reaches = [reach for reach in self.reaches if not reach.over]
             answer(Dialled(question.name, tcp, udp))
 
-        ports = (SIGNALLING_PORTS[0], STUN_PORT)
-        reach = Reach(self.actions, wanted, ports, self.authority, self.own, self.rng, self.wall_offset, done)
+        reach = Reach(self.actions, wanted, self.authority, self.own, self.rng, self.wall_offset, done)
         self.reaches.append(reach)
         reach.start(now)
 

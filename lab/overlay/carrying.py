@@ -65,7 +65,7 @@ class Carrying:
         self._talks[frozenset((envelope.sender, envelope.recipient))] = None
         if len(self._talks) > MOST_TALKS:
             self._talks.popitem(last=False)
-        relays = self.roster.chosen() if carry.relays else []
+        relays = self.roster.chosen(without=(envelope.sender, envelope.recipient)) if carry.relays else []
         mine, theirs = self.roster.offers(relays, envelope.call, now)
 
         def then(hub: str | None, now: float) -> None:

@@ -27,6 +27,7 @@ from lab.overlay.paths import (
     TcpCarrier,
     Transport,
     UdpCarrier,
+    Why,
     is_local,
     on_one_network,
     usable,
@@ -174,6 +175,18 @@ class Checklist:
         path = self.paths[key] = Path(key, leg, leg.udp_address, leg.offer.relay, now)
         path.priority = self._priority("relayed", "relayed", leg.udp_address)
         path.expect_leg(self.peer_network.udp)
+
+    def drop_leg(self, leg: RelayLeg) -> None:
+        """A relay session that is over, and carries nothing."""
+        self.legs.remove(leg)
+        self.paths.pop(("relay", leg.offer.relay), None)
+
+    def turned(self, leg: RelayLeg, now: float) -> None:
+        """A relay is about to end, or is there to stay after all."""
+        path = self.paths.get(("relay", leg.offer.relay))
+        if path is not None and leg.leaving:
+            path.demoted = (Why.LEAVING, None, path.label)
+        self.choice.choose(now)
 
     def _add_udp(self, remote: Address, now: float, socket: int | None = None, kind: str = "peer-reflexive") -> Path:
         """A path from the media socket, or from another of the call's, to a candidate of a kind."""

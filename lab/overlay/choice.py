@@ -72,7 +72,7 @@ class Choice:
         if self.selected is not None or self.selected_at:
             return self.selected
         hearing = [path for path in self.paths.values() if path.via is not None and path.carrier.ready]
-        return min(hearing, key=lambda path: path.name.rank, default=None)
+        return min(hearing, key=lambda path: (path.leaving, path.name.rank), default=None)
 
     def valid(self, now: float) -> list[Path]:
         """The paths that work, best first. After voice has stopped, what counts is who has answered since."""
@@ -84,7 +84,15 @@ class Choice:
             and path.carrier.ready
             and (since is None or path is self.selected or path.last_answer > since)
         ]
-        return sorted(working, key=lambda path: (path.lossy(now), path.name.rank, path.distance))
+        return sorted(working, key=lambda path: (path.leaving, path.lossy(now), path.name.rank, path.distance))
+
+    @property
+    def stranded(self) -> bool:
+        """Whether the relay in use is about to end, and no path works that would outlive it."""
+        if self.selected is None or not self.selected.leaving:
+            return False
+        working = (path for path in self.paths.values() if path.state is State.VALID and path.carrier.ready)
+        return all(path.leaving for path in working)
 
     def unheard(self, now: float) -> bool:
         """Whether nothing of the peer comes: there is no path, or neither voice nor answers on it any more.
@@ -131,7 +139,8 @@ class Choice:
             self._nominate(best, now)
             self._select(best, now)
             return
-        if self.patience is not None and best.via is not None and self.selected in working:
+        waits = self.patience is not None and best.via is not None and not self.selected.leaving
+        if waits and self.selected in working:
             return
         self._nominate(best, now)
         self.consequences.nominated(now)
@@ -229,8 +238,10 @@ class Choice:
 
 
 def _gains(selected: Path, best: Path, now: float) -> bool:
-    """Whether moving from one path that works to a better one is worth it: to a clean one,
+    """Whether moving from one path that works to a better one is worth it: to one that stays, to a clean one,
     to a better kind, or to IPv6 (RFC 8421)."""
+    if selected.leaving or best.leaving:
+        return not best.leaving
     if selected.lossy(now) or best.lossy(now):
         return not best.lossy(now)
     if best.name.rank == selected.name.rank:
@@ -243,5 +254,7 @@ def _shorter(selected: Path, other: Path, now: float) -> bool:
     """Whether another path of the same rank, as clean, has proven to be clearly shorter over several checks."""
     mine, its = selected.measured, other.measured
     if mine is None or its is None or other.lossy(now) or other.name.rank != selected.name.rank:
+        return False
+    if other.leaving:
         return False
     return mine - its >= max(CLEARLY, CLEARLY_SHARE * mine)

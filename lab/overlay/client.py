@@ -165,6 +165,7 @@ class Client(Member):
             membership.rng,
             membership.wall_offset,
             membership.capacity,
+            membership.calls,
         )
         self.hub = HubLink(
             self.actions,
@@ -380,7 +381,7 @@ class Client(Member):
         else:
             call.envelope(envelope, message, now)
             call.offered(carry.offers, now)
-            call.vouched(carry.seen)
+            call.vouched(carry.seen, now)
             self.strangers.revisit(now)
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
@@ -401,7 +402,7 @@ class Client(Member):
             self.post(self.membership.identity.seal(envelope.sender, envelope.call, Bye(1, "busy")))
             return
         call = self._new_call(envelope.call, envelope.sender, False, now)
-        call.vouched(carry.seen)
+        call.vouched(carry.seen, now)
         call.ring(envelope, invite, carry.offers, now)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -490,4 +491,4 @@ class Client(Member):
     def _clean(self, now: float) -> None:
         for call in [call for call in self.calls.values() if call.state is State.ENDED]:
             del self.calls[call.id]
-            self.discovery.trial.call_over(now)
+            self.discovery.trial.call_over(self.passage.throttled(now), now)

@@ -16,6 +16,8 @@ FRAMES = Rate(100, 400)
 """Messages of one client: a call's setup has a dozen, and a client in a call pings once a second."""
 INVITATIONS = Rate(2, 20)
 """Calls that one client begins."""
+ENVELOPES = Rate(100, 400)
+"""Envelopes for one client that another supernode brings: as many as one client of it may send."""
 MOST_REASONS = 100
 """Reasons that are counted apart: what strangers say stands in some of them."""
 TOLD_EVERY = 1.0
@@ -31,6 +33,7 @@ class Doorkeeper:
         self._all = 0
         """Strangers of all addresses."""
         self._knocks, self._frames, self._invitations = Limiter(KNOCKS), Limiter(FRAMES), Limiter(INVITATIONS)
+        self._envelopes = Limiter(ENVELOPES)
         self._told = Limiter(Rate(1 / TOLD_EVERY, 1))
 
     def knocks(self, host: str, now: float) -> str | None:
@@ -59,6 +62,10 @@ class Doorkeeper:
     def invitation(self, name: str, now: float) -> bool:
         """Whether a client may begin one more call."""
         return self._invitations.allows(name, now)
+
+    def brings(self, supernode: str, recipient: str, now: float) -> bool:
+        """Whether another supernode may bring one more envelope for a client; for others it may nevertheless."""
+        return self._envelopes.allows((supernode, recipient), now)
 
     def count(self, host: str, reason: str, now: float) -> bool:
         """Somebody is turned away; whether it is to be logged."""

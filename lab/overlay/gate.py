@@ -66,7 +66,7 @@ class Gate:
             self._supernode_comes(link, session, message, now)
         else:
             self._welcome(link, session)
-            self.hub.roster.comes(message, session.host)
+            self.hub.roster.comes(message, session.host, lambda word: self.hub.send(link, word))
             self.hub.tell_issuers(link)
 
     def _located(self, hello: Hello, wall: float) -> Location:

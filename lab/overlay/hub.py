@@ -95,6 +95,7 @@ class Greeting:
     role: str
     udp_port: int | None = None
     tcp_ports: tuple[int, ...] = ()
+    beside: bool = False
 
 
 class HubLink:
@@ -138,6 +139,7 @@ class HubLink:
         self.observed: Address | None = None
         self.last_hub = ""
         self.load = 0
+        self.room: int | None = None
         self.last_heard = self.next_ping = 0.0
         self.pinged_at: float | None = None
         self.probe_by: float | None = None
@@ -400,6 +402,7 @@ class HubLink:
                 () if client else self.own.addresses,
                 at,
                 self.identity.locate(attempt.hub_name, at) if client else None,
+                greeting.beside,
             )
             self.actions.write(link, frame(encode(hello), 4))
 
@@ -459,7 +462,12 @@ class HubLink:
 
     def _ping(self, now: float) -> None:
         self.next_ping, self.pinged_at = now + self.heartbeat, now
-        self.send(Ping(self.load, self.heartbeat))
+        self.send(Ping(self.load, self.heartbeat, self.room))
+
+    def tell(self, now: float) -> None:
+        """Says at once what the next heartbeat would: load and room have changed in a way that does not wait."""
+        if self.link is not None:
+            self._ping(now)
 
     def _lost(self, reason: str, now: float, at_fault: bool = True) -> None:
         assert self.link is not None and self.at is not None

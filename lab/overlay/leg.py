@@ -14,6 +14,7 @@ from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.binds import Binds, is_bind
 from lab.overlay.ladder import Route
 from lab.overlay.loss import ATTENTIVE, COUNTING, LegMeter
+from lab.overlay.parting import LEAVING_LIMIT
 from lab.overlay.passage import Passage
 from lab.overlay.paths import Transport
 from lab.overlay.reflexive import MediaSocket
@@ -54,6 +55,8 @@ SUSPICIOUS_BINDS, SUSPICIOUS_PAUSE = 4, 0.2
 HURRIED, ROUND_TRIPS = 2, 2
 """Unanswered binds in a hurry after which the leg is built anew, over UDP and TCP at once, if the first of them was
 asked longer than ROUND_TRIPS ago."""
+ASSENT = 0.1
+"""Seconds between two words to a relay that its own, that it is about to end, has been heard."""
 REBUILD = 0.5
 """Seconds before a leg that broke is built again."""
 MEDIA_FRAME_LIMIT = 4096
@@ -99,6 +102,9 @@ class RelayLeg:
         self.hurried_since = self.pressed_until = float("-inf")
         self.returns_after, self.udp_since = SOON, 0.0
         self.last_bound = Transport.TCP
+        self.assented = self.leaving_since = float("-inf")
+        self.turned: Callable[[RelayLeg, float], object] = lambda leg, now: None
+        """Called when the relay says that it is about to end, or is there to stay again."""
         self.binds = Binds(offer.token, rng)
 
     # -- as a carrier --------------------------------------------------------------------------------------------
@@ -114,6 +120,15 @@ class RelayLeg:
     def refused(self) -> str | None:
         """What the relay says against this leg's token; a fresh one may do better, or the relay knows it later."""
         return self.binds.refused
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the relay is about to end: it forwards for some seconds more."""
+        return self.binds.leaving
+
+    def over(self, now: float) -> bool:
+        """Whether the relay has ended, by its own word, and not come back."""
+        return self.leaving and now > self.leaving_since + LEAVING_LIMIT
 
     @property
     def ready(self) -> bool:
@@ -173,7 +188,12 @@ class RelayLeg:
         self.hurried += 1
         if self.hurried > HURRIED and now - self.hurried_since > ROUND_TRIPS * self.binds.rtt:
             self._rebuild(now)
-        elif self.udp_bound:
+        else:
+            self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        """A bind over what it is bound by, beside those that keep it bound."""
+        if self.udp_bound:
             self.actions.send_to(self.media.socket, self.udp_address, self.binds.ask(now))
         elif self.tcp_bound is not None:
             self.actions.write(self.tcp_bound, frame(self.binds.ask(now), 2))
@@ -387,8 +407,16 @@ class RelayLeg:
     def _said(self, data: bytes, now: float) -> Kind | None:
         """Whether the relay has agreed to a bind, or refused it; None for what answers nothing that was asked."""
         message = self.binds.answer(data, now)
-        if message is None or message.kind is not Kind.SUCCESS:
-            return message.kind if message is not None else None
+        if message is None:
+            return None
+        if message.kind is Kind.INDICATION:
+            if message.leaving and now >= self.assented + ASSENT:
+                self.assented = now
+                self._goes(True, now)
+                self._ask(now)
+            return None
+        if message.kind is not Kind.SUCCESS:
+            return message.kind
         if self.hurried:
             self.hurried, self.meter = 0, LegMeter()  # what went missing meanwhile was no loss of a path that stands
         if self.tcp_bound is not None:
@@ -397,4 +425,10 @@ class RelayLeg:
             self.suspicion = 0
         if self.meter.answer(message.transaction_id, message.counts, now):
             self._leave_udp(now)
+        self._goes(message.leaving, now)
         return message.kind
+
+    def _goes(self, leaving: bool, now: float) -> None:
+        if leaving is not self.binds.leaving:
+            self.binds.leaving, self.leaving_since = leaving, now
+            self.turned(self, now)

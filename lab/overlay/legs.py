@@ -14,7 +14,8 @@ from lab.wire.addresses import Address
 from lab.wire.messages import RelayOffer
 
 MOST_LEGS = 4
-"""Relay sessions that one call keeps: two that it begins with, and what a hub offers instead when they are gone."""
+"""Relay sessions that one call keeps: two that it begins with, and what a hub offers instead when they are gone; one of
+a relay that has ended makes room for another."""
 HURRY = 0.2
 """Seconds between binds at the relays while the peer's voice is missing."""
 LATER = 0.5
@@ -25,7 +26,8 @@ RENEWAL, CALM_RENEWAL = 1.0, 5.0
 
 class Legs:
     """One call's. `choice` knows whether anything of the peer comes; `heard` gets what a relay brings from the peer;
-    `renew` asks the hub for relay sessions anew, and says whether it could."""
+    `renew` asks the hub for relay sessions anew, and says whether it could; `turned` is told of a relay that is about
+    to end, `dropped` of a leg that is none any more."""
 
     def __init__(
         self,
@@ -34,8 +36,11 @@ class Legs:
         choice: Choice,
         heard: Callable[[RelayLeg, bytes, float], None],
         renew: Callable[[], bool],
+        turned: Callable[[RelayLeg, float], object],
+        dropped: Callable[[RelayLeg], object],
     ) -> None:
         self.around, self.media, self.choice, self.heard, self.renew = around, media, choice, heard, renew
+        self.turned, self.dropped = turned, dropped
         self.all: list[RelayLeg] = []
         self.hurry_at: float | None = None
         self.pressed_since: float | None = None
@@ -43,17 +48,27 @@ class Legs:
 
     def offered(self, offers: Sequence[RelayOffer], now: float, taken: Callable[[RelayLeg, float], None]) -> None:
         """Relay sessions that the hub offers: fresh tokens for relays that are known, or others, which `taken` is told
-        of."""
+        of. A relay that is this very client, beside, is none: who reaches it reaches this end."""
         known = {leg.offer.relay: leg for leg in self.all}
         for offer in offers:
             around = self.around
             if (before := known.get(offer.relay)) is not None:
                 before.renewed(offer, now)
-            elif len(self.all) < MOST_LEGS:
+            elif offer.relay != around.identity.name and self._has_room(now):
                 leg = RelayLeg(around.actions, offer, self.media, around.rng, self.heard, around.passage)
+                leg.turned = self._turned
                 self.all.append(leg)
                 taken(leg, now)
                 leg.start(now, around.take_waiting(offer.relay, now))
+
+    def _has_room(self, now: float) -> bool:
+        using = self.choice.selected
+        ended = (leg for leg in self.all if leg.over(now) and (using is None or using.carrier is not leg))
+        if len(self.all) == MOST_LEGS and (leg := next(ended, None)) is not None:
+            leg.stop()
+            self.all.remove(leg)
+            self.dropped(leg)
+        return len(self.all) < MOST_LEGS
 
     def datagram(self, data: bytes, source: Address, now: float) -> bool:
         """What came to the media socket; whether it came from a relay."""
@@ -76,7 +91,8 @@ class Legs:
         if self._lacking() and now >= self.renew_at:
             bound = all(leg.ready for leg in self.all)
             asked = self.renew()
-            self.renew_at = now + (CALM_RENEWAL if asked and (bound or self.pressed_since is None) else RENEWAL)
+            calm = (bound or self.pressed_since is None) and not self.choice.stranded
+            self.renew_at = now + (CALM_RENEWAL if asked and calm else RENEWAL)
 
     def _hurry(self, now: float) -> None:
         if not self.choice.unheard(now):
@@ -90,8 +106,15 @@ class Legs:
             leg.hurry(now)
 
     def _lacking(self) -> bool:
-        """Whether the hub is to be asked: a relay that is there refuses a leg, or all that there is leads nowhere."""
-        return self.pressed_since is not None or any(leg.refused for leg in self.all)
+        """Whether the hub is to be asked: a relay that is there refuses a leg, all that there is leads nowhere, or will
+        soon."""
+        return self.pressed_since is not None or self.choice.stranded or any(leg.refused for leg in self.all)
+
+    def _turned(self, leg: RelayLeg, now: float) -> None:
+        """A relay is about to end: the call goes elsewhere while it still forwards, and asks at once where to."""
+        self.turned(leg, now)
+        if self.choice.stranded:
+            self.renew_at = min(self.renew_at, now)
 
     # -- what happens to this end ----------------------------------------------------------------------------------
 

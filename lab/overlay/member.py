@@ -73,7 +73,7 @@ class Membership:
     `wall_offset` is epoch seconds minus monotonic seconds. `learnt` are the supernodes that it knew when it last ran,
     `pins` the keys of its contacts;
     `capacity` is how many clients a supernode has room for, None: as many as come; `login_rate` how many it lets in a
-    second, None: as many as it says by itself.
+    second, None: as many as it says by itself; `calls` is how many calls a relay carries, None: as many as it says.
     """
 
     identity: Identity
@@ -87,6 +87,7 @@ class Membership:
     pins: Mapping[str, bytes] = field(default_factory=dict)
     capacity: int | None = None
     login_rate: float | None = None
+    calls: int | None = None
 
 
 READY_LIMIT = 5.0

@@ -136,6 +136,13 @@ class Offloading:
                 placed.at = now
                 self.actions.pending.append(CountOffloaded(number))
 
+    def count(self, now: float) -> None:
+        """Has counted every session that the kernel forwards."""
+        for number, placed in self.placed.items():
+            if placed.ended is None:
+                placed.at = now
+                self.actions.pending.append(CountOffloaded(number))
+
     def end(self, session: Session, then: Callable[[], None], now: float) -> None:
         """The session is over: calls `then` when its sums are final."""
         if session.number in self.placed:

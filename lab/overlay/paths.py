@@ -64,12 +64,15 @@ RANK = {
 
 
 class Carrier(Protocol):
-    """Gets bytes to the peer in one way. `transport` is this side's own; `ready` says whether bytes would go out."""
+    """Gets bytes to the peer in one way. `transport` is this side's own; `ready` says whether bytes would go out,
+    `leaving` that they soon will not."""
 
     @property
     def transport(self) -> Transport: ...
     @property
     def ready(self) -> bool: ...
+    @property
+    def leaving(self) -> bool: ...
     def send(self, data: bytes) -> None: ...
 
 
@@ -82,6 +85,7 @@ class UdpCarrier:
     remote: Address
     transport: Transport = Transport.UDP
     ready: bool = True
+    leaving: bool = False
 
     def send(self, data: bytes) -> None:
         self.actions.send_to(self.socket, self.remote, data)
@@ -96,6 +100,7 @@ class TcpCarrier:
     remote: Address
     transport: Transport = Transport.TCP
     ready: bool = True
+    leaving: bool = False
 
     def send(self, data: bytes) -> None:
         self.actions.write(self.link, frame(data, 2), media=True)
@@ -113,11 +118,13 @@ SHUNNED, MOST_SHUNNED = 3.0, 30.0
 
 
 class Why(StrEnum):
-    """What ranks a path below every other: it loses voice, is known to carry none, or fell silent."""
+    """What ranks a path below every other: it loses voice, is known to carry none, fell silent, or its relay is about
+    to end."""
 
     LOSS = "loss"
     NARROW = "narrow"
     SILENT = "silent"
+    LEAVING = "leaving"
 
 
 class State(StrEnum):
@@ -183,6 +190,11 @@ class Path:
     def lossy(self, now: float) -> bool:
         """Whether it has lost too much voice of late."""
         return now < self.lossy_until
+
+    @property
+    def leaving(self) -> bool:
+        """Whether its relay has said that it is about to end: it works, and every other that works is better."""
+        return self.carrier.leaving
 
     @property
     def turned(self) -> bool:

@@ -1,4 +1,5 @@
-"""How a supernode that has too much to do makes one of its clients another: asked, measured from outside, promoted.
+"""How a supernode that has too much to do makes one of its clients another, or one that lacks relays a relay: asked,
+measured from outside, promoted.
 
 Belongs here: who is asked, who measures, what is believed. Never: links; what a promoted client does.
 """
@@ -29,6 +30,8 @@ STAGE_LIMIT = 12.0
 """Seconds in which somebody who is asked has to answer."""
 PAUSE = 0.2
 """Seconds between two that are asked."""
+SEARCH = 1.0
+"""The same where a relay is lacking: there may be nobody who is fit, for as long as the supernode is up."""
 SETTLING = 8.0
 """Seconds after a promotion in which nobody else is promoted: what it helps shows by then."""
 NOT_AGAIN = 600.0
@@ -38,9 +41,9 @@ MOST_MEASURERS = 3
 MEASURINGS = Rate(0.2, 3)
 """What one node is asked to dial."""
 RECHECK = 15.0
-"""Seconds between two measurings of supernodes that were promoted, each time of another."""
+"""Seconds between two measurings of supernodes and relays that were promoted, each time of another."""
 FAILURES = 2
-"""Times in a row that a supernode has to be out of reach before it is told so."""
+"""Times in a row that one has to be out of reach before it is told so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Promoting:
     ) -> None:
         self.emit, self.rng, self.dial, self.strangers, self.machines = emit, rng, dial, strangers, machines
         self.asking: _Asking | None = None
-        self.unfit: dict[str, tuple[Address, float]] = {}
+        self.unfit: dict[tuple[str, Role], tuple[Address, float]] = {}
         self.next_ask = 0.0
         self.needed_since: float | None = None
         self.turn = 0.0
@@ -133,18 +136,18 @@ class Promoting:
             if now >= self.asking.until:
                 self._unfit("it does not answer", now)
         elif needed is not None and now >= self._next(patience):
-            self.next_ask = now + PAUSE
-            fit = [each for each in candidates() if self._may_be(each, now)]
+            self.next_ask = now + (PAUSE if needed == "supernode" else SEARCH)
+            fit = [each for each in candidates() if self._may_be(each, needed, now)]
             if fit:
                 chosen = min(fit, key=lambda each: (each.since, each.name))
                 self.asking = _Asking(chosen, needed, now + STAGE_LIMIT)
                 self.emit(Asked(chosen.name, needed))
                 chosen.send(Nominate(needed, chosen.observed))
 
-    def _may_be(self, candidate: Candidate, now: float) -> bool:
+    def _may_be(self, candidate: Candidate, role: Role, now: float) -> bool:
         if candidate.name in self.promoted or now < candidate.since + UPTIME_LEAST:
             return False
-        where, until = self.unfit.get(candidate.name, (candidate.observed, 0.0))
+        where, until = self.unfit.get((candidate.name, role), (candidate.observed, 0.0))
         return where[0] != candidate.observed[0] or now >= until
 
     def says(self, name: str, message: Message, now: float) -> None:
@@ -213,8 +216,8 @@ class Promoting:
     def _unfit(self, reason: str, now: float, tell: bool = True) -> None:
         assert self.asking is not None
         candidate, role = self.asking.candidate, self.asking.role
-        self.unfit[candidate.name] = (candidate.observed, now + NOT_AGAIN)
-        self.unfit = {name: (where, until) for name, (where, until) in self.unfit.items() if until > now}
+        self.unfit[candidate.name, role] = (candidate.observed, now + NOT_AGAIN)
+        self.unfit = {who: (where, until) for who, (where, until) in self.unfit.items() if until > now}
         self.asking, self.next_ask = None, now + PAUSE
         self.emit(FoundUnfit(candidate.name, role, reason))
         if tell:
@@ -222,7 +225,7 @@ class Promoting:
 
 
 class Rechecking:
-    """Whether supernodes that were promoted can still be reached: each is dialled now and then, from here."""
+    """Whether supernodes and relays that were promoted can still be reached: now and then one is dialled, from here."""
 
     def __init__(self, rng: random.Random, dial: Callable[[Dial, float], object]) -> None:
         self.rng, self.dial = rng, dial
@@ -233,7 +236,8 @@ class Rechecking:
         return self.next
 
     def poll(self, promoted: Callable[[], Sequence[Dial]], now: float) -> None:
-        """`promoted` gives the questions, one for each promoted supernode that is linked with this one."""
+        """`promoted` gives the questions, one for each promoted supernode that is linked with this one and each
+        promoted relay that sits here."""
         if self.next is not None and now < self.next:
             return
         due, questions = self.next is not None, promoted()

@@ -54,6 +54,14 @@ def _counts(network: Network) -> bool:
     return network.allocation == "sequential"
 
 
+def tcp_may_come(own: Network, peer: Network) -> bool:
+    """Whether a peer that has TCP alone, out of ports that nobody can name, may come in at the port of this end: its
+    router keeps one for everybody, and lets in whoever this end has written to, for TCP as it was seen to for UDP.
+    """
+    unforeseen = peer.tcp_mapping is not None and peer.tcp_mapping not in _STEADY
+    return peer.udp is False and unforeseen and own.tcp_mapping == "endpoint-independent" and _lenient(own)
+
+
 def part(own: Network, peer: Network, controlling: bool) -> Part:
     """What this side does; the peer, who knows the same, does what goes with it. NOTHING where there are no prospects,
     or no need: both outer ports are known, or one that anybody may write to who has been written to.
@@ -85,6 +93,8 @@ def part_if_strict(own: Network, peer: Network, controlling: bool) -> Part:
         return Part.OPEN if controlling else Part.TRY
     if mine or theirs:
         return Part.OPEN if mine else Part.TRY
+    if own.outer is not None and own.outer == peer.outer:
+        return Part.NOTHING  # one router for both: it turns back what goes to a port that it has given, and to no other
     return Part.BOTH if block(own) and block(peer) else Part.NOTHING
 
 

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
-from lab.overlay.identity import check_credential
+from lab.overlay.identity import check_credential, check_signature
+from lab.overlay.leg import MEDIA_FRAME_LIMIT
+from lab.overlay.member import RELAY_TCP_PORTS, RELAY_UDP_PORT, SIGNALLING_PORTS
+from lab.overlay.passage import STUN_PORT
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
-from lab.wire.framing import LengthPrefixed
-from lab.wire.messages import FRAME_LIMIT, Challenge, Dial, decode_hub
+from lab.wire.framing import LengthPrefixed, frame
+from lab.wire.messages import FRAME_LIMIT, Challenge, Dial, Role, decode_hub
 from lab.wire.stun import Kind, Method, StunMessage
 
 REACH_LIMIT = 3.0
@@ -20,11 +23,21 @@ REACH_LIMIT = 3.0
 AGAIN = 0.4
 """Seconds after which a datagram is sent again that has not been answered."""
 MOST_DATAGRAMS = 4
+PORTS: dict[Role, tuple[int, int]] = {
+    "supernode": (SIGNALLING_PORTS[0], STUN_PORT),
+    "relay": (RELAY_TCP_PORTS[0], RELAY_UDP_PORT),
+}
+"""Of each role, where it answers over TCP and over UDP."""
+PRESENCE = "lab relay presence"
+"""What a relay signs a question for, to show that it is the one that is meant."""
+ROOM = bytes(96)
+"""Padding of a question to a relay: the answer, with its signature, is not to be longer."""
 
 
 class Reach:
     """Dials one machine that says who it is, at each of its addresses that this node could reach; calls `done` with
-    whether TCP and UDP got there. `tcp_port` answers with a supernode's greeting, inside TLS; `udp_port` with STUN.
+    whether TCP and UDP got there. A supernode answers with its greeting, inside TLS, and with STUN; a relay with STUN
+    over both, signed.
 
     Nobody is sent more than MOST_DATAGRAMS and a connection at an address.
     """
@@ -33,7 +46,6 @@ class Reach:
         self,
         actions: Actions,
         wanted: Dial,
-        ports: tuple[int, int],
         authority: bytes,
         own: Whereabouts,
         rng: random.Random,
@@ -41,11 +53,13 @@ class Reach:
         done: Callable[[Dial, bool, bool, float], None],
     ) -> None:
         self.actions, self.wanted, self.authority = actions, wanted, authority
-        self.tcp_port, self.udp_port = ports
+        self.tcp_port, self.udp_port = PORTS[wanted.role]
+        self.signed = wanted.role == "relay"
         self.rng, self.wall_offset, self.done = rng, wall_offset, done
         self.hosts: Sequence[str] = own.reachable(wanted.hosts)
         self.links: dict[int, LengthPrefixed] = {}
         self.keys: dict[int, bytes] = {}
+        self.asked: dict[int, bytes] = {}
         self.reached: dict[str, set[str]] = {"tcp": set(), "udp": set()}
         self.answering: dict[int, str] = {}
         self.transactions: dict[bytes, str] = {}
@@ -62,8 +76,9 @@ class Reach:
             self._end(now)
             return
         for host in self.hosts:
-            link = self.actions.connect(self, (host, self.tcp_port), secure=True, hub=True)
-            self.links[link] = LengthPrefixed(4, FRAME_LIMIT)
+            hub = not self.signed
+            link = self.actions.connect(self, (host, self.tcp_port), secure=hub, hub=hub)
+            self.links[link] = LengthPrefixed(4, FRAME_LIMIT) if hub else LengthPrefixed(2, MEDIA_FRAME_LIMIT)
             self.answering[link] = host
         self.transactions = {self.rng.randbytes(12): host for host in self.hosts}
         self.socket = self.actions.open_udp(self)
@@ -85,41 +100,64 @@ class Reach:
     def _ask(self, now: float) -> None:
         assert self.socket is not None
         for transaction, host in self.transactions.items():
-            request = StunMessage(Method.BINDING, Kind.REQUEST, transaction)
-            self.actions.send_to(self.socket, (host, self.udp_port), request.encode())
+            self.actions.send_to(self.socket, (host, self.udp_port), self._question(transaction))
         self.sent += 1
         self.next_datagram = now + AGAIN if self.sent < MOST_DATAGRAMS else None
 
+    def _question(self, transaction: bytes) -> bytes:
+        padding = ROOM if self.signed else None
+        return StunMessage(Method.BINDING, Kind.REQUEST, transaction, padding=padding).encode()
+
+    def _answered(self, data: bytes) -> bytes:
+        """Which question somebody has answered, and may answer; raises ProtocolError."""
+        answer = StunMessage.parse(data)
+        if answer.kind is Kind.REQUEST or (self.signed and answer.kind is not Kind.SUCCESS):
+            raise ProtocolError("it does not answer")
+        if self.signed:
+            check_signature(self.wanted.key, answer.token or b"", PRESENCE, answer.transaction_id)
+        return answer.transaction_id
+
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         try:
-            answer = StunMessage.parse(data)
+            transaction = self._answered(data)
         except ProtocolError:
             return
-        host = self.transactions.get(answer.transaction_id)
-        if host == source[0] and answer.kind is not Kind.REQUEST and source[1] == self.udp_port:
-            del self.transactions[answer.transaction_id]
+        host = self.transactions.get(transaction)
+        if host == source[0] and source[1] == self.udp_port:
+            del self.transactions[transaction]
             self._got("udp", host, now)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         self.keys[link] = info.peer_key or b""
+        if self.signed and link in self.links:
+            self.asked[link] = self.rng.randbytes(12)
+            self.actions.write(link, frame(self._question(self.asked[link]), 2))
 
     def link_data(self, link: int, data: bytes, now: float) -> None:
         if link not in self.links:
             return
         try:
             for body in self.links[link].feed(data):
-                message = decode_hub(body)
-                if not isinstance(message, Challenge):
-                    raise ProtocolError(f"it greets with {type(message).__name__}")
-                check_credential(message.credential, self.authority, now + self.wall_offset)
-                if not message.credential.key == self.wanted.key == self.keys.get(link):
-                    raise ProtocolError(f"it is {message.credential.name}")
+                self._check(link, body, now)
                 self._drop(link)
                 self._got("tcp", self.answering[link], now)
                 return
         except ProtocolError as error:
             self._drop(link)
             self.link_down(link, str(error), now)
+
+    def _check(self, link: int, body: bytes, now: float) -> None:
+        """The first word on a connection; raises ProtocolError where it is not that of whom this was meant for."""
+        if self.signed:
+            if self._answered(body) != self.asked.get(link):
+                raise ProtocolError("it answers what was not asked")
+            return
+        message = decode_hub(body)
+        if not isinstance(message, Challenge):
+            raise ProtocolError(f"it greets with {type(message).__name__}")
+        check_credential(message.credential, self.authority, now + self.wall_offset)
+        if not message.credential.key == self.wanted.key == self.keys.get(link):
+            raise ProtocolError(f"it is {message.credential.name}")
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         self.links.pop(link, None)

@@ -1,6 +1,6 @@
 """The relay: forwards what comes in on one leg of a call out of the other, for holders of a fresh token alone.
 
-It reads no media and holds no key of it; it answers binds and amplifies nothing.
+It reads no media and holds no key of it; it answers binds, and who asks whether it is there, and amplifies nothing.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,13 @@ from lab.overlay.member import (
     SignedOut,
 )
 from lab.overlay.offloading import Offloading
+from lab.overlay.parting import Parting
+from lab.overlay.reach import PRESENCE
+from lab.overlay.seat import Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
-from lab.wire.messages import HubMessage, Issuers, decode_token
+from lab.wire.messages import Demoted, HubMessage, Issuers, decode_token
 from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_method
 
 RELAY_SOCKET = 0
@@ -33,6 +36,7 @@ RELAY_SOCKET = 0
 BIND_LIMIT = 5.0
 """Seconds in which a new connection has to bind."""
 MOST_SESSIONS = 2_000
+"""Calls that it carries unless it is told otherwise."""
 MOST_ISSUERS = 1_000
 MOST_TOKENS = 8
 """Tokens of one call that are known again without checking their signature anew; two are enough for two legs."""
@@ -69,6 +73,13 @@ class BindRefused(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOver(Event):
+    """The relay has left: its calls are elsewhere, or have had time enough; so many were still here."""
+
+    calls: int
+
+
 @dataclass
 class _Stream:
     info: LinkInfo
@@ -78,10 +89,17 @@ class _Stream:
 
 
 class Relay(Member):
-    """One relay, signed in at every supernode that it knows. Its shell's listener is `relay`."""
+    """One relay, signed in at every supernode that it knows. Its shell's listener is `relay`.
 
-    def __init__(self, membership: Membership) -> None:
+    `promoted`: it is a client beside, and signs in when `admit` is called.
+    """
+
+    def __init__(self, membership: Membership, promoted: bool = False) -> None:
         super().__init__(membership)
+        self.promoted = promoted
+        self.calls = membership.calls or MOST_SESSIONS
+        self.parting: Parting | None = None
+        self.left = False
         self.sessions: dict[str, Session] = {}
         self.by_address: dict[Address, Leg] = {}
         self.by_link: dict[int, Leg] = {}
@@ -92,7 +110,7 @@ class Relay(Member):
         self.next_sweep = 0.0
         self.past_packets = self.past_bytes = 0
         self.actions.sockets[RELAY_SOCKET] = self
-        greeting = Greeting("relay", RELAY_UDP_PORT, RELAY_TCP_PORTS)
+        greeting = Greeting("relay", RELAY_UDP_PORT, RELAY_TCP_PORTS, promoted)
         m = membership
         self.hubs = [
             HubLink(
@@ -114,8 +132,41 @@ class Relay(Member):
         return self.hubs
 
     def join(self, now: float) -> None:
+        if not self.promoted:
+            self.admit(now)
+
+    def admit(self, now: float) -> None:
+        """Signs in: from now on calls may come."""
+        self._weigh()
         for hub in self.hubs:
             hub.start(now)
+
+    def leave(self, now: float) -> None:
+        """Takes no call any more, hands over those that it has, then says HandedOver."""
+        if self.parting is None:
+            self.parting = Parting(self.sessions, self._say, self.offloading.count, now)
+            self._weigh()
+            for hub in self.hubs:
+                hub.tell(now)
+            for link in [link for link, stream in self.streams.items() if stream.waits_for]:
+                if link not in self.by_link:
+                    self.actions.close(link)
+                    self.link_down(link, "the relay is about to end", now)
+        self._part(now)
+
+    def _part(self, now: float) -> None:
+        if self.parting is None or self.left:
+            return
+        self.parting.poll(now)
+        if self.parting.over(now):
+            self.left = True
+            self.actions.emit(HandedOver(len(self.parting.waits_for)))
+
+    def _weigh(self) -> None:
+        """What the next heartbeat says of load and room."""
+        room = 0 if self.parting is not None else max(0, self.calls - len(self.sessions))
+        for hub in self.hubs:
+            hub.load, hub.room = len(self.sessions), room
 
     def _settle(self, now: float) -> None:
         """Ready where it sits at every supernode; with some of them down, at those that are up."""
@@ -127,14 +178,18 @@ class Relay(Member):
     def signed_in(self, hub: HubLink, now: float) -> None:
         self.issuers[hub.hub or ""] = hub.hub_key
         self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1] if hub.route else 0))
+        hub.tell(now)
         self._settle(now)
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
         self.actions.emit(SignedOut(hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        """Its supernodes name others, who may send clients as well."""
-        if isinstance(message, Issuers):
+        """Its supernodes name others, who may send clients as well; or one of them cannot reach it any more."""
+        if isinstance(message, Demoted):
+            if self.promoted:
+                self.actions.emit(Unreachable(self.name, message.reason))
+        elif isinstance(message, Issuers):
             for name, key in message.supernodes:
                 if len(self.issuers) < MOST_ISSUERS:
                     self.issuers.setdefault(name, key)
@@ -147,14 +202,14 @@ class Relay(Member):
     def deadline(self) -> float | None:
         unbound = (stream.expires for stream in self.streams.values())
         sweep = self.next_sweep if self.sessions else None
-        return earliest(
-            self.enrolment.deadline(), self.ready_by, sweep, *unbound, *(hub.deadline() for hub in self.hubs)
-        )
+        parting = self.parting.deadline() if self.parting is not None and not self.left else None
+        own = (self.enrolment.deadline(), self.ready_by, sweep, parting)
+        return earliest(*own, *unbound, *(hub.deadline() for hub in self.hubs))
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
+        self._weigh()
         for hub in self.hubs:
-            hub.load = len(self.sessions)
             hub.poll(now)
         self._settle(now)
         for link, stream in list(self.streams.items()):
@@ -166,6 +221,7 @@ class Relay(Member):
             for session in [s for s in self.sessions.values() if now - s.last > IDLE_LIMIT]:
                 self._end(session, now)
             self.offloading.sweep(now)
+        self._part(now)
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         link = next(self.actions.numbers)
@@ -179,6 +235,8 @@ class Relay(Member):
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         if is_stun(data) and peek_method(data) == Method.BIND:
             self._bind(data, source, None, now)
+        elif is_stun(data) and peek_method(data) == Method.BINDING and source not in self.by_address:
+            self._greet(data, source, None)
         elif (leg := self.by_address.get(source)) is not None:
             self._forward(leg, data, now)
 
@@ -191,6 +249,8 @@ class Relay(Member):
             for body in stream.deframer.feed(data):
                 if is_stun(body) and peek_method(body) == Method.BIND:
                     self._bind(body, stream.info.peer, link, now)
+                elif is_stun(body) and peek_method(body) == Method.BINDING and link not in self.by_link:
+                    self._greet(body, stream.info.peer, link)
                 elif (leg := self.by_link.get(link)) is not None:
                     self._forward(leg, body, now)
         except ProtocolError as error:
@@ -269,15 +329,37 @@ class Relay(Member):
 
     # -- binding and forwarding ----------------------------------------------------------------------------------
 
+    def _answer(self, asked: bytes, message: StunMessage, source: Address, link: int | None) -> None:
+        encoded = message.encode()
+        if link is not None:
+            self.actions.write(link, frame(encoded, 2))
+        elif len(encoded) <= len(asked):  # a source may be forged: nobody is sent more than it seems to have sent
+            self.actions.send_to(RELAY_SOCKET, source, encoded)
+
+    def _say(self, leg: Leg, data: bytes) -> None:
+        """A word of the relay's own to whoever is bound there."""
+        if leg.link is None:
+            self.actions.send_to(RELAY_SOCKET, leg.address, data)
+        else:
+            self.actions.write(leg.link, frame(data, 2))
+
+    def _greet(self, data: bytes, source: Address, link: int | None) -> None:
+        """Somebody who has no leg here asks whether this relay is where it says: shows that it holds its key."""
+        try:
+            request = StunMessage.parse(data)
+        except ProtocolError:
+            return
+        if request.kind is Kind.REQUEST:
+            shown = self.membership.identity.sign(PRESENCE, request.transaction_id)
+            answer = StunMessage(Method.BINDING, Kind.SUCCESS, request.transaction_id, xor_mapped=source, token=shown)
+            self._answer(data, answer, source, link)
+
     def _bind(self, data: bytes, source: Address, link: int | None, now: float) -> None:
         """Answers a bind; raises nothing."""
+        leaving = self.parting is not None
 
         def answer(message: StunMessage) -> None:
-            encoded = message.encode()
-            if link is not None:
-                self.actions.write(link, frame(encoded, 2))
-            elif len(encoded) <= len(data):  # a source may be forged: nobody is sent more than it seems to have sent
-                self.actions.send_to(RELAY_SOCKET, source, encoded)
+            self._answer(data, message, source, link)
 
         try:
             request = StunMessage.parse(data)
@@ -292,16 +374,19 @@ class Relay(Member):
             answer(StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])))
             return
         if index is None or link is not None:
-            answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source))
+            answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, leaving=leaving))
             if index is not None:
                 leg = self._place(call, index, source, link, now, request.token or b"")
+                leg.asked, leg.heard = identifier, request.leaving
                 self.offloading.review(leg.session, now)
             return
         leg = self._place(call, index, source, link, now, request.token or b"")
+        leg.asked, leg.heard = identifier, request.leaving
 
         def counted() -> None:
             counts = leg.session.counts(leg.index)
-            answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, counts=counts))
+            said = StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, counts=counts, leaving=leaving)
+            answer(said)
 
         self.offloading.with_counts(leg.session, counted)
         self.offloading.review(leg.session, now)
@@ -317,12 +402,14 @@ class Relay(Member):
         if grant.relay != self.name:
             raise ProtocolError(f"the token is for {grant.relay}")
         late = now + self.membership.wall_offset - grant.expires
+        if self.parting is not None and grant.call not in self.sessions:
+            raise ProtocolError("the relay is about to end")
         if grant.leg is None:
             self._stand_by(grant.call, late, link, now)
         elif grant.call not in self.sessions:
             if late > 0:
                 raise ProtocolError(f"the token expired {late:.0f} s ago")
-            if len(self.sessions) >= MOST_SESSIONS:
+            if len(self.sessions) >= self.calls:
                 raise ProtocolError("the relay is full")
         return grant.call, grant.leg
 

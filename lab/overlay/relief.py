@@ -1,4 +1,5 @@
-"""What a supernode does when it has too much to do: clients go where there is room, or one of them becomes a supernode.
+"""What a supernode does when it has too much to do: clients go where there is room, or one of them becomes a supernode;
+and when relays are lacking: one becomes a relay.
 
 Belongs here: when that is, and whom it concerns. Never: how a candidate is measured, which is promoting's.
 """
@@ -10,11 +11,11 @@ from typing import Protocol
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
-from lab.overlay.member import SIGNALLING_PORTS, Membership
+from lab.overlay.member import Membership
 from lab.overlay.mesh import Machine, Mesh
-from lab.overlay.passage import STUN_PORT
 from lab.overlay.promoting import Candidate, Promoting, Rechecking
 from lab.overlay.reach import Reach
+from lab.overlay.roster import Roster
 from lab.overlay.seat import Seat, Unreachable
 from lab.overlay.vacancies import BUSY, Vacancies
 from lab.wire.messages import Demoted, Dial, Message, Move, Role
@@ -30,6 +31,13 @@ URGENT = 0.25
 """Clients that wait, of its room, from which on it waits for no other to promote somebody."""
 EASED_AGAIN = 20.0
 """Seconds for which a client is not asked again to move."""
+LACKING = 15.0
+"""Seconds without a relay that has room after which a client is asked to be one: relays that are restarted, or start
+together with the supernodes, are there by then."""
+TURN = 5.0
+"""Seconds that each supernode gives every one whose name comes before its own: of several that all lack a relay, one
+asks, and is done by then where it knows somebody."""
+MOST_TURNS = 5
 
 Done = Callable[[Dial, bool, bool, float], None]
 
@@ -52,6 +60,8 @@ class Hub(Protocol):
     @property
     def carrying(self) -> Carrying: ...
     @property
+    def roster(self) -> Roster: ...
+    @property
     def taking(self) -> bool:
         """Whether it takes part: it is ready, and not about to leave."""
         ...
@@ -69,13 +79,15 @@ class Relief:
         self.reaches: list[Reach] = []
         self.next_ease = 0.0
         self.elsewhere = Vacancies()
+        self.relay_at: float | None = None
+        """When a client is asked to be a relay, unless there is one by then."""
         rng = hub.membership.rng
         self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
         self.rechecking = Rechecking(rng, self._dial)
 
     def deadline(self) -> float | None:
         return earliest(
-            self.promoting.deadline(self._needed(), self._patience()),
+            self._asks_at(),
             self.rechecking.deadline(),
             self.next_ease if self._surplus() or self._line_could_go() else None,
             *(reach.deadline() for reach in self.reaches),
@@ -84,8 +96,15 @@ class Relief:
     def poll(self, now: float) -> None:
         for reach in list(self.reaches):
             reach.poll(now)
-        self.promoting.poll(self._needed(), self._candidates, self._patience(), now)
-        self.rechecking.poll(self._promoted_peers, now)
+        if not (self.hub.taking and self.hub.roster.lacking):
+            self.relay_at = None
+        elif self.relay_at is None:
+            before = sum(name < self.hub.membership.identity.name for name in self.hub.mesh.peers)
+            self.relay_at = now + LACKING + TURN * min(before, MOST_TURNS)
+        needed = self._needed(now)
+        patience = self._patience() if needed == "supernode" else 0.0
+        self.promoting.poll(needed, self._candidates, patience, now)
+        self.rechecking.poll(self._promoted, now)
         if now >= self.next_ease and (self._surplus() or self._line_could_go()):
             self.next_ease = now + EASE_EVERY
             self.tell_the_line(self.elsewhere.spare)
@@ -99,8 +118,7 @@ class Relief:
             self.forget_ended()
             done(question, tcp, udp, now)
 
-        ports = (SIGNALLING_PORTS[0], STUN_PORT)
-        reach = Reach(self.hub.actions, question, ports, m.authority, m.own, m.rng, m.wall_offset, finished)
+        reach = Reach(self.hub.actions, question, m.authority, m.own, m.rng, m.wall_offset, finished)
         self.reaches.append(reach)
         reach.start(now)
         return reach
@@ -146,14 +164,19 @@ class Relief:
 
     # -- promotion -------------------------------------------------------------------------------------------------
 
-    def _needed(self) -> Role | None:
-        """What a client should become, if this supernode and the others have too much to do."""
+    def _needed(self, now: float) -> Role | None:
+        """What a client should become: a supernode where this one and the others have too much to do; a relay where
+        there has been none with room for a while."""
+        if self._too_busy():
+            return "supernode"
+        return "relay" if self.relay_at is not None and now >= self.relay_at else None
+
+    def _too_busy(self) -> bool:
         hub, capacity = self.hub, self.hub.admission.capacity
         if not hub.taking or capacity is None:
-            return None
+            return False
         waiting = len(hub.admission.line)
-        busy = len(hub.clients) + waiting >= capacity * BUSY
-        return "supernode" if busy and self.elsewhere.spare <= waiting else None
+        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting
 
     def _patience(self) -> float:
         """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no
@@ -162,16 +185,25 @@ class Relief:
         urgent = len(hub.admission.line) / (URGENT * (hub.admission.capacity or 1))
         return PATIENCE * len(hub.mesh.peers) * max(0.0, 1.0 - urgent)
 
+    def _asks_at(self) -> float | None:
+        """When somebody may have to be asked, or has not answered."""
+        if self.promoting.asking is not None or self._too_busy():
+            return self.promoting.deadline("supernode", self._patience())
+        if not (self.hub.taking and self.hub.roster.lacking):
+            return None
+        return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next_ask)
+
     def _candidates(self) -> list[Candidate]:
         hub = self.hub
 
         def send(link: int) -> Callable[[Message], None]:
             return lambda message: hub.send(link, message)
 
+        more = {*hub.mesh.peers, *hub.roster.all()}  # those that are a supernode or relay already
         return [
             Candidate(seat.name, seat.key, seat.info.peer, seat.since, send(link))
             for link, seat in hub.sessions.items()
-            if seat.role == "client" and not seat.moved and seat.name not in hub.mesh.peers
+            if seat.role == "client" and not seat.moved and seat.name not in more
         ]
 
     def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:
@@ -183,19 +215,29 @@ class Relief:
             and not self.hub.carrying.have_talked(other.name, candidate.name)
         }
 
-    def _promoted_peers(self) -> list[Dial]:
-        peers = self.hub.mesh.peers.values()
-        return [
+    def _promoted(self) -> list[Dial]:
+        peers, roster = self.hub.mesh.peers.values(), self.hub.roster
+        hubs = [
             Dial("supernode", peer.name, peer.key, peer.hosts) for peer in peers if not peer.built_in and peer.hosts
+        ]
+        return hubs + [
+            Dial("relay", name, relay.key, roster.here[name].hosts) for name, relay in roster.promoted.items()
         ]
 
     def _dial(self, question: Dial, now: float) -> None:
         self.reach(question, self._dialled, now)
 
     def _dialled(self, question: Dial, tcp: bool, udp: bool, now: float) -> None:
-        if (peer := self.hub.mesh.peers.get(question.name)) is None:
+        send = self._way_to(question)
+        if send is None:
             self.promoting.dialled(question, tcp, udp, now)
         elif self.rechecking.dialled(question.name, tcp and udp):
             reason = f"{self.hub.membership.identity.name} cannot reach it by {'TCP' if udp else 'UDP'}"
-            self.hub.actions.emit(Unreachable(peer.name, reason))
-            peer.send(Demoted("supernode", reason))
+            self.hub.actions.emit(Unreachable(question.name, reason))
+            send(Demoted(question.role, reason))
+
+    def _way_to(self, promoted: Dial) -> Callable[[Message], object] | None:
+        """The link of one that is what it was dialled as; None for one that is not yet."""
+        of_role = self.hub.mesh.peers if promoted.role == "supernode" else self.hub.roster.promoted
+        found = of_role.get(promoted.name)
+        return found.send if found is not None else None

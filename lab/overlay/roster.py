@@ -1,21 +1,34 @@
 """The relays that a supernode can send callers to: those that sit here and those that others tell of, with their load.
 
-Belongs here: which relays are offered, and the tokens for them. Never: links.
+Belongs here: which relays are offered, the tokens for them, and whether there are enough. Never: links.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from lab.overlay.identity import Identity, issue_token
 from lab.overlay.mesh import one_a_family
 from lab.overlay.paths import nobodys
-from lab.wire.messages import Hello, RelayEntry, RelayGrant, RelayOffer
+from lab.wire.messages import Hello, Message, RelayEntry, RelayGrant, RelayOffer
 
 TOKEN_LIFETIME = 60.0
 """Seconds for which a relay token opens a session."""
 RELAYS_OFFERED = 2
+BUSY = 0.8
+"""The share of its room from which on a relay is busy."""
 LEGS: tuple[Literal[0, 1], Literal[0, 1]] = (0, 1)
 """The caller's and the callee's, as grants number them."""
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A client that has become a relay beside and sits here: its key, and the way to it."""
+
+    key: bytes
+    send: Callable[[Message], object]
 
 
 class Roster:
@@ -25,27 +38,51 @@ class Roster:
         self.identity, self.wall_offset = identity, wall_offset
         self.here: dict[str, RelayEntry] = {}
         self.elsewhere: dict[str, dict[str, RelayEntry]] = {}
+        self.promoted: dict[str, Promoted] = {}
+        self.free: set[str] = set()
+        """The supernodes that tell of a relay that is not busy; this one under its own name."""
 
-    def comes(self, hello: Hello, host: str) -> None:
+    def comes(self, hello: Hello, host: str, send: Callable[[Message], object]) -> None:
         """A relay has signed in here from an address."""
         name, hosts = hello.credential.name, one_a_family((host, *hello.hosts))
-        self.here[name] = RelayEntry(name, hosts, hello.udp_port or 1, hello.tcp_ports)
+        self.here[name] = RelayEntry(name, hosts, hello.udp_port or 1, hello.tcp_ports, beside=hello.beside)
+        self.promoted.pop(name, None)
+        if hello.beside:
+            self.promoted[name] = Promoted(hello.credential.key, send)
+        self._weigh(self.identity.name, self.here.values())
 
     def goes(self, name: str) -> None:
         self.here.pop(name, None)
+        self.promoted.pop(name, None)
+        self._weigh(self.identity.name, self.here.values())
 
-    def carries(self, name: str, load: int) -> None:
-        """What a relay says of its load."""
-        if (entry := self.here.get(name)) is not None and entry.load != load:
-            self.here[name] = RelayEntry(entry.name, entry.hosts, entry.udp_port, entry.tcp_ports, load)
+    def carries(self, name: str, load: int, room: int | None) -> None:
+        """What a relay says of its load, and for how many calls more it has room."""
+        entry = self.here.get(name)
+        if entry is not None and (entry.load, entry.room) != (load, room):
+            self.here[name] = msgspec.structs.replace(entry, load=load, room=room)
+            self._weigh(self.identity.name, self.here.values())
 
     def told(self, supernode: str, relays: Iterable[RelayEntry]) -> None:
         """What another supernode says of those that sit there."""
         usable = (relay for relay in relays if not any(nobodys(host) for host in relay.hosts))
         self.elsewhere[supernode] = {relay.name: relay for relay in usable}
+        self._weigh(supernode, self.elsewhere[supernode].values())
 
     def forget(self, supernode: str) -> None:
         self.elsewhere.pop(supernode, None)
+        self.free.discard(supernode)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether no relay is known that is not busy."""
+        return not self.free
+
+    def _weigh(self, supernode: str, relays: Iterable[RelayEntry]) -> None:
+        if all(map(busy, relays)):
+            self.free.discard(supernode)
+        else:
+            self.free.add(supernode)
 
     def all(self) -> dict[str, RelayEntry]:
         """Every relay that is known, by its name; what it says here counts more than what others say of it."""
@@ -54,22 +91,30 @@ class Roster:
             known.update(relays)
         return {**known, **self.here}
 
-    def chosen(self) -> list[RelayEntry]:
+    def chosen(self, without: Collection[str] = ()) -> list[RelayEntry]:
         """The least loaded ones; of these, the ends of a call take what is nearest to both by measured round trip.
+
+        Never one that has no room or is about to end, nor one of those `without`: where a call's own end is a relay
+        beside, whoever reaches that reaches the end itself. A user's computer comes after those that do nothing else,
+        unless they are busy.
 
         The first of each supernode that tells of any, and of those that sit here, come before every second one: who
         makes up a hundred idle relays takes one place, and none of the one that this supernode has seen itself.
         """
-        ranked: list[tuple[int, bool, int, str, RelayEntry]] = []
+        ranked: list[tuple[int, bool, bool, bool, int, str, RelayEntry]] = []
         for told in (self.here, *self.elsewhere.values()):
             elsewhere = told is not self.here
             best = sorted(
-                (relay for relay in told.values() if not (elsewhere and relay.name in self.here)),
-                key=lambda relay: (relay.load, relay.name),
+                (
+                    relay
+                    for relay in told.values()
+                    if not (elsewhere and relay.name in self.here) and relay.room != 0 and relay.name not in without
+                ),
+                key=_least,
             )
-            ranked += [(turn, elsewhere, each.load, each.name, each) for turn, each in enumerate(best[:RELAYS_OFFERED])]
+            ranked += [(turn, elsewhere, *_least(each), each) for turn, each in enumerate(best[:RELAYS_OFFERED])]
         chosen: dict[str, RelayEntry] = {}
-        for *_, name, relay in sorted(ranked, key=lambda each: each[:4]):
+        for *_, name, relay in sorted(ranked, key=lambda each: each[:6]):
             chosen.setdefault(name, relay)
         return list(chosen.values())[:RELAYS_OFFERED]
 
@@ -81,3 +126,13 @@ class Roster:
         """A relay with a token for one leg of a call, or for a client of that name to wait there for one."""
         grant = RelayGrant(call, relay.name, leg, now + self.wall_offset + TOKEN_LIFETIME)
         return RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, issue_token(self.identity, grant))
+
+
+def busy(relay: RelayEntry) -> bool:
+    """Whether most of a relay's room is taken, as far as it has told of any."""
+    return relay.room is not None and relay.load >= BUSY * (relay.load + relay.room)
+
+
+def _least(relay: RelayEntry) -> tuple[bool, bool, int, str]:
+    """Whose turn it is first."""
+    return busy(relay), relay.beside, relay.load, relay.name

@@ -56,7 +56,7 @@ class Rejected(Event):
 
 @dataclass(frozen=True, slots=True)
 class Unreachable(Event):
-    """A supernode that had been promoted cannot be reached any more, by this one; or this one by that."""
+    """A supernode or relay that had been promoted cannot be reached any more, by this one; or this one by that."""
 
     name: str
     reason: str

@@ -15,12 +15,15 @@ CALL_RATE, CALL_BURST = 50_000.0, 50_000.0
 
 @dataclass
 class Leg:
-    """Where one end of a session is bound: an address of UDP, or a link of TCP."""
+    """Where one end of a session is bound: an address of UDP, or a link of TCP. `asked` is the transaction of its last
+    bind; `heard`: it has said in one that it knows that the relay is about to end."""
 
     session: "Session"
     index: int
     address: Address
     link: int | None
+    asked: bytes = b""
+    heard: bool = False
 
 
 @dataclass

@@ -294,7 +294,7 @@ class Supernode(Member):
         if isinstance(message, Ping):
             self.send(link, Pong())
             if session.role == "relay":
-                self.roster.carries(session.name, message.load)
+                self.roster.carries(session.name, message.load, message.room)
             elif session.role == "supernode":
                 session.heartbeat = message.within
         elif session.role == "supernode" and session.trial is None and session.name in self.peers:
@@ -304,7 +304,7 @@ class Supernode(Member):
         elif session.role == "client" and isinstance(message, Carry) and not session.waiting:
             self._of_client(link, session, message, now)
         elif session.role == "client" and isinstance(message, StandBy) and not session.waiting:
-            chosen = self.roster.chosen()
+            chosen = self.roster.chosen(without=(session.name,))
             offers = tuple(self.roster.offer(relay, session.name, None, now) for relay in chosen)
             self.send(link, StandingBy(offers))
         else:
@@ -357,6 +357,10 @@ class Supernode(Member):
                 self.directory.found(peer.name, message, now, wall)
             case Moved():
                 self.directory.moved(message, wall)
+            case Carry(envelope) if not self.door.brings(peer.name, envelope.recipient, now):
+                reason = f"{peer.name} brings too many messages for {envelope.recipient}"
+                self._reject(peer.name, reason, now)
+                peer.send(Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
             case Carry():
                 self.carrying.of_peer(message, peer.send, now)
             case Undeliverable():
@@ -477,6 +481,7 @@ class Supernode(Member):
             self.mesh.went(session.name, reason, now)
         elif session.role == "relay":
             self.roster.goes(session.name)
+            self.relief.rechecking.gone(session.name)
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]
             self.directory.has_left(session.name)

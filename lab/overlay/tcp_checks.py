@@ -14,7 +14,7 @@ from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.passage import Passage
 from lab.overlay.tcp_port import TcpPort
 from lab.overlay.whereabouts import Whereabouts
-from lab.wire.addresses import Address
+from lab.wire.addresses import Address, family
 from lab.wire.framing import LengthPrefixed
 
 TCP_HEADSTART = 0.25
@@ -28,6 +28,10 @@ ROUND_TRIPS = 3
 """How many round trips to a supernode a SYN is given: the way to the peer may be twice as long, and vary."""
 REFUSED_PAUSE = 0.05
 """Seconds before the next SYN to an address that has refused one: somebody is there, and not ready."""
+NOBODY = 9
+"""The discard port (RFC 863): a SYN to it opens this end's own router for the host that it goes to; it meets nobody."""
+MOST_EXPECTED = 4
+"""Hosts of the peer for which the router is opened."""
 MOST_TARGETS = 8
 """Addresses of the peer that simultaneous open is tried with; whoever stands there is sent a handful of SYNs."""
 REOPEN, SELDOM = 1.0, 5.0
@@ -87,6 +91,8 @@ class TcpChecks:
         self.targets: dict[Address, _Target] = {}
         self.worked: dict[Route | Address, None] = {}
         self.reopen_at = 0.0
+        self.expected: list[str] = []
+        self.opening: dict[int, float] = {}
 
     def add(self, listening: Sequence[Address], at_once: bool, now: float) -> None:
         """Addresses where the peer accepts connections; tried `at_once` where UDP cannot be had, else a bit later."""
@@ -101,6 +107,26 @@ class TcpChecks:
         for remote in remotes:
             if remote not in self.targets and len(self.targets) < MOST_TARGETS:
                 self.targets[remote] = _Target(remote, now)
+
+    def expect(self, hosts: Iterable[str]) -> None:
+        """Hosts that the peer will come from, of a port that it cannot name: this end's router is to let it in."""
+        fresh = self.own.reachable(host for host in hosts if family(host) == 4)
+        self.expected += [host for host in fresh if host not in self.expected][: MOST_EXPECTED - len(self.expected)]
+
+    def _open_for(self, now: float) -> None:
+        """One SYN each, which the kernel sends again as long as the connection is tried."""
+        assert self.port is not None
+        for host in self.expected:
+            if self.streams.may(host, now):
+                link = self.actions.connect(self, (host, NOBODY), secure=False, local_port=self.port.port)
+                self.opening[link] = now + SIMULTANEOUS_LIMIT
+        self.expected = []
+
+    def _stop_opening(self, link: int) -> bool:
+        if self.opening.pop(link, None) is None:
+            return False
+        self.actions.close(link)
+        return True
 
     def try_again(self, now: float) -> None:
         """UDP between the two is no good: every connection is worth a try."""
@@ -131,6 +157,8 @@ class TcpChecks:
             if connecting.info is None or connecting.info.local[0] not in self.own.addresses:
                 self.actions.close(link)
                 self.link_down(link, "its address is gone", now)
+        for link in list(self.opening):
+            self._stop_opening(link)
         self.routes, self.listening, self.next_route = [], [], None
         self.targets.clear()
         self.worked.clear()
@@ -139,6 +167,8 @@ class TcpChecks:
         """The call is over."""
         for link in self.links:
             self.actions.close(link)
+        for link in list(self.opening):
+            self._stop_opening(link)
         self.links.clear()
         self.targets.clear()
 
@@ -152,7 +182,7 @@ class TcpChecks:
     def deadline(self) -> float | None:
         unfinished = (link.expires for link in self.links.values() if link.info is None)
         meeting = (target.due for target in self.targets.values()) if self._may_meet() else ()
-        return earliest(self.next_route, *unfinished, *meeting)
+        return earliest(self.next_route, *unfinished, *meeting, *self.opening.values())
 
     def poll(self, now: float) -> None:
         for link, connecting in list(self.links.items()):
@@ -160,6 +190,11 @@ class TcpChecks:
                 del self.links[link]
                 self.actions.close(link)
                 self.streams.silent(connecting.remote, now)
+        for link, until in list(self.opening.items()):
+            if now >= until:
+                self._stop_opening(link)
+        if self.expected and self._may_meet():
+            self._open_for(now)
         if self.next_route is not None and now >= self.next_route:
             self._connect(now)
         for target in list(self.targets.values()) if self._may_meet() else ():
@@ -215,6 +250,8 @@ class TcpChecks:
             self.streams.frame(link, body, now)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
+        if self._stop_opening(link):
+            return  # whoever answers there is not the peer
         connecting = self.links.get(link)
         if connecting is not None:
             connecting.info = info
@@ -243,6 +280,8 @@ class TcpChecks:
             self.link_down(link, str(error), now)
 
     def link_down(self, link: int, reason: str, now: float) -> None:
+        if self.opening.pop(link, None) is not None:
+            return
         self.links.pop(link, None)
         for target in self.targets.values():
             if target.link == link:  # refused; or up, while the peer was giving up the SYN that this one met

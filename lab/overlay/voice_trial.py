@@ -47,7 +47,7 @@ class VoiceTrial:
         self.sent: dict[bytes, int] = {}
         self.answered: set[int] = set()
         self.narrow = 0
-        self.found_narrow_at: float | None = None
+        self.found_at = float("-inf")
 
     def begin(self, server: Address, now: float) -> None:
         """Tries `server`, a supernode that has answered over UDP."""
@@ -57,11 +57,11 @@ class VoiceTrial:
     def forget(self) -> None:
         """The client stands elsewhere."""
         self.stop()
-        self.found_narrow_at = None
+        self.found_at = float("-inf")
 
-    def call_over(self, now: float) -> None:
-        """A call is over that knew UDP to be too narrow: by the next one that may have ended."""
-        if self.found_narrow_at is not None and now >= self.found_narrow_at + STALE and not self.under_way:
+    def call_over(self, narrow: bool, now: float) -> None:
+        """A call is over that found UDP too narrow for it, or knew so: by the next one that may have ended."""
+        if narrow and self.server[1] and now >= self.found_at + STALE and not self.under_way:
             self.begins, self.narrow = now + LATER, 0
 
     def stop(self) -> None:
@@ -104,7 +104,7 @@ class VoiceTrial:
             if 0 < self.narrow < SURE:
                 self.begins = now + PAUSE
             else:
-                self.found_narrow_at = now if self.narrow else None
+                self.found_at = now
                 self.told(self.narrow == 0, now)
             return
         assert self.socket is not None and self.next_at is not None, "it has come up"

@@ -14,17 +14,21 @@ from lab.report.route import picture
 from lab.topology.model import Topology
 
 
-def result(report: CallReport, topology: Topology, folder: Path | str, expected: str | None) -> RenderableType:
-    """Everything that a person wants to know of a call that is over."""
+def result(report: CallReport, topology: Topology | None, folder: Path | str, expected: str | None) -> RenderableType:
+    """Everything that a person wants to know of a call that is over; without a topology there is no picture."""
     parts: list[RenderableType] = [_headline(report)]
     if missed := report.missed(expected):
         parts.append(Text(f"  {missed}", "bad"))
     seen = report.observed or report.path
-    if seen:
+    if seen and topology:
         parts.append(Text.from_markup("  " + picture(topology, report.caller, report.callee, seen)))
     if report.error:
         parts.append(Text(f"  {report.error}", "bad"))
     parts += [Text(f"  {sentence}", "bad") for sentence in report.disagreements]
+    parts += [
+        Text(f"  {one.contact} shows {one.node} another key than before: is it still the same {one.contact}?", "yellow")
+        for one in report.keys_changed
+    ]
     parts += [_times(report), *(_stretches(report.history) if len(report.history) > 1 else ())]
     parts += _holds(report.on_hold)
     if report.media:

@@ -91,7 +91,8 @@ def kill(client: DockerClient, container: Container) -> None:
 
 
 STOP_SECONDS = 10
-"""What a node has for ending by itself; a supernode hands over its clients within three."""
+"""What a node has for ending by itself; a supernode hands over its clients within three, a relay its calls within
+five."""
 
 
 def stop(client: DockerClient, container: Container) -> None:

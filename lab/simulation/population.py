@@ -26,6 +26,7 @@ from lab.simulation.client import SignallingClient
 from lab.simulation.heartbeats import Heartbeats
 from lab.simulation.hosts import Host, Program
 from lab.simulation.network import Network
+from lab.wire.messages import RelayEntry
 
 BUILT_IN = 7
 """Supernodes that a client knows before it has ever run, all of them dedicated (Baset & Schulzrinne 2004)."""
@@ -46,6 +47,8 @@ OPEN_SHARE = 0.2
 WALL = 1_800_000_000.0
 """Epoch seconds at which the simulated clock begins."""
 AUTHORITY = "198.51.100.1"
+RELAYS = ("nobody", [RelayEntry("relay", ("198.51.100.2",), 33034, (443,))])
+"""Media is left out, and so is who becomes a relay: each supernode knows one that is never busy."""
 
 
 @dataclass(slots=True, eq=False)
@@ -169,8 +172,9 @@ class Population:
         )
         machine = Supernode(membership) if supernode else self.client(membership)
         program = node.program = Program(host, machine, node.identity.public, lambda _, event: self._told(node, event))
-        if supernode:
+        if isinstance(machine, Supernode):
             self._open(program)
+            machine.roster.told(*RELAYS)
         self.watcher.began(node, network.now)
         network.start(program)
 
@@ -241,6 +245,7 @@ class Population:
         elif node.beside is None:
             membership = replace(client.membership, capacity=client.candidacy.capacity)
             machine = Supernode(membership, promoted=True)
+            machine.roster.told(*RELAYS)
             node.beside = Program(node.host, machine, node.program.key, lambda _, event: self._hub_told(node, event))
             self._open(node.beside)
             self.network.start(node.beside)

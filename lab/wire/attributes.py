@@ -45,6 +45,7 @@ class Attribute(IntEnum):
     GUESSING = 0xC0F5
     FINISHED = 0xC0F6
     HOLDS = 0xC0F7
+    LEAVING = 0xC0F8
 
 
 class Change(IntFlag):
@@ -203,5 +204,6 @@ CODECS = (
     _flag(Attribute.GUESSING, "guessing"),
     _flag(Attribute.FINISHED, "finished"),
     _number(Attribute.HOLDS, "holds", _WORD),
+    _flag(Attribute.LEAVING, "leaving"),
 )
 CODEC_BY_TYPE = {int(codec.type): codec for codec in CODECS}

@@ -164,7 +164,7 @@ class Hello(Message, frozen=True):
     """The answer to a challenge; `signature` covers the nonce and the hub's key. A relay says where it listens.
 
     `hosts` are a supernode's or relay's addresses beside the one that it signs in from. A client signs that it sits at
-    this hub since `at` (its wall clock, epoch seconds), for the directory.
+    this hub since `at` (its wall clock, epoch seconds), for the directory. `beside`: the relay is a client as well.
     """
 
     role: Literal["client", "supernode", "relay"]
@@ -175,6 +175,7 @@ class Hello(Message, frozen=True):
     hosts: Annotated[tuple[Host, ...], msgspec.Meta(max_length=8)] = ()
     at: float = 0.0
     location: Signature | None = None
+    beside: bool = False
 
 
 class Welcome(Message, frozen=True):
@@ -214,11 +215,12 @@ class Refused(Message, frozen=True):
 
 
 class Ping(Message, frozen=True, omit_defaults=True):
-    """Are you there? Heartbeats go from the node to the hub; a relay adds how many sessions it carries, a supernode
-    within how many seconds the next one follows."""
+    """Are you there? Heartbeats go from the node to the hub; a relay adds how many sessions it carries and for how many
+    more it has room (None: for as many as come), a supernode within how many seconds the next one follows."""
 
-    load: int = 0
+    load: Annotated[int, msgspec.Meta(ge=0)] = 0
     within: Annotated[float, msgspec.Meta(ge=1, le=60)] = 1.0
+    room: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class Pong(Message, frozen=True):
@@ -321,13 +323,16 @@ class Supernodes(Message, frozen=True):
 
 
 class RelayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A relay that sits at a supernode, where it listens, and how many sessions it says that it carries."""
+    """A relay that sits at a supernode, where it listens, how many sessions it says that it carries, and for how many
+    more it has room; None: for as many as come. `beside`: it is some user's client as well."""
 
     name: Name
     hosts: Hosts
     udp_port: Port
     tcp_ports: Annotated[tuple[Port, ...], msgspec.Meta(max_length=4)]
     load: Annotated[int, msgspec.Meta(ge=0)] = 0
+    room: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    beside: bool = False
 
 
 class Relays(Message, frozen=True):
@@ -366,14 +371,14 @@ class Reflect(Message, frozen=True):
 
 
 class Nominate(Message, frozen=True):
-    """A hub to a client that it sees at `observed`: will you be one as well?"""
+    """A hub to a client that it sees at `observed`: will you be one as well, or a relay?"""
 
     role: Role
     observed: Endpoint
 
 
 class Willing(Message, frozen=True):
-    """The client listens now as the role asks, and has room for so many; anybody may dial it."""
+    """The client listens now as the role asks, and has room for so many clients, or calls; anybody may dial it."""
 
     role: Role
     hosts: Hosts

@@ -80,7 +80,8 @@ class StunMessage:
     is how much of the receiver's voice the sender has missed of late, per mille; `counts` is what a relay has had from
     a leg and sent to it, datagrams modulo 2^32 each, the former in the upper half; `guessing` says that the sender
     guesses ports of the peer, which may therefore guess its own, `finished` that it looks for no better path any more;
-    `holds` counts how often the sender has put the call on hold or taken it off, 32 bits: odd while it holds it.
+    `holds` counts how often the sender has put the call on hold or taken it off, 32 bits: odd while it holds it;
+    `leaving` says that a relay is about to end, and of a client that it has heard so.
     What follows is set by `parse` and never written: `unknown_required` are the comprehension-required attributes that
     this code does not know (a request with any is answered by 420 and `unknown`).
     """
@@ -112,6 +113,7 @@ class StunMessage:
     guessing: bool = False
     finished: bool = False
     holds: int | None = None
+    leaving: bool = False
     unknown_required: tuple[int, ...] = ()
     has_integrity: bool = field(default=False, compare=False)
     """Whether the parsed message carried MESSAGE-INTEGRITY; only `verify` says whether it is right."""

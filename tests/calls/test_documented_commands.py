@@ -108,6 +108,30 @@ def test_a_shell_runs_what_it_is_told(lab: Lab) -> None:
     assert (done.returncode, done.stdout.strip()) == (7, "bob")
 
 
+def test_a_router_tells_what_it_remembers(lab: Lab) -> None:
+    assert lab.call("bob", "frank", seconds=1).holds("punched/udp")
+    found = json.loads(cli("nat", "home", "--json").stdout)
+    flows = [(one["protocol"], flow) for one in found["mappings"] for flow in one["flows"]]
+    assert any(flow["remote"].startswith("flat wan:") and flow["state"] == "two-way" for _, flow in flows), flows
+    assert any(protocol == "tcp" and flow["remote"].startswith("supernode-") for protocol, flow in flows), flows
+    assert {one["inner"].partition(":")[0] for one in found["mappings"]} == {"bob"}
+
+
+@pytest.mark.timeout(240)
+def test_a_tour_is_given_of_five_calls_that_all_go_well() -> None:
+    done = cli("tour", timeout=200)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert [f"{number} of 5  " in done.stdout for number in range(1, 6)] == [True] * 5
+    for words in (
+        "hands it to frank:",
+        "sends it on as office wan:",
+        "it lets no such packet out",
+        "that is all of it",
+    ):
+        assert words in " ".join(done.stdout.split()), words  # lines are folded
+    assert "was expected" not in done.stdout and "should not have" not in done.stdout
+
+
 def captures_running(lab: Lab) -> bool:
     world = lab.running_world()
     return any(run(lab.engine, world.running(name).id, ["pgrep", "tcpdump"]).stdout for name in ("core", "relay-1"))

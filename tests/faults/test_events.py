@@ -81,6 +81,32 @@ def test_a_router_keeps_its_settings_over_a_restart_and_loses_its_mappings(lab: 
     assert path(lab, "bob", "frank") == "punched/udp"
 
 
+SPOILT = """
+import os
+from pathlib import Path
+import msgspec
+os.setgid(1000)  # the client's files are its user's, and nobody has the capability to pass over that
+os.setuid(1000)
+file = Path("/var/lib/lab/contacts")
+known = msgspec.msgpack.decode(file.read_bytes(), type=dict[str, bytes])
+file.write_bytes(msgspec.msgpack.encode({**known, "frank": bytes(32)}))
+"""
+
+
+def test_a_contact_that_has_another_key_than_before_is_pointed_out_once(lab: Lab) -> None:
+    """Bob remembers a key of frank's that frank has not: as if the authority had given the name to somebody else."""
+    assert lab.call("bob", "frank", seconds=1).keys_changed == ()
+    done = run(lab.engine, lab.running_world().running("bob").id, ["/usr/bin/python3", "-c", SPOILT])
+    assert done.status == 0, done.stderr
+    lab.restart("bob")
+    report = lab.call("bob", "frank", seconds=1)
+    assert report.holds(), report
+    (told,) = report.keys_changed
+    assert (told.node, told.contact, told.before) == ("bob", "frank", "00" * 32)
+    assert json.loads((report.evidence / "report.json").read_text())["keys_changed"] == [vars(told)]
+    assert lab.call("bob", "frank", seconds=1).keys_changed == (), "the new one is remembered"
+
+
 def routes(lab: Lab) -> str:
     """Those of home-router, with what is known of each."""
     return run(lab.engine, lab.running_world().running("home-router").id, ["ip", "route"]).stdout.decode()
@@ -255,3 +281,14 @@ def test_set_prints_what_stands_as_one_document(lab: Lab) -> None:
     assert done.returncode == 0, done
     link = json.loads(done.stdout)["link"]
     assert (link["ways"]["up"], link["ways"]["down"]) == ("delay=10ms", "delay=20ms loss=1%")
+
+
+def test_a_router_with_tables_of_its_own_tells_what_they_keep(lab: Lab) -> None:
+    lab.set("home", SiteChange(profile="rfc4787"))
+    lab.settle()
+    assert lab.call("bob", "frank", seconds=1).holds("punched/udp")
+    kept = [one for one in lab.mappings("home").mappings if one.kept and one.protocol == "udp"]
+    assert any(one.inner.startswith("bob:") and one.remote is None and one.seconds_left > 200 for one in kept), kept
+    lab.forget("home")
+    left = [flow.remote for one in lab.mappings("home").mappings for flow in one.flows]
+    assert not any(remote.startswith("flat wan:") for remote in left), left

@@ -35,6 +35,12 @@ CASES: dict[str, tuple[tuple[str, str], Callable[[Lab], object], float, str]] = 
         FOUND,
         "direct/tcp",
     ),
+    "UDP throttled": (
+        ("bob", "frank"),
+        lambda lab: lab.set("home", SiteChange(firewall="udp-throttled")),
+        FOUND,
+        "punched/tcp",
+    ),
     "all but 443 blocked": (
         ("dave", "erin"),
         lambda lab: lab.set("hotel", SiteChange(firewall="tls-only")),

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import msgspec
 
 from lab import internet, links, nat
 from lab.errors import ConfigError, EvidenceError, ProtocolError
-from lab.evidence import pcap
+from lab.evidence import filed, pcap, pcapng, whole
 from lab.links import units
 from lab.links.notation import write
 from lab.node.control import ControlServer, Order
 from lab.node.proxy import HttpProxy
 from lab.topology import parse
+from lab.topology.document import part_of
 from lab.wire import messages
 from lab.wire.addresses import pack_address, unpack_address, unpack_xor_address
 from lab.wire.framing import LengthPrefixed, frame
@@ -180,6 +182,30 @@ def capture(data: bytes) -> None:
         pcap.read(file, "core")
 
 
+def one_file(data: bytes) -> None:
+    file = Path(folder().name) / "fuzzed.pcapng"
+    file.write_bytes(data)
+    for named in (None, (IPv4Address("203.0.113.5"), IPv4Address("203.0.113.6"), None)):
+        with contextlib.suppress(ConfigError, EvidenceError):
+            filed.verdict(file, named)
+
+
+def of_a_lab() -> bytes:
+    """The smallest file that says all that a lab's file says."""
+    here = parse(COMPOSE / "reference.yml", {})
+    setting = whole.Setting("c1", "bob", "frank", 0.0, 9.0, part_of(here, ("bob", "frank"))).to_json()
+    about = setting | {"packets": 2, "places": {"core": "core", "home lan": "home-router"}}
+    seen = [pcapng.PacketRecord(number, 9, 48, PCAP[40:], ("invite",), True) for number in (0, 1)]
+    return b"".join(
+        [
+            pcapng.section(("for people", json.dumps(about)), "fuzz"),
+            *(pcapng.interface(pcapng.Interface(276, name)) for name in ("core", "home lan")),
+            *map(pcapng.packet, seen),
+            pcapng.lost(pcapng.Lost(0, 1)),
+        ]
+    )
+
+
 CREDENTIAL = messages.Credential("bob", KEY, 2e9, SIGNATURE)
 OFFER = messages.RelayOffer("relay-1", ("203.0.113.21",), 33034, (443,), b"token")
 NEAR = messages.Candidate("host", "udp", ("192.168.32.10", 4000))
@@ -190,7 +216,8 @@ GRANT = messages.RelayGrant("c1.x", "relay-1", 0, 1.8e9)
 REQUEST = StunMessage(Method.BINDING, Kind.REQUEST, TRANSACTION, username="c1.x")
 ANSWER = StunMessage(Method.BINDING, Kind.SUCCESS, TRANSACTION, xor_mapped=("203.0.113.5", 4000), software="lab")
 ERROR = StunMessage(Method.BINDING, Kind.ERROR, TRANSACTION, error=(420, "no"), unknown=(3,))
-STUN = (REQUEST.encode(KEY), ANSWER.encode(), ERROR.encode(fingerprint=True))
+WORD = StunMessage(Method.BIND, Kind.INDICATION, TRANSACTION, leaving=True)
+STUN = (REQUEST.encode(KEY), ANSWER.encode(), ERROR.encode(fingerprint=True), WORD.encode())
 PCAP = (
     b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(8) + b"\x00\x00\x04\x00" + (276).to_bytes(4, "little")
     + bytes(8) + b"\x30\x00\x00\x00" * 2
@@ -202,7 +229,8 @@ HUB = (
     messages.Carry(ENVELOPE, True, (OFFER,)),
     messages.Located((LOCATION,)),
     messages.Welcome(("203.0.113.5", 4000), (("203.0.113.11",),)),
-    messages.Relays((messages.RelayEntry("relay-1", ("203.0.113.21",), 33034, (443,)),)),
+    messages.Relays((messages.RelayEntry("relay-1", ("203.0.113.21",), 33034, (443,), 1, 2, True),)),
+    messages.Ping(3, 1.0, 17),
     messages.Reflect(("203.0.113.5", 1), ("203.0.113.5", 2), TRANSACTION, True, 100),
 )
 YAML = tuple(
@@ -276,4 +304,5 @@ TARGETS: Mapping[str, Target] = {
     "proxy": Target(proxy, (b"http://name:word@192.168.40.3:3128", b"proxy:8080")),
     "topology": Target(topology, (SMALL, b"services: {a: {extends: {service: b}}}"), YAML),
     "capture": Target(capture, (PCAP,)),
+    "one-file": Target(one_file, (of_a_lab(), PCAP), (b"\x0a\x0d\x0d\x0a", b"\x06\x00\x00\x00", b'"places"')),
 }

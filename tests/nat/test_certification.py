@@ -124,9 +124,10 @@ def test_bursts_are_measured_as_the_loss_that_they_make(impaired: Certification)
     assert link.loss == pytest.approx(0.0625, abs=0.04)
 
 
-def test_a_narrow_link_loses_nothing_and_takes_its_time_a_packet(impaired: Certification) -> None:
+def test_a_narrow_link_loses_next_to_nothing_and_takes_its_time_a_packet(impaired: Certification) -> None:
     claimed, link = links_of(impaired, "flat")
-    assert (link.up.loss, link.down.loss) == (0.0, 0.0)
+    # 100 ms of 48 kbit/s are 600 bytes: a word of the site's client may fill the queue that a probe comes to.
+    assert max(link.up.loss or 0, link.down.loss or 0) < 0.005
     assert claimed.delay_ms and claimed.delay_ms > 15, "10 ms, and nine more for a probe of 56 bytes"
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -11,14 +12,24 @@ import pytest
 from click.testing import CliRunner
 
 import lab.harness
-from lab import cli
+from lab import cli, evidence
 from lab.cli.program import Terminated
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
+from lab.evidence import filed
+from lab.evidence.ladder import Column, Ladder, Row
+from lab.evidence.scene import Scene
 from lab.harness.call_report import CallReport, MediaPath, Observed, SetupTimes
 from lab.harness.changing import SiteChange
+from lab.harness.checkout import Checkout
 from lab.harness.explaining import Explanation
+from lab.harness.mappings import Flow, Mapped, SiteMappings
 from lab.harness.matrix import Matrix
 from lab.harness.status import LabStatus, NodeStatus
+from lab.runtime.world import World
+from lab.topology import Node, Role, parse
+from lab.topology.model import Topology
+
+COMPOSE = Path(__file__).parents[2] / "compose"
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands.commands))
@@ -54,6 +65,26 @@ class FakeLab:
             raise self.report
         return self.report
 
+    def one_file(self, call: str, target: Path) -> int:
+        target.write_text(f"the packets of {call}")
+        return 902
+
+    def ladder(self, call: str) -> Ladder:
+        if call != "c1":
+            raise ConfigError(f"there is no call {call!r}; kept are c1")
+        row = Row(1.0, 1.0, 0, 1, "invite", "tcp", 1, None, False, True)
+        return Ladder(call, "bob", "frank", "punched/udp", (Column("bob", ("bob",)), Column("core", ("core",))), (row,))
+
+    def running_world(self) -> World:
+        nodes = (*(Node(f"{site}-router", Role.ROUTER, site, None, None, ()) for site in ("home", "flat")),
+                 Node("core", Role.CORE, None, None, None, ()), Node("bob", Role.CLIENT, "home", None, None, ()),
+                 Node("frank", Role.CLIENT, "flat", None, None, ()))  # fmt: skip
+        return World("lab", Topology(nodes, ()), {}, None)
+
+    @property
+    def checkout(self) -> Checkout:
+        return Checkout(Path("e"))
+
     def shell(self, node: str, command: tuple[str, ...]) -> int:
         self.shells.append((node, command))
         return 7
@@ -67,6 +98,22 @@ class FakeLab:
         if call != "c1":
             raise ConfigError(f"there is no call {call!r}; kept are c1")
         return Explanation(call, "bob", "frank", "punched/udp", None, (), (), (), (), ())
+
+    def may_tour(self) -> Topology:
+        if isinstance(self.report, BaseException):
+            raise self.report
+        return parse(COMPOSE / "reference.yml", {})
+
+    def trace(self, report: CallReport) -> list[Any]:
+        return []
+
+    def mappings(self, site: str) -> SiteMappings:
+        return next(self.watch_mappings(site))
+
+    def watch_mappings(self, site: str) -> Iterator[SiteMappings]:
+        flow = Flow("relay-1:33034", "203.0.113.21:33034", "inside", "two-way", 97, None)
+        ends = ("bob:40000", "192.168.32.10:40000", "203.0.113.32:40000")
+        yield SiteMappings(site, "linux", "none", True, (), (Mapped("udp", *ends, None, False, 97, (flow,)),))
 
     def set(self, site: str, change: SiteChange) -> dict[str, Any]:
         self.changes.append(change)
@@ -124,6 +171,14 @@ def test_the_exit_status_of_a_call(
         ("call", "bob", "frank", "--seconds", "nan"),
         ("call", "bob", "frank", "--hold", "5"),
         ("call", "bob", "frank", "--hold", "5:many"),
+        ("call", "bob", "frank", "--capture", "/nowhere/at/all.pcapng"),
+        ("call", "bob", "frank", "--capture", "/"),
+        ("verdict",),
+        ("verdict", "x", "--caller", "bob", "--callee", "192.0.2.1"),
+        ("verdict", "x", "--caller", "192.0.2.1"),
+        ("verdict", "x", "--relay", "192.0.2.1"),
+        ("verdict", "x", "--caller", "192.0.2.1", "--callee", "192.0.2.1"),
+        ("ladder", "c1", "--svg", "/nowhere/at/all.svg"),
         ("matrix", "--at-once", "65"),
         ("dance",),
     ],
@@ -326,3 +381,140 @@ def test_a_call_is_explained_or_refused_in_one_sentence(
 ) -> None:
     left, out, said = run(monkeypatch, capsys, "explain", call, "--json")
     assert left == status and (json.loads(out)["path"] == "punched/udp" if status == 0 else said.count("\n") == 1)
+
+
+def test_what_a_router_remembers_is_a_table_a_document_or_a_line_a_change(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    status, out, _ = run(monkeypatch, capsys, "nat", "home")
+    assert status == 0 and "bob:40000  203.0.113.32:40000  relay-1:33034  two-way" in out
+    status, out, _ = run(monkeypatch, capsys, "nat", "home", "--json")
+    assert status == 0 and json.loads(out)["mappings"][0]["flows"][0]["remote"] == "relay-1:33034"
+    status, out, _ = run(monkeypatch, capsys, "nat", "home", "--watch")
+    assert status == 0 and out.splitlines()[1].endswith("to relay-1:33034, two-way, 97 s left")
+    status, out, _ = run(monkeypatch, capsys, "nat", "home", "--watch", "--json")
+    assert status == 0 and json.loads(out)["happened"] == "appeared"
+
+
+def test_a_tour_is_printed_whole_where_there_is_no_terminal(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.report = good()
+    status, out, _ = run(monkeypatch, capsys, "tour")
+    assert status == 0
+    assert [line[:6] for line in out.splitlines() if " of 5  " in line] == [f"{number} of 5" for number in range(1, 6)]
+    status, out, _ = run(monkeypatch, capsys, "tour", "punched")
+    assert status == 0 and "1 of 1  a hole is punched" in out and "lab call dave erin" not in out
+    fake.report = good(agrees=False, disagreements=("they differ",))
+    status, out, _ = run(monkeypatch, capsys, "tour", "punched")
+    assert status == 1 and "should not have: they differ" in out
+    fake.report = ConfigError("the tour is of the reference lab")
+    assert run(monkeypatch, capsys, "tour") == (2, "", "lab: the tour is of the reference lab\n")
+
+
+@pytest.mark.parametrize(("keys", "calls"), [("q", 0), ("  q", 1), ("   q", 1), ("x" * 15, 5)])
+def test_on_a_terminal_a_tour_goes_on_at_a_key(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, keys: str, calls: int
+) -> None:
+    fake.report = good()
+    pressed = iter(keys)
+    monkeypatch.setattr(cli.tours, "_terminal", lambda: True)
+    monkeypatch.setattr(click, "getchar", lambda: next(pressed))
+    status, out, _ = run(monkeypatch, capsys, "tour")
+    assert status == 0 and out.count("call c1  punched/udp") == calls
+    assert next(pressed, None) is None
+
+
+@pytest.mark.parametrize("changes", [{}, {"agrees": False, "disagreements": ("they differ",)}])
+def test_a_call_is_kept_in_one_file_whatever_came_of_it(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    fake.report, file = good(**changes), tmp_path / "call.pcapng"
+    file.write_text("what was there")
+    left, out, _ = run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(file))
+    assert left == (1 if changes else 0) and f"capture: {file}, 902 packets" in out
+    assert file.read_text() == "the packets of c1"
+
+
+def test_a_call_as_json_is_one_document_with_a_capture_too(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    fake.report, file = good(), tmp_path / "call.pcapng"
+    left, out, _ = run(monkeypatch, capsys, "call", "bob", "frank", "--json", "--capture", str(file))
+    assert left == 0 and json.loads(out) == fake.report.to_json() and file.exists()
+
+
+def test_a_capture_that_cannot_be_written_is_refused_before_the_call(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    fake.report = ZeroDivisionError("the call was placed")
+    for target in (tmp_path / "none" / "call.pcapng", tmp_path, Path("/proc/call.pcapng")):
+        left, _, said = run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(target))
+        assert left == 2 and said.count("\n") == 1 and "--capture" in said
+
+
+def test_a_call_that_is_refused_leaves_no_empty_capture(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    fake.report = RuntimeUnavailable("the lab is not up; `lab up` starts it")
+    assert run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(tmp_path / "call.pcapng"))[0] == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_after_the_verdict(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    def full(self: FakeLab, call: str, target: Path) -> int:
+        raise RuntimeUnavailable(f"{target} is not whole: No space left on device")
+
+    fake.report = good()
+    monkeypatch.setattr(fake, "one_file", full)
+    left, out, said = run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(tmp_path / "call.pcapng"))
+    assert left == 2 and "punched/udp" in out and said.endswith("is not whole: No space left on device\n")
+
+
+def test_a_verdict_on_what_is_no_capture_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_bytes(b"hello")
+    for name in ("x", "missing", "."):
+        left, out, said = run(monkeypatch, capsys, "verdict", str(tmp_path / name))
+        assert (left, out, said.count("\n")) == (2, "", 1) and said.startswith("lab: ")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize(("kind", "status"), [("punched", 0), (None, 1)])
+def test_a_verdict_is_printed_and_one_without_a_path_exits_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, as_json: bool, kind: Any, status: int
+) -> None:
+    finding = evidence.Finding.PATH if kind else evidence.Finding.NO_MEDIA
+    seen = evidence.Observed(finding, kind, "udp" if kind else None, None, 9, "why it is", 0, 1, (), (), {}, {})
+    found = filed.Filed("c1", "bob", "frank", seen, Scene((), ()))
+    monkeypatch.setattr(filed, "verdict", lambda file, named: found)
+    left, out, said = run(monkeypatch, capsys, "verdict", "x.pcapng", *(["--json"] if as_json else []))
+    assert left == status and "why it is" in out
+    assert ("name no path: why it is" in said) == (status == 1)
+    if as_json:
+        document = json.loads(out)
+        assert (document["kind"], document["packets"], document["why"]) == (kind, 9, "why it is")
+
+
+def test_a_ladder_is_drawn_written_or_printed_as_one_document(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    assert "invite" in run(monkeypatch, capsys, "ladder", "c1")[1]
+    file = tmp_path / "ladder.svg"
+    assert run(monkeypatch, capsys, "ladder", "c1", "--svg", str(file))[1] == "" and "<svg" in file.read_text()
+    assert json.loads(run(monkeypatch, capsys, "ladder", "c1", "--json")[1])["rows"][0]["what"] == "invite"
+    assert run(monkeypatch, capsys, "ladder", "c2") == (2, "", "lab: there is no call 'c2'; kept are c1\n")
+
+
+def test_a_call_that_is_interrupted_is_kept_in_its_file_too(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    stopped, file = Interrupted("interrupted; what is known of call c1 is in e"), tmp_path / "call.pcapng"
+    stopped.call = "c1"
+    fake.report = stopped
+    left, _, said = run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(file))
+    assert left == 130 and "what is known of call c1" in said and file.read_text() == "the packets of c1"

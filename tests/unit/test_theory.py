@@ -42,6 +42,8 @@ def of(zoo: Topology, site: str) -> Side:
         ("udp-blocked-1", "inbound-blocked-1", "direct/tcp"),  # both at once
         ("udp-blocked-1", "linux-1", "punched/tcp"),  # both at once
         ("udp-blocked-2", "linux-1", "relayed/mixed"),  # symmetric for TCP as well
+        ("udp-blocked-2", "full-cone-1", "punched/tcp"),  # let in from whatever port
+        ("udp-blocked-2", "rfc4787-1", "punched/tcp"),  # let in where it has been written to
         ("tcp-443-2", "linux-1", "relayed/mixed"),  # a mapped port is not 443
         ("proxy-only-1", "open-1", "direct/tcp"),
         ("proxy-only-1", "tls-only-1", "relayed/tcp"),

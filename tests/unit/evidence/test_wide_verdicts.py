@@ -109,6 +109,15 @@ def test_a_relay_joins_the_families_and_is_named(tmp_path: Path, at: str, hows: 
     only(world.captures(tmp_path), "fay", "mia", truth, ("relayed", transport, other), PUNCHED)
 
 
+@pytest.mark.parametrize("hows", [("udp", "udp"), ("udp", "tcp"), ("udp", "tls"), ("tls", "tls")])
+def test_a_client_that_is_a_relay_beside_is_named_as_any_other(tmp_path: Path, hows: tuple[str, str]) -> None:
+    world = WideWorld(delay=0.02)
+    world.relay(FAY, MIA, 0, SECONDS, hows, at="olga")
+    transport = {("udp", "udp"): "udp", ("tls", "tls"): "tcp"}.get(hows, "mixed")
+    captures = world.captures(tmp_path)
+    only(captures, "fay", "mia", ("relayed", transport, "olga"), ("relayed", transport, "relay-1"), PUNCHED)
+
+
 # --- proxies
 
 

@@ -73,6 +73,15 @@ def topology() -> Topology:
 
 
 TOPOLOGY = topology()
+
+
+def _beside(name: str, family: int) -> Line:
+    """A client on the open internet that is a relay as well, from its end outwards."""
+    own = TOPOLOGY.node(name).attachments[0]
+    host = str(own.address6.ip if family and own.address6 else own.address.ip)
+    return Line(name, (host, 33034), ((f"{TOPOLOGY.node(name).site}-router", (host, 33034)),))
+
+
 PLACES = ("core", *RELAYS, *(f"{site}-router" for site in SITES), *(f"{site}-proxy" for site in PROXIES))
 
 # Lines that tests begin from; ports are the tests' own where they matter.
@@ -204,8 +213,10 @@ class WideWorld:
     ) -> None:  # fmt: skip
         """Voice through a relay, each leg dressed its own way, to the relay's address of the leg's family."""
         families = [1 if ":" in line.outer[0] else 0 for line in (one, two)]
-        port = 34000 + int(at[-1])
-        ends = [Line(at, (RELAYS[at][family], port)) for family in families]
+        ends = [
+            Line(at, (RELAYS[at][family], 34000 + int(at[-1]))) if at in RELAYS else _beside(at, family)
+            for family in families
+        ]
         protocols = ["udp" if how == "udp" else "tcp" for how in hows]
         events: list[tuple[float, int, bytes]] = []
         for number in range(round(seconds / FRAME)):

@@ -85,6 +85,17 @@ def test_a_call_on_which_all_agree_reads_as_the_document_says(packets: Any) -> N
     assert report.agrees and report.holds() and report.holds("relayed/udp") and not report.holds("relayed/tcp")
 
 
+def test_a_contact_that_shows_another_key_is_told_of_and_is_no_failure(packets: Any) -> None:
+    packets("relayed", "udp", "relay-1")
+    told = line("key-changed", "bob", 100.2, contact="carol", before="aa", now="bb")
+    report = verdict.report(EMPTY, placed(told, ended("bob"), ended("carol")))
+    expected = [{"node": "bob", "contact": "carol", "before": "aa", "now": "bb"}]
+    assert report.to_json()["keys_changed"] == expected
+    assert report.holds("relayed/udp")
+    with pytest.raises(ProtocolError, match="'now'"):
+        verdict.report(EMPTY, placed(line("key-changed", "bob", 100.2, contact="carol", before="aa")))
+
+
 def test_a_hold_that_both_ends_tell_and_the_packets_bear_out_agrees(packets: Any) -> None:
     packets("relayed", "udp", "relay-1")
     holds = {name: [{"from": 101.0 + late, "to": 103.0 + late}] for name, late in (("bob", 0.0), ("carol", 0.02))}

@@ -84,7 +84,8 @@ def test_the_contracts_example() -> None:
 def test_every_axis() -> None:
     (entry, _) = entries(
         "a 203.0.113.32,2001:db8:0:1::32 up.loss=5% delay=20ms jitter=5ms down.burst=1%,25%,90%,0.1% "
-        "rate=1mbit queue=64000 down.queue=300ms mtu=1492 down.mtu=1400 down.blackhole=yes toward.b.loss=100%; b 203.0.113.33"
+        "rate=1mbit queue=64000 down.queue=300ms mtu=1492 down.mtu=1400 down.blackhole=yes toward.b.loss=100%; "
+        "b 203.0.113.33"
     )
     link = entry.link
     assert entry.addresses == (ip_address("203.0.113.32"), ip_address("2001:db8:0:1::32"))

@@ -194,6 +194,12 @@ def test_timers_of_either_family_take_the_place_of_a_former_profile_s(nat: str) 
         assert f"l3proto {family}\n    policy = {{ unreplied : 20, replied : 20 }}" in table
 
 
+@pytest.mark.parametrize("nat", ["open", "linux", "rfc4787"])
+def test_a_router_s_flows_are_counted_and_no_packet_is_asked(nat: str) -> None:
+    text = render(profile(nat), firewall("none"), sides(nat)).nftables
+    assert text.count("  chain counting {\n    ct packets 0\n  }\n") == 2
+
+
 def test_ipv6_is_forgotten_as_the_kernel_does_whatever_the_translation_of_ipv4() -> None:
     text = render(profile("rfc4787"), firewall("none"), PRIVATE_SIDES).nftables
     ipv4, _, ipv6 = text.partition("add table ip6 timers")

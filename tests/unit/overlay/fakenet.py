@@ -28,12 +28,13 @@ from lab.overlay.actions import (
     Write,
 )
 from lab.overlay.authority import Authority
+from lab.overlay.binds import is_bind
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, Membership
 from lab.overlay.passage import STUN_PORT
-from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
 from lab.overlay.seat import Empty, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
@@ -168,6 +169,8 @@ class Pipe:
     local: str
     seen: Address
     other: "Pipe | None" = None
+    first: LinkInfo | None = None
+    """Of the end that accepted, until something has come: a bind may be for the relay beside a client."""
     swallowed: bool = False
     unsent: list[bytes] = field(default_factory=list)
     waited: float = 0.0
@@ -211,6 +214,8 @@ class FakeNet:
         self.built_in = 2
         self.capacity: int | None = None
         """Clients that each supernode has room for, and each client would have."""
+        self.calls: int | None = None
+        """Calls that each relay carries, and each client would."""
         self.mapping_delay = 0.05
         """Seconds until a router answers who asks it for a port."""
 
@@ -242,7 +247,7 @@ class FakeNet:
         return self._add(self._listening(host))
 
     def relay(self, number: int = 1) -> Host:
-        membership = self.membership(f"relay-{number}", *self.open_addresses(20 + number))
+        membership = replace(self.membership(f"relay-{number}", *self.open_addresses(20 + number)), calls=self.calls)
         addresses = by_family(*membership.own.addresses)
         host = Host(f"relay-{number}", addresses, Relay(membership), membership.identity.public)
         host.listeners, host.sockets = (
@@ -254,7 +259,9 @@ class FakeNet:
     def client(self, name: str, address: str, router: Router | None = None, *more: tuple[str, Router | None]) -> Host:
         """At `address` behind `router`; `more` are addresses of another family, each with its router."""
         places = ((address, router), *more)
-        membership = replace(self.membership(name, *(each for each, _ in places)), capacity=self.capacity)
+        membership = replace(
+            self.membership(name, *(each for each, _ in places)), capacity=self.capacity, calls=self.calls
+        )
         host = Host(name, {}, Client(membership, (7000, 443)), membership.identity.public)
         self._place(host, *places)
         membership.own.proxied = lambda _: any(each is not None and each.proxy for _, each in places)
@@ -337,6 +344,8 @@ class FakeNet:
                     self._host(host, action)
                 elif host.name.endswith("+"):
                     self._hosted(host, action)
+                elif isinstance(action, HandedOver):
+                    self.after(0.0, lambda: self.stop(host.name))
             case SendTo(socket, address, data):
                 port = host.bound[socket]
                 if (own := host.addresses.get(family(address[0]))) is not None:
@@ -376,8 +385,15 @@ class FakeNet:
     # -- promotion -----------------------------------------------------------------------------------------------
 
     def _host(self, host: Host, event: Event) -> None:
-        """What the client's program does when it is to be a supernode beside: `NAME+` is that one's host."""
+        """What the client's program does when it is to be a supernode or relay beside: `NAME+` is that one's host."""
         match event:
+            case AskedToBe("relay"):
+                membership = replace(host.machine.membership, calls=host.machine.candidacy.calls)
+                beside = Host(f"{host.name}+", host.addresses, Relay(membership, True), host.key, host.routers)
+                beside.listeners = {port: {True: "relay", False: "relay"} for port in (33034, 80)}
+                beside.sockets = {RELAY_UDP_PORT: RELAY_SOCKET}
+                self._add(beside)
+                host.machine.candidacy.listening(None, self.now)
             case AskedToBe("supernode"):
                 membership = replace(host.machine.membership, capacity=host.machine.candidacy.capacity)
                 beside = self._listening(Host(f"{host.name}+", {}, Supernode(membership, True), host.key))
@@ -385,7 +401,8 @@ class FakeNet:
                 self._add(beside)
                 host.machine.candidacy.listening(None, self.now)
             case PromotedTo(_, supernodes):
-                self.hosts[f"{host.name}+"].machine.admit(supernodes, self.now)
+                machine = self.hosts[f"{host.name}+"].machine
+                machine.admit(self.now) if isinstance(machine, Relay) else machine.admit(supernodes, self.now)
                 self.settle(self.hosts[f"{host.name}+"])
             case DemotedFrom():
                 if (beside := self.hosts.get(f"{host.name}+")) is not None:
@@ -398,7 +415,7 @@ class FakeNet:
         if client is not None and isinstance(event, Unreachable) and event.name == client.name:
             client.machine.candidacy.cease(event.reason)
             self.settle(client)
-        elif client is not None and isinstance(event, Empty):
+        elif client is not None and isinstance(event, Empty | HandedOver):
             self.after(0.0, lambda: self.stop(host.name))
 
     def _listening(self, host: Host) -> Host:
@@ -549,7 +566,7 @@ class FakeNet:
         near = self.pipes[host.name, link] = Pipe(host, link, local[0], source, swallowed=swallowed)
         info = LinkInfo(address, source, b"" if secure else None)
         far_link = target.machine.accepted(target.listeners[address[1]][secure], info, self.now)
-        near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, address[0], address, near)
+        near.other = self.pipes[target.name, far_link] = Pipe(target, far_link, address[0], address, near, info)
         self.settle(host)
         self.settle(target)
 
@@ -575,6 +592,13 @@ class FakeNet:
             near = pipe.other
             self.after(2 * self.delay, lambda: self._hang_up(near))
         elif pipe.host.alive and (pipe.host.name, pipe.link) in self.pipes and _stands(pipe):
+            info, pipe.first = pipe.first, None
+            beside = self.hosts.get(f"{pipe.host.name}+")
+            if info is not None and beside is not None and isinstance(beside.machine, Relay) and is_bind(data[2:]):
+                del self.pipes[pipe.host.name, pipe.link]
+                self._down(pipe.host, pipe.link, "it is the relay's")
+                pipe.host, pipe.link = beside, beside.machine.accepted("relay", info, self.now)
+                self.pipes[beside.name, pipe.link] = pipe
             pipe.host.machine.link_data(pipe.link, data, self.now)
             self.settle(pipe.host)
 
@@ -604,6 +628,13 @@ class FakeNet:
         host.machine = type(host.machine)(replace(host.machine.membership, own=own))
         host.alive, host.alarm = True, None
         host.machine.start(self.now)
+        self.settle(host)
+
+    def terminate(self, name: str) -> None:
+        """SIGTERM to a relay: it hands its calls over and ends."""
+        host = self.hosts[name]
+        assert isinstance(host.machine, Relay)
+        host.machine.leave(self.now)
         self.settle(host)
 
     def stop(self, name: str) -> None:

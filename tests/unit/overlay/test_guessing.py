@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from lab.overlay.guessing import HANDFUL, LIMIT, SWEEP
@@ -238,3 +239,12 @@ def test_what_is_known_of_ipv6_leads_to_no_guess_over_ipv4() -> None:
     over_ipv6 = Network(True, "none", "address-and-port-dependent", outer="2001:db8:72::10")
     assert part(steady, hard, True) is Part.TRY
     assert part(over_ipv6, hard, True) is part(hard, over_ipv6, False) is Part.NOTHING
+
+
+def test_two_hard_sides_behind_one_carrier_do_not_guess_at_ports_that_it_has_not_given() -> None:
+    hard = Network(True, HARD, HARD, "random", outer="203.0.113.64", ports=(20_480, 21_503))
+    elsewhere = msgspec.structs.replace(hard, outer="203.0.113.66")
+    assert part(hard, elsewhere, True) is Part.BOTH
+    assert part(hard, hard, True) is part(hard, hard, False) is Part.NOTHING
+    steady = Network(True, "endpoint-independent", HARD, outer="203.0.113.64")
+    assert part(steady, hard, True) is Part.TRY, "what has been given is turned back"

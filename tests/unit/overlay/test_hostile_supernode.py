@@ -7,8 +7,10 @@ import pytest
 
 from lab.overlay.call_events import Answered, Ended, Heard, Moved, Rings
 from lab.overlay.contacts import KeyChanged, KeyPinned
+from lab.overlay.doorkeeper import ENVELOPES
 from lab.overlay.identity import derive_keys
 from lab.overlay.member import Trouble
+from lab.wire.messages import Carry, Envelope
 from tests.hostile.attacks import ATTACKS, DROPPING, LATER, LIE, PRIVATE, Hostile
 from tests.hostile.judging import honest
 from tests.unit.overlay.fakenet import FakeNet, Router
@@ -206,6 +208,25 @@ def test_who_is_turned_away_for_an_hour_tries_others_meanwhile(world: FakeNet) -
         revived.machine.link_down(link, "broken while away", world.now)
     world.settle(revived)
     assert world.run(60, until=lambda: at(world, NEAR) == at(world, FAR) == "supernode-1")
+
+
+def test_a_flood_for_one_client_is_cut_off_and_costs_the_others_nothing(world: FakeNet) -> None:
+    hostile, honest_hub = (world.hosts[f"supernode-{number}"] for number in (2, 1))
+    peer, carried = hostile.machine.peers["supernode-1"], []
+    far = honest_hub.machine.clients[FAR]
+    was = honest_hub.machine.send
+    honest_hub.machine.send = lambda link, message: (carried.append((link, message)), was(link, message))
+    for number in range(1000):
+        peer.send(Carry(Envelope(NEAR, FAR, f"flood-{number}.x", b"?", bytes(64))))
+        world.settle(hostile)
+        world.run(0.001)
+    world.run(1)
+    to_far = [message for link, message in carried if link == far and isinstance(message, Carry)]
+    assert ENVELOPES.at_once <= len(to_far) <= ENVELOPES.at_once + ENVELOPES.a_second * 2
+    reason = f"supernode-2 brings too many messages for {FAR}"
+    assert honest_hub.machine.door.turned[reason] >= 400
+    assert outcome(world, MATE, FRIEND) is None, "who sits at either is called as before"
+    assert outcome(world, FRIEND, FAR, "c2.x") is None, "and by those whose supernode floods nobody"
 
 
 def test_lies_about_a_callers_address_cost_the_peer_a_candidate_each_time_it_is_asked(world: FakeNet) -> None:

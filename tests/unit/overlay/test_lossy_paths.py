@@ -58,7 +58,7 @@ def paths(net: FakeNet, name: str) -> list[str]:
 
 PAIRS = [
     ("slow", "open", "direct/tcp"),
-    ("slow", "cone", "relayed/mixed via relay-1"),
+    ("slow", "cone", "punched/tcp"),
     ("slow", "hard", "relayed/mixed via relay-1"),
     ("slow", "blocked", "relayed/tcp via relay-1"),
     ("slow", "slower", "relayed/tcp via relay-1"),

@@ -70,6 +70,7 @@ def test_a_path_is_ready_by_the_time_the_answer_arrives(net: FakeNet, caller: st
 
 def test_a_call_that_finds_no_path_fails_on_both_sides_with_the_reason(net: FakeNet) -> None:
     net.kill("relay-1")
+    net.kill("alice")  # who would become one
     net.run(10)
     place(net, "bob", "dave")
     assert net.run(40, until=lambda: bool(net.told("bob", Ended)) and bool(net.told("dave", Ended)))

@@ -20,6 +20,7 @@ def crowd(closed: int = 9, opened: int = 3, routers: Sequence[Router] = (), capa
     net.built_in, net.capacity = 1, capacity
     net.authority()
     net.supernode(1)
+    net.relay(1)
     for number, router in enumerate(routers):
         net.client(f"odd-{number}", f"192.168.{100 + number}.10", router)
     for number in range(closed):

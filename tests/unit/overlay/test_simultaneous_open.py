@@ -9,6 +9,7 @@ from lab.overlay.call_events import Checked, Heard, Moved
 from lab.overlay.tcp_checks import FRESH_SYN, MOST_TARGETS, REFUSED_PAUSE, SIMULTANEOUS_LIMIT, Streams, TcpChecks
 from lab.overlay.tcp_port import PREDICTED, TcpPort
 from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.natsim import Nat
 from tests.unit.overlay.test_paths_in_memory import place
 
 HARD = "address-and-port-dependent"
@@ -18,6 +19,8 @@ ROUTERS = {
     "blocked-too": {"udp": False},
     "counting": {"udp": False, "mapping": HARD, "sequential": True},
     "random": {"udp": False, "mapping": HARD},
+    "full": {"filtering": "endpoint-independent"},
+    "restricted": {"filtering": "address-dependent"},
     "stateful": {"udp": False, "mapping": None, "stateful": True},
     "web": {"udp": False, "tcp_ports": {443, 80}},
 }
@@ -31,7 +34,8 @@ def net() -> FakeNet:
     net.supernode(2)
     net.relay(1)
     for number, (name, axes) in enumerate(ROUTERS.items(), 40):
-        router = Router(f"203.0.113.{number}", **axes)
+        outer = f"203.0.113.{number}"
+        router = Nat(outer, net=net, **axes) if "filtering" in axes else Router(outer, **axes)
         net.client(name, f"198.51.100.{number}" if router.mapping is None else f"192.168.{number}.10", router)
     assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in ROUTERS))
     net.run(5)
@@ -49,6 +53,9 @@ def net() -> FakeNet:
         ("stateful", "cone", "direct/tcp"),
         ("random", "cone", "relayed/mixed via relay-1"),
         ("random", "blocked", "relayed/tcp via relay-1"),
+        ("random", "full", "punched/tcp"),
+        ("random", "restricted", "punched/tcp"),
+        ("web", "full", "relayed/mixed via relay-1"),
         ("web", "cone", "relayed/mixed via relay-1"),
         ("web", "blocked", "relayed/tcp via relay-1"),
     ],

@@ -179,8 +179,8 @@ def test_a_call_without_any_path_ends_on_both_sides_after_thirty_seconds(net: Fa
 
 
 def test_a_call_that_has_no_path_yet_waits_for_one_as_long(net: FakeNet) -> None:
-    for relay in ("relay-1", "relay-2"):
-        net.kill(relay)
+    for name in ("relay-1", "relay-2", "open"):  # who would become a relay
+        net.kill(name)
     net.lose = lambda source, to: {source[0], to[0]} == {"203.0.113.32", "203.0.113.33"}
     place(net, "cone", "flat")
     answered = net.now

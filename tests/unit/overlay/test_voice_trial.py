@@ -138,6 +138,16 @@ def test_the_call_after_the_next_one_takes_udp_again_where_a_throttle_was_lifted
     assert paths and paths[-1] == "punched/udp", paths
 
 
+def test_what_a_call_has_lost_by_is_looked_into_after_it() -> None:
+    net = world(Router(OUTER))
+    net.run(KNOWN + STALE)
+    call = place(net, "zoe", "yan")
+    net.hosts["zoe"].machine.passage.throttles(net.now)
+    net.hosts["zoe"].machine.hang_up(call, net.now)
+    assert throttled(net)
+    assert net.run(LATER + TRIAL + 1, until=lambda: not throttled(net)), "it was the call's misfortune alone"
+
+
 def test_calls_in_a_throttled_network_do_not_have_it_tried_each_time() -> None:
     net = world(Router(OUTER, udp_rate=THROTTLE))
     net.run(KNOWN)

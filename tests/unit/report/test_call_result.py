@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lab.harness.call_report import CallReport, Media, MediaPath, Observed, SetupTimes, Stretch
+from lab.harness.call_report import CallReport, KeyChanged, Media, MediaPath, Observed, SetupTimes, Stretch
 from lab.harness.events import CallEvent
 from lab.report.console import _THEME
 from lab.report.progress import CallProgress
@@ -83,6 +83,11 @@ def test_a_good_call_tells_path_times_stretches_and_quality() -> None:
 def test_a_disagreement_is_told_in_words_not_in_colour_alone() -> None:
     text = shown(report(agrees=False, disagreements=("claimed relayed/udp, and the packets show punched/udp",)))
     assert "DISAGREE" in text and "the packets show punched/udp" in text
+
+
+def test_a_changed_key_is_a_question_to_the_user() -> None:
+    text = shown(report(keys_changed=(KeyChanged("bob", "frank", "aa" * 32, "bb" * 32),)))
+    assert "frank shows bob another key than before: is it still the same frank?" in text
 
 
 def test_a_failed_call_says_why() -> None:

@@ -1,0 +1,173 @@
+"""What a router remembers of its hosts at this moment: the kernel's flows, and the tables of lab.nat.maps, by netlink.
+
+Belongs here: reading both into plain rows. Never: rules, names, or what a row means to a person.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, ip_address
+from typing import Any, NamedTuple
+
+from pyroute2 import NFCTSocket
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nfnetlink.nfctsocket import TCP_CONNTRACK_TO_NAME
+from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_GETSETELEM, NFTSocket, nft_set_elem_list_msg
+
+from lab.nat.wiring import Wiring
+
+Row = dict[str, Any]
+_SEEN_REPLY = 1 << 1  # IPS_SEEN_REPLY, linux/netfilter/nf_conntrack_common.h
+_PROTOCOLS = {socket.IPPROTO_UDP: "udp", socket.IPPROTO_TCP: "tcp"}
+_FAMILIES = {socket.AF_INET: "V4", socket.AF_INET6: "V6"}
+_MOST = 2_000
+"""Rows of either kind in an answer: as much as a person looks at, and a line that an order's reader takes."""
+
+
+class _Way(NamedTuple):
+    """One direction of a flow, as the kernel has it."""
+
+    protocol: str
+    source: tuple[str, int]
+    destination: tuple[str, int]
+
+
+def read(sides: Wiring) -> Row:
+    """{"flows", "kept", "left_out"}: flows of hosts inside, and mappings that outlive a flow; see the two functions.
+
+    Raises OSError and NetlinkError.
+    """
+    flows, kept = list(_flows(sides)), list(_kept())
+    more = max(0, len(flows) - _MOST) + max(0, len(kept) - _MOST)
+    return {"flows": flows[:_MOST], "kept": kept[:_MOST], "left_out": more}
+
+
+# --- connection tracking -----------------------------------------------------
+
+
+def _flows(sides: Wiring) -> Iterator[Row]:
+    for family in _FAMILIES:
+        with NFCTSocket(nfgen_family=family) as tracking:
+            for message in list(tracking.dump()):
+                row = flow(message, sides)
+                if row is not None:
+                    yield row
+
+
+def flow(message: Any, sides: Wiring) -> Row | None:
+    """A tracked flow of a host inside: `inner`, `outer`, `remote` as [address, port], `opened` from inside or outside,
+    `state`, `seconds` left, `packets` [out, in] where they are counted. None for what is no host's, or has no ports."""
+    there, back = _way(message, "CTA_TUPLE_ORIG"), _way(message, "CTA_TUPLE_REPLY")
+    if there is None or back is None:
+        return None
+    counted = [_counted(message, f"CTA_COUNTERS_{way}") for way in ("ORIG", "REPLY")]
+    if _inside(there.source[0], sides):
+        inner, outer, remote, opened = there.source, back.destination, there.destination, "inside"
+    elif _inside(back.source[0], sides):
+        inner, outer, remote, opened = back.source, there.destination, there.source, "outside"
+        counted.reverse()
+    else:
+        return None
+    return {
+        "protocol": there.protocol,
+        "inner": list(inner),
+        "outer": list(outer),
+        "remote": list(remote),
+        "opened": opened,
+        "state": _state(message, there.protocol),
+        "seconds": message.get_attr("CTA_TIMEOUT"),
+        "packets": None if None in counted else counted,
+    }
+
+
+def _way(message: Any, attribute: str) -> _Way | None:
+    tuple_ = message.get_attr(attribute)
+    version = _FAMILIES.get(message["nfgen_family"])
+    if tuple_ is None or version is None:
+        return None
+    address, transport = tuple_.get_attr("CTA_TUPLE_IP"), tuple_.get_attr("CTA_TUPLE_PROTO")
+    protocol = _PROTOCOLS.get(transport.get_attr("CTA_PROTO_NUM"))
+    if protocol is None:
+        return None
+    source, destination = (
+        (str(address.get_attr(f"CTA_IP_{version}_{end}")), int(transport.get_attr(f"CTA_PROTO_{end}_PORT")))
+        for end in ("SRC", "DST")
+    )
+    return _Way(protocol, source, destination)
+
+
+def _inside(address: str, sides: Wiring) -> bool:
+    networks = (sides.inside, sides.lan6.network if sides.lan6 else None)
+    return any(network is not None and ip_address(address) in network for network in networks)
+
+
+def _state(message: Any, protocol: str) -> str:
+    """A connection's by name; of UDP whether an answer was seen."""
+    if protocol == "tcp":
+        about = message.get_attr("CTA_PROTOINFO")
+        tcp = about.get_attr("CTA_PROTOINFO_TCP") if about is not None else None
+        state = tcp.get_attr("CTA_PROTOINFO_TCP_STATE") if tcp is not None else None
+        return str(TCP_CONNTRACK_TO_NAME.get(state, "unknown")).lower().replace("_", "-")
+    return "two-way" if (message.get_attr("CTA_STATUS") or 0) & _SEEN_REPLY else "one-way"
+
+
+def _counted(message: Any, attribute: str) -> int | None:
+    counters = message.get_attr(attribute)
+    return None if counters is None else int(counters.get_attr("CTA_COUNTERS_PACKETS") or 0)
+
+
+# --- the tables of lab.nat.maps ----------------------------------------------
+
+
+def _kept() -> Iterator[Row]:
+    with NFTSocket() as tables:
+        for protocol in _PROTOCOLS.values():
+            out = list(_elements(tables, f"out_{protocol}"))
+            yield from (mapping(protocol, *element) for element in out)
+            if not out:  # a flow of its own for every destination, or what was opened from outside alone
+                inward = _elements(tables, f"in_{protocol}")
+                yield from (mapping(protocol, value, key, left) for key, value, left in inward)
+
+
+def mapping(protocol: str, inner: bytes, outer: bytes, left: float | None) -> Row:
+    """A mapping of a table: `inner` and `outer` as [address, port], `remote` the address, or [address, port], that it
+    is for (None: any), `seconds` left."""
+    host, remote = inner[:8], inner[8:]
+    far: Any = None
+    if len(remote) >= 8:
+        far = endpoint(remote)
+    elif remote:
+        far = [str(IPv4Address(remote[:4])), None]
+    return {
+        "protocol": protocol,
+        "inner": endpoint(host),
+        "outer": endpoint(outer),
+        "remote": far,
+        "seconds": left,
+    }
+
+
+def endpoint(data: bytes) -> list[Any]:
+    """`ipv4_addr . inet_service` as the kernel has it: each part begins at a multiple of four bytes."""
+    address, port = struct.unpack_from("!4sH", data)
+    return [str(IPv4Address(address)), port]
+
+
+def _elements(tables: NFTSocket, name: str) -> Iterator[tuple[bytes, bytes, float | None]]:
+    """Key, value, and seconds left of each element of a map of the table `lab`; none where there is no such map."""
+    asked = nft_set_elem_list_msg()
+    asked["attrs"] = [["NFTA_SET_ELEM_LIST_TABLE", "lab"], ["NFTA_SET_ELEM_LIST_SET", name]]
+    try:
+        messages: Iterable[Any] = list(tables.request_get(asked, NFT_MSG_GETSETELEM))
+    except NetlinkError as error:
+        if error.code == errno.ENOENT:
+            return
+        raise
+    for message in messages:
+        for element in message.get_attr("NFTA_SET_ELEM_LIST_ELEMENTS") or ():
+            key, value = (
+                element.get_attr(f"NFTA_SET_ELEM_{part}").get_attr("NFTA_DATA_VALUE") for part in ("KEY", "DATA")
+            )
+            left = element.get_attr("NFTA_SET_ELEM_EXPIRATION")  # milliseconds
+            yield bytes(key), bytes(value), None if left is None else left / 1000

@@ -1,0 +1,99 @@
+"""Commands that read packets of a call that is over: verdict, ladder.
+
+Belongs here: options, exit codes and what is printed. Never: work.
+"""
+
+import sys
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+import click
+
+from lab.cli.program import AS_JSON, Output, commands, document, example, say, the_lab
+
+
+class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
+    """An IPv4 or IPv6 address."""
+
+    name = "address"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> IPv4Address | IPv6Address:
+        """The address; anything else is refused in one sentence."""
+        try:
+            return ip_address(str(value))
+        except ValueError:
+            self.fail(f"expected an IPv4 or IPv6 address, got {value}", param, ctx)
+
+
+@commands.command(
+    **example(
+        "lab verdict call.pcapng",
+        "lab verdict call.pcapng --json",
+        "lab verdict other.pcap --caller 192.0.2.7 --callee 198.51.100.9",
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--caller", type=IpAddress(), help="Of a capture that is no lab's: an end's address in it.")
+@click.option("--callee", type=IpAddress(), help="The other end's.")
+@click.option("--relay", type=IpAddress(), help="A relay's between them.")
+@AS_JSON
+def verdict(
+    file: Path,
+    caller: IPv4Address | IPv6Address | None,
+    callee: IPv4Address | IPv6Address | None,
+    relay: IPv4Address | IPv6Address | None,
+    as_json: bool,
+) -> None:
+    """Say from a capture file alone which path its call took, and why; it needs no lab.
+
+    A file of `lab call --capture` holds all that is needed. Of any other capture, name the addresses of both ends.
+
+    Exit status: 0 when the packets name a path; 1 when they do not; 2 when the file cannot be read, or is not whole.
+    """
+    named = None
+    if caller or callee or relay:
+        if caller is None or callee is None:
+            raise click.UsageError("a capture that is no lab's needs both --caller and --callee")
+        if len({caller, callee, relay}) < 3:
+            raise click.UsageError(
+                "the two ends and a relay have addresses of their own; two of those given are the same"
+            )
+        named = (caller, callee, relay)
+    from lab.evidence import filed
+
+    found = filed.verdict(file, named)
+    if as_json:
+        document(found.to_json())
+    else:
+        from lab.report.console import out
+        from lab.report.filed import filed as shown
+
+        out().print(shown(found))
+    if found.observed.kind is None:
+        sys.exit(say(f"the packets of {file} name no path: {found.observed.reason}", 1))
+
+
+@commands.command(**example("lab ladder c1", "lab ladder m2-41 --svg ladder.svg"))
+@click.argument("call")
+@click.option("--svg", type=Output(), help="Write it to this file instead, as an SVG.")
+@AS_JSON
+def ladder(call: str, svg: Path | None, as_json: bool) -> None:
+    """Draw who sent what to whom in a call that is over, and what was dropped where.
+
+    One column a node, one row for each of the packets that matter; equal packets are one row. Read from the call's
+    evidence folder.
+    """
+    found = the_lab().ladder(call)
+    if svg:
+        from lab.report.ladder_svg import svg as drawn
+
+        svg.write_text(drawn(found))
+    if as_json:
+        document(found.to_json())
+    elif not svg:
+        from lab.report.console import out
+        from lab.report.ladder import ladder as shown
+
+        out().print(shown(found, min(out().width, 120)))

@@ -1,0 +1,355 @@
+"""One pcapng for the whole lab: an interface a place, one clock, names, and what a verdict needs; and back.
+
+The first comment of the section header is for people. The second is one JSON document, without which packets are
+nobody's call:
+
+    {"lab": 1, "call": "c1", "caller": "bob", "callee": "frank", "from": epoch s, "to": epoch s, "packets": 902,
+     "places": {"home lan": "home-router", "home wan": "home-router", "core": "core"}, "topology": {...}}
+
+`from` and `to` enclose the call, `packets` is how many the file holds when it is whole, `places` says which node saw
+the packets of an interface, and `topology` has the nodes and networks that the call concerns, as
+lab/topology/document.py writes them. None of it says which path the call took: that is for the packets.
+
+Belongs here: captures to a file and back. Never: which packets matter (moments.py), verdicts.
+"""
+
+import json
+import struct
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from lab.errors import ConfigError, EvidenceError
+from lab.evidence import pcapng
+from lab.evidence.cutting import ORDERS, records
+from lab.evidence.flows import Captures
+from lab.evidence.pcap import LINUX_SLL2, Capture, Decoder, Packet
+from lab.topology.document import from_json, to_json
+from lab.topology.model import Node, Role, Topology
+
+VERSION = 1
+CHUNK = 1 << 20
+"""Bytes that are written at a time."""
+_FILE_HEADER, _RECORD_HEADER, _SLL2_HEADER = 24, 16, 20
+_OUTGOING = 4  # SLL2 packet type
+_MOST_TOPOLOGY = 60_000  # bytes of JSON that a comment has room for
+_LOOPBACK = {ip_address("127.0.0.1").packed, ip_address("::1").packed}
+
+Comments = Mapping[tuple[str, int], Sequence[str]]
+"""What is said of packets, by the place and offset that each has as a `Packet`."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a verdict needs beside the packets: who called whom, the epoch seconds that enclose it, and who is where.
+
+    `topology` is as much of the world as the call concerns.
+    """
+
+    call: str
+    caller: str
+    callee: str
+    start: float
+    end: float
+    topology: Topology
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `parse` reads."""
+        return {
+            "lab": VERSION,
+            "call": self.call,
+            "caller": self.caller,
+            "callee": self.callee,
+            "from": self.start,
+            "to": self.end,
+            "topology": to_json(self.topology),
+        }
+
+    @classmethod
+    def parse(cls, document: Any) -> "Setting":
+        """Raises ConfigError where that is no such document, or one of another version."""
+        try:
+            if document["lab"] != VERSION:
+                raise ConfigError(f"expected a setting of version {VERSION}, got {document['lab']!r}")
+            names = str(document["call"]), str(document["caller"]), str(document["callee"])
+            setting = cls(*names, float(document["from"]), float(document["to"]), from_json(document["topology"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"expected who called whom, when and where, got {error!r}") from None
+        for name in names[1:]:
+            setting.topology.node(name)
+        return setting
+
+
+# -- writing --------------------------------------------------------------------------------------------------------
+
+
+def write(
+    setting: Setting, files: Mapping[str, Path], target: Path, comments: Comments, dropped: Mapping[str, int]
+) -> int:
+    """Write a call's captures, a pcap a place, as one file, and return how many packets it holds.
+
+    Packets of loopback, the lab's own markers, are left out. Raises EvidenceError where a capture is none, OSError
+    where the disk is full: what was written by then ends with a whole block.
+    """
+    places = [_Place(node, setting.topology, files[node]) for node in _in_order(setting, files)]
+    interfaces: dict[str, int] = {}
+    described: list[pcapng.Interface] = []
+    order: list[tuple[int, int, int, int, int]] = []  # ticks, place, offset, captured length, interface
+    for number, place in enumerate(places):
+        for name in place.names:
+            interfaces[name] = len(described)
+            described.append(pcapng.Interface(LINUX_SLL2, name, f"seen at {place.node.name}"))
+        order += [
+            (ticks, number, at, size, interfaces[place.side(at)])
+            for at, size, ticks in place.records
+            if not place.loopback(at)
+        ]
+    order.sort()
+    around = setting.to_json() | {
+        "packets": len(order),
+        "places": {name: place.node.name for place in places for name in place.names},
+    }
+    comment = (
+        f"call {setting.call} of {setting.caller} to {setting.callee}, as every place saw it: `lab verdict` judges it"
+    )
+    head = [pcapng.section((comment, _document(around)), "supernode-lab")]
+    head += [pcapng.interface(one) for one in described]
+    head.append(pcapng.names(_names(setting.topology, places)))
+    with target.open("wb", buffering=0) as file:
+        writer = _Writer(file)
+        for block in head:
+            writer.add(block)
+        for ticks, number, at, size, interface in order:
+            place = places[number]
+            said = tuple(comments.get((place.node.name, at), ()))
+            writer.add(pcapng.packet(place.record(ticks, at, size, interface, said)))
+        for place in places:
+            if place.node.name in dropped:
+                writer.add(pcapng.lost(pcapng.Lost(interfaces[place.names[0]], dropped[place.node.name])))
+        writer.flush()
+    return len(order)
+
+
+def _document(around: dict[str, Any]) -> str:
+    text = json.dumps(around, separators=(",", ":"))
+    if len(text.encode()) > _MOST_TOPOLOGY:
+        raise EvidenceError(
+            f"what is known of the topology takes {len(text)} bytes, and a comment has room for {_MOST_TOPOLOGY}"
+        )
+    return text
+
+
+def _in_order(setting: Setting, files: Mapping[str, Path]) -> list[str]:
+    """The places from the caller to the callee, for whoever lists the interfaces."""
+    topology = setting.topology
+    ends = [topology.node(name) for name in (setting.caller, setting.callee)]
+    sides = [[end.name, *(node.name for node in _outward(topology, end))] for end in ends]
+    known = [*sides[0], *(node.name for node in topology.by_role(Role.CORE)), *reversed(sides[1])]
+    return list(dict.fromkeys([*(name for name in known if name in files), *files]))
+
+
+def _outward(topology: Topology, end: Node) -> Iterable[Node]:
+    proxy = topology.proxy_of(end.site) if end.site else None
+    return [*([proxy] if proxy else []), *topology.routers_outward(end)]
+
+
+class _Place:
+    """One capture: its records, and which of a router's two sides each belongs to."""
+
+    def __init__(self, name: str, topology: Topology, file: Path) -> None:
+        self.node = topology.node(name)
+        try:
+            self.data = file.read_bytes()
+        except OSError as error:
+            raise EvidenceError(f"the capture of {name} cannot be read: {error.strerror or error}") from error
+        found = ORDERS.get(self.data[:4]) if len(self.data) >= _FILE_HEADER else None
+        if found is None:
+            raise EvidenceError(f"the capture of {name} is no pcap file: {file}")
+        self._order, unit = found
+        if (link := struct.unpack_from(f"{self._order}I", self.data, 20)[0] & 0xFFFF) != LINUX_SLL2:
+            raise EvidenceError(f"the capture of {name} has link type {link}; expected {LINUX_SLL2}, LINUX_SLL2")
+        scale = round(1e-6 / unit)
+        unpack = struct.Struct(f"{self._order}II").unpack_from
+        body = self.data[_FILE_HEADER:]
+        self.records = [  # offset in the file, captured length, microseconds
+            (at + _FILE_HEADER, size, (when := unpack(body, at))[0] * 1_000_000 + when[1] // scale)
+            for at, size, _ in records(body, self._order, unit)
+        ]
+        self.names: tuple[str, ...] = (name,)
+        self._inside: set[int] = set()
+        if self.node.role is Role.ROUTER and self.node.site:
+            self.names = (f"{self.node.site} lan", f"{self.node.site} wan")
+            self._inside = _inner_interfaces(topology, self.node, (self._frame(at) for at, _, _ in self.records))
+
+    def side(self, at: int) -> str:
+        if len(self.names) == 1:
+            return self.names[0]
+        return self.names[0 if self._index(at) in self._inside else 1]
+
+    def loopback(self, at: int) -> bool:
+        source, destination = _addresses(self._frame(at))
+        return source in _LOOPBACK or destination in _LOOPBACK
+
+    def record(self, ticks: int, at: int, size: int, interface: int, said: tuple[str, ...]) -> pcapng.PacketRecord:
+        begin = at + _RECORD_HEADER
+        (length,) = struct.unpack_from(f"{self._order}I", self.data, at + 12)
+        data = self.data[begin : begin + size]
+        inbound = data[10] != _OUTGOING if size > 10 else None
+        return pcapng.PacketRecord(interface, ticks, length, data, said, inbound)
+
+    def addresses(self) -> set[bytes]:
+        """Every address that its packets name."""
+        return {address for at, _, _ in self.records for address in _addresses(self._frame(at))}
+
+    def _index(self, at: int) -> int:
+        return int.from_bytes(self.data[at + _RECORD_HEADER + 4 : at + _RECORD_HEADER + 8])
+
+    def _frame(self, at: int) -> bytes:
+        """As much of a packet as holds its addresses."""
+        return self.data[at + _RECORD_HEADER : at + _RECORD_HEADER + _SLL2_HEADER + 40]
+
+
+def _inner_interfaces(topology: Topology, router: Node, frames: Iterable[bytes]) -> set[int]:
+    """The indices of a router's interfaces on its LAN: what comes in there is from the LAN, what goes out is for it."""
+    lan = topology.lan_of(str(router.site))
+    says: defaultdict[int, Counter[bool]] = defaultdict(Counter)
+    for frame in frames:
+        source, destination = _addresses(frame)
+        near = destination if frame[10:11] == bytes([_OUTGOING]) else source
+        if not near:
+            continue
+        address = ip_address(near)
+        subnet = lan.subnet if address.version == 4 else lan.subnet6
+        inside = (subnet is not None and address in subnet) or (address.version == 6 and address.is_link_local)
+        if not (address.version == 6 and (address.is_link_local or address.is_multicast)):
+            says[int.from_bytes(frame[4:8])][inside] += 1
+    return {index for index, told in says.items() if told[True] > told[False]}
+
+
+def _addresses(frame: bytes) -> tuple[bytes, bytes]:
+    """Source and destination of an SLL2 frame as the bytes that they are; empty for what is not IP."""
+    ether, at = frame[:2], _SLL2_HEADER
+    if ether == b"\x08\x00" and len(frame) >= at + 20:
+        return frame[at + 12 : at + 16], frame[at + 16 : at + 20]
+    if ether == b"\x86\xdd" and len(frame) >= at + 40:
+        return frame[at + 8 : at + 24], frame[at + 24 : at + 40]
+    return b"", b""
+
+
+def _names(topology: Topology, places: Iterable[_Place]) -> dict[bytes, str]:
+    """What the addresses that packets name are called."""
+    seen = {address for place in places for address in place.addresses()}
+    held = {address.packed: node.name for node in topology.nodes for address in node.addresses}
+    return {address: name for address, name in held.items() if address in seen}
+
+
+class _Writer:
+    """Whole blocks, some at a time; what does not fit any more is taken back to the last block that did."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._size, self._done = file, 0, 0
+        self._waiting: list[bytes] = []
+
+    def add(self, block: bytes) -> None:
+        self._waiting.append(block)
+        self._size += len(block)
+        if self._size >= CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        blocks, self._waiting, self._size = self._waiting, [], 0
+        data, written = memoryview(b"".join(blocks)), 0
+        try:
+            while written < len(data):
+                written += self._file.write(data[written:]) or 0
+        except OSError:
+            fits = 0
+            for block in blocks:
+                if fits + len(block) > written:
+                    break
+                fits += len(block)
+            with suppress(OSError):  # a pipe or a device keeps what it was given
+                self._file.truncate(self._done + fits)
+            raise
+        self._done += written
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Such a file, read: its setting and captures, how many packets it holds of how many, and whether it is torn."""
+
+    setting: Setting
+    captures: Captures
+    packets: int
+    expected: int
+    torn: str | None
+
+    @property
+    def incomplete(self) -> bool:
+        return self.torn is not None or self.packets < self.expected
+
+
+def read(data: bytes) -> Whole | None:
+    """The call that a pcapng file holds; None where it is no lab's. Raises ConfigError where nothing can be read."""
+    about: Any = None
+    interfaces: list[pcapng.Interface] = []
+    packets: defaultdict[str, list[Packet]] = defaultdict(list)
+    frames, dropped, torn = Counter[str](), Counter[str](), None
+    decoders: dict[str, Decoder] = {}
+    places: Mapping[str, str] = {}
+    try:
+        for at, block in pcapng.blocks(data):
+            match block:
+                case pcapng.Section():
+                    about = next((found for text in block.comments if (found := _about(text))), None)
+                    if about is None:
+                        return None
+                    places = about["places"]
+                case pcapng.Interface():
+                    if block.link != LINUX_SLL2:
+                        raise ConfigError(
+                            f"its interface {block.name!r} has link type {block.link}; expected {LINUX_SLL2}, a lab's"
+                        )
+                    if block.name not in places:
+                        raise ConfigError(f"its interface {block.name!r} is at no place of its call")
+                    interfaces.append(block)
+                case pcapng.PacketRecord():
+                    place = places[interfaces[block.interface].name]
+                    frames[place] += 1
+                    decoder = decoders.setdefault(place, Decoder(place))
+                    seconds, fraction = divmod(block.ticks, 1_000_000)
+                    if (packet := decoder.decode(seconds + fraction * 1e-6, block.data, at)) is not None:
+                        packets[place].append(packet)
+                case pcapng.Lost() if block.interface < len(interfaces):
+                    dropped[places[interfaces[block.interface].name]] += block.packets
+    except pcapng.Torn as error:
+        if about is None:
+            raise ConfigError(f"it is no pcapng file, or torn: {error}") from None
+        torn = str(error)
+    if about is None:
+        raise ConfigError("it has no section header")
+    setting = Setting.parse(about)
+    captures = [
+        Capture(place, sorted(packets[place], key=lambda one: one.time), frames[place], dropped[place], torn)
+        for place in dict.fromkeys(places.values())
+    ]
+    return Whole(setting, Captures(captures), frames.total(), int(about["packets"]), torn)
+
+
+def _about(text: str) -> Any:
+    """The document of a comment that is one."""
+    try:
+        found = json.loads(text)
+        if isinstance(found, dict) and "lab" in found:
+            named = isinstance(found["places"], dict) and isinstance(found["packets"], int)
+            return found if named and all(isinstance(one, str) for one in found["places"].values()) else None
+    except (ValueError, KeyError, RecursionError):
+        pass
+    return None

@@ -1,0 +1,104 @@
+"""What is kept of a call that is over, read again: its setting, captures and timeline.
+
+Belongs here: the call's folder, and the one file made of it. Never: what packets mean; the judge's room has that.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
+from lab.evidence import Captures, conclude, whole
+from lab.evidence.journeys import Journey, follow
+from lab.evidence.ladder import Ladder, ladder
+from lab.evidence.moments import Moment, comments, moments
+from lab.evidence.whole import Setting
+from lab.harness.checkout import Checkout
+
+PCAP_HEADER = 24
+"""Bytes that a pcap file begins with."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A call's folder: who called whom and where, a pcap a place, the timeline's lines, the report as a document."""
+
+    folder: Path
+    setting: Setting
+    lines: tuple[Mapping[str, Any], ...]
+    report: Mapping[str, Any]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The captures, by place; one that never began has not even the header of a file."""
+        files = (file for file in sorted(self.folder.glob("*.pcap")) if file.stat().st_size >= PCAP_HEADER)
+        known = {node.name for node in self.setting.topology.nodes}
+        return {file.stem: file for file in files if file.stem in known}
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """What captures say that they lost, by place."""
+        return {str(place): int(count) for place, count in (self.report.get("dropped_by_captures") or {}).items()}
+
+    @cached_property
+    def captures(self) -> Captures:
+        return Captures.read(self.files, self.dropped)
+
+    @cached_property
+    def journeys(self) -> list[Journey]:
+        """Every packet followed from place to place."""
+        return follow(self.setting.topology, self.captures)
+
+    @cached_property
+    def moments(self) -> list[Moment]:
+        """The packets that matter. Where the judge cannot tell voice from the captures, without those of voice."""
+        one = self.setting
+        ends = (one.caller, one.callee)
+        try:
+            _, scene = conclude(one.topology, self.captures, *ends, one.start, one.end)
+        except EvidenceError:
+            scene = None
+        return moments(one.topology, ends, self.journeys, scene, self.lines)
+
+    @property
+    def dialled(self) -> float:
+        """When the caller dialled, epoch seconds: what times of a call begin with."""
+        said = (line["at"] for line in self.lines if line.get("event") == "dialled")
+        return float(next(said, self.setting.start))
+
+    def ladder(self) -> Ladder:
+        """Who sent what to whom."""
+        one, seen = self.setting, self.report.get("observed")
+        path = f"{seen['kind']}/{seen['transport']}" + (f" via {seen['via']}" if seen["via"] else "") if seen else None
+        ends = (one.caller, one.callee)
+        return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled)
+
+
+def kept(checkout: Checkout, call: str) -> Kept:
+    """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
+    folder = checkout.kept(call, "setting.json")
+    try:
+        setting = Setting.parse(json.loads((folder / "setting.json").read_text()))
+        lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
+        report = json.loads((folder / "report.json").read_text())
+    except (OSError, ValueError, ConfigError) as error:
+        raise EvidenceError(f"what is kept of {call} in {folder} cannot be read: {error}") from None
+    return Kept(folder, setting, tuple(lines), report)
+
+
+def one_file(call: Kept, target: Path) -> int:
+    """Write all that was captured of a call as one file; returns how many packets it holds.
+
+    Raises RuntimeUnavailable where it cannot be written to its end: what was written by then can be read.
+    """
+    said = comments(call.moments)
+    try:
+        return whole.write(call.setting, call.files, target, said, call.dropped)
+    except OSError as error:
+        raise RuntimeUnavailable(
+            f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "
+            f"themselves are in {call.folder}"
+        ) from None

@@ -1,0 +1,89 @@
+"""The pytest plugin: options, fixtures and hooks, by the entry point `pytest11`.
+
+Every run of pytest in this environment imports it, also those that have nothing to do with the lab: it imports next to
+nothing, and does nothing before a test asks for `lab` or `call`. Belongs here: pytest's hooks. Never: work.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.testing.taken import taken_in
+
+if TYPE_CHECKING:
+    from lab.harness import Lab
+    from lab.testing.calls import Calls
+
+_OPTIONS = {
+    "lab_name": ("NAME", "Which lab, of several side by side, as `lab --lab` has it.  [default: LAB_NAME, or lab]"),
+    "lab_topology": ("FILE", "Topology of the fixture `lab`.  [default: the one that runs, or compose/reference.yml]"),
+    "lab_evidence": (
+        "DIR",
+        "Folder for the calls of failed tests, one for each.  [default: .lab/tests of the checkout]",
+    ),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Each as an option and as a key of pytest's configuration file."""
+    group = parser.getgroup("lab", "calls through real NATs (supernode-lab)")
+    for name, (value, told) in _OPTIONS.items():
+        group.addoption(f"--{name.replace('_', '-')}", metavar=value, default=None, help=told)
+        parser.addini(name, told, default="")
+
+
+def _told(config: pytest.Config, option: str) -> str | None:
+    return config.getoption(option) or config.getini(option) or None
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
+    """The lab, every node ready and all as its file says; it is taken down at the end unless it was up before."""
+    from lab.errors import LabError
+    from lab.testing import labs
+
+    trouble = ""
+    try:
+        found, was_up = labs.up(_told(pytestconfig, "lab_name"), _told(pytestconfig, "lab_topology"))
+    except LabError as error:
+        trouble = str(error)
+    if trouble:  # out here, or pytest shows all that has led to the sentence
+        pytest.fail(f"the lab is not to be had: {trouble}", pytrace=False)
+    yield found
+    if not was_up:
+        found.down()
+
+
+@pytest.fixture
+def call(lab: "Lab", request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> "Calls":
+    """`call("bob", "frank", seconds=2)` places a call; `call.path` is the path of the last one."""
+    from lab.testing.calls import Calls
+    from lab.testing.evidence import Kept
+
+    kept = Kept(lab.checkout.state, _told(request.config, "lab_evidence"), request.node.nodeid)
+    kept.forget()
+    calls: Calls = Calls(lab, kept, record_property)
+    request.node.stash[_CALLS] = calls
+    return calls
+
+
+_CALLS: "pytest.StashKey[Calls]" = pytest.StashKey()
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """What a path that is not the one asked for has behind it."""
+    taken = taken_in(left, right)
+    if taken is None:
+        return None
+    return [f"{left!r} {op} {right!r}", *taken.told(str(right if taken is left else left))]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that fails keeps what there is of its calls, and tells their whole story."""
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    calls = item.stash.get(_CALLS, None)
+    if calls is not None and report.failed:
+        report.sections.extend(calls.keep())

@@ -1,0 +1,160 @@
+"""The verdict on a capture file: a lab's, somebody else's, and whatever else lies in a file of that name."""
+
+import struct
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab_calls import files, moved, punched, setting
+from packet_world import RELAY, START, World, relay, talk, write_pcap
+
+from lab.errors import ConfigError, EvidenceError, LabError
+from lab.evidence import Finding, pcapng, whole
+from lab.evidence.filed import ONE_PLACE, verdict
+
+BOB, FRANK = ip_address("203.0.113.32"), ip_address("203.0.113.33")
+
+
+def filed(tmp_path: Path, call: Any) -> Path:
+    target = tmp_path / "call.pcapng"
+    whole.write(setting(), files(call[0], tmp_path), target, {}, {})
+    return target
+
+
+def test_a_labs_file_names_the_path_and_every_path_before_it(tmp_path: Path) -> None:
+    document = verdict(filed(tmp_path, moved())).to_json()
+    assert list(document)[:5] == ["kind", "transport", "via", "packets", "why"]
+    assert (document["kind"], document["transport"], document["via"]) == ("punched", "udp", None)
+    assert [(one["kind"], one["via"]) for one in document["paths"]] == [("relayed", "relay-1"), ("punched", None)]
+    assert document["packets"] == sum(one["packets"] for one in document["paths"]) == 2 * 150 + 200
+    assert document["why"].startswith("UDP media between bob 203.0.113.32:4000 (translated from 192.168.32.2:4000)")
+    assert (document["call"], document["caller"], document["callee"]) == ("c1", "bob", "frank")
+
+
+def test_packets_that_name_no_path_are_a_finding(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0, back=False)
+    found = verdict(filed(tmp_path, (world, [])))
+    assert found.observed.kind is None and found.observed.finding is Finding.ONE_WAY
+    assert found.to_json()["finding"] == "one-way"
+
+
+def test_a_place_that_is_missing_is_named(tmp_path: Path) -> None:
+    world, _ = punched()
+    target = tmp_path / "call.pcapng"
+    captured = files(world, tmp_path)
+    del captured["home-router"]
+    whole.write(setting(), captured, target, {}, {})
+    with pytest.raises(EvidenceError, match="home-router was not captured"):
+        verdict(target)
+
+
+def content(tmp_path: Path) -> bytes:
+    return filed(tmp_path, punched()).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("part", "why", "status"),
+    [
+        (0.005, "no pcapng file, or torn", 2),
+        (0.02, "ends within a block, and the capture of core is empty", 1),
+        (0.07, "ends within a block, and shows no media", 1),
+        (0.9, "ends within a block: what is there shows punched/udp", 2),
+    ],
+)
+def test_a_truncated_file_is_no_whole_call(tmp_path: Path, part: float, why: str, status: int) -> None:
+    data = content(tmp_path)
+    (tmp_path / "torn.pcapng").write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(LabError, match=why) as refused:
+        verdict(tmp_path / "torn.pcapng")
+    assert refused.value.exit_code == status and str(tmp_path / "torn.pcapng") in str(refused.value)
+
+
+def test_a_file_from_which_packets_were_taken_says_how_many_are_left(tmp_path: Path) -> None:
+    data = content(tmp_path)
+    at = [at for at, block in pcapng.blocks(data) if isinstance(block, pcapng.PacketRecord)]
+    (tmp_path / "part.pcapng").write_bytes(data[: at[-100]])
+    with pytest.raises(ConfigError, match=rf"it holds {len(at) - 100} of {len(at)} packets: .* shows punched/udp"):
+        verdict(tmp_path / "part.pcapng")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello, world", b"\x0a\x0d\x0d\x0a", b"\xd4\xc3\xb2\xa1", b"\x1f\x8b" + bytes(99)]
+)
+@pytest.mark.parametrize("named", [None, (BOB, FRANK, None)])
+def test_what_is_no_capture_is_refused(tmp_path: Path, data: bytes, named: Any) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(ConfigError):
+        verdict(tmp_path / "x", named)
+
+
+def test_what_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        verdict(tmp_path / "missing.pcapng")
+    with pytest.raises(ConfigError, match="directory"):
+        verdict(tmp_path)
+
+
+def plain(tmp_path: Path, world: World, link: int = 276, place: str = "core") -> Path:
+    def other(data: bytes) -> bytes:
+        ether, packet = data[:2], data[20:]
+        before = {1: bytes(12) + ether, 113: data[10:11].rjust(2, b"\0") + bytes(12) + ether, 101: b"",
+                  0: struct.pack("<I", 2)}  # fmt: skip
+        return data if link == 276 else before[link] + packet
+
+    return write_pcap(tmp_path / "other.pcap", [(time, other(data)) for time, data in world.frames[place]], link)
+
+
+@pytest.mark.parametrize("link", [276, 113, 1, 101, 0])
+def test_a_capture_of_somebody_else_is_judged_between_the_ends_that_are_named(tmp_path: Path, link: int) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0)
+    found = verdict(plain(tmp_path, world, link), (BOB, FRANK, None))
+    seen = found.observed
+    assert (seen.kind, seen.transport, seen.via, seen.packets) == ("direct", "udp", None, 200)
+    assert found.note == ONE_PLACE and found.call is None
+
+
+def test_a_relay_that_is_named_joins_two_legs(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("dave", 5000), START, 2.0, ("udp", "tcp"))
+    found = verdict(plain(tmp_path, world), (BOB, ip_address("203.0.113.35"), ip_address(RELAY[0])))
+    seen = found.observed
+    assert (seen.kind, seen.transport, seen.via, seen.packets) == ("relayed", "mixed", "relay", 400)
+    assert found.note is None
+
+
+def test_a_packet_seen_on_two_interfaces_counts_once(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("alice", 4000), ("frank", 5000), START, 2.0)
+    found = verdict(plain(tmp_path, world, place="park-router"), (ip_address("198.51.100.18"), FRANK, None))
+    assert (found.observed.kind, found.observed.packets) == ("direct", 200)
+
+
+def test_a_capture_of_somebody_else_needs_the_ends_and_a_labs_file_does_not(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0)
+    with pytest.raises(ConfigError, match="--caller ADDRESS --callee ADDRESS"):
+        verdict(plain(tmp_path, world))
+    with pytest.raises(ConfigError, match="says itself who called whom"):
+        verdict(filed(tmp_path, punched()), (BOB, FRANK, None))
+
+
+def test_an_end_that_no_packet_names_is_said(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0)
+    with pytest.raises(EvidenceError, match=r"no packet of UDP or TCP from or to 192\.0\.2\.1, the callee"):
+        verdict(plain(tmp_path, world), (BOB, ip_address("192.0.2.1"), None))
+
+
+def test_ends_between_which_nothing_went_are_asked_for_a_relay(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("frank", 5000), START, 2.0)
+    with pytest.raises(EvidenceError, match=r"between 203.0.113.32 and 203.0.113.33; was there a relay"):
+        verdict(plain(tmp_path, world), (BOB, FRANK, None))
+
+
+def test_another_link_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="link type 127; expected Ethernet"):
+        verdict(write_pcap(tmp_path / "radio.pcap", [], 127), (BOB, FRANK, None))

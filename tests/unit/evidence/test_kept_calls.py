@@ -1,0 +1,105 @@
+"""What is kept of a call, read again: its one file, its ladder, and what is said where a part of it is not there."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from lab_calls import files, moved, punched, setting
+from packet_world import START, TOPOLOGY
+
+from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
+from lab.evidence import filed, pcapng, whole
+from lab.harness import record
+from lab.harness.checkout import Checkout
+from lab.harness.kept import kept, one_file
+from lab.harness.placing import Placed, Request
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    found = Checkout(tmp_path)
+    for make in (punched, moved):
+        _, folder = found.new_call()
+        world, lines = make()
+        files(world, folder)
+        (folder / "timeline.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (folder / "setting.json").write_text(json.dumps(setting().to_json()))
+        seen = {"kind": "punched", "transport": "udp", "via": None, "packets": 300}
+        (folder / "report.json").write_text(json.dumps({"observed": seen, "dropped_by_captures": {"core": 2}}))
+    return found
+
+
+def test_the_one_file_of_a_call_has_the_verdict_of_its_report_and_comments(checkout: Checkout, tmp_path: Path) -> None:
+    call, target = kept(checkout, "c1"), tmp_path / "c1.pcapng"
+    packets = one_file(call, target)
+    found = filed.verdict(target)
+    seen = found.observed
+    assert {"kind": seen.kind, "transport": seen.transport, "via": seen.via, "packets": seen.packets} == (
+        call.report["observed"]
+    )
+    records = [block for _, block in pcapng.blocks(target.read_bytes()) if isinstance(block, pcapng.PacketRecord)]
+    comments = [comment for one in records for comment in one.comments]
+    assert len(records) == packets and len(comments) >= 10
+    assert seen.dropped == {"core": 2}
+    for what in ("invite", "first check", "first packet through", "nominated", "first voice"):
+        assert any(comment.startswith(what) for comment in comments), what
+
+
+def test_a_file_that_was_there_is_replaced(checkout: Checkout, tmp_path: Path) -> None:
+    target = tmp_path / "x.pcapng"
+    target.write_bytes(bytes(10_000_000))
+    one_file(kept(checkout, "c2"), target)
+    assert filed.verdict(target).observed.kind == "punched"
+
+
+def test_the_ladder_of_a_call_begins_when_it_was_dialled(checkout: Checkout) -> None:
+    found = kept(checkout, "c1").ladder()
+    assert found.path == "punched/udp" and found.rows[0].what.startswith("invite")
+    assert 0 <= found.rows[0].at_ms < 2
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_names_where_the_captures_are(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*words: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(whole, "write", full)
+    with pytest.raises(RuntimeUnavailable, match="No space left on device; what it holds so far can be read"):
+        one_file(kept(checkout, "c1"), tmp_path / "x.pcapng")
+
+
+def test_a_call_that_is_not_kept_or_is_older_than_this_is_refused(checkout: Checkout) -> None:
+    with pytest.raises(ConfigError, match="no call 'c9'; kept are c1, c2"):
+        kept(checkout, "c9")
+    (checkout.call_folder("c1") / "setting.json").unlink()
+    with pytest.raises(ConfigError, match=r"no setting\.json in .*; place it again|older than that"):
+        kept(checkout, "c1")
+
+
+@pytest.mark.parametrize("file", ["setting.json", "timeline.jsonl", "report.json"])
+def test_a_torn_file_of_it_is_one_sentence(checkout: Checkout, file: str) -> None:
+    (checkout.call_folder("c1") / file).write_text('{"torn')
+    with pytest.raises(EvidenceError, match="what is kept of c1"):
+        kept(checkout, "c1")
+
+
+def test_captures_that_are_gone_leave_a_ladder_without_rows(checkout: Checkout) -> None:
+    for capture in checkout.call_folder("c1").glob("*.pcap"):
+        capture.unlink()
+    assert kept(checkout, "c1").ladder().rows == ()
+
+
+def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    call, folder = checkout.new_call()
+    placed = Placed(call, Request("bob", "frank"), started=START)
+    record.setting(TOPOLOGY, placed, [{"node": "supernode-1"}, {"node": "nobody"}], folder)
+    (folder / "report.json").write_text("{}")
+    (folder / "timeline.jsonl").write_text("")
+    found = kept(checkout, call).setting
+    assert (found.call, found.caller, found.callee, found.start) == (call, "bob", "frank", START)
+    sites = {node.site for node in found.topology.nodes}
+    assert sites == {None, "home", "flat"}
+    shutil.rmtree(folder)

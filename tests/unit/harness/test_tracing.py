@@ -1,0 +1,122 @@
+"""One packet at several places: recognised, named, and what each router made of it."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
+from lab.harness.tracing import Passage, kinds, passages, traced, what
+from lab.topology import parse
+
+TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
+IN, OUT = Direction.IN, Direction.OUT
+BOB, HOME = "192.168.32.10:40000", "203.0.113.32:40000"
+FRANK, FLAT = "192.168.33.10:50000", "203.0.113.33:50000"
+RELAY = "203.0.113.21:33034"
+COOKIE = bytes.fromhex("2112a442")
+
+
+def stun(kind: int = 1, transaction: bytes = b"a" * 12, more: int = 60) -> bytes:
+    return kind.to_bytes(2, "big") + more.to_bytes(2, "big") + COOKIE + transaction + bytes(more)
+
+
+def seen(
+    at: float,
+    place: str,
+    direction: Direction,
+    source: str,
+    destination: str,
+    payload: bytes = stun(),
+    protocol: Protocol = "udp",
+    flags: int = 0,
+) -> Packet:
+    ends = [Endpoint(host, int(port)) for host, _, port in (one.rpartition(":") for one in (source, destination))]
+    return Packet(at, place, 1, direction, protocol, *ends, len(payload), payload, 7, flags, 0)
+
+
+def out_of_home(at: float, to: str, payload: bytes = stun()) -> list[Packet]:
+    return [
+        seen(at, "home-router", IN, BOB, to, payload),
+        seen(at + 0.0001, "home-router", OUT, HOME, to, payload),
+        seen(at + 0.0002, "core", IN, HOME, to, payload),
+    ]
+
+
+def one(packets: list[Packet]) -> Passage:
+    (found,) = passages(packets, TOPOLOGY)
+    return found
+
+
+def test_a_check_that_nobody_has_asked_for_ends_at_the_other_router() -> None:
+    found = one([*out_of_home(1.0, FLAT), seen(1.02, "flat-router", IN, HOME, FLAT)])
+    assert (found.what, found.source, found.destination) == ("STUN check", "bob:40000", "flat wan:50000")
+    assert found.ends == ("bob", "flat wan")
+    assert [(step.router, step.source) for step in found.steps] == [
+        ("home-router", "home wan:40000"),
+        ("flat-router", None),
+    ]
+    assert found.dropped_at == "flat-router" and not found.lost
+
+
+def test_one_that_is_let_in_arrives_under_the_inner_address() -> None:
+    arrives = [seen(1.02, "flat-router", IN, HOME, FLAT), seen(1.0201, "flat-router", OUT, HOME, FRANK)]
+    found = one([*out_of_home(1.0, FLAT), *arrives])
+    assert found.steps[-1].destination == "frank:50000" and found.dropped_at is None
+
+
+def test_a_private_address_is_nobody_s_out_there() -> None:
+    found = one(out_of_home(1.0, FRANK))
+    assert found.lost and found.dropped_at is None
+
+
+def test_what_a_relay_passes_on_is_the_same_packet() -> None:
+    legs = [
+        seen(1.01, "relay-1", IN, HOME, RELAY),
+        seen(1.0101, "relay-1", OUT, RELAY, FLAT),
+        seen(1.03, "flat-router", IN, RELAY, FLAT),
+        seen(1.0301, "flat-router", OUT, RELAY, FRANK),
+    ]
+    found = one([*out_of_home(1.0, RELAY), *legs])
+    assert [(step.source, step.destination) for step in found.steps] == [
+        ("home wan:40000", "relay-1:33034"),
+        ("relay-1:33034", "frank:50000"),
+    ]
+
+
+def test_the_same_bytes_a_second_later_are_another_packet() -> None:
+    assert len(passages([*out_of_home(1.0, FLAT), *out_of_home(2.0, FLAT)], TOPOLOGY)) == 2
+
+
+def test_packets_that_are_alike_are_one_kind_and_counted() -> None:
+    packets = [packet for n in range(5) for packet in out_of_home(1 + n, FLAT, stun(transaction=bytes([n]) * 12))]
+    packets += [seen(9.0, "home-router", IN, BOB, "203.0.113.11:3478", stun(more=8))]
+    found = kinds(passages(packets, TOPOLOGY), lambda passage: passage.what == "STUN check")
+    assert [(kind.number, kind.first.at) for kind in found] == [(5, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("payload", "protocol", "flags", "name"),
+    [
+        (stun(1, more=8), "udp", 0, "STUN question"),
+        (stun(1), "udp", 0, "STUN check"),
+        (stun(0x0101), "udp", 0, "STUN answer"),
+        (stun(0x0111), "udp", 0, "STUN 0x0111"),
+        (b"\x80\x6f" + bytes(20), "udp", 0, "voice"),
+        (b"\x80\xc8" + bytes(20), "udp", 0, "report of voice"),
+        (b"?", "udp", 0, "UDP"),
+        (b"", "tcp", 0x02, "TCP SYN"),
+        (b"", "tcp", 0x12, "TCP SYN, ACK"),
+        (b"", "tcp", 0x04, "TCP RST"),
+        (b"", "tcp", 0x11, "TCP FIN"),
+        (b"", "tcp", 0x10, "TCP ACK"),
+        (b"\x16\x03\x01\x00\xc8\x01", "tcp", 0x18, "TLS hello"),
+        (b"\x16\x03", "tcp", 0x18, "TCP data"),
+    ],
+)
+def test_what_a_packet_is(payload: bytes, protocol: Protocol, flags: int, name: str) -> None:
+    assert what(seen(1.0, "core", IN, HOME, FLAT, payload, protocol, flags)) == name
+
+
+def test_captures_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "core.pcap").write_bytes(b"torn")
+    assert traced(tmp_path, TOPOLOGY) == []

@@ -1,0 +1,97 @@
+"""A ladder for the eye: 80 columns, no colours in a pipe, and an SVG that is XML and says the same."""
+
+import io
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from lab.evidence.ladder import Column, Ladder, Row
+from lab.report.console import _THEME
+from lab.report.ladder import ladder
+from lab.report.ladder_svg import svg
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def row(at: float, sender: int, receiver: int, what: str, **changes: Any) -> Row:
+    fields: dict[str, Any] = {"protocol": "udp", "count": 1, "dropped": None, "answered": False, "moment": False}
+    return Row(at, at, sender, receiver, what, **fields | changes)
+
+
+NAMES = ("bob", "home-router", "core", "supernodes", "relays", "flat-router", "frank")
+CALL = Ladder(
+    "c1", "bob", "frank", "punched/udp", tuple(Column(name, (name,)) for name in NAMES),
+    (
+        row(1.2, 0, 3, "invite", protocol="tcp", moment=True),
+        row(25.0, 6, 1, "first check", dropped="home-router", moment=True),
+        row(26.0, 3, 3, "ringing, supernode-1 to supernode-2", protocol="tcp"),
+        row(40.0, 0, 6, "check", count=8, answered=True),
+        row(1600.0, 6, 0, "first voice <b> & more", count=148),
+    ),
+)  # fmt: skip
+
+
+def shown(found: Ladder, width: int = 80, **options: Any) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, theme=_THEME, highlight=False, **options)
+    console.print(ladder(found, width))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("columns", [0, 2, 5, 7, 9])
+def test_it_fits_eighty_columns(columns: int) -> None:
+    found = Ladder(
+        "c1", "a-client-with-a-long-name", "frank", None,
+        tuple(Column(f"a-node-with-a-long-name-{number}", (str(number),)) for number in range(columns)),
+        tuple(row(1.0, 0, n, "a check of what is a very long name indeed", count=9) for n in range(1, columns)),
+    )  # fmt: skip
+    lines = shown(found)
+    assert max(map(len, lines)) <= 80 and len(lines) == 4 + columns + max(1, columns - 1)
+
+
+def test_each_arrow_goes_from_its_sender_to_its_receiver_or_to_where_it_was_dropped() -> None:
+    rows = shown(CALL)[9:14]
+    step = (rows[0].index("►") - rows[0].index("├")) // 3
+    assert rows[0].startswith("      1  ├") and rows[0].endswith("invite") and "═" in rows[0] and "─" not in rows[0]
+    assert rows[1].index("✗") == 9 + step and rows[1].rstrip().endswith("first check") and "►" not in rows[1]
+    assert rows[2][9 + 3 * step] == "●" and "─" not in rows[2]
+    assert rows[3].index("├") == 9 and rows[3].index("►") == 9 + 6 * step and rows[3].endswith("check + 7 more ✓")
+    assert rows[4].startswith("  1,600  ◄") and "first voice" in rows[4]
+
+
+def test_every_name_stands_above_its_lifeline() -> None:
+    for number, (line, name) in enumerate(zip(shown(CALL)[2:9], NAMES, strict=True)):
+        assert line[9 + number * 5 :] == name and line[9 : 9 + number * 5] == "│    " * number
+
+
+def test_a_pipe_has_no_escapes_and_a_terminal_has() -> None:
+    assert "\x1b" not in "".join(shown(CALL))
+    assert "\x1b" in "".join(shown(CALL, force_terminal=True, color_system="standard"))
+
+
+def test_a_call_without_packets_says_so() -> None:
+    assert any("no packet of this call" in line for line in shown(Ladder("c1", "bob", "frank", None, (), ())))
+
+
+def test_the_svg_is_xml_with_text_and_stands_by_itself() -> None:
+    drawing = svg(CALL)
+    root = ElementTree.fromstring(drawing)
+    texts = [element.text for element in root.iter(f"{SVG}text")]
+    assert {"bob", "home-router", "frank", "first voice <b> & more + 147 more", "1,600"} <= set(texts)
+    assert "prefers-color-scheme: dark" in drawing and "http" not in drawing.replace("http://www.w3.org/2000/svg", "")
+    titles = [element.text or "" for element in root.iter(f"{SVG}title")]
+    assert "25 ms: first check, dropped at home-router" in titles
+
+
+def test_in_the_svg_an_arrow_ends_at_its_receiver() -> None:
+    root = ElementTree.fromstring(svg(CALL))
+    lives = [float(line.get("x1", "0")) for line in root.iter(f"{SVG}line") if line.get("class") == "life"]
+    groups = [group for group in root.iter(f"{SVG}g") if "row" in (group.get("class") or "")]
+    assert len(lives) == len(NAMES) and len(groups) == len(CALL.rows)
+    for group, one in zip(groups, CALL.rows, strict=True):
+        lines = list(group.iter(f"{SVG}line"))
+        assert len(lines) == (0 if one.sender == one.receiver else 2 if one.protocol == "tcp" else 1)
+        if lines:
+            assert float(lines[0].get("x1", "0")) == lives[one.sender]
+            assert abs(float(lines[0].get("x2", "0")) - lives[one.receiver]) == 7
