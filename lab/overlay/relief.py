@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lab.overlay.actions import Actions, earliest
-from lab.overlay.admission import Admission
+from lab.overlay.admission import OVERBOOKED, Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.member import Membership
 from lab.overlay.mesh import Machine, Mesh
@@ -137,9 +137,14 @@ class Relief:
         hub = self.hub
         return bool(hub.admission.line) and self.elsewhere.spare > 0 and hub.admission.full(len(hub.clients))
 
-    def tell_the_line(self, most: int) -> None:
-        """Those who wait here hear again where there is room; no more than fit there."""
+    def tell_the_line(self, places: int) -> None:
+        """Some who wait here hear again where there is room: of twice as many as fit there this supernode's part, for
+        all that are full tell theirs."""
         if not self._line_could_go():
+            return
+        part = OVERBOOKED * places / (1 + self.elsewhere.full)
+        most = int(part) + (self.hub.membership.rng.random() < part % 1.0)
+        if not most:
             return
         others = self.hub.others(room=True)
         for ahead, link in enumerate(list(itertools.islice(self.hub.admission.line, most))):

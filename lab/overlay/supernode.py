@@ -67,8 +67,10 @@ MOST_NAMED = 8
 TOLD_EVERY = 1.0
 """Seconds between two words to the mesh about room and relays, where there is anything new."""
 WORDS_A_SECOND = 50.0
-"""Others that are told of it a second, at the most, unless there is room and was none, or is none and was some: in a
-large mesh, each hears it less often, or all would hear of little else."""
+"""Others that are told of it a second, at the most, unless much has changed: in a large mesh, each hears it less often,
+or all would hear of little else."""
+MUCH = 0.1
+"""The share of its room by which what is free has changed when the others are told of it as soon as may be."""
 LEAVING_LIMIT = 3.0
 """Seconds for which a supernode that leaves waits for its clients to be elsewhere."""
 MOVED_LIMIT = 2.0
@@ -392,9 +394,14 @@ class Supernode(Member):
         words = self._words()
         if words == self.told:
             return None
-        if self.told is not None and (words[0].room == 0, words[1]) == (self.told[0].room == 0, self.told[1]):
-            return self.told_at + max(TOLD_EVERY, len(self.peers) / WORDS_A_SECOND)
-        return self.told_at + TOLD_EVERY
+        if self.told is None or words[1] != self.told[1] or self._much(self.told[0].room, words[0].room):
+            return self.told_at + TOLD_EVERY
+        return self.told_at + max(TOLD_EVERY, len(self.peers) / WORDS_A_SECOND)
+
+    def _much(self, before: int | None, room: int | None) -> bool:
+        if before is None or room is None:
+            return before != room
+        return abs(before - room) >= MUCH * (self.admission.capacity or 1)
 
     def _tell_words(self, now: float) -> None:
         before, self.told, self.told_at = self.told, self._words(), now

@@ -24,6 +24,7 @@ class Vacancies:
         self.spare = 0
         self._counted: dict[str, int] = {}
         self._busy: set[str] = set()
+        self._full: set[str] = set()
         self._with_much: dict[str, Peer] = {}
         self._roomy: list[Peer] | None = []
 
@@ -33,6 +34,11 @@ class Vacancies:
         if self._roomy is None:
             self._roomy = heapq.nsmallest(MANY, self._with_much.values(), key=lambda peer: (-_free(peer), peer.name))
         return self._roomy
+
+    @property
+    def full(self) -> int:
+        """How many of the others have no room."""
+        return len(self._full)
 
     @property
     def to_send(self) -> int:
@@ -47,6 +53,7 @@ class Vacancies:
         self.spare += places - self._counted.get(peer.name, 0)
         self._counted[peer.name] = places
         (self._busy.add if 1.0 - _free(peer) >= BUSY else self._busy.discard)(peer.name)
+        (self._full.discard if places else self._full.add)(peer.name)
         if peer.hosts and _free(peer) >= ROOMY:
             self._with_much[peer.name] = peer
             self._roomy = None
@@ -57,6 +64,7 @@ class Vacancies:
         """Another supernode has gone."""
         self.spare -= self._counted.pop(name, 0)
         self._busy.discard(name)
+        self._full.discard(name)
         self._no_more_roomy(name)
 
     def _no_more_roomy(self, name: str) -> None:

@@ -23,6 +23,7 @@ def test_sum_and_order_after_every_word_are_those_of_all_the_others() -> None:
             one.room = rng.choice((None, 0, 400 - one.clients))
             elsewhere.noted(one)
         assert elsewhere.spare == sum(MANY if one.room is None else one.room for one in peers.values())
+        assert elsewhere.full == sum(one.room == 0 for one in peers.values())
         free = {one.name: 1.0 if one.room is None else one.room / 400 for one in peers.values()}
         much = sorted((name for name in peers if free[name] >= ROOMY), key=lambda name: (-free[name], name))
         assert [one.name for one in elsewhere.roomy] == much[:MANY]
