@@ -69,6 +69,11 @@ class Admission:
             self._helpers.add(link)
 
     @property
+    def helpers(self) -> int:
+        """How many wait that go first."""
+        return len(self._helpers)
+
+    @property
     def without_help(self) -> int:
         """How many wait, those not counted that go first."""
         return len(self.line) - len(self._helpers)

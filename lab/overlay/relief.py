@@ -24,6 +24,8 @@ EASE_TO = 0.75
 """The share of its room down to which a supernode that is busy sends its clients where there is more."""
 EASE_EVERY = 2.0
 """Seconds between two looks at that."""
+RESERVE = 0.02
+"""The share of all places that is to be free: where nobody has any, everybody who comes asks everywhere."""
 PATIENCE = 0.1
 """Seconds, for each other supernode, within which this one promotes a client when there is no room: so the first ones
 are seen by the others before they do the same."""
@@ -151,12 +153,14 @@ class Relief:
             self.hub.tell_to_wait(link, ahead, others)
 
     def _surplus(self) -> int:
-        """How many of its clients would be better off elsewhere, where there is room for them."""
+        """How many of its clients would be better off elsewhere, where there is room for them; one at least for each
+        supernode that waits here, for which there is no room at itself."""
         hub, capacity = self.hub, self.hub.admission.capacity
         if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
             return 0
         spare = self.elsewhere.to_send - hub.admission.without_help
-        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare))
+        for_help = min(hub.admission.helpers, self.elsewhere.spare) if hub.admission.full(len(hub.clients)) else 0
+        return max(0, for_help, min(len(hub.clients) - int(capacity * EASE_TO), spare))
 
     def _ease(self, now: float) -> None:
         """Sends some of its clients where there is more room, each not too often."""
@@ -165,7 +169,7 @@ class Relief:
         links = [link for link in links if now >= hub.sessions[link].eased + EASED_AGAIN]
         for link in hub.membership.rng.sample(links, min(self._surplus(), len(links))):
             hub.sessions[link].eased = now
-            hub.send(link, Move(tuple(peer.hosts for peer in self.elsewhere.roomy)))
+            hub.send(link, Move(tuple(peer.hosts for peer in self.elsewhere.roomy) or hub.others(room=True)))
 
     # -- promotion -------------------------------------------------------------------------------------------------
 
@@ -181,7 +185,8 @@ class Relief:
         if not hub.taking or capacity is None:
             return False
         waiting = len(hub.admission.line)
-        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting
+        reserve = int(RESERVE * capacity * (1 + len(hub.mesh.peers)))
+        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting + reserve
 
     def _patience(self) -> float:
         """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no

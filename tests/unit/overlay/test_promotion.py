@@ -8,6 +8,7 @@ import pytest
 from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
+from lab.overlay.mesh import TURN
 from lab.overlay.promoting import Asked, Candidate, FoundFit, FoundUnfit, Promoting
 from lab.overlay.seat import Left, ToldToWait
 from tests.unit.overlay.fakenet import FakeNet, Router
@@ -45,6 +46,7 @@ def promoted(net: FakeNet) -> list[str]:
 def test_a_crowd_at_a_small_supernode_makes_supernodes_of_those_that_anybody_reaches_and_all_are_in() -> None:
     net = crowd()
     assert net.run(90, until=lambda: None not in homes(net).values())
+    net.run(TURN + 1)
     assert set(promoted(net)) <= {"open-0", "open-1", "open-2"}
     assert set(homes(net).values()) > {"supernode-1"}
     first = net.hosts[promoted(net)[0]].machine.candidacy
