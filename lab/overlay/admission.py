@@ -33,6 +33,8 @@ class Admission:
         self.capacity, self.rate = capacity, rate or LOGIN_RATE
         self.line: OrderedDict[int, Waiting] = OrderedDict()
         self._names: dict[str, int] = {}
+        self._helpers: set[int] = set()
+        """Links of those that go first."""
         self.next_turn = 0.0
         self.away_until = 0.0
 
@@ -57,15 +59,27 @@ class Admission:
             return False
         self.line[link], self._names[name] = Waiting(name, now), link
         if first:
-            self.line.move_to_end(link, last=False)
+            self.first(link)
         return True
 
     def first(self, link: int) -> None:
-        """Who waits on this link is the next."""
+        """Who waits on this link is the next: it has become a supernode, and is to help."""
         if link in self.line:
             self.line.move_to_end(link, last=False)
+            self._helpers.add(link)
+
+    @property
+    def helpers(self) -> int:
+        """How many wait that go first."""
+        return len(self._helpers)
+
+    @property
+    def without_help(self) -> int:
+        """How many wait, those not counted that go first."""
+        return len(self.line) - len(self._helpers)
 
     def leave(self, link: int) -> None:
+        self._helpers.discard(link)
         if (gone := self.line.pop(link, None)) is not None and self._names.get(gone.name) == link:
             del self._names[gone.name]
 
@@ -83,9 +97,11 @@ class Admission:
         """How long the line takes, where there is room."""
         return len(self.line) / self.rate
 
-    def come_back(self, now: float) -> float:
-        """Seconds after which one who finds no place in the line may come back: each has another moment."""
-        self.away_until = max(self.away_until, now + self.seconds() / OVERBOOKED) + 1 / (OVERBOOKED * self.rate)
+    def come_back(self, now: float, lines: int = 1) -> float:
+        """Seconds after which one who finds no place in the line may come back: each has another moment. `lines` are
+        those that it has asked or will ask, this one among them: what they let in together is what it waits for."""
+        pace = OVERBOOKED * self.rate * lines
+        self.away_until = max(self.away_until, now + self.seconds() / OVERBOOKED) + 1 / pace
         return min(self.away_until - now, LONGEST_AWAY)
 
     def due(self, clients: int, now: float) -> int | None:

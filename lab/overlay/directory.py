@@ -23,7 +23,7 @@ MOST_SEARCHES = 1_000
 CACHE_SECONDS = 10.0
 """How long what was found is used without asking again; who has moved since is sought anew from where it was."""
 AT_ONCE = 64
-"""Locations in one message."""
+"""Locations, or names, in one message."""
 
 Then = Callable[[str | None, float], None]
 """What is done with the supernode that was found, or None; and the time."""
@@ -80,6 +80,7 @@ class Directory:
         """Another supernode is linked with this one: what it keeps from now on is told to it."""
         self.members.add(member)
         told: list[Location] = []
+        relieved: dict[str, list[str]] = {}
         for name, keepers in self._keepers.items():
             one = (_score(name, member), member)
             if one in keepers:
@@ -89,8 +90,11 @@ class Directory:
                 keepers.sort(reverse=True)
                 told.append(self.mine[name])
                 for _, other in keepers[COPIES:]:
-                    self._absent(other, (name,))
+                    relieved.setdefault(other, []).append(name)
                 del keepers[COPIES:]
+        for other, names in relieved.items():
+            for at in range(0, len(names), AT_ONCE):
+                self._absent(other, tuple(names[at : at + AT_ONCE]))
         self._tell(member, told)
 
     def down(self, member: str, now: float) -> None:

@@ -30,6 +30,8 @@ class Doorkeeper:
     def __init__(self) -> None:
         self.turned: Counter[str] = Counter()
         self._strangers: Counter[str] = Counter()
+        self._all = 0
+        """Strangers of all addresses."""
         self._knocks, self._frames, self._invitations = Limiter(KNOCKS), Limiter(FRAMES), Limiter(INVITATIONS)
         self._envelopes = Limiter(ENVELOPES)
         self._told = Limiter(Rate(1 / TOLD_EVERY, 1))
@@ -38,15 +40,17 @@ class Doorkeeper:
         """A new link of a stranger; why it is not even greeted, or None: then it is a stranger until `known`."""
         if self._strangers[host] >= STRANGERS_EACH:
             return "too many links that have not signed in"
-        if self._strangers.total() >= STRANGERS:
+        if self._all >= STRANGERS:
             return "too many strangers at a time"
         if not self._knocks.allows(host, now):
             return "too many links in a short time"
         self._strangers[host] += 1
+        self._all += 1
         return None
 
     def known(self, host: str) -> None:
         """A stranger has signed in, or has gone."""
+        self._all -= 1
         self._strangers[host] -= 1
         if self._strangers[host] <= 0:
             del self._strangers[host]

@@ -15,6 +15,9 @@ from lab.overlay.roster import Roster
 from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway
 from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Wait, Welcome
 
+MOST_ASKED = 6
+"""Other supernodes that one who is turned away has asked as well, or will: those that everybody knows are so many."""
+
 
 class House(Hub, Protocol):
     """The supernode, as far as it matters here."""
@@ -113,7 +116,8 @@ class Gate:
         """There is no room, not even to wait in, or no time."""
         self.hub.door.turned["full"] += 1
         self.hub.actions.emit(TurnedAway(self.hub.sessions[link].name, tuple(self.hub.mesh.peers)))
-        after = 0.0 if self.hub.leaving is not None else self.hub.admission.come_back(now)
+        lines = 1 + min(len(self.hub.mesh.peers), MOST_ASKED)
+        after = 0.0 if self.hub.leaving is not None else self.hub.admission.come_back(now, lines)
         self.hub.send(link, Full(self.hub.others(room=True), after))
         self.hub.drop(link, "full", now)
 

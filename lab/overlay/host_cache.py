@@ -40,7 +40,7 @@ class HostCache:
         known = {host for machine in (*self.built_in, *self.learnt) for host in machine}
         found = False
         for machine in machines:
-            if machine and not any(nobodys(host) or host in own or host in known for host in machine):
+            if machine and not any(host in known or host in own or nobodys(host) for host in machine):
                 self.learnt.append(machine)
                 known |= set(machine)
                 found = True

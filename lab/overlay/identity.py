@@ -6,6 +6,7 @@ that one made for one purpose never serves another.
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -19,6 +20,10 @@ from lab.wire.messages import CallMessage, Credential, Envelope, Location, Relay
 CREDENTIAL_LIFETIME = 30 * 24 * 3600.0
 """Seconds for which a name stays bound without asking the authority again."""
 
+MOST_REMEMBERED = 4_096
+"""Signatures that are remembered to be good: a supernode sees each client's credential twice when it signs in, and
+again with each word of where it sits."""
+
 CLOCK_TOLERANCE = 30.0
 """Seconds by which the wall clocks of two honest machines may differ, and for which an invite stays fresh."""
 
@@ -28,9 +33,14 @@ def _covered(domain: str, *parts: bytes) -> bytes:
     return b"".join(len(part).to_bytes(4, "big") + part for part in (domain.encode(), *parts))
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _fits(key: bytes, signature: bytes, covered: bytes) -> None:
+    Ed25519PublicKey.from_public_bytes(key).verify(signature, covered)
+
+
 def _verify(key: bytes, signature: bytes, covered: bytes, what: str) -> None:
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, covered)
+        _fits(key, signature, covered)
     except (InvalidSignature, ValueError):
         raise ProtocolError(f"{what} has a signature that does not fit its key") from None
 

@@ -4,6 +4,7 @@ Belongs here: who is known, who dials whom, when a stranger is believed, when so
 over the links, which is the supernode's.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,7 +26,9 @@ TURN = 5.0
 FORGET_AFTER = 120.0
 """Seconds without a link after which a supernode that is not built in is forgotten."""
 TOLD_EVERY = 30.0
-"""Seconds between two tellings of all that one knows to one other; what is new is told to all at once."""
+"""Seconds between two tellings of all that one knows to one other; what is new is told to some at once."""
+TOLD_AT_ONCE = 8
+"""Others that are told at once of a new supernode: it dials all that it knows, and each of those tells so many."""
 AT_ONCE = 200
 """Machines in one message."""
 PINGS_A_SECOND = 20.0
@@ -47,11 +50,13 @@ class Peer:
 
 @dataclass
 class _Known:
-    """A supernode that is known by its addresses; `since` when it has had no link, or when it may be dialled."""
+    """A supernode that is known by its addresses; `without_link` since when it has had none, `dial_at` when it may be
+    dialled, `due` a time before which its link wants nothing."""
 
     hosts: Machine
     built_in: bool
     link: HubLink | None = None
+    due: float | None = None
     without_link: float | None = None
     dial_at: float | None = None
     peer: str = ""
@@ -75,12 +80,15 @@ class Mesh:
     membership: Membership
     owner: MeshOwner
     known: list[_Known] = field(default_factory=list)
+    """The built-in ones first, which are never forgotten."""
     by_host: dict[str, _Known] = field(default_factory=dict)
     peers: dict[str, Peer] = field(default_factory=dict)
     joined: bool = False
     next_telling: float = 0.0
     alarm: float | None = None
     """A time before which nothing is due: links are many, and most of what they hear makes nothing due earlier."""
+    dialled: dict[HubLink, _Known] = field(default_factory=dict)
+    """By the links that this node has dialled, or is dialling."""
 
     def __post_init__(self) -> None:
         for hosts in self.membership.supernodes:
@@ -99,7 +107,7 @@ class Mesh:
     @property
     def complete(self) -> bool:
         """Whether all built-in ones are linked."""
-        return all(known.peer for known in self.known if known.built_in)
+        return all(known.peer for known in itertools.takewhile(lambda known: known.built_in, self.known))
 
     @property
     def heartbeat(self) -> float:
@@ -118,9 +126,13 @@ class Mesh:
         """Ends the links that this node has dialled; the others are its sessions'."""
         self.joined = False
         for known in self.known:
-            if known.link is not None:
-                known.link.stop()
-                known.link = None
+            self._unlink(known)
+
+    def _unlink(self, known: _Known) -> None:
+        if known.link is not None:
+            known.link.stop()
+            del self.dialled[known.link]
+            known.link = known.due = None
 
     # -- who is known ----------------------------------------------------------------------------------------------
 
@@ -128,7 +140,7 @@ class Mesh:
         """Keeps what is new of these, and dials them when it is this node's turn; returns them."""
         own, new = set(self.membership.own.addresses), []
         for machine in machines:
-            if any(nobodys(host) or host in own or host in self.by_host for host in machine):
+            if any(host in self.by_host or host in own or nobodys(host) for host in machine):
                 continue
             if len(self.known) < MOST_SUPERNODES:
                 known = self._know(machine, built_in=False, now=now)
@@ -175,9 +187,7 @@ class Mesh:
         known = next((self.by_host[host] for host in hosts if host in self.by_host), None)
         if known is None:
             known = self._know(one_a_family(hosts), built_in=False, now=now)
-        if known.link is not None:
-            known.link.stop()
-            known.link = None
+        self._unlink(known)
         return self._up(known, Peer(name, key, known.hosts, send, known.built_in), now)
 
     def went(self, name: str, reason: str, now: float) -> None:
@@ -199,10 +209,11 @@ class Mesh:
         for at in range(0, len(others), AT_ONCE):
             peer.send(Supernodes(tuple(other.hosts for other in others[at : at + AT_ONCE])))
         if not known.built_in:
-            for other in others:
+            for other in self.membership.rng.sample(others, min(TOLD_AT_ONCE, len(others))):
                 other.send(Supernodes((known.hosts,)))
-        for link in self.links():
-            link.heartbeat = self.heartbeat
+        heartbeat = self.heartbeat
+        for link in self.dialled:
+            link.heartbeat = heartbeat
         self.owner.peer_up(peer, now)
         return peer
 
@@ -217,7 +228,7 @@ class Mesh:
             self.owner.peer_says(peer, message, now)
 
     def signed_in(self, hub: HubLink, now: float) -> None:
-        known = next(known for known in self.known if known.link is hub)
+        known = self.dialled[hub]
         self._up(known, Peer(hub.hub or "", hub.hub_key, known.hosts, hub.send, known.built_in), now)
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
@@ -234,11 +245,13 @@ class Mesh:
 
     def links(self) -> list[HubLink]:
         """Those that this node has dialled, or is dialling."""
-        return [known.link for known in self.known if known.link is not None]
+        return list(self.dialled)
 
     def touched(self, link: HubLink) -> None:
         """Something has happened on a link that this node has dialled: it may have to be looked after earlier."""
-        self.alarm = earliest(self.alarm, link.deadline())
+        if (known := self.dialled.get(link)) is not None:
+            known.due = link.deadline()
+            self.alarm = earliest(self.alarm, known.due)
 
     def deadline(self) -> float | None:
         return self.alarm if self.joined else None
@@ -247,12 +260,11 @@ class Mesh:
         if not self.joined or (self.alarm is not None and now < self.alarm):
             return
         for known in list(self.known):
-            if known.link is not None:
+            if known.due is not None and now >= known.due and known.link is not None:
                 known.link.poll(now)
+                self.touched(known.link)
             if known.dial_at is not None and now >= known.dial_at:
-                known.dial_at = None
-                known.link = self._toward(known)
-                known.link.start(now)
+                self._dial(known, now)
             if not known.built_in and known.without_link is not None and now >= known.without_link + FORGET_AFTER:
                 self._forget(known)
         if now >= self.next_telling:
@@ -261,13 +273,13 @@ class Mesh:
         self.alarm = self._earliest()
 
     def _earliest(self) -> float | None:
-        dials = (known.dial_at for known in self.known)
+        dues = (due for known in self.known for due in (known.dial_at, known.due))
         ends = (
             known.without_link + FORGET_AFTER
             for known in self.known
             if not known.built_in and known.without_link is not None
         )
-        return earliest(self.next_telling, *dials, *ends, *(link.deadline() for link in self.links()))
+        return earliest(self.next_telling, *dues, *ends)
 
     def _tell(self) -> None:
         """All that this one is linked with, to one other by chance: what a link that broke has kept from it."""
@@ -278,11 +290,18 @@ class Mesh:
                 peer.send(Supernodes(tuple(machines[at : at + AT_ONCE])))
 
     def _forget(self, known: _Known) -> None:
-        if known.link is not None:
-            known.link.stop()
+        self._unlink(known)
         self.known.remove(known)
         for host in known.hosts:
             self.by_host.pop(host, None)
+
+    def _dial(self, known: _Known, now: float) -> None:
+        self._unlink(known)
+        known.dial_at = None
+        known.link = link = self._toward(known)
+        self.dialled[link] = known
+        link.start(now)
+        self.touched(link)
 
     def _toward(self, known: _Known) -> HubLink:
         m = self.membership

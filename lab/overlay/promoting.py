@@ -26,8 +26,6 @@ from lab.wire.messages import (
 UPTIME_LEAST = 5.0
 """Seconds for which a client has been here before it is asked; of several, the one that has been here longest is the
 first: who has stayed long stays longest."""
-BUSY = 0.8
-"""The share of its room from which on a supernode asks for help."""
 STAGE_LIMIT = 12.0
 """Seconds in which somebody who is asked has to answer."""
 PAUSE = 0.2
@@ -113,18 +111,31 @@ class Promoting:
         self.asking: _Asking | None = None
         self.unfit: dict[tuple[str, Role], tuple[Address, float]] = {}
         self.next_ask = 0.0
+        self.needed_since: float | None = None
+        self.turn = 0.0
+        """Of its patience, the share for which it waits this time."""
         self.promoted: dict[str, Role] = {}
         self._measurers = Limiter(MEASURINGS)
 
-    def deadline(self, needed: Role | None) -> float | None:
-        return self.asking.until if self.asking else self.next_ask if needed else None
+    def deadline(self, needed: Role | None, patience: float) -> float | None:
+        return self.asking.until if self.asking else self._next(patience) if needed else None
 
-    def poll(self, needed: Role | None, candidates: Callable[[], Sequence[Candidate]], now: float) -> None:
-        """Asks somebody where one is `needed`; gives up on who does not answer."""
+    def _next(self, patience: float) -> float:
+        return max(self.next_ask, (self.needed_since or 0.0) + self.turn * patience)
+
+    def poll(
+        self, needed: Role | None, candidates: Callable[[], Sequence[Candidate]], patience: float, now: float
+    ) -> None:
+        """Asks somebody where one is `needed`, some time within `patience` seconds after it is first; gives up on who
+        does not answer."""
+        if needed is None:
+            self.needed_since = None
+        elif self.needed_since is None:
+            self.needed_since, self.turn = now, self.rng.random()
         if self.asking is not None:
             if now >= self.asking.until:
                 self._unfit("it does not answer", now)
-        elif needed is not None and now >= self.next_ask:
+        elif needed is not None and now >= self._next(patience):
             self.next_ask = now + (PAUSE if needed == "supernode" else SEARCH)
             fit = [each for each in candidates() if self._may_be(each, needed, now)]
             if fit:
@@ -224,17 +235,16 @@ class Rechecking:
     def deadline(self) -> float | None:
         return self.next
 
-    def poll(self, promoted: Sequence[Dial], now: float) -> None:
-        """`promoted` are the questions, one for each promoted supernode that is linked with this one, and each promoted
-        relay that sits here."""
-        if not promoted:
-            self.next = None
-        elif self.next is None:
-            self.next = now + RECHECK * self.rng.uniform(0.5, 1.0)
-        elif now >= self.next:
-            self.next = now + RECHECK * self.rng.uniform(0.5, 1.0)
-            failing = [each for each in promoted if self.failures.get(each.name)]
-            self.dial(self.rng.choice(failing or list(promoted)), now)
+    def poll(self, promoted: Callable[[], Sequence[Dial]], now: float) -> None:
+        """`promoted` gives the questions, one for each promoted supernode that is linked with this one and each
+        promoted relay that sits here."""
+        if self.next is not None and now < self.next:
+            return
+        due, questions = self.next is not None, promoted()
+        self.next = now + RECHECK * self.rng.uniform(0.5, 1.0) if questions else None
+        if due and questions:
+            failing = [each for each in questions if self.failures.get(each.name)]
+            self.dial(self.rng.choice(failing or questions), now)
 
     def dialled(self, name: str, reached: bool) -> bool:
         """What came of it; whether it has now been out of reach too often."""

@@ -9,26 +9,30 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lab.overlay.actions import Actions, earliest
-from lab.overlay.admission import Admission
+from lab.overlay.admission import OVERBOOKED, Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.member import Membership
-from lab.overlay.mesh import Machine, Mesh, Peer
-from lab.overlay.promoting import BUSY, Candidate, Promoting, Rechecking
+from lab.overlay.mesh import Machine, Mesh
+from lab.overlay.promoting import Candidate, Promoting, Rechecking
 from lab.overlay.reach import Reach
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Seat, Unreachable
+from lab.overlay.vacancies import BUSY, Vacancies
 from lab.wire.messages import Demoted, Dial, Message, Move, Role
 
 EASE_TO = 0.75
 """The share of its room down to which a supernode that is busy sends its clients where there is more."""
-ROOMY = 0.4
-"""The share of its room that another must have free to be sent some: two that are alike send each other nobody."""
 EASE_EVERY = 2.0
 """Seconds between two looks at that."""
+RESERVE = 0.02
+"""The share of all places that is to be free: where nobody has any, everybody who comes asks everywhere."""
+PATIENCE = 0.1
+"""Seconds, for each other supernode, within which this one promotes a client when there is no room: so the first ones
+are seen by the others before they do the same."""
+URGENT = 0.25
+"""Clients that wait, of its room, from which on it waits for no other to promote somebody."""
 EASED_AGAIN = 20.0
 """Seconds for which a client is not asked again to move."""
-MANY = 8
-"""What room for as many as come counts as."""
 LACKING = 15.0
 """Seconds without a relay that has room after which a client is asked to be one: relays that are restarted, or start
 together with the supernodes, are there by then."""
@@ -76,12 +80,9 @@ class Relief:
         self.hub = hub
         self.reaches: list[Reach] = []
         self.next_ease = 0.0
+        self.elsewhere = Vacancies()
         self.relay_at: float | None = None
         """When a client is asked to be a relay, unless there is one by then."""
-        self.spare = 0
-        """How many clients the others have room for."""
-        self.roomy: list[Peer] = []
-        """The others that have much room, those with most first."""
         rng = hub.membership.rng
         self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
         self.rechecking = Rechecking(rng, self._dial)
@@ -102,11 +103,13 @@ class Relief:
         elif self.relay_at is None:
             before = sum(name < self.hub.membership.identity.name for name in self.hub.mesh.peers)
             self.relay_at = now + LACKING + TURN * min(before, MOST_TURNS)
-        self.promoting.poll(self._needed(now), self._candidates, now)
-        self.rechecking.poll(self._promoted(), now)
+        needed = self._needed(now)
+        patience = self._patience() if needed == "supernode" else 0.0
+        self.promoting.poll(needed, self._candidates, patience, now)
+        self.rechecking.poll(self._promoted, now)
         if now >= self.next_ease and (self._surplus() or self._line_could_go()):
             self.next_ease = now + EASE_EVERY
-            self.tell_the_line(self.spare)
+            self.tell_the_line(self.elsewhere.spare)
             self._ease(now)
 
     def reach(self, question: Dial, done: Done, now: float) -> Reach:
@@ -131,34 +134,33 @@ class Relief:
 
     # -- room elsewhere --------------------------------------------------------------------------------------------
 
-    def noted(self) -> None:
-        """Another supernode has come, has gone, or has other room: asked for after every word of every client."""
-        peers = list(self.hub.mesh.peers.values())
-        self.spare = sum(MANY if peer.room is None else peer.room for peer in peers)
-        roomy = [peer for peer in peers if peer.hosts and _free(peer) >= ROOMY]
-        self.roomy = sorted(roomy, key=lambda peer: (-_free(peer), peer.name))[:MANY]
-
     def _line_could_go(self) -> bool:
         """Whether somebody waits here for room, and not for its turn alone, while others have some."""
         hub = self.hub
-        return bool(hub.admission.line) and self.spare > 0 and hub.admission.full(len(hub.clients))
+        return bool(hub.admission.line) and self.elsewhere.spare > 0 and hub.admission.full(len(hub.clients))
 
-    def tell_the_line(self, most: int) -> None:
-        """Those who wait here hear again where there is room; no more than fit there."""
+    def tell_the_line(self, places: int) -> None:
+        """Some who wait here hear again where there is room: of twice as many as fit there this supernode's part, for
+        all that are full tell theirs."""
         if not self._line_could_go():
+            return
+        part = OVERBOOKED * places / (1 + self.elsewhere.full)
+        most = int(part) + (self.hub.membership.rng.random() < part % 1.0)
+        if not most:
             return
         others = self.hub.others(room=True)
         for ahead, link in enumerate(list(itertools.islice(self.hub.admission.line, most))):
             self.hub.tell_to_wait(link, ahead, others)
 
     def _surplus(self) -> int:
-        """How many of its clients would be better off elsewhere, where there is room for them."""
+        """How many of its clients would be better off elsewhere, where there is room for them; one at least for each
+        supernode that waits here, for which there is no room at itself."""
         hub, capacity = self.hub, self.hub.admission.capacity
         if capacity is None or not hub.taking or len(hub.clients) < capacity * BUSY:
             return 0
-        spare = sum(MANY if peer.room is None else peer.room // 2 for peer in self.roomy)
-        waiting = len(hub.admission.line) - sum(hub.admission.waits(name) is not None for name in hub.mesh.peers)
-        return max(0, min(len(hub.clients) - int(capacity * EASE_TO), spare - waiting))
+        spare = self.elsewhere.to_send - hub.admission.without_help
+        for_help = min(hub.admission.helpers, self.elsewhere.spare) if hub.admission.full(len(hub.clients)) else 0
+        return max(0, for_help, min(len(hub.clients) - int(capacity * EASE_TO), spare))
 
     def _ease(self, now: float) -> None:
         """Sends some of its clients where there is more room, each not too often."""
@@ -167,7 +169,7 @@ class Relief:
         links = [link for link in links if now >= hub.sessions[link].eased + EASED_AGAIN]
         for link in hub.membership.rng.sample(links, min(self._surplus(), len(links))):
             hub.sessions[link].eased = now
-            hub.send(link, Move(tuple(peer.hosts for peer in self.roomy)))
+            hub.send(link, Move(tuple(peer.hosts for peer in self.elsewhere.roomy) or hub.others(room=True)))
 
     # -- promotion -------------------------------------------------------------------------------------------------
 
@@ -183,12 +185,20 @@ class Relief:
         if not hub.taking or capacity is None:
             return False
         waiting = len(hub.admission.line)
-        return len(hub.clients) + waiting >= capacity * BUSY and self.spare <= waiting
+        reserve = int(RESERVE * capacity * (1 + len(hub.mesh.peers)))
+        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting + reserve
+
+    def _patience(self) -> float:
+        """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no
+        room any more, and one newcomer is enough for some hundred clients. The more wait here, the less."""
+        hub = self.hub
+        urgent = len(hub.admission.line) / (URGENT * (hub.admission.capacity or 1))
+        return PATIENCE * len(hub.mesh.peers) * max(0.0, 1.0 - urgent)
 
     def _asks_at(self) -> float | None:
         """When somebody may have to be asked, or has not answered."""
         if self.promoting.asking is not None or self._too_busy():
-            return self.promoting.deadline("supernode")
+            return self.promoting.deadline("supernode", self._patience())
         if not (self.hub.taking and self.hub.roster.lacking):
             return None
         return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next_ask)
@@ -241,8 +251,3 @@ class Relief:
         of_role = self.hub.mesh.peers if promoted.role == "supernode" else self.hub.roster.promoted
         found = of_role.get(promoted.name)
         return found.send if found is not None else None
-
-
-def _free(peer: Peer) -> float:
-    """The share of its room that is free; all of it where as many as come have room."""
-    return 1.0 if peer.room is None else peer.room / max(1, peer.room + peer.clients)

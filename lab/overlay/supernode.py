@@ -66,6 +66,11 @@ MOST_NAMED = 8
 """Other supernodes that a client is told of."""
 TOLD_EVERY = 1.0
 """Seconds between two words to the mesh about room and relays, where there is anything new."""
+WORDS_A_SECOND = 50.0
+"""Others that are told of it a second, at the most, unless much has changed: in a large mesh, each hears it less often,
+or all would hear of little else."""
+MUCH = 0.1
+"""The share of its room by which what is free has changed when the others are told of it as soon as may be."""
 LEAVING_LIMIT = 3.0
 """Seconds for which a supernode that leaves waits for its clients to be elsewhere."""
 MOVED_LIMIT = 2.0
@@ -90,8 +95,8 @@ class Supernode(Member):
         self.admission = Admission(m.capacity, m.login_rate)
         self.joined = False
         self.leaving: float | None = None
-        self.next_words = 0.0
-        self.told: tuple[object, ...] = ()
+        self.told: tuple[Room, Relays] | None = None
+        self.told_at = float("-inf")
         self._silences: list[tuple[float, int]] = []
         self.mesh = Mesh(self.actions, m, self)
         self.directory = Directory(self.name, m.authority, self._to_peer, self._moved_away)
@@ -112,6 +117,11 @@ class Supernode(Member):
 
     def hub_links(self) -> Sequence[HubLink]:
         return self.mesh.links()
+
+    def relocated(self, addresses: tuple[str, ...], now: float) -> None:
+        super().relocated(addresses, now)
+        for link in self.hub_links():
+            self._touched(link)
 
     def join(self, now: float) -> None:
         if not self.promoted:
@@ -145,7 +155,7 @@ class Supernode(Member):
         return self.ready and self.leaving is None
 
     def _settle(self, now: float) -> None:
-        if self.joined:
+        if self.joined and not self.ready:
             self.settle(self.mesh.complete, now)
 
     # -- time and inputs -----------------------------------------------------------------------------------------
@@ -161,7 +171,7 @@ class Supernode(Member):
             self.admission.deadline(len(self.clients)),
             self.relief.deadline(),
             self._silences[0][0] if self._silences else None,
-            self.next_words if self._words() != self.told else None,
+            self._next_words(),
         )
 
     def poll(self, now: float) -> None:
@@ -173,9 +183,8 @@ class Supernode(Member):
         self._drop_the_silent(now)
         self.gate.let_in(now)
         self.relief.poll(now)
-        if now >= self.next_words and self._words() != self.told:
-            self.next_words = now + TOLD_EVERY
-            self._tell_words()
+        if (due := self._next_words()) is not None and now >= due:
+            self._tell_words(now)
         self._left_empty(now)
 
     def listens_for(self, link: int) -> None:
@@ -320,7 +329,7 @@ class Supernode(Member):
 
     def peer_up(self, peer: Peer, now: float) -> None:
         self.directory.up(peer.name)
-        self.relief.noted()
+        self.relief.elsewhere.noted(peer)
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
         for word in self._words():
             peer.send(word)
@@ -331,7 +340,7 @@ class Supernode(Member):
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)
-        self.relief.noted()
+        self.relief.elsewhere.gone(peer.name)
         self.roster.forget(peer.name)
         self.relief.rechecking.gone(peer.name)
         self.relief.gone(peer.name, now)
@@ -371,19 +380,33 @@ class Supernode(Member):
 
     def room_changed(self, peer: Peer, now: float) -> None:
         """Another supernode has room, or has none any more."""
-        self.relief.noted()
+        self.relief.elsewhere.noted(peer)
         if peer.room != 0:
             self.relief.tell_the_line(1 if peer.room is None else peer.room)
 
-    def _words(self) -> tuple[Message, ...]:
+    def _words(self) -> tuple[Room, Relays]:
         """What all others are told when it changes."""
         room = 0 if self.leaving is not None else self.admission.room(len(self.clients))
         return Room(len(self.clients), room), Relays(tuple(self.roster.here.values())[:64])
 
-    def _tell_words(self) -> None:
-        before, self.told = self.told, self._words()
+    def _next_words(self) -> float | None:
+        """When the others are told of what they do not know yet."""
+        words = self._words()
+        if words == self.told:
+            return None
+        if self.told is None or words[1] != self.told[1] or self._much(self.told[0].room, words[0].room):
+            return self.told_at + TOLD_EVERY
+        return self.told_at + max(TOLD_EVERY, len(self.peers) / WORDS_A_SECOND)
+
+    def _much(self, before: int | None, room: int | None) -> bool:
+        if before is None or room is None:
+            return before != room
+        return abs(before - room) >= MUCH * (self.admission.capacity or 1)
+
+    def _tell_words(self, now: float) -> None:
+        before, self.told, self.told_at = self.told, self._words(), now
         for word in self.told:
-            if word not in before:
+            if before is None or word not in before:
                 for peer in self.peers.values():
                     peer.send(word)
 

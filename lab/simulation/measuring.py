@@ -41,16 +41,27 @@ class Moment:
     busiest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A client that is up sits nowhere: since when, whether it had a supernode before, and whether that is off now."""
+
+    since: float
+    lost: bool = False
+    struck: bool = False
+
+
 @dataclass
 class Measures(Watcher):
     """Of one run. Times are seconds of the simulated clock, rates a second; `since` is when the story's blow falls."""
 
     since: float = float("inf")
     up: int = 0
-    away: dict[Node, tuple[float, bool]] = field(default_factory=dict)
-    """Clients that are up and sit nowhere: since when, and whether they had a supernode before."""
+    away: dict[Node, Absence] = field(default_factory=dict)
+    off: set[str] = field(default_factory=set)
+    """Nodes that have been switched off."""
     last_in: float = 0.0
-    """When the last client came in, or ended, that had lost its supernode or had been away for longer than ORDINARY."""
+    """When the last client came in, or ended, whose supernode had gone or that had been away for longer than ORDINARY:
+    one whose supernode is there has only been between two for a moment, as clients that are moved may be on any day."""
     lost: "array[float]" = field(default_factory=lambda: array("d"))
     """Seconds for which each client that lost its supernode was away."""
     arrived: "array[float]" = field(default_factory=lambda: array("d"))
@@ -65,12 +76,14 @@ class Measures(Watcher):
     # -- what happens --------------------------------------------------------------------------------------------
 
     def began(self, node: Node, now: float) -> None:
+        self.off.discard(node.name)
         if node.role == "client":
             self._count_up(now)
             self.up += 1
-            self.away[node] = (now, False)
+            self.away[node] = Absence(now)
 
     def ended(self, node: Node, now: float) -> None:
+        self.off.add(node.name)
         if node.role == "client":
             self._count_up(now)
             self.up -= 1
@@ -83,7 +96,7 @@ class Measures(Watcher):
         elif isinstance(event, SignedIn):
             self._in(node, now)
         elif isinstance(event, SignedOut):
-            self.away[node] = (now, True)
+            self.away[node] = Absence(now, lost=True, struck=event.hub in self.off)
         elif isinstance(event, TurnedAway):
             self.turned += now >= self.since
         elif isinstance(event, Carried) and (lookup := self.lookups.get(event.call)) is not None:
@@ -93,14 +106,14 @@ class Measures(Watcher):
     def _in(self, node: Node, now: float) -> None:
         if node not in self.away:
             return  # it has moved from one supernode to another
-        since, lost = self.away[node]
+        absence = self.away[node]
         if now >= self.since:
-            (self.lost if lost else self.arrived).append(now - since)
+            (self.lost if absence.lost else self.arrived).append(now - absence.since)
         self._no_more_away(node, now)
 
     def _no_more_away(self, node: Node, now: float) -> None:
-        since, lost = self.away.pop(node, (now, False))
-        if lost or now - since > ORDINARY:
+        absence = self.away.pop(node, Absence(now))
+        if absence.struck or now - absence.since > ORDINARY:
             self.last_in = now
 
     def _count_up(self, now: float) -> None:

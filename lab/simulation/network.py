@@ -31,6 +31,11 @@ NEVER = float("inf")
 NO_ROUTER_ANSWERS = 3.0
 """Seconds after which a client that asks its router for a port knows that it gets none (PCP and NAT-PMP give up so)."""
 
+BACKLOG = 100
+"""Connections that wait for a program to take them, as those of asyncio do; the first packet of one more is dropped."""
+SYN_AGAIN = (1.0, 2.0)
+"""Seconds after which a first packet is sent again, and once more: then an attempt is over (RFC 6298, 2)."""
+
 DETOUR = 1e-5
 """Seconds by which ways to two ports of one host may differ: routers choose between equal ones by ports (RFC 2992). A
 model in which they do not has things happen at one and the same moment that never do, and in no order."""
@@ -197,11 +202,11 @@ class Network:
             self._push(self.now, self._refused, program, wanted.link)
         elif target is not None:
             delay = _way(program.host, target, wanted.address[1])
-            self._push(self.now + delay, self._syn, (program, wanted), target)
+            self._push(self.now + delay, self._syn, (program, wanted, 0), target)
 
-    def _syn(self, asked: tuple[Program, Connect], target: Host) -> None:
+    def _syn(self, asked: tuple[Program, Connect, int], target: Host) -> None:
         """A connection's first packet: silence from who is gone or lets nobody in, a clear no where nobody listens."""
-        program, wanted = asked
+        program, wanted, before = asked
         if not target.alive or not target.open:
             return
         delay = _way(program.host, target, wanted.address[1])
@@ -210,12 +215,21 @@ class Network:
         if listener is None or name is None:
             self._push(self.now + delay, self._refused, program, wanted.link)
             return
-        # Three more ways inside TLS 1.3 until the client knows the server (RFC 8446, 2), one where there is none; the
-        # server's processor takes one handshake after the other.
-        ready = self.now
-        if wanted.secure:
-            ready = target.busy = max(self.now + 2 * delay, target.busy) + target.handshake
-        self._push(ready + delay, self._up, (program, wanted, delay), (listener, name))
+        answered = (program, wanted, delay), (listener, name)
+        if not wanted.secure:
+            self._push(self.now + delay, self._up, *answered)
+        elif target.busy <= self.now + BACKLOG * target.handshake:
+            # Three more ways inside TLS 1.3 until the client knows the server (RFC 8446, 2), one where there is none.
+            self._push(self.now + 2 * delay, self._shakes_hands, *answered)
+        elif before < len(SYN_AGAIN) and program.running and wanted.link in program.machine.actions.links:
+            self._push(self.now + SYN_AGAIN[before], self._syn, (program, wanted, before + 1), target)
+
+    def _shakes_hands(self, asked: tuple[Program, Connect, float], answered: tuple[Program, str]) -> None:
+        """The server's processor takes one handshake after the other, and none with who has given up."""
+        (program, wanted, delay), host = asked, answered[0].host
+        if program.running and wanted.link in program.machine.actions.links:
+            host.busy = max(self.now, host.busy) + host.handshake
+            self._push(host.busy + delay, self._up, asked, answered)
 
     def _refused(self, program: Program, link: int) -> None:
         if program.running:

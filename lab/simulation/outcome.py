@@ -46,8 +46,8 @@ class Hops:
 class Outcome:
     """One run. Rates are sign-ins a second at the busiest supernode; times are seconds of the simulated clock.
 
-    `time_to_heal_s` is from the blow until no client is away any more that had lost its supernode, or that could not
-    sign in at once; in churn, which has no blow, the longest time for which a client was away whose supernode had gone.
+    `time_to_heal_s` is from the blow until no client is away any more whose supernode had gone, or that could not sign
+    in at once; in churn, which has no blow, the longest time for which a client was away whose supernode had gone.
     `since` is when the blow fell, on the clock of `moments`.
     """
 

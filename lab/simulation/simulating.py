@@ -15,8 +15,9 @@ from lab.simulation.outcome import Outcome
 from lab.simulation.population import Node, Population, Scale
 from lab.simulation.stories import Story
 
+SIGN_INS = 10_000
 SIGN_IN_WINDOW = 60.0
-"""Seconds within which clients are switched on at first, before the story."""
+"""Seconds within which so many clients, or fewer, are switched on at first, before the story; more take longer."""
 SIGN_IN_LIMIT = 1_800.0
 """Seconds after which the story begins even if not all are in."""
 REST = 40.0
@@ -81,14 +82,15 @@ class Simulation:
     # -- stages --------------------------------------------------------------------------------------------------
 
     def _sign_in(self) -> None:
-        """Supernodes first; then clients, spread over a minute, until all are in."""
+        """Supernodes first; then clients, spread over a minute or more, until all are in."""
         population, network = self.population, self.population.network
         self.stage = "signing in"
+        window = SIGN_IN_WINDOW * max(1.0, len(population.clients) / SIGN_INS)
         for node in population.supernodes:
             population.start(node)
         for node in population.clients:
-            network.at(REST + self.rng.uniform(0.0, SIGN_IN_WINDOW), lambda node=node: population.start(node))  # type: ignore[misc]
-        self._until(REST + SIGN_IN_WINDOW, lambda: False)
+            network.at(REST + self.rng.uniform(0.0, window), lambda node=node: population.start(node))  # type: ignore[misc]
+        self._until(REST + window, lambda: False)
         self._until(SIGN_IN_LIMIT, lambda: not self.measures.away)
         self._until(network.now + REST, lambda: False)
 

@@ -51,8 +51,11 @@ def test_one_that_shall_help_goes_first() -> None:
     admission.wait(8, "b", 1.0)
     admission.wait(9, "c", 1.0, first=True)
     assert [admission.ahead(link) for link in (9, 7, 8)] == [0, 1, 2]
+    assert admission.without_help == 2
     admission.first(8)
+    assert admission.without_help == 1
     assert admission.due(0, 2.0) == 8
+    assert admission.without_help == 1
 
 
 def test_the_line_is_bounded_and_others_come_back_one_after_the_other_before_it_runs_dry() -> None:
@@ -65,3 +68,15 @@ def test_the_line_is_bounded_and_others_come_back_one_after_the_other_before_it_
     assert len(set(back)) == len(back)
     assert back[0] < MOST_WAITING / 100.0, "before the line is empty"
     assert back[-1] == pytest.approx(back[0] + 999 / 200.0)
+
+
+def test_who_has_been_turned_away_at_several_comes_back_as_they_move_on_together() -> None:
+    """Ten thousand at seven full supernodes, each of which turns all of them away: in as soon as these let them in."""
+    several = [Admission(None, 100.0) for _ in range(7)]
+    for admission in several:
+        for link in range(MOST_WAITING):
+            admission.wait(link, f"c{link}", 0.0)
+    back = [min(admission.come_back(0.0, len(several)) for admission in several) for _ in range(10_000)]
+    assert back[0] < MOST_WAITING / 100.0, "before the lines are empty"
+    together = len(several) * 100.0
+    assert back[-1] < (MOST_WAITING * len(several) + 10_000) / together, "and no later than their turn"

@@ -1,8 +1,9 @@
 """Supernodes among themselves: all know all, each pair has one link, and who cannot be reached is none of them."""
 
-from lab.overlay.mesh import FORGET_AFTER
+from lab.overlay.mesh import FORGET_AFTER, TOLD_AT_ONCE
 from lab.overlay.seat import Rejected
-from lab.overlay.supernode import Supernode
+from lab.overlay.supernode import TOLD_EVERY, WORDS_A_SECOND, Supernode
+from lab.wire.messages import Message, Room, Supernodes
 from tests.unit.overlay.fakenet import FakeNet, Host, Router
 
 
@@ -95,3 +96,50 @@ def test_a_name_resolves_across_a_mesh_that_made_itself() -> None:
                 net.run(1)
                 assert found == [net.hosts[f"c{number}"].machine.hub.hub]
             assert set(host.machine.directory.hops) <= {0, 1}
+
+
+def in_a_large_mesh(count: int) -> tuple[Supernode, list[tuple[str, Message]]]:
+    """A supernode that is linked with so many others, and what it says to them."""
+    net = FakeNet(delay=0.01)
+    net.built_in, net.capacity = 1, 400
+    net.authority()
+    machine = net.supernode(1).machine
+    net.run(3)
+    said: list[tuple[str, Message]] = []
+    for number in range(count):
+        name, host = f"new-{number}", f"198.51.{number >> 8}.{number & 255}"
+        machine.mesh.came_in(name, b"", [host], lambda message, name=name: said.append((name, message)), net.now)
+    machine.poll(net.now + 100.0)
+    said.clear()
+    return machine, said
+
+
+def test_a_newcomer_is_told_of_all_and_not_all_of_the_newcomer() -> None:
+    machine, said = in_a_large_mesh(100)
+    newcomer: list[Message] = []
+    machine.mesh.came_in("late", b"", ["198.51.100.200"], newcomer.append, 200.0)
+    told = {host for message in newcomer if isinstance(message, Supernodes) for (host,) in message.machines}
+    assert len(told) == 100
+    assert len({name for name, message in said if isinstance(message, Supernodes)}) == TOLD_AT_ONCE
+
+
+def test_a_large_mesh_hears_of_room_seldom_unless_much_has_changed() -> None:
+    count = round(5 * TOLD_EVERY * WORDS_A_SECOND)
+    machine, said = in_a_large_mesh(count)
+    now, told_at = 300.0, list[float]()
+    while now < 330.0:
+        now += 0.1
+        machine.clients[f"c{round(now)}"] = 0
+        before = len(said)
+        if (due := machine.deadline()) is not None and now >= due:
+            machine.poll(now)
+        rooms = [message for _, message in said[before:] if isinstance(message, Room)]
+        if rooms:
+            assert len(rooms) == count
+            told_at.append(now)
+    assert len(told_at) == 30 / 5, "each of the others is told as often as so many words a second go round"
+    machine.poll(now)
+    machine.clients.update((f"d{number}", 0) for number in range(400))
+    said.clear()
+    machine.poll(now + TOLD_EVERY)
+    assert {message.room for _, message in said if isinstance(message, Room)} == {0}

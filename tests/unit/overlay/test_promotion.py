@@ -1,5 +1,6 @@
 """Any client can become a supernode: who is asked, how it is measured, what follows, and how it ends."""
 
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
-from lab.overlay.promoting import Asked, FoundFit, FoundUnfit
+from lab.overlay.mesh import TURN
+from lab.overlay.promoting import Asked, Candidate, FoundFit, FoundUnfit, Promoting
 from lab.overlay.seat import Left, ToldToWait
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
@@ -41,16 +43,22 @@ def promoted(net: FakeNet) -> list[str]:
     return [name for name in clients(net) if net.hosts[name].machine.candidacy.promoted]
 
 
+def meshed(net: FakeNet) -> bool:
+    """Whether each supernode is linked with all others."""
+    hubs = {"supernode-1": "supernode-1", **{f"{name}+": name for name in promoted(net)}}
+    return all({*net.hosts[at].machine.peers, name} == set(hubs.values()) for at, name in hubs.items())
+
+
 def test_a_crowd_at_a_small_supernode_makes_supernodes_of_those_that_anybody_reaches_and_all_are_in() -> None:
     net = crowd()
     assert net.run(90, until=lambda: None not in homes(net).values())
+    assert net.run(2 * TURN, until=lambda: meshed(net) and None not in homes(net).values())
     assert set(promoted(net)) <= {"open-0", "open-1", "open-2"}
     assert set(homes(net).values()) > {"supernode-1"}
     first = net.hosts[promoted(net)[0]].machine.candidacy
     assert "supernode-1 had too much to do" in first.because or "open" in first.because
     for at in ("supernode-1", *(f"{name}+" for name in promoted(net))):
         assert len(net.hosts[at].machine.clients) <= 4
-        assert set(net.hosts[at].machine.peers) | {at.rstrip("+")} == {"supernode-1", *promoted(net)}
     told = [event.name for _, event in net.told("supernode-1", ToldToWait)]
     assert len(told) == len(set(told)), "each stands in the line once"
     at = homes(net)
@@ -149,3 +157,34 @@ def test_when_a_promoted_supernode_dies_its_clients_are_back_and_another_is_prom
     assert net.run(60, until=lambda: all(homes(net)[name] not in (None, first) for name in others))
     assert [event.name for _, event in net.told("supernode-1", FoundFit)][-1] != first
     assert first in {event.name for _, event in net.told("supernode-1", Left)}
+
+
+def test_where_many_see_that_there_is_no_room_few_promote_somebody_unless_many_wait() -> None:
+    began: list[float] = []
+
+    def promoting(number: int) -> Promoting:
+        return Promoting(lambda event: None, random.Random(number), lambda *_: None, lambda _: {}, lambda: ())
+
+    def candidates() -> list[Candidate]:
+        return [Candidate("open", b"", ("198.51.100.1", 1), 0.0, lambda message: began.append(now))]
+
+    patient, urgent = [promoting(number) for number in range(100)], promoting(100)
+    now = 100.0
+    for each in (*patient, urgent):
+        each.poll("supernode", candidates, 10.0, now)
+    for number, each in enumerate(patient):
+        due = each.deadline("supernode", 10.0)
+        assert due is not None and 100.0 <= due < 110.0, number
+        if due < 101.0:
+            now = due
+            each.poll("supernode", candidates, 10.0, now)
+            assert began.pop() == due
+        else:
+            each.poll(None, candidates, 10.0, 102.0)
+            each.poll("supernode", candidates, 10.0, 103.0)
+            due = each.deadline("supernode", 10.0)
+            assert due is not None and due >= 103.0, "it has been needless meanwhile"
+    assert sum(each.asking is not None for each in patient) < 20
+    now = 100.1
+    urgent.poll("supernode", candidates, 0.0, now)
+    assert began == [100.1]

@@ -6,7 +6,7 @@ import pytest
 
 from lab.overlay.actions import Event, LinkInfo, Machine
 from lab.simulation.hosts import Host, Program
-from lab.simulation.network import DETOUR, Network
+from lab.simulation.network import BACKLOG, DETOUR, SYN_AGAIN, Network
 
 PORT = 97  # on the straight way: no detour
 HERE, THERE = "203.0.113.1", "203.0.113.2"
@@ -115,6 +115,37 @@ def test_a_processor_does_one_handshake_after_the_other() -> None:
         pair.connect(secure=True)
     pair.network.run(3.0)
     assert [at for at, _ in pair.machines[0].log] == pytest.approx([4 * DELAY + turn * 0.5 for turn in (1, 2, 3)])
+
+
+def test_a_slow_client_holds_up_nobody_else_and_one_that_has_given_up_costs_nothing() -> None:
+    pair = Pair(handshake=0.5)
+    third = pair.network.add(Host("203.0.113.3", "203.0.113.3", 0.97))
+    slow = pair.program(third)
+    slow.machine.actions.connect(slow.machine, (THERE, PORT), True)
+    gone = slow.machine.actions.connect(slow.machine, (THERE, PORT), True)
+    pair.network.settle(slow)
+    pair.network.run(1.1)
+    slow.machine.actions.close(gone)
+    pair.network.settle(slow)
+    pair.connect(secure=True)
+    pair.network.run(9.0)
+    assert pair.machines[0].log == [(pytest.approx(1.1 + 4 * DELAY + 0.5), "up")]
+    assert isinstance(slow.machine, Talker)
+    assert slow.machine.log == [(pytest.approx(4 * 1.0 + 0.5), "up")]
+
+
+def test_who_comes_when_too_many_wait_already_is_not_heard_and_asks_again() -> None:
+    pair = Pair(handshake=0.02)
+    for _ in range(BACKLOG + 50):
+        pair.connect(secure=True)
+    pair.network.run(0.5)
+    for _ in range(20):
+        pair.connect(secure=True)
+    pair.network.run(9.0)
+    ups = [at for at, _ in pair.machines[0].log]
+    assert len(ups) == BACKLOG + 70
+    assert sum(at < 4 * DELAY + (BACKLOG + 50) * 0.02 + 0.01 for at in ups) == BACKLOG + 50
+    assert min(ups[-20:]) > 4 * DELAY + 0.5 + SYN_AGAIN[0]
 
 
 def test_bytes_come_in_order_and_each_port_has_a_way_of_its_own() -> None:
