@@ -15,10 +15,10 @@ from ipaddress import ip_address
 from itertools import count
 from typing import Literal
 
+from lab.evidence.naming import Names, holders
 from lab.evidence.pcap import Direction, Packet
 from lab.evidence.sorts import Sort, tell
 from lab.harness.blocking import Gate
-from lab.harness.naming import Names
 from lab.topology.model import Role, Topology
 
 SETTLE = 0.25
@@ -37,9 +37,11 @@ SIGNALLING = (33033, 443, 80)
 Fate = Literal["", "translated", "passed", "dropped", "lost", "own", "note"]
 
 _WORDS = {
+    Sort.QUESTION: "STUN question",
     Sort.CHECK: "STUN check",
     Sort.ANSWER: "STUN answer",
     Sort.REFUSAL: "STUN refusal",
+    Sort.REPORT: "RTCP",
     Sort.BIND: "relay bind",
     Sort.BOUND: "relay bound",
     Sort.SYN: "TCP SYN",
@@ -98,7 +100,7 @@ class Passing:
     def know(self, topology: Topology) -> None:
         """How the world stands from now on: names, profiles and firewalls."""
         self._names = Names(topology)
-        self._roles = {str(address): node.role for node in topology.nodes for address in node.addresses}
+        self._roles = {address: node.role for address, node in holders(topology).items()}
         self._nodes = {node.name: node for node in topology.nodes}
         self._gates = {
             node.name: Gate(topology, node) for node in topology.by_role(Role.ROUTER) if node.site is not None
@@ -204,15 +206,10 @@ class Passing:
             return "TCP ACK", None
         roles = {self._roles.get(packet.source.address), self._roles.get(packet.destination.address)}
         hub = bool(roles & {Role.SUPERNODE, Role.AUTHORITY})
-        head = packet.payload[2:] if packet.protocol == "tcp" else packet.payload  # RFC 4571, 2
-        if told.sort in (Sort.VOICE, Sort.DATA) and len(head) >= 8 and head[0] >> 6 == 2 and 200 <= head[1] <= 207:
-            return "RTCP", None  # RFC 3550, 12.1
         if told.sort is Sort.VOICE:
             return f"RTP {told.sequence}", Sort.VOICE
         if told.sort is Sort.CHECK and hub:
-            return "STUN question", None
-        if told.sort is Sort.ANSWER and hub:
-            return "STUN answer", None
+            return _WORDS[Sort.QUESTION], None
         if told.sort is Sort.CHECK and told.nominates:
             return "STUN nominates", Sort.CHECK
         if told.sort is Sort.DATA:
