@@ -21,7 +21,11 @@ SUPERNODE, RELAY = "203.0.113.11:33033", "203.0.113.21:33034"
 COOKIE = bytes.fromhex("2112a442")
 
 
-def stun(kind: int = 1, transaction: bytes = b"a" * 12, attributes: bytes = b"\0\x24\0\4\0\0\0\1") -> bytes:
+PRIORITY = b"\x00\x24\x00\x04" + bytes(4)
+"""What makes a binding request a check (RFC 8445, 16.1)."""
+
+
+def stun(kind: int = 1, transaction: bytes = b"a" * 12, attributes: bytes = PRIORITY) -> bytes:
     return kind.to_bytes(2, "big") + len(attributes).to_bytes(2, "big") + COOKIE + transaction + attributes
 
 
