@@ -31,8 +31,8 @@ PATIENCE = 1.0
 """Seconds after which that holds where the router is silent, since the packet was heard."""
 QUIET = 5.0
 """Seconds without a packet of a kind after which the next one is the first of another call."""
-SIGNALLING = (33033, 443, 80)
-"""Ports on which supernodes listen (README, Supernodes)."""
+SIGNALLING = 33033
+"""The port on which supernodes listen that is nobody else's; a client that was made one does as well."""
 
 Fate = Literal["", "translated", "passed", "dropped", "lost", "own", "note"]
 
@@ -216,7 +216,7 @@ class Passing:
             return "UDP" if packet.protocol == "udp" else "TCP data", None
         if told.sort is Sort.SEALED:
             ports = {packet.source.port, packet.destination.port}
-            return "signalling" if hub or SIGNALLING[0] in ports else "TLS", None
+            return "signalling" if hub or SIGNALLING in ports else "TLS", None
         return _WORDS[told.sort], told.sort
 
     def _fate(self, one: _Sighting) -> tuple[Fate, str, str]:
