@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from itertools import count
 from typing import Literal
 
-from lab.evidence.naming import Names
+from lab.evidence.naming import Names, holders
 from lab.evidence.pcap import Direction, Packet
 from lab.evidence.sorts import Sort, tell
 from lab.harness.blocking import Gate
@@ -31,15 +31,17 @@ PATIENCE = 1.0
 """Seconds after which that holds where the router is silent, since the packet was heard."""
 QUIET = 5.0
 """Seconds without a packet of a kind after which the next one is the first of another call."""
-SIGNALLING = (33033, 443, 80)
-"""Ports on which supernodes listen (README, Supernodes)."""
+SIGNALLING = 33033
+"""The port on which supernodes listen that is nobody else's; a client that was made one does as well."""
 
 Fate = Literal["", "translated", "passed", "dropped", "lost", "own", "note"]
 
 _WORDS = {
+    Sort.QUESTION: "STUN question",
     Sort.CHECK: "STUN check",
     Sort.ANSWER: "STUN answer",
     Sort.REFUSAL: "STUN refusal",
+    Sort.REPORT: "RTCP",
     Sort.BIND: "relay bind",
     Sort.BOUND: "relay bound",
     Sort.SYN: "TCP SYN",
@@ -98,7 +100,7 @@ class Passing:
     def know(self, topology: Topology) -> None:
         """How the world stands from now on: names, profiles and firewalls."""
         self._names = Names(topology)
-        self._roles = {str(address): node.role for node in topology.nodes for address in node.addresses}
+        self._roles = {address: node.role for address, node in holders(topology).items()}
         self._nodes = {node.name: node for node in topology.nodes}
         self._gates = {
             node.name: Gate(topology, node) for node in topology.by_role(Role.ROUTER) if node.site is not None
@@ -204,21 +206,17 @@ class Passing:
             return "TCP ACK", None
         roles = {self._roles.get(packet.source.address), self._roles.get(packet.destination.address)}
         hub = bool(roles & {Role.SUPERNODE, Role.AUTHORITY})
-        if told.sort is Sort.REPORT:
-            return "RTCP", None
         if told.sort is Sort.VOICE:
             return f"RTP {told.sequence}", Sort.VOICE
-        if told.sort is Sort.QUESTION or (told.sort is Sort.CHECK and hub):
-            return "STUN question", None
-        if told.sort is Sort.ANSWER and hub:
-            return "STUN answer", None
+        if told.sort is Sort.CHECK and hub:
+            return _WORDS[Sort.QUESTION], None
         if told.sort is Sort.CHECK and told.nominates:
             return "STUN nominates", Sort.CHECK
         if told.sort is Sort.DATA:
             return "UDP" if packet.protocol == "udp" else "TCP data", None
         if told.sort is Sort.SEALED:
             ports = {packet.source.port, packet.destination.port}
-            return "signalling" if hub or SIGNALLING[0] in ports else "TLS", None
+            return "signalling" if hub or SIGNALLING in ports else "TLS", None
         return _WORDS[told.sort], told.sort
 
     def _fate(self, one: _Sighting) -> tuple[Fate, str, str]:

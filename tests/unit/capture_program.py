@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import lab.harness
 from lab import cli
 from lab.errors import RuntimeUnavailable
+from lab.harness.checkout import Checkout
+from lab.harness.events import CallEvent
 from lab.harness.passing import Row
 from lab.runtime.capture import Captured
 
@@ -22,6 +24,7 @@ class Session:
     full = False
 
     def __init__(self, file: Path | None) -> None:
+        self.topology = None
         self.watched = SimpleNamespace(nodes=(SimpleNamespace(name="core"),), file=file)
         self.number = 0
         self.done: list[str] = []
@@ -40,6 +43,7 @@ class Session:
         return [Row(time.time(), "core", "bob:1", "frank:1", "the last one")]
 
     def write(self, target: Path, call: object = None) -> int:
+        self.done.append(f"written of {call}")
         target.write_text("packets")
         return 1234
 
@@ -60,9 +64,22 @@ class Lab:
 
     sessions: ClassVar[list[Session]] = []
     asked: ClassVar[list[dict[str, Any]]] = []
+    report: ClassVar[Any] = None
+    checkout = Checkout(Path("e"))
 
     def __init__(self, name: str | None = None) -> None:
         pass
+
+    def call(self, caller: str, callee: str, *, follow: Any) -> Any:
+        """A call of some events, which ends as `report` says."""
+        for event in ("dialled", "progress", "ringing", "answered"):
+            follow(CallEvent(event, "c1", caller, time.time()))
+        if isinstance(self.report, BaseException):
+            raise self.report
+        return self.report
+
+    def kept_call(self, call: str) -> str:
+        return call
 
     def capture(self, nodes: tuple[str, ...], **options: Any) -> Session:
         self.asked.append({"nodes": nodes, **options})

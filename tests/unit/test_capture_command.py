@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from lab import cli
-from lab.errors import LabError
+from lab.errors import ConfigError, LabError
 from tests.unit.capture_program import Lab, Session
+from tests.unit.test_command_line import good
 
 PROGRAM = Path(__file__).parent / "capture_program.py"
 ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ def test_a_capture_that_fails_is_one_sentence_and_keeps_what_there_is(
     monkeypatch.setattr(Session, "fails_after", 2)
     status, _, err = run(monkeypatch, capsys, "-w", str(tmp_path / "all.pcapng"))
     assert status == 2 and "No space left on device" in err and "all.pcapng, 1,234 packets" in err
-    assert fake.sessions[0].done == ["finished", "closed"]
+    assert fake.sessions[0].done == ["finished", "closed", "written of None"]
 
 
 def test_a_file_that_is_full_is_left_as_it_is(
@@ -118,6 +119,39 @@ def test_a_wireshark_gets_the_packets_and_its_end_ends_the_capture(
     status, _, err = run(monkeypatch, capsys, "--wireshark")
     assert status == 0 and "until Wireshark is closed" in err
     assert (tmp_path / "words").read_text() == "-k -i -\n" and (tmp_path / "got").read_text() == "pcapng"
+
+
+def test_a_call_that_is_placed_ends_it_and_is_reported_and_its_file_tells_it(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Lab, "report", good())
+    target = tmp_path / "call.pcapng"
+    status, out, _ = run(monkeypatch, capsys, "--call", "bob", "frank", "-w", str(target))
+    assert status == 0 and "bob → frank  call c1  punched/udp" in out and f"capture: {target}, 1,234 packets" in out
+    done = fake.sessions[0].done
+    assert done == ["bob: dialled", "bob: ringing", "bob: answered", "finished", "closed", "written of c1", "discarded"]
+    assert fake.asked[0]["call"] == ("bob", "frank")
+
+
+@pytest.mark.parametrize(
+    ("report", "left", "told"),
+    [
+        (good(connected=False, error="frank did not answer"), 1, "frank did not answer"),
+        (ConfigError("bob cannot call itself; name two clients"), 2, "lab: bob cannot call itself"),
+    ],
+)
+def test_a_call_that_fails_is_its_exit_code(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    report: object,
+    left: int,
+    told: str,
+) -> None:
+    monkeypatch.setattr(Lab, "report", report)
+    status, out, err = run(monkeypatch, capsys, "--call", "bob", "frank")
+    assert status == left and told in out + err
+    assert fake.sessions[0].done[-3:] == ["finished", "closed", "discarded"]
 
 
 # --- on a terminal

@@ -111,7 +111,7 @@ def test_a_calls_packets_are_rows_by_time_and_its_events_are_marked(opened: Open
     dropped = [row for row in found if row.fate == "dropped"]
     assert [(row.place, row.what) for row in dropped] == [("home wan", "STUN check")]
     events = [row.event for row in found if row.event]
-    assert events[0] == "first check of frank" and events[-2:] == ["first voice of bob", "first voice of frank"]
+    assert events[0] == "first check of frank" and {*events[-2:]} == {"first voice of bob", "first voice of frank"}
     assert {"first through to frank", "nominated by bob"} <= set(events)
 
 

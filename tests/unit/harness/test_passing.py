@@ -162,6 +162,7 @@ def test_what_is_for_the_router_or_from_it_was_not_dropped() -> None:
     [
         (seen(1, "core", IN, HOME, FLAT, stun(0x101)), "STUN answer"),
         (seen(1, "core", IN, HOME, "203.0.113.11:3478"), "STUN question"),
+        (seen(1, "core", IN, HOME, FLAT, stun(attributes=b"")), "STUN question"),
         (seen(1, "core", IN, HOME, FLAT, stun(1, b"b" * 12, b"\0\x25\0\0")), "STUN nominates"),
         (seen(1, "core", IN, HOME, RELAY, stun(0x2E0)), "relay bind"),
         (seen(1, "core", IN, HOME, FLAT, voice(4711)), "RTP 4711"),
