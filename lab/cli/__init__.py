@@ -4,7 +4,9 @@ Belongs here: options, help, exit codes, one file a topic. Never: work; and noth
 needs it.
 """
 
-from lab.cli import calls, nodes, packets, simulations, sites, tours, worlds
+from lab.cli import calls, nodes, packets, reports, simulations, sites, tours, worlds
 from lab.cli.program import commands, main, run
 
-__all__ = ["calls", "commands", "main", "nodes", "packets", "run", "simulations", "sites", "tours", "worlds"]
+__all__ = [
+    "calls", "commands", "main", "nodes", "packets", "reports", "run", "simulations", "sites", "tours", "worlds",
+]  # fmt: skip
