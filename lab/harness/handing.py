@@ -6,7 +6,7 @@ Belongs here: whose folder it is, and writing files there. Never: the page.
 import shutil
 from pathlib import Path
 
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
 from lab.harness.kept import PCAP_HEADER, Kept, one_file
 
 PAGE, CAPTURES = "index.html", "captures"
@@ -42,9 +42,13 @@ class Handout:
         target, name = self.folder / CAPTURES, folder.name
         try:
             target.mkdir(exist_ok=True)
+            whole = target / f"{name}.pcapng"
             if call:
-                one_file(call, target / f"{name}.pcapng")
-                return [self._named(target / f"{name}.pcapng")]
+                try:
+                    one_file(call, whole)
+                    return [self._named(whole)]
+                except EvidenceError:  # a torn one is handed out as it is
+                    whole.unlink(missing_ok=True)
             files = [one for one in sorted(folder.glob("*.pcap")) if one.stat().st_size > PCAP_HEADER]
             if files:
                 (target / name).mkdir()

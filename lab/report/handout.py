@@ -43,7 +43,7 @@ def make(
     for number, report in enumerate(reports, 1):
         call, ladder = _ladder(checkout, report)
         where = f".lab/{report.evidence.relative_to(checkout.state)}"
-        files = _captures(target, report, call) if captures else NO_CAPTURES.format(folder=where)
+        files = target.captures(report.evidence, call) if captures else NO_CAPTURES.format(folder=where)
         ladders += isinstance(ladder, Ladder)
         size += sum(one for _, one in files) if not isinstance(files, str) else 0
         parts[report.call] = packed(details(report, timeline(report.evidence), ladder, files, found.topology))
@@ -65,10 +65,3 @@ def _ladder(checkout: Checkout, report: CallReport) -> tuple[Kept | None, Ladder
         )
     except EvidenceError as error:
         return None, f"no ladder: {error}"
-
-
-def _captures(target: Handout, report: CallReport, call: Kept | None) -> list[tuple[str, int]]:
-    try:
-        return target.captures(report.evidence, call)
-    except EvidenceError:  # torn ones are handed out as they are
-        return target.captures(report.evidence, None)
