@@ -41,11 +41,12 @@ class Browser:
         self.loaded: list[str] = []
         self._asks, self._answers, self._buffer = asks, answers, b""
         self._number, self._session = 0, ""
-        self._events: list[str] = []
+        self._whole: set[str] = set()
         target = self.order("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.order("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.order(f"{domain}.enable")
+        self.order("Page.setLifecycleEventsEnabled", enabled=True)
 
     def order(self, method: str, **words: Any) -> dict[str, Any]:
         """One order, and its answer."""
@@ -60,12 +61,14 @@ class Browser:
 
     def open(self, file: Path, fragment: str = "") -> None:
         """Go to a file, and return when all of it has been loaded."""
+        self._go("about:blank")  # from itself with another fragment it would not be loaded anew
         self.errors.clear()
         self.loaded.clear()
-        self.order("Page.navigate", url="about:blank")
-        self._events.clear()
-        self.order("Page.navigate", url=file.resolve().as_uri() + fragment)
-        while "Page.loadEventFired" not in self._events:
+        self._go(file.resolve().as_uri() + fragment)
+
+    def _go(self, url: str) -> None:
+        loader = self.order("Page.navigate", url=url)["loaderId"]
+        while loader not in self._whole:
             self._next()
 
     def ask(self, script: str) -> Any:
@@ -118,8 +121,9 @@ class Browser:
         return message
 
     def _note(self, event: str, about: dict[str, Any]) -> None:
-        self._events.append(event)
-        if event == "Runtime.exceptionThrown":
+        if event == "Page.lifecycleEvent" and about["name"] == "load":
+            self._whole.add(about["loaderId"])
+        elif event == "Runtime.exceptionThrown":
             self.errors.append(str(about["exceptionDetails"]))
         elif event == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning", "assert"):
             self.errors.append(str(about["args"]))
