@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lab.topology.document import from_json
 from lab.topology.model import Network, Node, Topology
 
 Json = Mapping[str, Any]
+FIRST = IPv4Interface("0.0.0.0/0")
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def _together(calls: Sequence[CallReport]) -> Topology | None:
             continue
         nodes = {node.name: node for node in part.nodes} | nodes
         networks = {network.name: network for network in part.networks} | networks
-    return Topology(tuple(nodes.values()), tuple(networks.values())) if nodes else None
+    in_order = sorted(nodes.values(), key=lambda node: node.attachments[0].address if node.attachments else FIRST)
+    return Topology(tuple(in_order), tuple(networks.values())) if nodes else None
 
 
 def _document(file: Path, torn: list[str]) -> Json | None:

@@ -52,8 +52,8 @@ def _none(why: str) -> str:
 
 
 def _headline(report: CallReport) -> str:
-    path = str(report.observed or "no path")
-    return f"<h2>{escape(f'{report.caller} → {report.callee}  call {report.call}  {path}')}</h2>"
+    told = f"{report.caller} → {report.callee}, call {report.call}: {report.observed or 'no path'}"
+    return f"<h2>{escape(told)}</h2>"
 
 
 def _verdict(report: CallReport) -> str:
@@ -126,7 +126,7 @@ def _timeline(lines: Sequence[Any], topology: Topology | None) -> str:
     )
     if not rows:
         return _none("no timeline is kept of this call")
-    head = "<thead><tr><th>ms</th><th>who</th><th>what</th></tr></thead>"
+    head = "<thead><tr><th class="ms">ms</th><th>who</th><th>what</th></tr></thead>"
     return _scroll(f'<table class="plain">{head}<tbody>{rows}</tbody></table>', "timeline")
 
 

@@ -36,7 +36,7 @@ def table(found: Json) -> str:
     said = [f"{site['site']}: {words}" for site in found["sites"] for words in site["disagreements"]]
     wrong = "".join(f"<li>{escape(words)}</li>" for words in said)
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="certification"><table class="plain">'
+        '<div class="scroll" tabindex="0" role="region" aria-label="certification"><table class="plain certified">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         + (f'<ul class="faults">{wrong}</ul>' if wrong else "")
         + _unmet(found)
@@ -114,7 +114,7 @@ def _unmet(found: Json) -> str:
         for number, sites in by_id.items()
     )
     return (
-        f"<details><summary>{len(by_id)} requirements of RFCs are not met by every site</summary>"
+        f"<details><summary>RFC requirements that some site does not meet: {len(by_id)}</summary>"
         '<div class="scroll" tabindex="0" role="region" aria-label="requirements"><table class="plain"><thead><tr>'
         "<th>requirement</th><th>asks for</th><th>not met by</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div></details>"

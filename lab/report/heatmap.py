@@ -40,7 +40,8 @@ def summary(found: Matrix) -> str:
     """How it went, in a sentence."""
     count, failed = len(found.cells), len(found.failed)
     verdict = f"{failed} of them failed" if failed else "clients and packets agree on every path"
-    return f"{count} calls in {found.seconds:.0f} s: {verdict}."
+    took = f" in {found.seconds:.0f} s" if found.seconds else ""
+    return f"{count:,} calls{took}: {verdict}."
 
 
 def grid(found: Matrix) -> str:

@@ -13,6 +13,8 @@ WIDE, GAP, ACROSS = 188, 16, 5
 """Pixels of a site and between two, and how many stand side by side."""
 LINE, PAD, BUS = 15, 9, 22
 """Pixels of a line of text, inside a frame, and above one for the line that joins a row."""
+LETTER = 7.1
+"""Pixels of a letter, at most: which face a reader has is not known here."""
 LEFT = 24
 """Where the first site of a row begins; the trunk from core runs at the left of it."""
 
@@ -32,8 +34,7 @@ class _Box:
         round_ = 12 if self.kind == "client" else 5
         yield f'<rect class="{self.kind}" x="{x}" y="{y}" width="{wide}" height="{self.high}" rx="{round_}"/>'
         for number, (text, style) in enumerate(self.lines):
-            at = y + 16 + LINE * number
-            yield f'<text class="{style}" x="{x + wide / 2}" y="{at}">{escape(_cut(text, wide))}</text>'
+            yield _text(text, style, x + wide / 2, y + 16 + LINE * number, wide - 8)
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,13 @@ def _address(node: Node, lan: Network | None, outer: bool = False) -> str:
     return str(one.address6.ip if six and one.address6 else one.address.ip)
 
 
-def _cut(text: str, wide: float) -> str:
-    room = int(wide / 6.4)
-    return text if len(text) <= room else text[: room - 1] + "…"
+def _text(text: str, style: str, x: float, y: float, room: float) -> str:
+    """One line in its middle. A name that is too long is set closer, any other text cut; its title is the whole."""
+    least = len(text) * LETTER
+    if least <= room:
+        return f'<text class="{style}" x="{x}" y="{y}">{escape(text)}</text>'
+    if style == "name":
+        close = f'textLength="{room}" lengthAdjust="spacingAndGlyphs"'
+        return f'<text class="{style}" x="{x}" y="{y}" {close}>{escape(text)}</text>'
+    cut = f"{text[: int(room / LETTER) - 1]}…"
+    return f'<text class="{style}" x="{x}" y="{y}">{escape(cut)}<title>{escape(text)}</title></text>'

@@ -76,10 +76,10 @@ def test_the_grid_is_one_stop_of_the_tab_key(opened: Browser) -> None:
 def test_a_single_call_opens_and_a_link_to_one_does(opened: Browser, report: Path) -> None:
     opened.click(".calls button")
     opened.until(OPEN)
-    assert "call c2" in opened.ask(NAME)
+    assert "call c2:" in opened.ask(NAME)
     opened.open(report, "#m1-3")
     opened.until(OPEN)
-    assert "call m1-3" in opened.ask(NAME)
+    assert "call m1-3:" in opened.ask(NAME)
 
 
 def test_what_is_missing_of_a_call_is_said_in_its_cell(opened: Browser) -> None:

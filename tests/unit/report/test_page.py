@@ -69,7 +69,7 @@ def test_there_is_one_page_and_it_loads_nothing(folder: Path) -> None:
 
 def test_a_call_has_its_ladder_timeline_curve_reasons_and_one_file(folder: Path) -> None:
     part = details(folder)["c1"]
-    for words in ("bob → frank  call c1  punched/udp", "first voice", "rang 29 ms", "ruled out", "dials frank"):
+    for words in ("bob → frank, call c1: punched/udp", "first voice", "rang 29 ms", "ruled out", "dials frank"):
         assert words in part, words
     assert part.count('<svg class="quality"') == 3 and part.count("<svg xmlns") == 1
     assert 'href="captures/c1.pcapng" download' in part
