@@ -126,7 +126,7 @@ def _timeline(lines: Sequence[Any], topology: Topology | None) -> str:
     )
     if not rows:
         return _none("no timeline is kept of this call")
-    head = "<thead><tr><th class="ms">ms</th><th>who</th><th>what</th></tr></thead>"
+    head = '<thead><tr><th class="ms">ms</th><th>who</th><th>what</th></tr></thead>'
     return _scroll(f'<table class="plain">{head}<tbody>{rows}</tbody></table>', "timeline")
 
 
