@@ -13,6 +13,8 @@ PAGE, CAPTURES = "index.html", "captures"
 MARK = '<meta name="generator" content="lab report">'
 """What a page of ours has in its head: a folder with another page is somebody else's."""
 _HEAD = 4096
+File = tuple[str, int]
+"""A file beside the page: its name from there, and its bytes."""
 
 
 class Handout:
@@ -33,7 +35,7 @@ class Handout:
         except OSError as error:
             raise ConfigError(f"{self.folder} cannot be written: {error.strerror or error}") from None
 
-    def captures(self, folder: Path, call: Kept | None) -> list[tuple[str, int]]:
+    def captures(self, folder: Path, call: Kept | None) -> list[File]:
         """Put the captures of the call of this folder here; relative names and bytes.
 
         They are one pcapng, with names and comments; where its setting is not kept (None) each place's file as it is.
@@ -63,25 +65,29 @@ class Handout:
         except OSError as error:
             raise RuntimeUnavailable(f"{self.page} cannot be written: {error.strerror or error}") from None
 
-    def _named(self, file: Path) -> tuple[str, int]:
+    def _named(self, file: Path) -> File:
         return file.relative_to(self.folder).as_posix(), file.stat().st_size
 
 
 def _check(folder: Path) -> None:
-    if not folder.exists():
-        if not folder.resolve().parent.is_dir():
-            raise ConfigError(f"there is no folder {folder.parent} to make {folder.name} in")
-        return
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; a report needs a folder of its own")
     try:
+        if not folder.exists():
+            if not folder.resolve().parent.is_dir():
+                raise ConfigError(f"there is no folder {folder.parent} to make {folder.name} in")
+            return
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is a file; a report needs a folder of its own")
         held = {one.name for one in folder.iterdir()}
-        page = folder / PAGE
-        ours = not held or (
-            PAGE in held and (page.stat().st_size == 0 or MARK in page.read_text(errors="replace")[:_HEAD])
-        )
+        ours = PAGE in held and _ours(folder / PAGE)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be read: {error.strerror or error}") from None
     others = sorted(held - ({PAGE, CAPTURES} if ours else set()))
     if others:
         raise ConfigError(f"{folder} holds something else ({others[0]}); name a folder that is new or empty")
+
+
+def _ours(page: Path) -> bool:
+    """A page of a report, or what one leaves that was ended before its page was written."""
+    with page.open("rb") as file:
+        head = file.read(_HEAD)
+    return not head or MARK.encode() in head

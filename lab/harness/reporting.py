@@ -3,6 +3,7 @@
 Belongs here: keeping a certification, and finding the rest again; no lab has to run. Never: how any of it looks.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,8 +44,10 @@ class Reported:
 
 def keep(checkout: Checkout, lab: str, found: Certification) -> None:
     """Keep a lab's last certification, in place of the one before."""
-    checkout.state.mkdir(exist_ok=True)
-    record.json_document({"lab": lab, "at": round(time.time(), 3), **found.to_json()}, _certification(checkout, lab))
+    said = {"lab": lab, "at": round(time.time(), 3), **found.to_json()}
+    with contextlib.suppress(OSError):  # a full disk is no reason to lose what was measured for minutes
+        checkout.state.mkdir(exist_ok=True)
+        record.json_document(said, _certification(checkout, lab))
 
 
 def reported(checkout: Checkout, lab: str, now: Callable[[], Topology | None]) -> Reported:

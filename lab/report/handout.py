@@ -4,19 +4,20 @@ Belongs here: the order of it, and how far it is. Never: layout, and whose folde
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab.errors import ConfigError, EvidenceError
 from lab.evidence.ladder import Ladder
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
-from lab.harness.handing import Handout
+from lab.harness.handing import File, Handout
 from lab.harness.kept import Kept, kept
 from lab.harness.reporting import Reported
 from lab.report.call_page import details
 from lab.report.page import packed, page
 from lab.report.story import timeline
+from lab.topology.model import Topology
 
 NO_CAPTURES = "left out of this report (--no-captures); they are in {folder}"
 
@@ -46,11 +47,19 @@ def make(
         files = target.captures(report.evidence, call) if captures else NO_CAPTURES.format(folder=where)
         ladders += isinstance(ladder, Ladder)
         size += sum(one for _, one in files) if not isinstance(files, str) else 0
-        parts[report.call] = packed(details(report, timeline(report.evidence), ladder, files, found.topology))
+        parts[report.call] = packed(_part(report, ladder, files, found.topology))
         follow(number, len(reports))
     text = page(found, parts, time.time())
     target.write(text)
     return Made(len(reports), ladders, len(text.encode()), size)
+
+
+def _part(report: CallReport, ladder: Ladder | str, files: Sequence[File] | str, topology: Topology | None) -> str:
+    """A call's details; with a timeline that makes no sense, without it: one call is no reason to have no report."""
+    try:
+        return details(report, timeline(report.evidence), ladder, files, topology)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return details(report, (), ladder, files, topology)
 
 
 def _ladder(checkout: Checkout, report: CallReport) -> tuple[Kept | None, Ladder | str]:

@@ -79,9 +79,7 @@ def _cell(cell: CallReport | None) -> str:
     kind = colour(cell)
     word = word if kind != "bad" else "✗"
     title = escape(label, quote=True)
-    return (
-        f'<td class="{kind}"><button data-call="{cell.call}" title="{title}" aria-label="{title}">{word}</button></td>'
-    )
+    return f'<td class="{kind}"><button data-call="{escape(cell.call, quote=True)}" title="{title}" aria-label="{title}">{word}</button></td>'
 
 
 def _legend(found: Matrix) -> list[str]:

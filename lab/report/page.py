@@ -49,7 +49,8 @@ def page(found: Reported, details: Mapping[str, str], at: float) -> str:
         matrix=_matrix(found),
         calls=_calls(found.calls),
         details="\n".join(
-            f'<script type="text/plain" id="of-{call}">{text}</script>' for call, text in details.items()
+            f'<script type="text/plain" id="of-{escape(call, quote=True)}">{text}</script>'
+            for call, text in details.items()
         ),
         script=(_HERE / "page.js").read_text(),
     )
@@ -103,7 +104,7 @@ def _of_calls(calls: Sequence[CallReport]) -> Matrix | None:
 
 def _calls(calls: Iterable[CallReport]) -> str:
     rows = "".join(
-        f'<tr><td><button data-call="{one.call}">{one.call}</button></td><th scope="row">{escape(one.caller)} → '
+        f'<tr><td><button data-call="{escape(one.call, quote=True)}">{escape(one.call)}</button></td><th scope="row">{escape(one.caller)} → '
         f'{escape(one.callee)}</th><td><i class="{colour(one)}"></i>{escape(path_of(one) or "no path")}</td>'
         f'<td class="quiet">{escape(_how(one))}</td></tr>'
         for one in calls

@@ -1,6 +1,7 @@
 """What a report is made of: the last that is kept of each, and what is said where a part is missing, torn or old."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,25 @@ def test_a_report_of_before_is_replaced_unless_something_was_put_beside_it(tmp_p
     (tmp_path / "thesis.pdf").write_text("")
     with pytest.raises(ConfigError, match=r"thesis\.pdf"):
         Handout(tmp_path)
+
+
+def test_a_disk_that_is_full_is_one_sentence(fresh: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*words: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    target = Handout(tmp_path / "out")
+    target.open()
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(RuntimeUnavailable, match="captures cannot be written: No space left on device"):
+        target.captures(fresh.call_folder("c1"), None)
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(RuntimeUnavailable, match=r"index\.html cannot be written: No space"):
+        target.write("page")
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        Handout(tmp_path / ("x" * 300))
 
 
 def test_a_file_or_a_place_that_is_not_there_is_refused(tmp_path: Path) -> None:

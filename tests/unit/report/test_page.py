@@ -87,6 +87,17 @@ def test_words_of_a_call_cannot_break_out_of_it(folder: Path) -> None:
     assert "nobody &lt;rang&gt;" in part and "<rang>" not in part
 
 
+@pytest.mark.parametrize("torn", ['{"at": 1}\n', "[]\n", '{"at": "then", "event": "progress"}\n', "{"])
+def test_a_timeline_that_makes_no_sense_costs_its_own_call_alone(tmp_path: Path, torn: str) -> None:
+    found = checkout(tmp_path)
+    (found.call_folder("c1") / "timeline.jsonl").write_text(torn)
+    for capture in found.call_folder("c2").glob("*.pcap"):
+        capture.write_bytes(capture.read_bytes()[:700])
+    make(found, reported(found, "lab", lambda: None), Handout(tmp_path / "out"), True, lambda *step: None)
+    parts = details(tmp_path / "out")
+    assert "300 packets agree" in parts["c1"] and len(parts) == 8
+
+
 def test_what_is_not_kept_is_said_with_what_makes_it(kept: Checkout, tmp_path: Path) -> None:
     (tmp_path / ".lab").mkdir()
     (tmp_path / ".lab" / "calls").symlink_to(kept.state / "calls")
