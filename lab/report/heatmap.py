@@ -79,7 +79,9 @@ def _cell(cell: CallReport | None) -> str:
     kind = colour(cell)
     word = word if kind != "bad" else "✗"
     title = escape(label, quote=True)
-    return f'<td class="{kind}"><button data-call="{escape(cell.call, quote=True)}" title="{title}" aria-label="{title}">{word}</button></td>'
+    call = escape(cell.call, quote=True)
+    button = f'<button data-call="{call}" title="{title}" aria-label="{title}">{word}</button>'
+    return f'<td class="{kind}">{button}</td>'
 
 
 def _legend(found: Matrix) -> list[str]:

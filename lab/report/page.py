@@ -103,18 +103,23 @@ def _of_calls(calls: Sequence[CallReport]) -> Matrix | None:
 
 
 def _calls(calls: Iterable[CallReport]) -> str:
-    rows = "".join(
-        f'<tr><td><button data-call="{escape(one.call, quote=True)}">{escape(one.call)}</button></td><th scope="row">{escape(one.caller)} → '
-        f'{escape(one.callee)}</th><td><i class="{colour(one)}"></i>{escape(path_of(one) or "no path")}</td>'
-        f'<td class="quiet">{escape(_how(one))}</td></tr>'
-        for one in calls
-    )
+    rows = "".join(map(_call, calls))
     if not rows:
         return ""
     return (
         "<section><h2>Single calls</h2><p>The newest first.</p>"
         '<div class="scroll calls" tabindex="0" role="region" aria-label="calls">'
         f'<table class="plain"><tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _call(one: CallReport) -> str:
+    call = escape(one.call, quote=True)
+    return (
+        f'<tr><td><button data-call="{call}">{call}</button></td>'
+        f'<th scope="row">{escape(one.caller)} → {escape(one.callee)}</th>'
+        f'<td><i class="{colour(one)}"></i>{escape(path_of(one) or "no path")}</td>'
+        f'<td class="quiet">{escape(_how(one))}</td></tr>'
     )
 
 

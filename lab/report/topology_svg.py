@@ -13,8 +13,8 @@ WIDE, GAP, ACROSS = 188, 16, 5
 """Pixels of a site and between two, and how many stand side by side."""
 LINE, PAD, BUS = 15, 9, 22
 """Pixels of a line of text, inside a frame, and above one for the line that joins a row."""
-LETTER = 7.1
-"""Pixels of a letter, at most: which face a reader has is not known here."""
+LETTER, OF_NAMES = 6.4, 7.1
+"""Pixels of a letter, and of a bold one, at most: which face a reader has is not known here."""
 LEFT = 24
 """Where the first site of a row begins; the trunk from core runs at the left of it."""
 
@@ -189,8 +189,7 @@ def _address(node: Node, lan: Network | None, outer: bool = False) -> str:
 
 def _text(text: str, style: str, x: float, y: float, room: float) -> str:
     """One line in its middle. A name that is too long is set closer, any other text cut; its title is the whole."""
-    least = len(text) * LETTER
-    if least <= room:
+    if len(text) * (OF_NAMES if style == "name" else LETTER) <= room:
         return f'<text class="{style}" x="{x}" y="{y}">{escape(text)}</text>'
     if style == "name":
         close = f'textLength="{room}" lengthAdjust="spacingAndGlyphs"'
