@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.certify.certificate import Certification
 from lab.errors import ConfigError, RuntimeUnavailable
+from lab.harness import Lab, certifying
 from lab.harness.checkout import Checkout
 from lab.harness.handing import MARK, Handout
 from lab.harness.reporting import reported
@@ -37,6 +39,17 @@ def test_the_last_of_each_is_found_without_a_lab(kept: Checkout) -> None:
     assert found.certification and [one["site"] for one in found.certification["sites"]] == ["home", "flat", "office"]
     assert found.topology == TOPOLOGY and found.whence == "as it was when m1 was called"
     assert found.torn == ()
+
+
+def test_what_is_certified_is_kept_in_place_of_what_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAB_NAME", raising=False)
+    monkeypatch.setattr(Lab, "engine", None)
+    monkeypatch.setattr(Lab, "running_world", lambda self: None)
+    for seconds in (1.0, 2.0):
+        monkeypatch.setattr(certifying, "certify", lambda *words, took=seconds: Certification((), took))
+        Lab(tmp_path).certify()
+    said = json.loads((tmp_path / ".lab" / "certification-lab.json").read_text())
+    assert (said["lab"], said["sites"], said["seconds"]) == ("lab", [], 2.0) and said["at"] > 1e9
 
 
 def test_a_certification_is_of_its_own_lab(kept: Checkout) -> None:
