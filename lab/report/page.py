@@ -1,7 +1,7 @@
 """What is kept of a lab as one HTML page: topology, certification, matrix and calls, whose details open at a button.
 
 The page needs no network and no server. Details are in it, deflated and each by itself, so that a browser unpacks the
-one that is opened: 1,484 calls are 7 MB, and would be 40 unpacked. Captures are files beside it, for they are a hundred
+one that is opened: 1,484 calls are 9 MB, and would be 35 unpacked. Captures are files beside it, for they are a hundred
 times as much: half a megabyte a call, which no browser would open.
 
 Belongs here: the page. Never: reading what is kept, or writing files.
