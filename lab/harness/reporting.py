@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from lab.topology.document import from_json
 from lab.topology.model import Network, Node, Topology
 
 Json = Mapping[str, Any]
-FIRST = IPv4Interface("0.0.0.0/0")
+FIRST = IPv4Address("0.0.0.0")
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _together(calls: Sequence[CallReport]) -> Topology | None:
             continue
         nodes = {node.name: node for node in part.nodes} | nodes
         networks = {network.name: network for network in part.networks} | networks
-    in_order = sorted(nodes.values(), key=lambda node: node.attachments[0].address if node.attachments else FIRST)
+    in_order = sorted(nodes.values(), key=lambda node: max((one.address.ip for one in node.attachments), default=FIRST))
     return Topology(tuple(in_order), tuple(networks.values())) if nodes else None
 
 

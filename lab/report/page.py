@@ -119,7 +119,7 @@ def _call(one: CallReport) -> str:
         f'<tr><td><button data-call="{call}">{call}</button></td>'
         f'<th scope="row">{escape(one.caller)} → {escape(one.callee)}</th>'
         f'<td><i class="{colour(one)}"></i>{escape(path_of(one) or "no path")}</td>'
-        f'<td class="quiet">{escape(_how(one))}</td></tr>'
+        f'<td class="{"quiet" if one.holds() else "wrong"}">{escape(_how(one))}</td></tr>'
     )
 
 
