@@ -47,6 +47,7 @@ class Times(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
         "lab call bob carol --seconds 10 --expect relayed/udp --json",
         "lab call bob frank --seconds 6 --hold 3:63",
         "lab call bob frank --capture call.pcapng",
+        "lab call dave erin --capture call.pcapng --keys keys.txt",
     )
 )
 @click.argument("caller")
@@ -56,6 +57,7 @@ class Times(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
 @click.option("--hold", "holds", type=Times(), metavar="FROM:TO", multiple=True, help=HOLD)
 @click.option("--expect", metavar="KIND/TRANSPORT", callback=_kind_and_transport, help=f"One of {', '.join(PATHS)}.")
 @click.option("--capture", type=Output(), help="Write every place's packets to this one pcapng.")
+@click.option("--keys", type=Output(), help="Write the keys of its TLS connections to this file, and into --capture.")
 @AS_JSON
 def call(
     caller: str,
@@ -65,11 +67,14 @@ def call(
     holds: tuple[tuple[float, float], ...],
     expect: str | None,
     capture: Path | None,
+    keys: Path | None,
     as_json: bool,
 ) -> None:
     """Place a voice call, and say from the packets which path it took.
 
-    With --capture, Wireshark shows the call from every place at once; `lab verdict` judges it anywhere.
+    With --capture, Wireshark shows the call from every place at once; `lab verdict` judges it anywhere. --keys takes a
+    lab that was started with LAB_KEYLOG=1; both ends sign in anew before they call, for a TLS connection can be read
+    from its beginning alone.
 
     Exit status: 0 when it connected, the packets agree with the clients, and --expect holds; 1 when not;
     2 when the request or the lab was wrong.
@@ -81,7 +86,9 @@ def call(
     lab = the_lab()
     try:
         with CallProgress(err(), caller, callee, seconds, quiet=as_json) as progress:
-            report = lab.call(caller, callee, seconds=seconds, ring_ms=ring, holds=holds, follow=progress.follow)
+            report = lab.call(
+                caller, callee, seconds=seconds, ring_ms=ring, holds=holds, keys=bool(keys), follow=progress.follow
+            )
     except Interrupted as stopped:
         if capture and stopped.call:
             lab.one_file(stopped.call, capture)
@@ -93,6 +100,8 @@ def call(
     else:
         topology = lab.running_world().topology
         out().print(result(report, topology, lab.checkout.call_folder(report.call), expect))
+    if keys:
+        keys.write_text(lab.keys(report.call))
     if capture:
         packets = lab.one_file(report.call, capture)
         if not as_json:

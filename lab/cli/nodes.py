@@ -38,6 +38,22 @@ def shell(node: str, command: tuple[str, ...]) -> None:
     sys.exit(the_lab().shell(node, words))
 
 
+@commands.command(
+    "run",
+    **example("lab run home -- python3 -m http.server 8000", "lab run office --image debian:13 -- bash"),
+)
+@click.argument("site")
+@click.option("--image", help="Run it in this image, which the engine must have.  [default: the lab's own]")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def run_(site: str, image: str | None, command: tuple[str, ...]) -> None:
+    """Run any COMMAND behind the router of SITE, as one more host of its LAN, and leave with its exit status.
+
+    Its address is told on standard error; `lab verdict --live` judges what flows. The container has no capability, and
+    is gone when the command ends, or at Ctrl-C.
+    """
+    sys.exit(the_lab().run(site, command, image, lambda text: click.echo(f"lab: {text}", err=True)))
+
+
 @commands.command(**example("lab stop supernode-1"))
 @click.argument("node")
 def stop(node: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Output, commands, document, example, say, the_lab
+from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab
 
 
 class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
@@ -32,15 +32,22 @@ class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later 
         "lab verdict call.pcapng",
         "lab verdict call.pcapng --json",
         "lab verdict other.pcap --caller 192.0.2.7 --callee 198.51.100.9",
+        "lab verdict --live home flat --seconds 10",
     )
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--live", nargs=2, metavar="SITE SITE", help="Judge what flows between two sites of the lab now instead.")
+@click.option(
+    "--seconds", type=Within(1, 600, "seconds"), default=5, show_default=True, help="How long --live watches."
+)
 @click.option("--caller", type=IpAddress(), help="Of a capture that is no lab's: an end's address in it.")
 @click.option("--callee", type=IpAddress(), help="The other end's.")
 @click.option("--relay", type=IpAddress(), help="A relay's between them.")
 @AS_JSON
 def verdict(
-    file: Path,
+    file: Path | None,
+    live: tuple[str, str] | None,
+    seconds: float,
     caller: IPv4Address | IPv6Address | None,
     callee: IPv4Address | IPv6Address | None,
     relay: IPv4Address | IPv6Address | None,
@@ -49,9 +56,12 @@ def verdict(
     """Say from a capture file alone which path its call took, and why; it needs no lab.
 
     A file of `lab call --capture` holds all that is needed. Of any other capture, name the addresses of both ends.
+    With --live it takes the packets of whatever program of two sites, from both routers, core and the relays.
 
     Exit status: 0 when the packets name a path; 1 when they do not; 2 when the file cannot be read, or is not whole.
     """
+    if (file is None) == (live is None):
+        raise click.UsageError("name a capture file, or two sites with --live")
     named = None
     if caller or callee or relay:
         if caller is None or callee is None:
@@ -61,9 +71,15 @@ def verdict(
                 "the two ends and a relay have addresses of their own; two of those given are the same"
             )
         named = (caller, callee, relay)
-    from lab.evidence import filed
+    if live is not None and named:
+        raise click.UsageError("--live knows the addresses of its sites; leave them out")
+    if file is None:
+        assert live is not None
+        found, what = the_lab().watch_between(*live, seconds), "the packets seen"
+    else:
+        from lab.evidence import filed
 
-    found = filed.verdict(file, named)
+        found, what = filed.verdict(file, named), f"the packets of {file}"
     if as_json:
         document(found.to_json())
     else:
@@ -72,7 +88,7 @@ def verdict(
 
         out().print(shown(found))
     if found.observed.kind is None:
-        sys.exit(say(f"the packets of {file} name no path: {found.observed.reason}", 1))
+        sys.exit(say(f"{what} name no path: {found.observed.reason}", 1))
 
 
 @commands.command(**example("lab ladder c1", "lab ladder m2-41 --svg ladder.svg"))

@@ -52,7 +52,7 @@ def tour(stops: tuple[str, ...]) -> None:
             report = lab.call(stop.caller, stop.callee, seconds=SECONDS, follow=follow)
         failed = failed or not report.holds()
         folder = lab.checkout.call_folder(report.call)
-        show(told.packets(stop, report, topology, folder, timeline(report.evidence), lab.trace(report)))
+        show(told.packets(stop, report, topology, folder, timeline(report.evidence), lab.trace(report.call)))
         if not _goes_on("for what that means"):
             break
         show(told.after(stop, report))

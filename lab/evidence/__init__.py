@@ -1,7 +1,8 @@
 """The judge: packets to flows to a verdict. It shares no code with the judged, and takes nothing they say as true.
 
 `Captures.read` reads one pcap per place; `judge` names the path of a window; `hold` holds a client's claims against it,
-`conclude` asks no client. `whole` makes one file of all places; `journeys` and `moments` are for who looks at packets.
+`conclude` asks no client. `whole` makes one file of all places; `journeys`, `moments` and `passages` are for who looks
+at packets.
 """
 
 from lab.evidence.claims import Claim, Held, Verdict, conclude, hold

@@ -4,7 +4,7 @@ Belongs here: what the clients say, as a claim and nothing more. Never: anything
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.errors import EvidenceError
@@ -69,7 +69,7 @@ class Verdict:
     path of the last stretch, every stretch agrees, and no media lies where none was claimed; `reasons` says what does
     not. `first` and `last` are the first and last media of the call, epoch seconds, None if there was none. `flight`
     is how long media took from end to end on the slowest path, seconds: a move is known to the other end no sooner.
-    `silent`: for each hold of the caller's, whether it sent nothing meanwhile.
+    `silent`: for each hold of the caller's, whether it sent nothing meanwhile. `scene`: all media of the call.
     """
 
     observed: Observed
@@ -80,6 +80,7 @@ class Verdict:
     last: float | None
     flight: float
     silent: tuple[bool, ...] = ()
+    scene: Scene = field(default_factory=lambda: Scene((), ()))
 
 
 def hold(
@@ -114,7 +115,7 @@ def hold(
     own, others = spoken(whole, (caller, callee), silences, grace)
     reasons += [reason for reason in (*own, *others) if reason is not None]
     silent = tuple(reason is None for reason in own)
-    return Verdict(observed, held, not reasons, tuple(reasons), first, last, flight, silent)
+    return Verdict(observed, held, not reasons, tuple(reasons), first, last, flight, silent, whole)
 
 
 def conclude(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from lab.evidence.flows import Captures
+from lab.evidence.naming import holders
 from lab.evidence.pcap import SYN, Direction, Endpoint, Packet
 from lab.evidence.sorts import Told, tell
 from lab.topology.model import Node, Role, Topology
@@ -113,7 +114,7 @@ class _World:
 
     def __init__(self, topology: Topology, captures: Captures) -> None:
         self._topology, self._captures = topology, captures
-        self._owners = {str(address): node for node in topology.nodes for address in node.addresses}
+        self._owners = holders(topology)
         self._nodes = {node.name: node for node in topology.nodes}
 
     def routes(self, place: str) -> bool:

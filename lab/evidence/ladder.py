@@ -186,7 +186,7 @@ class _Drawing:
                 group = same
             group.count += 1
             group.until = journey.at
-            if journey.told.sort in (Sort.CHECK, Sort.BIND):
+            if journey.told.sort in (Sort.QUESTION, Sort.CHECK, Sort.BIND):
                 asked[journey.told.transaction].append(group)
         yield from groups
 

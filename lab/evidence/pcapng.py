@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-SECTION, INTERFACE, SIMPLE, NAMES, STATISTICS, PACKET = 0x0A0D0D0A, 1, 3, 4, 5, 6
+SECTION, INTERFACE, SIMPLE, NAMES, STATISTICS, PACKET, SECRETS = 0x0A0D0D0A, 1, 3, 4, 5, 6, 10
 """Block types (section 4); any other is passed over."""
 MAGIC = struct.pack("<I", SECTION)
 """What every file begins with, in either byte order."""
@@ -27,6 +27,7 @@ _IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL, _IF_TSOFFSET = 2, 3, 9, 14
 _EPB_FLAGS = 2
 _ISB_IFDROP = 5
 _NRB_END, _NRB_IPV4, _NRB_IPV6 = 0, 1, 2
+_TLS_KEY_LOG = 0x544C534B  # 4.7
 
 
 class Torn(Exception):
@@ -105,6 +106,12 @@ def names(hosts: Mapping[bytes, str]) -> bytes:
         value = address + name.encode() + b"\0"
         records += _option(_NRB_IPV4 if len(address) == 4 else _NRB_IPV6, value)
     return _block(NAMES, records + struct.pack("<HH", _NRB_END, 0))
+
+
+def tls_keys(log: str) -> bytes:
+    """The decryption secrets block (4.7) with a TLS key log; it stands before the packets that it opens."""
+    data = log.encode()
+    return _block(SECRETS, struct.pack("<II", _TLS_KEY_LOG, len(data)) + _padded(data))
 
 
 def packet(one: PacketRecord) -> bytes:

@@ -14,14 +14,19 @@ from lab.evidence.pcap import SYN, Packet
 FIN, RST, ACK = 0x01, 0x04, 0x10
 """TCP flags, in `Packet.flags`."""
 _COOKIE = b"\x21\x12\xa4\x42"
-_BINDING, _USE_CANDIDATE = 0x001, 0x0025
+_BINDING = 0x001
+_USERNAME, _PRIORITY, _USE_CANDIDATE = 0x0006, 0x0024, 0x0025  # RFC 8489, 14; RFC 8445, 16.1
+_SHORT = 36
+"""Bytes of a binding request that names nobody: a question for one's own address."""
 _SUCCESS, _ERROR = 0x100, 0x110  # the two bits of a STUN message's class: RFC 8489, 5
 _HANDSHAKE, _RECORDS = 22, range(20, 24)
+_REPORTS = range(200, 208)  # RTCP beside RTP: RFC 5761, 4
 
 
 class Sort(StrEnum):
     """What a packet is. The words are those that are shown."""
 
+    QUESTION = "question"
     CHECK = "check"
     ANSWER = "answer to a check"
     REFUSAL = "refusal of a check"
@@ -34,6 +39,7 @@ class Sort(StrEnum):
     HANDSHAKE = "TLS handshake"
     SEALED = "TLS"
     VOICE = "voice"
+    REPORT = "report of voice"
     DATA = "data"
 
 
@@ -62,6 +68,8 @@ def tell(packet: Packet) -> Told | None:
         payload = payload[2:]  # RFC 4571, 2: the length of a frame
     if len(payload) >= 20 and payload[0] < 0x40 and payload[4:8] == _COOKIE:
         return _stun(payload)
+    if len(payload) >= 8 and payload[0] >> 6 == 2 and payload[1] in _REPORTS:
+        return Told(Sort.REPORT)
     if len(payload) >= 12 and payload[0] >> 6 == 2 and len(payload) in SIZES:
         return Told(Sort.VOICE, sequence=int.from_bytes(payload[2:4]))
     return Told(Sort.DATA)
@@ -76,6 +84,8 @@ def _stun(message: bytes) -> Told:
         return Told(Sort.REFUSAL, transaction=message[8:20])
     if answered == _SUCCESS:
         return Told(Sort.ANSWER, transaction=message[8:20])
+    if len(message) <= _SHORT and not any(_holds(message, one) for one in (_USERNAME, _PRIORITY, _USE_CANDIDATE)):
+        return Told(Sort.QUESTION, transaction=message[8:20])
     return Told(Sort.CHECK, _holds(message, _USE_CANDIDATE), message[8:20])
 
 

@@ -27,6 +27,7 @@ from lab.errors import ConfigError, EvidenceError
 from lab.evidence import pcapng
 from lab.evidence.cutting import ORDERS, records
 from lab.evidence.flows import Captures
+from lab.evidence.naming import holders
 from lab.evidence.pcap import LINUX_SLL2, Capture, Decoder, Packet
 from lab.topology.document import from_json, to_json
 from lab.topology.model import Node, Role, Topology
@@ -88,9 +89,16 @@ class Setting:
 
 
 def write(
-    setting: Setting, files: Mapping[str, Path], target: Path, comments: Comments, dropped: Mapping[str, int]
+    setting: Setting,
+    files: Mapping[str, Path],
+    target: Path,
+    comments: Comments,
+    dropped: Mapping[str, int],
+    keys: str = "",
 ) -> int:
     """Write a call's captures, a pcap a place, as one file, and return how many packets it holds.
+
+    `keys`: a log of TLS keys that goes with them.
 
     Packets of loopback, the lab's own markers, are left out. Raises EvidenceError where a capture is none, OSError
     where the disk is full: what was written by then ends with a whole block.
@@ -119,6 +127,7 @@ def write(
     head = [pcapng.section((comment, _document(around)), "supernode-lab")]
     head += [pcapng.interface(one) for one in described]
     head.append(pcapng.names(_names(setting.topology, places)))
+    head += [pcapng.tls_keys(keys)] if keys else []
     with target.open("wb", buffering=0) as file:
         writer = _Writer(file)
         for block in head:
@@ -243,7 +252,7 @@ def _addresses(frame: bytes) -> tuple[bytes, bytes]:
 def _names(topology: Topology, places: Iterable[_Place]) -> dict[bytes, str]:
     """What the addresses that packets name are called."""
     seen = {address for place in places for address in place.addresses()}
-    held = {address.packed: node.name for node in topology.nodes for address in node.addresses}
+    held = {ip_address(address).packed: node.name for address, node in holders(topology).items()}
     return {address: name for address, name in held.items() if address in seen}
 
 

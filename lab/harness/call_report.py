@@ -60,6 +60,18 @@ class KeyChanged:
 
 
 @dataclass(frozen=True)
+class Witness:
+    """One of those who can tell of a call: what it said, in words, and whether all the others bear it out.
+
+    `agrees` None: it was not asked, for a reason that `said` gives.
+    """
+
+    name: str
+    said: str
+    agrees: bool | None
+
+
+@dataclass(frozen=True)
 class SetupTimes:
     """Milliseconds since the caller dialled; the last two are those of the worse end. None: it did not come to that."""
 
@@ -115,6 +127,8 @@ class CallReport:
     on_hold: tuple[Hold, ...] = ()
     keys_changed: tuple[KeyChanged, ...] = ()
     """Contacts that may be somebody else than before: no failure of the call, and for a person to ask about."""
+    witnesses: tuple[Witness, ...] = ()
+    """The packets, each client, each relay that carried it, the routers; any that does not agree fails the call."""
 
     def __str__(self) -> str:
         """One line, as a failed assertion shows it."""
@@ -197,6 +211,7 @@ class CallReport:
             "setup_ms": asdict(self.setup_ms),
             "media": {name: asdict(media) for name, media in self.media.items()},
             "keys_changed": [asdict(changed) for changed in self.keys_changed],
+            "witnesses": {one.name: {"said": one.said, "agrees": one.agrees} for one in self.witnesses},
             "dropped_by_captures": dict(self.dropped_by_captures),
             "seed": self.seed,
             "evidence": str(self.evidence),

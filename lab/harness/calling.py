@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lab.errors import ConfigError, Interrupted
-from lab.harness import record, standing, verdict
+from lab.harness import keys, record, standing, testimony, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
@@ -24,7 +24,12 @@ LEAST_TALK = 1.0
 
 
 def request(
-    caller: str, callee: str, seconds: float, ring_ms: int, holds: Sequence[tuple[float, float]] = ()
+    caller: str,
+    callee: str,
+    seconds: float,
+    ring_ms: int,
+    holds: Sequence[tuple[float, float]] = (),
+    with_keys: bool = False,
 ) -> Request:
     """A request that makes sense by itself; raises ConfigError."""
     if caller == callee:
@@ -33,7 +38,7 @@ def request(
         raise ConfigError(f"a call lasts at least 1 s, got {seconds:g}: a shorter one shows no path")
     if ring_ms < 0:
         raise ConfigError(f"a phone rings for 0 ms or longer, got {ring_ms}")
-    return Request(caller, callee, seconds, ring_ms, _sensible(holds, seconds))
+    return Request(caller, callee, seconds, ring_ms, _sensible(holds, seconds), with_keys)
 
 
 def _sensible(holds: Sequence[tuple[float, float]], seconds: float) -> tuple[tuple[float, float], ...]:
@@ -73,12 +78,16 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     lines: list[Json] = []
     try:
         place(engine, world, wanted, number, folder, follow, placed)
+        placed.said = testimony.of_relays(engine, world, placed)
+        placed.said |= testimony.of_routers(engine, world, placed, lambda: _disturbed(checkout, world, placed))
     except KeyboardInterrupt as error:
         interrupt, placed.trouble = error, "interrupted"
     finally:
         if placed.events:
             lines = record.logs(engine, world, placed, folder)
             record.timeline(placed, lines, folder)
+            if wanted.keys:
+                keys.collect(engine, world, (wanted.caller, wanted.callee), placed.captured, folder)
         else:
             record.discard(folder)
     if interrupt and not placed.events:
@@ -92,6 +101,11 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
         stopped.call = number
         raise stopped from interrupt
     return report
+
+
+def _disturbed(checkout: Checkout, world: World, placed: Placed) -> bool:
+    """Whether anything was done to the lab since the call began."""
+    return bool(list(Timeline(checkout.state, world.name).read(since=placed.started)))
 
 
 def _as_it_was(engine: Engine, checkout: Checkout, world: World, placed: Placed) -> Topology:

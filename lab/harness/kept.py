@@ -5,18 +5,21 @@ Belongs here: the call's folder, and the one file made of it. Never: what packet
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
-from lab.evidence import Captures, conclude, whole
+from lab.evidence import Captures, conclude, read, whole
 from lab.evidence.journeys import Journey, follow
 from lab.evidence.ladder import Ladder, ladder
 from lab.evidence.moments import Moment, comments, moments
+from lab.evidence.passages import Passage, passages
 from lab.evidence.whole import Setting
 from lab.harness.checkout import Checkout
+from lab.harness.keys import FILE as KEYS
 
 PCAP_HEADER = 24
 """Bytes that a pcap file begins with."""
@@ -45,7 +48,12 @@ class Kept:
 
     @cached_property
     def captures(self) -> Captures:
-        return Captures.read(self.files, self.dropped)
+        """Those that can be read: of others the verdict has said so."""
+        found = []
+        for place, file in self.files.items():
+            with suppress(EvidenceError):
+                found.append(read(file, place, self.dropped.get(place, 0)))
+        return Captures(found)
 
     @cached_property
     def journeys(self) -> list[Journey]:
@@ -64,6 +72,17 @@ class Kept:
         return moments(one.topology, ends, self.journeys, scene, self.lines)
 
     @property
+    def passages(self) -> list[Passage]:
+        """The same with what each router made of it, relays included."""
+        return passages(self.setting.topology, self.journeys)
+
+    @property
+    def keys(self) -> str:
+        """The keys of its TLS connections, where they were asked for."""
+        file = self.folder / KEYS
+        return file.read_text() if file.is_file() else ""
+
+    @property
     def dialled(self) -> float:
         """When the caller dialled, epoch seconds: what times of a call begin with."""
         said = (line["at"] for line in self.lines if line.get("event") == "dialled")
@@ -79,7 +98,11 @@ class Kept:
 
 def kept(checkout: Checkout, call: str) -> Kept:
     """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
-    folder = checkout.kept(call, "setting.json")
+    return kept_in(checkout.kept(call, "setting.json"))
+
+
+def kept_in(folder: Path) -> Kept:
+    """What is kept of a call in this folder; raises EvidenceError where a part is torn, or not there."""
     try:
         setting = Setting.parse(json.loads((folder / "setting.json").read_text()))
         lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
@@ -87,7 +110,7 @@ def kept(checkout: Checkout, call: str) -> Kept:
         if not all(isinstance(one, dict) for one in (*lines, report)):
             raise ValueError("expected JSON objects in timeline.jsonl and report.json")
     except (OSError, ValueError, ConfigError) as error:
-        raise EvidenceError(f"what is kept of {call} in {folder} cannot be read: {error}") from None
+        raise EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}") from None
     return Kept(folder, setting, tuple(lines), report)
 
 
@@ -98,7 +121,7 @@ def one_file(call: Kept, target: Path) -> int:
     """
     said = comments(call.moments)
     try:
-        return whole.write(call.setting, call.files, target, said, call.dropped)
+        return whole.write(call.setting, call.files, target, said, call.dropped, call.keys)
     except OSError as error:
         raise RuntimeUnavailable(
             f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "

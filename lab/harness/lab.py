@@ -12,7 +12,9 @@ from pathlib import Path
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.evidence.filed import Filed
 from lab.evidence.ladder import Ladder
+from lab.evidence.passages import Passage
 from lab.harness import (
     bringing,
     calling,
@@ -20,13 +22,14 @@ from lab.harness import (
     changing,
     doctor,
     explaining,
+    guests,
     kept,
+    live,
     reporting,
     roaming,
     standing,
     status,
     touring,
-    tracing,
 )
 from lab.harness import mappings as tables
 from lab.harness import matrix as matrices
@@ -122,15 +125,18 @@ class Lab:
         seconds: float = 3,
         ring_ms: int = 500,
         holds: Sequence[tuple[float, float]] = (),
+        keys: bool = False,
         follow: Callable[[CallEvent], None] = lambda event: None,
     ) -> CallReport:
         """Place a call, and report what the clients say of it and what the packets say. `follow` hears it happen.
 
         `holds`: from when to when it is on hold, seconds since the answer; `seconds` of talk are had beside them.
 
+        `keys`: keep those of its TLS connections, which takes a lab that was started with LAB_KEYLOG=1 (NotNow else).
+
         An interrupt (KeyboardInterrupt) hangs up on both sides and ends the captures before it goes on as Interrupted.
         """
-        request = calling.request(caller, callee, seconds, ring_ms, holds)
+        request = calling.request(caller, callee, seconds, ring_ms, holds, keys)
         return calling.call(self.engine, self.checkout, self.running_world(), request, follow)
 
     def matrix(
@@ -176,13 +182,17 @@ class Lab:
         """The topology, where this is the reference lab as its file says; ConfigError where it is not."""
         return touring.ready(self.engine, self.running_world())
 
-    def trace(self, report: CallReport) -> list[tracing.Passage]:
-        """Every packet that the captures of a call have, and what became of each."""
-        return tracing.traced(report.evidence, self.running_world().topology)
+    def trace(self, call: str) -> list[Passage]:
+        """Every packet of a call that is over, and what became of each; ConfigError where nothing is kept of it."""
+        return kept.kept(self.checkout, call).passages
 
     def one_file(self, call: str, target: Path) -> int:
         """Write all that was captured of a call that is over as one pcapng; returns how many packets it holds."""
         return kept.one_file(kept.kept(self.checkout, call), target)
+
+    def keys(self, call: str) -> str:
+        """The key log of a call's TLS connections; empty where it was placed without keys."""
+        return kept.kept(self.checkout, call).keys
 
     def ladder(self, call: str) -> Ladder:
         """Who sent what to whom in a call that is over; ConfigError where nothing is kept of it."""
@@ -321,6 +331,18 @@ class Lab:
     def shell(self, node: str, command: Sequence[str] = ()) -> int:
         """A shell inside a running node on this terminal, or one command instead of it; its exit status."""
         return terminal.interactive(self.engine, self.running_world().running(node).id, command or ["bash"])
+
+    def run(self, site: str, command: Sequence[str], image: str | None = None, say: Say = _silent) -> int:
+        """Run any command behind a site's router, as a host of its LAN, on this terminal; its exit status.
+
+        In a container of the lab's own image, or of `image`, without a capability, which is gone afterwards. `say`
+        hears which address it has.
+        """
+        return guests.run(self.engine, self.running_world(), site, image, command, say)
+
+    def watch_between(self, one: str, two: str, seconds: float = 5) -> Filed:
+        """The path of whatever flows between two sites in the next seconds, by packets alone."""
+        return live.verdict(self.engine, self.running_world(), (one, two), seconds)
 
     def doctor(self, begin: Say = _silent) -> doctor.Diagnosis:
         """Check what this machine needs to run the lab."""

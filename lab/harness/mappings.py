@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from lab import nat
+from lab.evidence.naming import Names
 from lab.harness import standing
-from lab.harness.naming import Names
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World

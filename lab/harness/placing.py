@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab.errors import EvidenceError, LabError
+from lab.harness import keys
 from lab.harness.events import CallEvent, Ended, parse_ended, parse_event
 from lab.harness.offline import engage, signed_in
 from lab.harness.watching import Watch
@@ -33,6 +35,7 @@ class Request:
     """Who calls whom, for how many seconds of voice, after how many milliseconds of ringing.
 
     `holds`: from when to when the caller puts it on hold, seconds since the answer; they do not count as voice.
+    `keys`: those of the TLS connections are wanted.
     """
 
     caller: str
@@ -40,6 +43,7 @@ class Request:
     seconds: float = 3
     ring_ms: int = 500
     holds: tuple[tuple[float, float], ...] = ()
+    keys: bool = False
 
     @property
     def held(self) -> float:
@@ -50,7 +54,7 @@ class Request:
 @dataclass
 class Placed:
     """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did;
-    `seed` what the links' luck began with."""
+    `seed` what the links' luck began with; `said` what relays and routers answered, by name (testimony.Said)."""
 
     call: str
     request: Request
@@ -60,6 +64,7 @@ class Placed:
     captured: list[Captured] = field(default_factory=list)
     trouble: str | None = None
     seed: int | None = None
+    said: dict[str, Any] = field(default_factory=dict)
 
 
 def place(
@@ -81,6 +86,8 @@ def place(
         for end in (caller, callee):
             signed_in(engine, world, end)
         engage(f"call {call}", (caller, callee))
+        if request.keys:
+            keys.kept_by((caller, callee))
         witnesses = Witnesses(engine, world, places(world.topology, ends), folder)
         topology = world.topology
 
@@ -94,6 +101,8 @@ def place(
         watch = Watch(folder, follow_move)
         try:
             witnesses.barrier()
+            if request.keys:
+                keys.begin_anew((caller, callee))
             converse(caller, callee, request, call)
             Listener(said, follow, placed).listen(caller)
             try:

@@ -17,6 +17,7 @@ from lab.harness import standing
 from lab.harness.offline import engage, signed_in
 from lab.harness.placing import Follow, Listener, Placed, Request, converse, release
 from lab.harness.record import about
+from lab.harness.testimony import of_relay, relays_of
 from lab.harness.witnesses import open_all, places
 from lab.runtime.capture import RING, SMALL_RING, Capture, Captured
 from lab.runtime.connection import Engine
@@ -77,6 +78,7 @@ class Session:
         ends = [self._topology.node(name) for name in names]
         self._lines = dict(zip(names, open_all([self._dialler(engine, name) for name in names]), strict=True))
         self._captures: dict[str, Capture] = {}
+        self._relays: dict[str, ControlChannel] = {}
         self._logs: Logs | None = None
         try:
             with ThreadPoolExecutor(max_workers=16, thread_name_prefix="status") as pool:
@@ -85,6 +87,8 @@ class Session:
             seeing = self._seeing(ends)
             captures = open_all([self._watcher(engine, node, folder) for node in seeing])
             self._captures = {capture.node: capture for capture in captures}
+            relays = [node.name for node in self._topology.by_role(Role.RELAY) if world.containers[node.name].running]
+            self._relays = dict(zip(relays, open_all([self._order_taker(engine, one) for one in relays]), strict=True))
             self._barrier(self._captures)
             self._recordings = {name: Recording(one.file, name) for name, one in self._captures.items()}
             talking = [node for node in self._topology.nodes if node.role in (Role.SUPERNODE, Role.RELAY)]
@@ -116,6 +120,9 @@ class Session:
             placed.trouble = placed.trouble or str(error)
         finally:
             over()
+        for name in relays_of(self._topology, placed):
+            if name in self._relays:
+                placed.said[name] = of_relay(self._relays[name], placed)
         try:
             placed.captured.extend(self._cut(placed, folder))
         except (EvidenceError, OSError) as error:
@@ -135,7 +142,7 @@ class Session:
         if self._captured is None:
             self._closing.set()
             with ThreadPoolExecutor(max_workers=16, thread_name_prefix="close") as pool:
-                list(pool.map(lambda line: line.close(), self._lines.values()))
+                list(pool.map(lambda line: line.close(), (*self._lines.values(), *self._relays.values())))
                 self._captured = list(pool.map(lambda capture: capture.close(), self._captures.values()))
             if self._logs is not None:
                 self._logs.__exit__(None, None, None)
@@ -146,6 +153,10 @@ class Session:
     def _dialler(self, engine: Engine, name: str) -> Callable[[], _Line]:
         container = self._world.running(name).id
         return lambda: _Line(engine, container, name)
+
+    def _order_taker(self, engine: Engine, name: str) -> Callable[[], ControlChannel]:
+        container = self._world.running(name).id
+        return lambda: ControlChannel(engine, container, name)
 
     def _seeing(self, ends: list[Node]) -> list[Node]:
         """Every place that calls between these clients can pass; clients only where two of them are at one site."""

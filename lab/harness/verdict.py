@@ -8,11 +8,15 @@ from pathlib import Path
 
 from lab import evidence
 from lab.errors import EvidenceError
-from lab.harness.call_report import CallReport, Hold, Observed, Stretch
+from lab.harness.call_report import CallReport, Hold, MediaPath, Observed, Stretch, Witness
 from lab.harness.claims import held_too, same_path, setup_times, supports
 from lab.harness.events import Ended, parse_key_changed
 from lab.harness.placing import Placed
+from lab.harness.testimony import heard
 from lab.topology.model import Topology
+
+PACKETS = "packets"
+"""The first witness: those of core and of the routers."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class _Judged:
     disagreements: tuple[str, ...]
     error: str | None
     on_hold: tuple[Hold, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
 
 
 def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallReport:
@@ -57,6 +62,7 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
         evidence=folder,
         seed=placed.seed,
         on_hold=judged.on_hold,
+        witnesses=judged.witnesses,
         keys_changed=tuple(parse_key_changed(event) for event in placed.events if event.event == "key-changed"),
     )
 
@@ -75,7 +81,7 @@ def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wro
         silences = caller.holds, callee.holds
         verdict = evidence.hold(topology, captures, caller.node, callee.node, claims, start, end, far, silences)
     except EvidenceError as error:
-        return _Judged(None, (), (), wrong or str(error))
+        return _Judged(None, (), (), wrong or str(error), witnesses=(Witness(PACKETS, str(error), False),))
     disagreements = list(verdict.reasons)
     history = []
     for one, held in zip(caller.history, verdict.stretches, strict=True):
@@ -101,7 +107,19 @@ def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wro
         observed = Observed(seen.kind, seen.transport, seen.via, seen.packets)
     elif wrong is None:
         wrong = f"the packets name no path: {seen.reason}"
-    return _Judged(observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong, tuple(holds))
+    witnesses = [Witness(PACKETS, seen.reason, verdict.agrees), *(_client(end, observed) for end in (caller, callee))]
+    others = heard(topology, placed, captures, verdict.scene, end)
+    disagreements += [f"{one.name} {one.said}" for one in others if one.agrees is False]
+    return _Judged(
+        observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong, tuple(holds), (*witnesses, *others)
+    )
+
+
+def _client(end: Ended, observed: Observed | None) -> Witness:
+    """What an end claims, beside what the packets showed last."""
+    told = f"; sent {end.media.sent:,} frames, heard {end.media.received:,}" if end.media else ""
+    shown = MediaPath(observed.kind, observed.transport, observed.via) if observed else None
+    return Witness(end.node, f"claims {end.path}{told}", end.path is not None and end.path == shown)
 
 
 def _ms(at: float, dialled: float) -> int:

@@ -15,6 +15,7 @@ from lab.node.journal import Journal
 from lab.node.orders import orders
 from lab.node.relaying import RelaySocket
 from lab.node.shell import Shell
+from lab.node.spare import measured
 from lab.node.tls import client_context, hub_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
@@ -73,7 +74,14 @@ class Hosting:
             self._listening("what it was before is not over yet")
             return
         candidacy = self.client.candidacy
-        membership = replace(self.client.membership, capacity=candidacy.capacity, calls=candidacy.calls)
+        spare = await measured()
+        if self.hosted is not None or candidacy.role != role:  # the host has moved meanwhile
+            return
+        if refusal := spare.lacking(candidacy.wanted(role)):
+            self._listening(refusal)
+            return
+        candidacy.has(spare.room(candidacy.wanted(role)))
+        membership = replace(self.client.membership, capacity=candidacy.room, calls=candidacy.room)
         machine = Relay(membership, promoted=True) if role == "relay" else Supernode(membership, promoted=True)
         shell = Shell(machine, client_context(), self._event)
         self.hosted = Hosted(machine, shell)
@@ -171,6 +179,23 @@ def supernode_status(machine: Supernode) -> Order:
         "supernodes": sorted(machine.peers),
         "relays": sorted(machine.roster.all()),
         "turned_away": dict(machine.door.turned),
+    }
+
+
+def relay_carried(machine: Relay, settle: Callable[[], None], order: Order) -> Order:
+    """What a relay has passed on in one call, by its id or by the user's name for it. With `count`, what its kernel has
+    counted is asked for first; it is there when `counting` is over."""
+    found = [s for s in machine.sessions.values() if order.get("call") in (s.call, s.call.partition(".")[0])]
+    waiting = machine.offloading.waiting
+    if order.get("count"):
+        for session in found:
+            machine.offloading.with_counts(session, lambda: None)
+        settle()
+    return {
+        "sessions": [
+            {"packets": s.packets, "bytes": s.bytes, "complete": s.complete, "counting": s.number in waiting}
+            for s in found
+        ]
     }
 
 

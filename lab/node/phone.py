@@ -14,6 +14,7 @@ from lab.media.source import VoiceSource
 from lab.media.srtp import MediaKeys
 from lab.media.timing import FRAME_SECONDS
 from lab.media.voice import VoiceSession
+from lab.node import keys
 from lab.node.control import Conversation, Order
 from lab.node.conversing import Conversing, label_of, path_json
 from lab.node.hosting import Hosting
@@ -79,8 +80,13 @@ class Phone:
                 self._release(conversation)
             case "proxy":
                 self._use_proxy(order.get("url"))
+            case "keys":
+                return {"keys": keys.of(order.get("randoms"))}
+            case "sign-in-anew":
+                self.client.sign_in_anew(time.monotonic())
+                self._settle()
             case other:
-                known = "status, engage, release, watch, answer, hold, dial, hangup, proxy"
+                known = "status, engage, release, watch, answer, hold, dial, hangup, proxy, keys, sign-in-anew"
                 raise ConfigError(f"unknown order {other!r}; known: {known}")
         return {}
 

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from lab.errors import ConfigError
 from lab.node import metrics, store
 from lab.node.control import ControlServer, Conversation, Order
-from lab.node.hosting import Hosting, relay_status, supernode_status
+from lab.node.hosting import Hosting, relay_carried, relay_status, supernode_status
 from lab.node.journal import Journal
 from lab.node.netlink import Watch, standing
 from lab.node.orders import orders
@@ -159,6 +159,7 @@ async def _serve(
     shell: Shell,
     journal: Journal,
     status: Callable[[], Order] | None = None,
+    orders: Mapping[str, Callable[[Order], Order]] | None = None,
     phone: Phone | None = None,
     hosting: Hosting | None = None,
 ) -> None:
@@ -166,8 +167,12 @@ async def _serve(
     first, a relay its calls, unless the signal comes twice."""
 
     def plain(order: Order, _: Conversation) -> Order:
+        act = (orders or {}).get(str(order.get("order")))
+        if act is not None:
+            return act(order)
         if order.get("order") != "status" or status is None:
-            raise ConfigError(f"unknown order {order.get('order')!r}; known: status, metrics")
+            known = ", ".join(("status", "metrics", *(orders or ())))
+            raise ConfigError(f"unknown order {order.get('order')!r}; known: {known}")
         return status()
 
     handle = phone.order if phone else plain
@@ -278,10 +283,15 @@ async def relay(settings: Settings, journal: Journal) -> None:
     shell.sockets[RELAY_SOCKET] = RelaySocket(shell, machine, RELAY_UDP_PORT)
     shell.forwarder, shell.straight = orders(machine, shell.settle), machine.straight_link
 
+    began = time.time()
+
     def status() -> Order:
         return {"state": "ready" if machine.ready else "starting", **relay_status(machine)}
 
-    await _serve(shell, journal, status)
+    def carried(order: Order) -> Order:
+        return {"up_since": began, **relay_carried(machine, shell.settle, order)}
+
+    await _serve(shell, journal, status, {"carried": carried})
 
 
 async def authority(settings: Settings, journal: Journal) -> None:

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
+from lab.node import keys
+
 LIFETIME = datetime.timedelta(days=365)
 
 
@@ -32,7 +34,7 @@ def server_context(name: str, private: Ed25519PrivateKey) -> ssl.SSLContext:
     with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # the ssl module reads keys from files alone
         Path(file.name).write_bytes(certificate + key)
         context.load_cert_chain(file.name)
-    return context
+    return keys.logged(context)
 
 
 SIGNALLING = "lab-signalling"
@@ -67,7 +69,7 @@ def client_context(signalling: bool = False) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     if signalling:
         context.set_alpn_protocols([SIGNALLING])
-    return context
+    return keys.logged(context)
 
 
 def peer_key(tls: ssl.SSLObject) -> bytes:

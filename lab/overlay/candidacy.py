@@ -73,6 +73,7 @@ class Candidacy:
         self.until: float | None = None
         self.answer: Answer | None = None
         self.host = self.hub = self.because = ""
+        self.room = 0
         self.reaches: list[Reach] = []
         self._dials = Limiter(DIALS)
 
@@ -106,8 +107,16 @@ class Candidacy:
             answer(Unwilling(wanted.role, "its address is nobody's"))
         else:
             self.role, self.answer, self.until = wanted.role, answer, now + PROBATION
-            self.host = wanted.observed[0]
+            self.host, self.room = wanted.observed[0], 0
             self.actions.emit(AskedToBe(wanted.role))
+
+    def wanted(self, role: Role) -> int:
+        """How many clients, or calls, its user would have it take, if its machine has room."""
+        return self.capacity if role == "supernode" else self.calls
+
+    def has(self, room: int) -> None:
+        """How many its machine has room for."""
+        self.room = room
 
     def listening(self, refusal: str | None, now: float) -> None:
         """The program listens as it was asked to, or cannot for a reason."""
@@ -118,7 +127,7 @@ class Candidacy:
             self.role = self.answer = self.until = None
             return
         hosts = one_a_family((self.host, *self.own.addresses))
-        self.answer(Willing(self.role, hosts, self.capacity if self.role == "supernode" else self.calls))
+        self.answer(Willing(self.role, hosts, self.room or self.wanted(self.role)))
 
     def cease(self, reason: str) -> None:
         """It is a client alone again, or will be as soon as its clients, or calls, are elsewhere."""

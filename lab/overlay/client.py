@@ -208,6 +208,12 @@ class Client(Member):
         call.invite(now)
         return call
 
+    def sign_in_anew(self, now: float) -> None:
+        """Leaves the supernode and comes back at once over a new connection, and lets go of those to relays that wait
+        for a call; calls go on."""
+        self.standby.drop()
+        self.hub.renew(now)
+
     def answer(self, id: str, now: float) -> None:
         """Picks up a call that rings; nothing happens if it has gone meanwhile."""
         if (call := self.calls.get(id)) is not None:

@@ -202,6 +202,12 @@ class HubLink:
             self.probe_by = now + max(PROBE_LIMIT, 2 * (self.rtt or 0.0))
             self._ping(now)
 
+    def renew(self, now: float) -> None:
+        """Begins the link anew; nothing happens where there is none, for one is under way."""
+        if self.at is not None:
+            self._lost("a new connection is wanted", now, at_fault=False)
+            self.start(now)
+
     def send(self, message: Message) -> bool:
         """Says something to the hub; False while the node is away."""
         if self.link is None:

@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 from lab.evidence.ladder import Ladder
+from lab.evidence.naming import Names
 from lab.harness.call_report import CallReport, Media
 from lab.harness.explaining import concluded
-from lab.harness.naming import Names
 from lab.report.happening import moments
 from lab.report.ladder_svg import svg
 from lab.report.quality_svg import curves

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lab.evidence.passages import Kind, Passage, kinds
 from lab.harness.call_report import CallReport
-from lab.harness.tracing import Kind, Passage, kinds
 from lab.topology.model import Topology
 
 _SAYING = {"STUN question", "STUN check", "STUN answer", "request for a leg", "voice", "TCP SYN", "TCP data"}

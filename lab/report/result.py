@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.harness.call_report import CallReport, Hold, Stretch
+from lab.harness.call_report import CallReport, Hold, Stretch, Witness
 from lab.report.route import picture
 from lab.topology.model import Topology
 
@@ -33,6 +33,7 @@ def result(report: CallReport, topology: Topology | None, folder: Path | str, ex
     parts += _holds(report.on_hold)
     if report.media:
         parts.append(_quality(report))
+    parts += _witnesses(report.witnesses)
     for node, number in report.dropped_by_captures.items():
         parts.append(Text(f"  the capture at {node} dropped {number} packets", "yellow"))
     parts.append(Text(f"  evidence: {folder}", "dim"))
@@ -81,6 +82,14 @@ def _holds(holds: tuple[Hold, ...]) -> list[Text]:
         )
         for hold in holds
     ]
+
+
+def _witnesses(found: tuple[Witness, ...]) -> list[Text]:
+    """Who agrees, in one line; who does not has had a line of its own, and why one was not asked is in the report."""
+    sorts = ((True, "agree"), (False, "DISAGREE"), (None, "not asked"))
+    named = [(words, list(dict.fromkeys(one.name for one in found if one.agrees is agrees))) for agrees, words in sorts]
+    told = "; ".join(f"{words}: {', '.join(names)}" for words, names in named if names)
+    return [Text(f"  {told}", "dim")] if told else []
 
 
 def _quality(report: CallReport) -> Table:

@@ -11,11 +11,14 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from lab.errors import EvidenceError
 from lab.harness.call_report import CallReport
 from lab.harness.explaining import concluded
+from lab.harness.kept import kept_in
 from lab.report.console import plain
 from lab.report.explanation import explanation
 from lab.report.happening import moments, table
+from lab.report.ladder import ladder as drawn
 from lab.report.result import result
 from lab.report.route import picture
 from lab.topology.model import Topology
@@ -34,7 +37,13 @@ def story(report: CallReport, topology: Topology | None) -> str:
 
 
 def ladder(folder: Path, lines: Sequence[Any]) -> RenderableType:
-    """Who sent what to whom, and when: the one place for a drawn ladder; so far a list of what the nodes have said."""
+    """Who sent what to whom, by the packets; of a folder that has not all that takes, a list of what the nodes said."""
+    try:
+        found = kept_in(folder).ladder()
+    except EvidenceError:
+        found = None
+    if found is not None and found.rows:
+        return drawn(found, WIDTH)
     return Group(Text("what happened, ms after dialling", "dim"), table(moments(lines)))
 
 

@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
+from lab.evidence.naming import Names
+from lab.evidence.passages import Passage
 from lab.harness.call_report import CallReport
-from lab.harness.naming import Names
-from lab.harness.tracing import Passage
 from lab.report.happening import moments, table
 from lab.report.passages import passages, telling
 from lab.report.result import result

@@ -38,38 +38,16 @@ class Finished:
     stderr: bytes
 
 
-class ExecStream:
-    """A started process: `chunks()` yields its output as it comes, `write` feeds its stdin, `close` lets go of it.
+class Stream:
+    """A process's three streams: `chunks()` yields its output as it comes, `write` feeds its stdin, `close` lets go.
 
-    One thread may read while others write. Raises RuntimeUnavailable where the container does not run.
+    One thread may read while others write.
     """
 
-    def __init__(
-        self,
-        client: DockerClient,
-        container: str,
-        argv: Sequence[str],
-        *,
-        stdin: bool = False,
-        tty: bool = False,
-        environment: dict[str, str] | None = None,
-    ) -> None:
-        api: Any = client.api
-        with engine_errors(f"run {argv[0]} in a container"):
-            created = api.exec_create(container, [*_INSIDE, *argv], stdin=stdin, tty=tty, environment=environment)
-            self.id: str = created["Id"]
-            # exec_start(socket=True) hands out the raw socket and loses what the response's buffered reader has read
-            # past the headers: so the same request is made here and the buffered reader is kept.
-            self._response = api._post_json(
-                api._url("/exec/{0}/start", self.id),
-                headers={"Connection": "Upgrade", "Upgrade": "tcp"},
-                data={"Tty": tty, "Detach": False},
-                stream=True,
-            )
-            api._raise_for_status(self._response)
-        self._api = api
-        self._tty = tty
-        self._reader: Any = self._response.raw._fp.fp
+    def __init__(self, api: Any, response: Any, tty: bool) -> None:
+        """`response`: the engine's, whose connection the streams go over from now on."""
+        self._api, self._response, self._tty = api, response, tty
+        self._reader: Any = response.raw._fp.fp
         self._socket: socket.socket = self._reader.raw._sock
         self._socket.settimeout(None)
 
@@ -108,6 +86,49 @@ class ExecStream:
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the process's terminal its size, in characters."""
+        raise NotImplementedError
+
+    def status(self) -> int | None:
+        """The exit status, or None while it runs."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Drop the connection: a reader in another thread ends, and so does the remote process's stdin."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._response.close()
+
+
+class ExecStream(Stream):
+    """A started process in a running container. Raises RuntimeUnavailable where the container does not run."""
+
+    def __init__(
+        self,
+        client: DockerClient,
+        container: str,
+        argv: Sequence[str],
+        *,
+        stdin: bool = False,
+        tty: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        api: Any = client.api
+        with engine_errors(f"run {argv[0]} in a container"):
+            created = api.exec_create(container, [*_INSIDE, *argv], stdin=stdin, tty=tty, environment=environment)
+            self.id: str = created["Id"]
+            # exec_start(socket=True) hands out the raw socket and loses what the response's buffered reader has read
+            # past the headers: so the same request is made here and the buffered reader is kept.
+            response = api._post_json(
+                api._url("/exec/{0}/start", self.id),
+                headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+                data={"Tty": tty, "Detach": False},
+                stream=True,
+            )
+            api._raise_for_status(response)
+        super().__init__(api, response, tty)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the process's terminal its size, in characters."""
         with engine_errors("resize a terminal"):
             self._api.exec_resize(self.id, height=rows, width=columns)
 
@@ -116,12 +137,6 @@ class ExecStream:
         with engine_errors("ask for an exit status"):
             code = self._api.exec_inspect(self.id)["ExitCode"]
         return None if code is None else int(code)
-
-    def close(self) -> None:
-        """Drop the connection: a reader in another thread ends, and so does the remote process's stdin."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._response.close()
 
 
 def run(client: DockerClient, container: str, argv: Sequence[str], stdin: bytes | None = None) -> Finished:

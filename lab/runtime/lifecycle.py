@@ -138,4 +138,12 @@ def _remove_network(client: DockerClient, network: str) -> None:
             for endpoint in client.api.inspect_network(network)["Containers"] or ():
                 with contextlib.suppress(APIError):
                     client.api.disconnect_container_from_network(endpoint, network, force=True)
-            client.api.remove_network(network)
+            try:
+                client.api.remove_network(network)
+            except APIError as error:
+                if "active endpoints" not in str(error.explanation or error):
+                    raise
+                raise RuntimeUnavailable(
+                    f"the engine holds on to the network {network} for containers that are gone: restart the engine, "
+                    "which counts them anew, and try again"
+                ) from error

@@ -67,7 +67,7 @@ class Probe:
             if not self._ready.wait(READY_SECONDS) or self._failure:
                 raise RuntimeUnavailable(f"the probe {name} did not start: {self._failure or 'it said nothing'}")
         except BaseException:
-            _remove(client, self._id)
+            remove(client, self._id)
             raise
 
     def __enter__(self) -> Self:
@@ -77,7 +77,7 @@ class Probe:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._channel.close()
-        _remove(self._client, self._id)
+        remove(self._client, self._id)
 
     def order(self, order: str, **fields: object) -> Json:
         """Give it an order and return its answer; raises LabError."""
@@ -99,7 +99,7 @@ def remove_all(client: DockerClient, lab: str) -> None:
     with engine_errors("list probes"):
         found = client.api.containers(all=True, filters={"label": [f"{PROJECT}={lab}", LABEL]})
     for container in found:
-        _remove(client, container["Id"])
+        remove(client, container["Id"])
 
 
 def free_addresses(
@@ -117,13 +117,13 @@ def free_addresses(
             found.append(str(address))
         if len(found) == count:
             return tuple(found)
-    raise RuntimeUnavailable(f"{subnet} has {len(found)} free addresses, and a certification needs {count}")
+    raise RuntimeUnavailable(f"{subnet} has {len(found)} free addresses, and {count} are needed")
 
 
 def addresses_in_use(client: DockerClient, lab: str, network: str) -> set[IPv4Address | IPv6Address]:
     """Addresses that the engine has given to containers on a network."""
     with engine_errors(f"inspect the network {network}"):
-        found = client.api.inspect_network(_network(client, lab, network)["Id"])
+        found = client.api.inspect_network(network_of(client, lab, network)["Id"])
     given = [
         one.get(key, "").partition("/")[0]
         for one in (found.get("Containers") or {}).values()
@@ -132,7 +132,8 @@ def addresses_in_use(client: DockerClient, lab: str, network: str) -> set[IPv4Ad
     return {ip_address(text) for text in given if text}
 
 
-def _network(client: DockerClient, lab: str, name: str) -> dict[str, Any]:
+def network_of(client: DockerClient, lab: str, name: str) -> dict[str, Any]:
+    """What the engine says of a network of the lab; raises RuntimeUnavailable where there is none."""
     found = client.api.networks(filters={"label": [f"{PROJECT}={lab}", f"{NETWORK}={name}"]})
     if not found:
         raise RuntimeUnavailable(f"the lab has no network {name}; `lab up` makes it")
@@ -141,7 +142,7 @@ def _network(client: DockerClient, lab: str, name: str) -> dict[str, Any]:
 
 def _create(client: DockerClient, lab: str, name: str, place: Place, environment: Mapping[str, str]) -> str:
     api = client.api
-    network = str(_network(client, lab, place.network)["Name"])
+    network = str(network_of(client, lab, place.network)["Name"])
     host = api.create_host_config(
         cap_drop=["ALL"],
         cap_add=_CAPABILITIES,
@@ -164,7 +165,7 @@ def _create(client: DockerClient, lab: str, name: str, place: Place, environment
     return str(created["Id"])
 
 
-def _remove(client: DockerClient, container: str) -> None:
+def remove(client: DockerClient, container: str) -> None:
     """Remove what may be on its way out already."""
     with contextlib.suppress(NotFound, APIError):
         client.api.remove_container(container, force=True, v=True)

@@ -16,25 +16,35 @@ from types import FrameType
 
 from docker import DockerClient
 
-from lab.runtime.exec import ExecStream
+from lab.runtime.exec import ExecStream, Stream
 
 
 def interactive(client: DockerClient, container: str, argv: Sequence[str]) -> int:
     """Run a command on this terminal (or over pipes where there is none) until it ends; its exit status."""
-    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    environment = {"TERM": os.environ.get("TERM", "xterm")} if on_terminal else None
-    with ExecStream(client, container, argv, stdin=True, tty=on_terminal, environment=environment) as stream:
-        with _raw(stream) if on_terminal else contextlib.nullcontext():
-            threading.Thread(target=_type, args=(stream,), name="keyboard", daemon=True).start()
-            for kind, data in stream.chunks():
-                target = sys.stdout if kind == 1 else sys.stderr
-                target.buffer.write(data)
-                target.buffer.flush()
-        status = stream.status()
+    tty = on_terminal()
+    environment = {"TERM": os.environ.get("TERM", "xterm")} if tty else None
+    with ExecStream(client, container, argv, stdin=True, tty=tty, environment=environment) as stream:
+        return converse(stream, tty)
+
+
+def on_terminal() -> bool:
+    """Whether there is a user's terminal at both ends."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def converse(stream: Stream, tty: bool) -> int:
+    """Join a process to this terminal, or to pipes, until it ends; its exit status."""
+    with _raw(stream) if tty else contextlib.nullcontext():
+        threading.Thread(target=_type, args=(stream,), name="keyboard", daemon=True).start()
+        for kind, data in stream.chunks():
+            target = sys.stdout if kind == 1 else sys.stderr
+            target.buffer.write(data)
+            target.buffer.flush()
+    status = stream.status()
     return 1 if status is None else status
 
 
-def _type(stream: ExecStream) -> None:
+def _type(stream: Stream) -> None:
     with contextlib.suppress(OSError):
         while data := os.read(sys.stdin.fileno(), 4096):
             stream.write(data)
@@ -42,7 +52,7 @@ def _type(stream: ExecStream) -> None:
 
 
 @contextlib.contextmanager
-def _raw(stream: ExecStream) -> Iterator[None]:
+def _raw(stream: Stream) -> Iterator[None]:
     def fit(number: int = 0, frame: FrameType | None = None) -> None:
         size = shutil.get_terminal_size()
         stream.resize(size.lines, size.columns)

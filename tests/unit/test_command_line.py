@@ -69,6 +69,18 @@ class FakeLab:
         target.write_text(f"the packets of {call}")
         return 902
 
+    def watch_between(self, one: str, two: str, seconds: float) -> Any:
+        found = evidence.Finding.PATH
+        seen = evidence.Observed(found, "punched", "udp", None, int(seconds), "UDP", 0, 1, (), (), {}, {})
+        return filed.Filed(None, one, two, seen, Scene((), ()))
+
+    def run(self, site: str, command: tuple[str, ...], image: str | None, say: Any) -> int:
+        say(f"{command} in {image} at {site}")
+        return 7
+
+    def keys(self, call: str) -> str:
+        return f"the keys of {call}\n"
+
     def ladder(self, call: str) -> Ladder:
         if call != "c1":
             raise ConfigError(f"there is no call {call!r}; kept are c1")
@@ -104,7 +116,7 @@ class FakeLab:
             raise self.report
         return parse(COMPOSE / "reference.yml", {})
 
-    def trace(self, report: CallReport) -> list[Any]:
+    def trace(self, call: str) -> list[Any]:
         return []
 
     def mappings(self, site: str) -> SiteMappings:
@@ -174,6 +186,11 @@ def test_the_exit_status_of_a_call(
         ("call", "bob", "frank", "--capture", "/nowhere/at/all.pcapng"),
         ("call", "bob", "frank", "--capture", "/"),
         ("verdict",),
+        ("verdict", "x", "--live", "home", "flat"),
+        ("verdict", "--live", "home"),
+        ("verdict", "--live", "home", "flat", "--caller", "192.0.2.1", "--callee", "192.0.2.2"),
+        ("call", "bob", "frank", "--keys", "/"),
+        ("run",),
         ("verdict", "x", "--caller", "bob", "--callee", "192.0.2.1"),
         ("verdict", "x", "--caller", "192.0.2.1"),
         ("verdict", "x", "--relay", "192.0.2.1"),
@@ -186,6 +203,31 @@ def test_the_exit_status_of_a_call(
 def test_a_wrong_request_is_one_sentence_and_exit_2(monkeypatch: pytest.MonkeyPatch, capsys: Any, words: Any) -> None:
     status, out, err = run(monkeypatch, capsys, *words)
     assert (status, out, err.count("\n")) == (2, "", 1) and err.startswith("lab: ")
+
+
+def test_what_flows_between_two_sites_is_a_verdict(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    status, out, _ = run(monkeypatch, capsys, "verdict", "--live", "home", "flat", "--seconds", "9", "--json")
+    said = json.loads(out)
+    assert status == 0 and (said["kind"], said["caller"], said["callee"], said["packets"]) == (
+        "punched", "home", "flat", 9
+    )  # fmt: skip
+
+
+def test_a_guest_s_command_is_handed_on_and_its_status_too(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    status, _, err = run(monkeypatch, capsys, "run", "home", "--image", "debian:13", "--", "ls", "-l", "--image")
+    assert (status, err) == (7, "lab: ('ls', '-l', '--image') in debian:13 at home\n")
+
+
+def test_keys_of_a_call_are_written(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    fake.report = good()
+    assert run(monkeypatch, capsys, "call", "bob", "frank", "--json", "--keys", str(tmp_path / "keys"))[0] == 0
+    assert (tmp_path / "keys").read_text() == f"the keys of {fake.report.call}\n"
 
 
 def test_an_error_of_the_lab_is_one_sentence(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -14,6 +14,8 @@ from lab.harness import record
 from lab.harness.checkout import Checkout
 from lab.harness.kept import kept, one_file
 from lab.harness.placing import Placed, Request
+from lab.report import story
+from lab.report.console import plain
 
 
 @pytest.fixture
@@ -103,3 +105,21 @@ def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:
     sites = {node.site for node in found.topology.nodes}
     assert sites == {None, "home", "flat"}
     shutil.rmtree(folder)
+
+
+def test_captures_that_cannot_be_read_are_passed_over(checkout: Checkout) -> None:
+    folder = checkout.call_folder("c1")
+    everything = len(kept(checkout, "c1").passages)
+    (folder / "core.pcap").write_bytes(b"no pcap, and longer than the header of one")
+    assert 0 < len(kept(checkout, "c1").passages) <= everything
+    for file in folder.glob("*.pcap"):
+        file.write_bytes(b"torn")
+    assert kept(checkout, "c1").passages == []
+
+
+def test_a_failed_test_s_story_has_the_ladder_and_without_a_setting_what_the_nodes_said(checkout: Checkout) -> None:
+    folder = checkout.call_folder("c1")
+    lines = [json.loads(line) for line in (folder / "timeline.jsonl").read_text().splitlines()]
+    assert "first voice" in plain(story.ladder(folder, lines), story.WIDTH)
+    (folder / "setting.json").unlink()
+    assert "what happened, ms after dialling" in plain(story.ladder(folder, lines), story.WIDTH)

@@ -120,5 +120,5 @@ def test_addresses_for_probes_are_taken_from_the_end_and_never_twice(world: Worl
 
 def test_a_network_without_room_for_a_probe_is_refused_by_its_size(world: World) -> None:
     (home,) = [one for one in world.topology.networks if one.name == "home"]
-    with pytest.raises(RuntimeUnavailable, match=r"192.168.32.0/24 has 0 free addresses, and a certification needs 1"):
+    with pytest.raises(RuntimeUnavailable, match=r"192.168.32.0/24 has 0 free addresses, and 1 are needed"):
         probes.free_addresses(home.subnet, set(home.subnet), 1)

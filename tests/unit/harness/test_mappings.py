@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from lab.errors import ConfigError
+from lab.evidence.naming import Names
 from lab.harness import mappings
 from lab.harness.mappings import SiteMappings, arranged, news
-from lab.harness.naming import Names
 from lab.runtime.world import Container, World
 from lab.topology import parse
 

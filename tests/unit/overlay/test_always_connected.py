@@ -205,3 +205,16 @@ def test_who_sits_at_a_full_supernode_keeps_its_place_when_its_link_breaks() -> 
     net.move("client-0", ("192.168.99.10", Router("203.0.113.99")))
     assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
     assert not net.told("supernode-1", TurnedAway)
+
+
+def test_a_client_that_is_asked_to_signs_in_anew_over_a_new_connection(net: FakeNet) -> None:
+    bob = net.hosts["bob"].machine
+    before = bob.hub.link
+    times = len(net.told("bob", SignedIn))
+    bob.sign_in_anew(net.now)
+    net.settle(net.hosts["bob"])
+    assert hub_of(net, "bob") is None
+    assert net.run(2, until=lambda: hub_of(net, "bob") is not None)
+    assert bob.hub.link != before and len(net.told("bob", SignedIn)) == times + 1
+    net.run(5)
+    assert hub_of(net, "bob") is not None

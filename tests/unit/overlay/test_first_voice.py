@@ -108,3 +108,15 @@ def test_a_relay_that_dies_is_waited_at_again_when_it_is_back(net: FakeNet) -> N
     net._down(net.hosts[name], link, "reset by the test")
     assert not standby.connections
     assert net.run(10, until=lambda: any(waiting.bound for waiting in standby.connections.values()))
+
+
+def test_what_waits_for_a_call_is_connected_anew_where_the_client_signs_in_anew(net: FakeNet) -> None:
+    name = NAMES["tls-only"]
+    client = net.hosts[name].machine
+    waiting = client.standby.connections
+    assert net.run(10, until=lambda: any(one.bound for one in waiting.values()))
+    before = set(waiting)
+    client.sign_in_anew(net.now)
+    net.settle(net.hosts[name])
+    assert net.run(10, until=lambda: any(one.bound for one in waiting.values()))
+    assert not before & set(waiting)

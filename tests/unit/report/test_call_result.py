@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lab.harness.call_report import CallReport, KeyChanged, Media, MediaPath, Observed, SetupTimes, Stretch
+from lab.harness.call_report import CallReport, KeyChanged, Media, MediaPath, Observed, SetupTimes, Stretch, Witness
 from lab.harness.events import CallEvent
 from lab.report.console import _THEME
 from lab.report.progress import CallProgress
@@ -88,6 +88,12 @@ def test_a_disagreement_is_told_in_words_not_in_colour_alone() -> None:
 def test_a_changed_key_is_a_question_to_the_user() -> None:
     text = shown(report(keys_changed=(KeyChanged("bob", "frank", "aa" * 32, "bb" * 32),)))
     assert "frank shows bob another key than before: is it still the same frank?" in text
+
+
+def test_the_witnesses_are_named_by_what_they_did() -> None:
+    told = [("packets", True), ("relay-1", False), ("home-router", None), ("home-router", None)]
+    text = shown(report(witnesses=tuple(Witness(name, "why", agrees) for name, agrees in told)))
+    assert "  agree: packets; DISAGREE: relay-1; not asked: home-router" in text
 
 
 def test_a_failed_call_says_why() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from lab import cli
 from lab.cli.tours import STOPS as NAMES
+from lab.evidence.passages import Passage, Step
 from lab.harness.call_report import CallReport, Stretch
-from lab.harness.tracing import Passage, Step
 from lab.report import tour
 from lab.report.console import plain
 from lab.report.story import timeline

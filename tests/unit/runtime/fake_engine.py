@@ -22,8 +22,8 @@ def frame(kind: int, data: bytes) -> bytes:
 
 
 class FakeEngine:
-    """Answers exec_create, and upgrades exec_start to `process`; `first` leaves together with the headers. `state` is
-    that of every container."""
+    """Answers exec_create, and upgrades exec_start and attach to `process`; `first` leaves together with the headers.
+    `state` is that of every container."""
 
     def __init__(self, folder: Path, first: bytes, process: Process) -> None:
         self._first, self._process = first, process
@@ -53,14 +53,14 @@ class FakeEngine:
         with connection, connection.makefile("rb") as reader:
             for request in _requests(reader):
                 line, body = request
-                if line.endswith("/start HTTP/1.1"):
+                if ("/exec/" in line and line.endswith("/start HTTP/1.1")) or "/attach?" in line:
                     head = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
                     connection.sendall(head + self._first)
                     self._process(connection)
                     return
                 if body:
                     self.asked.append(json.loads(body))
-                answer = json.dumps({"Id": "e1", "ExitCode": 3, "State": self.state}).encode()
+                answer = json.dumps({"Id": "e1", "ExitCode": 3, "StatusCode": 5, "State": self.state}).encode()
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
 
 

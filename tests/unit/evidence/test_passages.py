@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
-from lab.harness.tracing import Passage, kinds, passages, traced, what
+from lab.evidence import Captures
+from lab.evidence.journeys import follow
+from lab.evidence.passages import Passage, kinds, passages, what
+from lab.evidence.pcap import Capture, Direction, Endpoint, Packet, Protocol
+from lab.evidence.sorts import tell
 from lab.topology import parse
 
 TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
@@ -42,8 +45,15 @@ def out_of_home(at: float, to: str, payload: bytes = stun()) -> list[Packet]:
     ]
 
 
+def passed(packets: list[Packet]) -> list[Passage]:
+    places = {packet.place for packet in packets}
+    seen = {place: [packet for packet in packets if packet.place == place] for place in places}
+    captures = Captures(Capture(place, found, len(found)) for place, found in seen.items())
+    return passages(TOPOLOGY, follow(TOPOLOGY, captures))
+
+
 def one(packets: list[Packet]) -> Passage:
-    (found,) = passages(packets, TOPOLOGY)
+    (found,) = passed(packets)
     return found
 
 
@@ -84,13 +94,13 @@ def test_what_a_relay_passes_on_is_the_same_packet() -> None:
 
 
 def test_the_same_bytes_a_second_later_are_another_packet() -> None:
-    assert len(passages([*out_of_home(1.0, FLAT), *out_of_home(2.0, FLAT)], TOPOLOGY)) == 2
+    assert len(passed([*out_of_home(1.0, FLAT), *out_of_home(2.0, FLAT)])) == 2
 
 
 def test_packets_that_are_alike_are_one_kind_and_counted() -> None:
     packets = [packet for n in range(5) for packet in out_of_home(1 + n, FLAT, stun(transaction=bytes([n]) * 12))]
     packets += [seen(9.0, "home-router", IN, BOB, "203.0.113.11:3478", stun(more=8))]
-    found = kinds(passages(packets, TOPOLOGY), lambda passage: passage.what == "STUN check")
+    found = kinds(passed(packets), lambda passage: passage.what == "STUN check")
     assert [(kind.number, kind.first.at) for kind in found] == [(5, 1.0)]
 
 
@@ -100,23 +110,24 @@ def test_packets_that_are_alike_are_one_kind_and_counted() -> None:
         (stun(1, more=8), "udp", 0, "STUN question"),
         (stun(1), "udp", 0, "STUN check"),
         (stun(0x0101), "udp", 0, "STUN answer"),
-        (stun(0x0111), "udp", 0, "STUN 0x0111"),
-        (b"\x80\x6f" + bytes(20), "udp", 0, "voice"),
+        (stun(0x0111), "udp", 0, "STUN refusal"),
+        (stun(0x02E0), "udp", 0, "request for a leg"),
+        (stun(0x03E0), "udp", 0, "leg granted"),
+        (b"\x80\x6f" + bytes(60), "udp", 0, "voice"),
         (b"\x80\xc8" + bytes(20), "udp", 0, "report of voice"),
         (b"?", "udp", 0, "UDP"),
         (b"", "tcp", 0x02, "TCP SYN"),
         (b"", "tcp", 0x12, "TCP SYN, ACK"),
         (b"", "tcp", 0x04, "TCP RST"),
         (b"", "tcp", 0x11, "TCP FIN"),
-        (b"", "tcp", 0x10, "TCP ACK"),
-        (b"\x16\x03\x01\x00\xc8\x01", "tcp", 0x18, "TLS hello"),
+        (b"\x16\x03\x01\x00\xc8\x01", "tcp", 0x18, "TLS handshake"),
         (b"\x16\x03", "tcp", 0x18, "TCP data"),
     ],
 )
 def test_what_a_packet_is(payload: bytes, protocol: Protocol, flags: int, name: str) -> None:
-    assert what(seen(1.0, "core", IN, HOME, FLAT, payload, protocol, flags)) == name
+    told = tell(seen(1.0, "core", IN, HOME, FLAT, payload, protocol, flags))
+    assert told is not None and what(told, protocol) == name
 
 
-def test_captures_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "core.pcap").write_bytes(b"torn")
-    assert traced(tmp_path, TOPOLOGY) == []
+def test_an_acknowledgement_alone_says_nothing() -> None:
+    assert passed([seen(1.0, "core", IN, HOME, FLAT, b"", "tcp", 0x10)]) == []

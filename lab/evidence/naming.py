@@ -1,11 +1,16 @@
 """Addresses as people call them: `bob`, `home wan` for a site's outer address, `supernode-1`.
 
-Pure. Belongs here: who holds an address, in words. Never: looking anything up on the network.
+Pure. Belongs here: who holds an address, and what that is called. Never: looking anything up on the network.
 """
 
 from ipaddress import ip_address
 
-from lab.topology.model import Role, Topology
+from lab.topology.model import Node, Role, Topology
+
+
+def holders(topology: Topology) -> dict[str, Node]:
+    """Who holds each address, in its usual text form."""
+    return {str(address): node for node in topology.nodes for address in node.addresses}
 
 
 class Names:
@@ -14,14 +19,12 @@ class Names:
     def __init__(self, topology: Topology) -> None:
         self._names: dict[str, str] = {}
         self._sites = [network.subnet for network in topology.networks if network.site and network.subnet.is_private]
-        for node in topology.nodes:
-            lan = {network.name for network in topology.networks if network.site and network.site == node.site}
-            inner = {str(one.address.ip) for one in node.attachments if one.network in lan}
-            inner |= {str(one.address6.ip) for one in node.attachments if one.network in lan and one.address6}
-            for address in map(str, node.addresses):
-                router = node.role is Role.ROUTER
-                side = "lan" if address in inner else "wan"
-                self._names[address] = f"{node.site} {side}" if router else node.name
+        lans = {network.name: network.site for network in topology.networks if network.site}
+        for address, node in holders(topology).items():
+            near = [one for one in node.attachments if node.site and lans.get(one.network) == node.site]
+            inner = {str(one.address.ip) for one in near} | {str(one.address6.ip) for one in near if one.address6}
+            side = "lan" if address in inner else "wan"
+            self._names[address] = f"{node.site} {side}" if node.role is Role.ROUTER else node.name
 
     def host(self, address: str) -> str:
         """`home wan`."""

@@ -1,0 +1,89 @@
+"""What flows between two sites, of whatever programs: every host that their routers saw stands for its site.
+
+A voice is recognised by rate, size and direction, as in a call. Where there is none, single packets are enough, one way
+as well: what flows is no call, and nobody claims that it is.
+Belongs here: hosts that no topology names, and the path of what they exchange. Never: capturing.
+"""
+
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
+
+from lab.errors import EvidenceError
+from lab.evidence.claims import conclude
+from lab.evidence.filed import Filed
+from lab.evidence.flows import Captures
+from lab.evidence.paths import survey
+from lab.evidence.scene import MediaPath, Scene
+from lab.evidence.verdict import Finding, Observed
+from lab.topology.model import Attachment, Network, Node, Role, Topology
+
+NO_VOICE = "by its rate and sizes it is no voice: single packets tell the path"
+ONE_WAY = "one way alone has the rate and sizes of a voice"
+
+
+def between(topology: Topology, captures: Captures, sites: tuple[str, str], start: float, end: float) -> Filed:
+    """The path of what flows between two sites in a window of epoch seconds.
+
+    Raises EvidenceError where a router saw no host of its site, or as `judge` does.
+    """
+    names = _names(topology, sites)
+    ends = [_host(topology, captures, site, name) for site, name in zip(sites, names, strict=True)]
+    others = (node for node in topology.nodes if not (node.role is Role.CLIENT and node.site in sites))
+    world = replace(topology, nodes=(*others, *ends))
+    observed, scene = conclude(world, captures, *names, start, end)
+    if observed.kind is not None:
+        return Filed(None, *names, observed, scene)
+    if observed.finding is Finding.ONE_WAY:
+        return Filed(None, *names, _of(observed, _most(scene)), scene, ONE_WAY)
+    if observed.finding is Finding.NO_MEDIA:
+        scene = survey(world, captures, *names, start, end, trace=True)
+        if scene.paths:
+            return Filed(None, *names, _of(observed, _most(scene)), scene, NO_VOICE)
+        observed = replace(observed, reason=f"nothing flows between {sites[0]} and {sites[1]}")
+    return Filed(None, *names, observed, scene)
+
+
+def _names(topology: Topology, sites: tuple[str, str]) -> tuple[str, str]:
+    """What the two ends are called: as their sites, where no node is called that."""
+    known = {node.name for node in topology.nodes}
+    one, two = (f"a host of {site}" if site in known else site for site in sites)
+    return one, two
+
+
+def _host(topology: Topology, captures: Captures, site: str, name: str) -> Node:
+    """All hosts of a site that its router saw, as one node."""
+    router, lan = topology.router_of(site), topology.lan_of(site)
+    own = {str(address) for address in router.addresses}
+    seen: dict[str, None] = {}
+    for packet in captures.need(router.name).capture.packets:
+        seen |= dict.fromkeys(one.address for one in (packet.source, packet.destination))
+    held = [_attached(lan, address, number) for number, address in enumerate(seen) if address not in own]
+    attachments = tuple(one for one in held if one is not None)
+    if not attachments:
+        raise EvidenceError(f"{router.name} saw no packet of a host of {site}")
+    return Node(name, Role.CLIENT, site, router.profile, router.firewall, attachments)
+
+
+def _attached(lan: Network, address: str, number: int) -> Attachment | None:
+    """An address as one of a LAN's, None where it is none."""
+    parsed = ip_address(address)
+    if parsed.version == 4:
+        return Attachment(lan.name, IPv4Interface((parsed, lan.subnet.prefixlen))) if parsed in lan.subnet else None
+    if lan.subnet6 is None or parsed not in lan.subnet6:
+        return None
+    nobody = IPv4Interface(f"0.0.0.{number % 255 + 1}/32")  # RFC 6890: no packet on any wire comes from there
+    return Attachment(lan.name, nobody, IPv6Interface((parsed, lan.subnet6.prefixlen)))
+
+
+def _most(scene: Scene) -> MediaPath:
+    return max(scene.paths, key=lambda path: path.packets)
+
+
+def _of(observed: Observed, path: MediaPath) -> Observed:
+    """The same where this path is what there is."""
+    ends = f"between {path.caller} and {path.callee}"
+    reason = f"{path.transport.upper()} {ends}" if path.via is None else f"through {path.via}, {ends}"
+    return replace(
+        observed, finding=Finding.PATH, kind=path.kind, transport=path.transport, via=path.via, packets=path.packets,
+        reason=reason, paths=(path,),
+    )  # fmt: skip

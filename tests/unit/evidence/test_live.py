@@ -1,0 +1,68 @@
+"""What flows between two sites, of programs that nobody knows: by voice's rhythm, else by single packets."""
+
+from pathlib import Path
+
+import pytest
+from lab_calls import files
+from packet_world import RELAY, START, TOPOLOGY, World, relay, talk
+
+from lab.errors import EvidenceError
+from lab.evidence import Captures
+from lab.evidence.filed import Filed
+from lab.evidence.live import NO_VOICE, ONE_WAY, between
+
+
+def judged(world: World, folder: Path, sites: tuple[str, str] = ("home", "flat")) -> Filed:
+    return between(TOPOLOGY, Captures.read(files(world, folder)), sites, START, START + 3)
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_a_voice_of_any_hosts_is_judged_like_a_call(tmp_path: Path, protocol: str) -> None:
+    world = World()
+    talk(world, ("bella", 4000), ("frank", 5000), START + 0.1, 2.5, protocol)
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.observed.transport, found.observed.via) == ("punched", protocol, None)
+    assert (found.caller, found.callee, found.note) == ("home", "flat", None)
+    assert "home 203.0.113.32:4000 (translated from 192.168.32.3:4000)" in found.observed.reason
+    assert found.to_json()["kind"] == "punched"
+
+
+def test_one_at_an_open_site_is_direct_and_one_through_a_relay_relayed(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("alice", 4000), ("bob", 5000), START + 0.1, 2.5)
+    assert judged(world, tmp_path, ("park", "home")).observed.kind == "direct"
+    world = World()
+    relay(world, ("bob", 4000), ("carol", 5000), START + 0.1, 2.5)
+    found = judged(world, tmp_path, ("home", "office")).observed
+    assert (found.kind, found.transport, found.via) == ("relayed", "udp", "relay-1")
+
+
+def test_what_flows_one_way_has_a_path_and_that_is_said(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START + 0.1, 2.5, back=False)
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.note) == ("punched", ONE_WAY)
+
+
+def test_what_is_no_voice_is_told_by_its_single_packets(tmp_path: Path) -> None:
+    world = World()
+    frank = world.outer("frank", "tcp", 80, ("0.0.0.0", 0))
+    home = world.outer("bob", "tcp", 4000, frank)
+    for number in range(6):
+        world.send(START + number / 3, "tcp", "bob", 4000, frank, b"GET /%d" % number + world.random.randbytes(40))
+        world.send(START + number / 3 + 0.05, "tcp", "frank", 80, home, world.random.randbytes(100))
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.observed.transport, found.note) == ("punched", "tcp", NO_VOICE)
+    assert found.observed.reason.startswith("TCP between home 203.0.113.32:4000")
+
+
+def test_nothing_between_the_two_is_no_path(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("carol", 5000), START + 0.1, 2.5)
+    world.send(START, "udp", "frank", 5000, RELAY, world.stun())
+    found = judged(world, tmp_path)
+    assert found.observed.kind is None and found.observed.reason == "nothing flows between home and flat"
+    empty = World()
+    talk(empty, ("bob", 4000), ("carol", 5000), START + 0.1, 2.5)
+    with pytest.raises(EvidenceError, match="flat-router"):
+        judged(empty, tmp_path)
