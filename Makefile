@@ -3,7 +3,7 @@
 TOPOLOGY ?= compose/reference.yml
 CALLER ?= alice
 CALLEE ?= bob
-SUITES := $(wildcard tests/rules tests/relay tests/links tests/nat tests/calls tests/faults)
+SUITES := $(wildcard tests/rules tests/page tests/relay tests/links tests/nat tests/calls tests/faults)
 # Compiled tests are kept, or each run compiles them all.
 UNIT := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest -n auto --dist worksteal
 SAMPLE := tests/zoo/test_zoo_sample.py
@@ -50,6 +50,8 @@ test: check ## check and the slow unit tests, the reference lab, a sample of the
 	$(UNIT) -m slow tests/unit
 	@command -v nft >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
 		{ $(call install,nftables,the tests of rules load them); }
+	@command -v chromium >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
+		( $(call install,chromium,the tests of the report open it) ) || echo "no Chromium: the tests of the report are skipped"
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
 	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing and not long" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; \

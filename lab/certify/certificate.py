@@ -3,7 +3,7 @@
 Pure data. Belongs here: shapes. Never: measuring, printing.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.certify.behaviour import Behaviour
@@ -72,6 +72,12 @@ class SiteCertificate:
             "behind": self.behind,
             "agrees": self.agrees,
             "disagreements": list(self.disagreements()),
+            "differences": [
+                {"family": family, **asdict(difference)}
+                for family, verdict in ((4, self.ipv4), (6, self.ipv6))
+                if verdict
+                for difference in verdict.differences
+            ],
             "failure": self.failure,
             "repeated": list(self.repeated()),
             "claimed": claimed,

@@ -4,7 +4,7 @@ Belongs here: options, help, exit codes, one file a topic. Never: work; and noth
 needs it.
 """
 
-from lab.cli import calls, captures, nodes, packets, simulations, sites, tours, worlds
+from lab.cli import calls, captures, nodes, packets, reports, simulations, sites, tours, worlds
 from lab.cli.program import commands, main, run
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "main",
     "nodes",
     "packets",
+    "reports",
     "run",
     "simulations",
     "sites",

@@ -164,6 +164,33 @@ class CallReport:
             return False
         return expected is None or f"{self.observed.kind}/{self.observed.transport}" == expected
 
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any], evidence: Path) -> "CallReport":
+        """The report of such a document, one of before holds and keys too; `evidence` is where its folder lies now.
+
+        Raises KeyError, TypeError or ValueError where it is none.
+        """
+        path, seen = said["path"], said["observed"]
+        return cls(
+            call=str(said["call"]),
+            caller=str(said["caller"]),
+            callee=str(said["callee"]),
+            connected=bool(said["connected"]),
+            error=said["error"],
+            path=MediaPath(**path) if path else None,
+            observed=Observed(**seen) if seen else None,
+            agrees=bool(said["agrees"]),
+            disagreements=tuple(said["disagreements"]),
+            history=tuple(Stretch(**one) for one in said["history"]),
+            setup_ms=SetupTimes(**said["setup_ms"]),
+            media={end: Media(**figures) for end, figures in said["media"].items()},
+            dropped_by_captures=said["dropped_by_captures"],
+            evidence=evidence,
+            seed=said.get("seed"),
+            on_hold=tuple(Hold(**one) for one in said.get("holds", ())),
+            keys_changed=tuple(KeyChanged(**one) for one in said.get("keys_changed", ())),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The document of `lab call --json`; the order of its keys is part of how it reads."""
         return {

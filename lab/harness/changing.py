@@ -224,7 +224,11 @@ def _taken(engine: Engine, world: World, network: Network) -> set[IPv4Address]:
 
 
 def _free(network: Network, taken: set[IPv4Address]) -> IPv4Address:
-    for address in reversed(list(network.subnet.hosts())):
+    """From the middle of the network on: files give the first addresses, and probes, which hold more than the engine
+    knows of, take the last ones."""
+    hosts = list(network.subnet.hosts())
+    middle = len(hosts) // 2
+    for address in (*hosts[middle:], *reversed(hosts[:middle])):
         if address not in taken:
             return address
     raise RuntimeUnavailable(f"network {network.name} ({network.subnet}) has no free address left")

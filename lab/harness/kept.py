@@ -107,6 +107,8 @@ def kept_in(folder: Path) -> Kept:
         setting = Setting.parse(json.loads((folder / "setting.json").read_text()))
         lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
         report = json.loads((folder / "report.json").read_text())
+        if not all(isinstance(one, dict) for one in (*lines, report)):
+            raise ValueError("expected JSON objects in timeline.jsonl and report.json")
     except (OSError, ValueError, ConfigError) as error:
         raise EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}") from None
     return Kept(folder, setting, tuple(lines), report)

@@ -26,6 +26,7 @@ from lab.harness import (
     guests,
     kept,
     live,
+    reporting,
     roaming,
     standing,
     status,
@@ -239,7 +240,21 @@ class Lab:
 
         `say` hears what has to be made first, `follow` each site as it begins and ends.
         """
-        return certifying.certify(self.engine, self.checkout, self.running_world(), sites, say, follow)
+        found = certifying.certify(self.engine, self.checkout, self.running_world(), sites, say, follow)
+        reporting.keep(self.checkout, self.name, found)
+        return found
+
+    def kept(self) -> reporting.Reported:
+        """What is kept of this lab for somebody to look at: its last matrix and certification, calls, topology.
+
+        Raises ConfigError where nothing is kept and no lab runs.
+        """
+
+        def now() -> Topology | None:
+            world = self.world()
+            return world.topology if world else None
+
+        return reporting.reported(self.checkout, self.name, now)
 
     def mappings(self, site: str) -> tables.SiteMappings:
         """What a site's router remembers of its hosts now."""

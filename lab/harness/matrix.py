@@ -24,7 +24,10 @@ from lab.harness.placing import Request
 from lab.harness.session import Session
 from lab.runtime.connection import Engine
 from lab.runtime.world import World
+from lab.topology.document import to_json
 
+DOCUMENT, TOPOLOGY = "matrix.json", "topology.json"
+"""What a matrix's folder holds beside those of its calls: the matrix, and the world in which it was called."""
 A_CORE, MOST_AT_ONCE = 2, 32
 """Calls under way at the same time, for each core: with twice as many, every core is busy and the voice notices."""
 JUDGES = 2
@@ -83,6 +86,16 @@ class Matrix:
     def cell(self, caller: str, callee: str) -> CallReport | None:
         """The call of these two, None where there was none."""
         return next((one for one in self.cells if (one.caller, one.callee) == (caller, callee)), None)
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any], folder: Path) -> "Matrix":
+        """The matrix of such a document, which lies in `folder` now.
+
+        Raises KeyError, TypeError or ValueError where it is none.
+        """
+        cells = tuple(CallReport.from_json(cell, folder / str(cell["call"])) for cell in said["cells"])
+        dropped, pairs = said["dropped_by_captures"], int(said.get("pairs", len(cells)))
+        return cls(str(said["matrix"]), said["sites"], cells, float(said["seconds"]), dropped, folder, pairs)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `lab matrix --json`."""
@@ -160,6 +173,7 @@ def play(
     follow(Progress(0, len(order), 0))
     settling.find_out(engine, world, clients)
     name, folder = checkout.new_matrix()
+    record.json_document(to_json(world.topology), folder / TOPOLOGY)
     captures = folder / "captures"
     captures.mkdir()
     try:
@@ -179,7 +193,7 @@ def play(
         took = time.monotonic() - begun
         homes = {client: str(world.topology.node(client).site) for client in clients}
         found = Matrix(name, homes, tuple(play.cells), took, dropped, folder, len(order))
-        record.json_document(found.to_json(), folder / "matrix.json")
+        record.json_document(found.to_json(), folder / DOCUMENT)
     return found
 
 

@@ -117,6 +117,15 @@ def test_a_router_tells_what_it_remembers(lab: Lab) -> None:
     assert {one["inner"].partition(":")[0] for one in found["mappings"]} == {"bob"}
 
 
+def test_a_report_has_the_call_that_was_just_placed(lab: Lab, tmp_path: Path) -> None:
+    placed = lab.call("bob", "frank", seconds=1)
+    done = cli("report", str(tmp_path / "report"))
+    assert done.returncode == 0 and "index.html" in done.stdout, done
+    assert [one.name for one in (tmp_path / "report").glob("*.html")] == ["index.html"]
+    assert f'id="of-{placed.call}"' in (tmp_path / "report" / "index.html").read_text()
+    assert (tmp_path / "report" / "captures" / f"{placed.call}.pcapng").stat().st_size > 10_000
+
+
 @pytest.mark.timeout(240)
 def test_a_tour_is_given_of_five_calls_that_all_go_well() -> None:
     done = cli("tour", timeout=200)

@@ -406,7 +406,7 @@ def test_a_matrix_goes_to_a_page_and_to_a_table(
 ) -> None:
     fake.report = good()
     left, out, _ = run(monkeypatch, capsys, "matrix", "--html", str(tmp_path / "m.html"))
-    assert left == 0 and "punched/udp 20" in out and "<table>" in (tmp_path / "m.html").read_text()
+    assert left == 0 and "punched/udp 20" in out and '<table class="heat">' in (tmp_path / "m.html").read_text()
 
 
 def test_a_page_in_a_folder_that_is_not_there_is_refused_before_any_call(

@@ -1,0 +1,36 @@
+"""The command that hands out what is kept: report.
+
+Belongs here: options, exit codes and what is printed. Never: work.
+"""
+
+from pathlib import Path
+
+import click
+
+from lab.cli.program import commands, example, the_lab
+
+
+@commands.command(**example("lab report report", "lab report /tmp/zoo --no-captures"))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--no-captures", is_flag=True, help="Leave the packets out: half a megabyte a call.")
+def report(folder: Path, no_captures: bool) -> None:
+    """Write all that is kept as one HTML page into DIR: topology, certification, matrix, calls.
+
+    DIR is new, empty, or holds a report of before, which is replaced. The page needs no server and no network; each
+    call's ladder, timeline and quality are in it, its capture a file beside it. No lab has to run, but to make what is
+    to be reported: `lab matrix`, `lab call`, `lab certify`.
+
+    Exit status: 0 when it is written; 2 when DIR holds something else, or nothing is kept.
+    """
+    from lab.harness.handing import Handout
+    from lab.report.console import err, out
+    from lab.report.handout import make
+    from lab.report.making import Making
+
+    lab, target = the_lab(), Handout(folder)
+    found = lab.kept()
+    with Making(err()) as making:
+        made = make(lab.checkout, found, target, not no_captures, making.follow)
+    beside = f", captures {made.captures_bytes / 1e6:,.1f} MB" if made.captures_bytes else ""
+    calls = f"{made.calls:,} calls, {made.ladders:,} of them with a ladder" if made.calls else "no calls"
+    out().print(f"{target.page}: {calls}; page {made.page_bytes / 1e6:.1f} MB{beside}", markup=False, soft_wrap=True)
