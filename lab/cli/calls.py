@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab
+from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab, written
 from lab.errors import Interrupted
 from lab.path_names import PATHS, checked
 
@@ -137,6 +137,7 @@ def matrix(sites: str | None, seconds: float, ring: int, at_once: int | None, ht
         from lab.report.heatmap import page
 
         html.write_text(page(found))
+        written(html)
     if as_json:
         document(found.to_json())
     else:

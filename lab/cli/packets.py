@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab
+from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab, written
 
 
 class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
@@ -106,6 +106,7 @@ def ladder(call: str, svg: Path | None, as_json: bool) -> None:
         from lab.report.ladder_svg import svg as drawn
 
         svg.write_text(drawn(found))
+        written(svg)
     if as_json:
         document(found.to_json())
     elif not svg:

@@ -4,6 +4,7 @@ Belongs here: exit codes, one sentence for each error. Never: a command; they ha
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -32,6 +33,11 @@ def example(*lines: str) -> dict[str, Any]:
     return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
 
 
+def _plain(number: float) -> str:
+    """As a person writes it: 1,000,000 and 0.5."""
+    return f"{number:,.0f}" if number == int(number) else f"{number:g}"
+
+
 class Within(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
     """A number between two bounds, both included."""
 
@@ -49,7 +55,9 @@ class Within(click.ParamType):  # type: ignore[type-arg]  # generic in later ver
         if not self._least <= number <= self._most:
             kind = "a whole number" if self._whole else "a number"
             self.fail(
-                f"expected {kind} of {self._unit} from {self._least:g} to {self._most:g}, got {value}", param, ctx
+                f"expected {kind} of {self._unit} from {_plain(self._least)} to {_plain(self._most)}, got {value}",
+                param,
+                ctx,
             )
         return number
 
@@ -111,6 +119,11 @@ def lab_name() -> str | None:
 def document(content: dict[str, Any]) -> None:
     """Print one JSON document: laid out for a terminal, on one line for a program."""
     click.echo(json.dumps(content, indent=2 if sys.stdout.isatty() else None))
+
+
+def written(file: Path) -> None:
+    """Say on standard error where something has been put."""
+    click.echo(f"written to {file}", err=True)
 
 
 @contextlib.contextmanager
@@ -188,6 +201,11 @@ def run() -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno == errno.ENOSPC and error.filename is None:  # files are opened by name, and say so themselves
+            told = "no space is left where the result was to be written, on standard output or in .lab; make room"
+            return say(told, LabError.exit_code)
+        return say(_unexpected(error), LabError.exit_code)
     except Exception as error:
         return say(_unexpected(error), LabError.exit_code)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Within, commands, document, example
+from lab.cli.program import AS_JSON, Output, Within, commands, document, example, written
 
 STORIES = ("outage-2007", "outage-2010", "churn")
 """As in lab/simulation/stories.py, which is not imported before it is needed."""
@@ -28,7 +28,7 @@ def _known(context: click.Context, option: click.Parameter, value: str) -> str:
 @click.option(
     "--seed", type=Within(0, 2**63, "a seed", whole=True), default=1, show_default=True, help="The same, the same run."
 )
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page of drawings to this file.")
+@click.option("--html", type=Output(), help="Write a page of drawings to this file.")
 @AS_JSON
 def simulate(story: str, clients: int, seed: int, html: Path | None, as_json: bool) -> None:
     """Let a crowd live through STORY, on a model network and with a clock that jumps; no lab is needed.
@@ -45,14 +45,13 @@ def simulate(story: str, clients: int, seed: int, html: Path | None, as_json: bo
     from lab.simulation import STORIES as TOLD
     from lab.simulation import simulate as run
 
-    if html and not html.resolve().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {html.parent}", param_hint="--html")
     with Simulating(err(), quiet=as_json) as simulating:
         found = run(TOLD[story], clients, seed, simulating.follow)
     if html:
         from lab.report.simulation_page import page
 
         html.write_text(page(found))
+        written(html)
     if as_json:
         document(found.to_json())
     else:

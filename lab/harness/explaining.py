@@ -25,6 +25,10 @@ RUNGS = (
 AT_THE_END = 0.05
 """Seconds before the first end says that the call is over in which it has closed what it no longer needs."""
 
+INTERRUPTED = "interrupted"
+"""The error of a call that its user broke off."""
+LEFT = "it worked, and was left for another"
+
 Line = Mapping[str, Any]
 
 
@@ -67,7 +71,8 @@ class Rung:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything of it. `path` is what the packets showed, else what the clients said; None: it never connected."""
+    """Everything of it. `path` is what the packets showed, else what the clients said, of a call that broke off what it
+    was on last; None: it never connected."""
 
     call: str
     caller: str
@@ -113,7 +118,8 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:
     ends = (str(report["caller"]), str(report["callee"]))
     told = [line for line in lines if line.get("node") in ends]
     dialled = next((line["at"] for line in told if line["event"] == "dialled"), told[0]["at"] if told else 0.0)
-    seen = report.get("observed") or report.get("path")
+    seen = report.get("observed") or report.get("path") or next(reversed(report.get("history") or ()), None)
+    failed = report.get("error") not in (None, INTERRUPTED)
     path = f"{seen['kind']}/{seen['transport']}" if seen else None
     tried = tuple(_attempts(told, dialled))
     return Explanation(
@@ -130,7 +136,7 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:
             if line["event"] == "path" and line.get("path")
         ),
         guesses=tuple(_guesses(told)),
-        rungs=tuple(_rungs(path, tried, told, dialled)),
+        rungs=tuple(_rungs(path, tried, told, dialled, failed)),
     )
 
 
@@ -196,13 +202,19 @@ def _guesses(lines: Iterable[Line]) -> Iterable[str]:
             yield f"{line['node']} ({line['part']}): {line['sent']} packets, {line['sockets']} sockets"
 
 
-def _rungs(path: str | None, tried: Sequence[Attempt], lines: Sequence[Line], dialled: float) -> Iterable[Rung]:
+def _rungs(
+    path: str | None, tried: Sequence[Attempt], lines: Sequence[Line], dialled: float, failed: bool
+) -> Iterable[Rung]:
+    """`failed`: in the end no path worked, neither the last one that was taken nor a worse one."""
     taken = RUNGS.index(path) if path in RUNGS else len(RUNGS)
     for number, rung in enumerate(RUNGS):
         if number == taken:
-            yield Rung(rung, "taken", _why_taken(rung, tried))
-        elif number > taken:
+            yield Rung(rung, "taken", _why_taken(rung, tried) + (", and it worked no more" if failed else ""))
+        elif number > taken and not failed:
             yield Rung(rung, "not needed", "a better one works")
+        elif number > taken:
+            reason = _why_not(rung, path, tried, lines)
+            yield Rung(rung, "ruled out", "it worked, and does no more" if reason == LEFT else reason)
         else:
             demoted = _demoted(rung, tried, lines, dialled)
             yield Rung(rung, "ruled out", demoted or _why_not(rung, path, tried, lines))
@@ -249,7 +261,7 @@ def _why_not(rung: str, path: str | None, tried: Sequence[Attempt], lines: Seque
         works = str(worked[0].path)
         if works == rung:
             lost = [one for one in worked if one.outcome == "failed"]
-            return f"it worked for {lost[0].node}, and failed later" if lost else "it worked, and was left for another"
+            return f"it worked for {lost[0].node}, and failed later" if lost else LEFT
         if works == path and kind == "direct":
             return "both ends are translated by a router, so what works is punched"
         return f"what works over {transport.upper()} between the two is {works}"
@@ -275,7 +287,7 @@ def _unanswered(ways: Sequence[Attempt]) -> str:
 def _no_such_legs(transport: str, tried: Sequence[Attempt]) -> str:
     ways = {str(one.path).partition(" via ")[0] for one in tried if one.transport == "relay" and one.path}
     if f"relayed/{transport}" in ways:
-        return "it worked, and was left for another"
+        return LEFT
     if not ways:
         return "no relay answered"
     both = "both legs" if transport == "udp" else "one leg"

@@ -3,12 +3,12 @@
 Belongs here: putting claims and evidence into one report. Never: placing calls, reading packets.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import evidence
 from lab.errors import EvidenceError
-from lab.harness.call_report import CallReport, Hold, MediaPath, Observed, Stretch, Witness
+from lab.harness.call_report import CallReport, Hold, Media, MediaPath, Observed, Stretch, Witness
 from lab.harness.claims import held_too, same_path, setup_times, supports
 from lab.harness.events import Ended, parse_key_changed
 from lab.harness.placing import Placed
@@ -38,6 +38,9 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
     ends = [end for end in (caller, callee) if end]
     times = setup_times(request.caller, placed.events, ends)
     media = {end.node: end.media for end in ends if end.media}
+    if len(media) == 2 and not all(end.ok for end in ends):
+        one, two = media
+        media = {one: _cut_off(media[one], media[two]), two: _cut_off(media[two], media[one])}
     dropped = {one.node: one.dropped for one in placed.captured if one.dropped}
     wrong = next((end.reason for end in ends if not end.ok), None) or placed.trouble
     judged = _Judged(None, (), (), wrong or "the call never connected")
@@ -65,6 +68,13 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
         witnesses=judged.witnesses,
         keys_changed=tuple(parse_key_changed(event) for event in placed.events if event.event == "key-changed"),
     )
+
+
+def _cut_off(own: Media, peers: Media) -> Media:
+    """An end's figures in a call that broke off: what the peer sent into the void is lost, and no figure of quality
+    tells of that."""
+    never = peers.sent - own.received
+    return own if never <= own.lost else replace(own, lost=never, mos=None)
 
 
 def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wrong: str | None) -> _Judged:

@@ -28,13 +28,14 @@ def explanation(found: Explanation) -> RenderableType:
 
 
 def _headline(found: Explanation) -> Text:
-    text = Text.assemble((found.caller, "bold"), " → ", (found.callee, "bold"), f"  call {found.call}  ")
+    text = Text.assemble((found.caller, "bold"), " → ", (found.callee, "bold"), f"  call {found.call}")
     if found.path:
+        text.append("  ")
         text.append(found.path, f"bold {found.path.partition('/')[0]}")
     if found.error:
         text.append(f"  {found.error}", "bad")
     elif not found.path:
-        text.append("no path", "bad")
+        text.append("  no path", "bad")
     return text
 
 
@@ -65,7 +66,11 @@ def _candidates(found: Explanation) -> Table:
 
 
 def _attempts(found: Explanation) -> Table:
-    table = _table("towards", "over", "from", "until", "outcome", "as", "round trip")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("  ", no_wrap=True, min_width=max((len(one.node) + 2 for one in found.attempts), default=0))
+    for column in ("towards", "over", "from", "to", "outcome", "as"):
+        table.add_column(column, overflow="fold")
+    table.add_column("ms there and back", justify="right", overflow="fold")
     for one in found.attempts:
         table.add_row(
             f"  {one.node}",
@@ -75,7 +80,7 @@ def _attempts(found: Explanation) -> Table:
             "—" if one.to_ms is None else str(one.to_ms),
             Text(one.outcome, _OUTCOMES.get(one.outcome, "")),
             one.path or "",
-            "" if one.rtt_ms is None else f"{one.rtt_ms:.1f} ms",
+            "" if one.rtt_ms is None else f"{one.rtt_ms:.1f}",
         )
     return table
 

@@ -16,6 +16,7 @@ from lab.report.words import DEPENDS
 
 WIDE = 130
 """Columns that everything fits in as it is called."""
+_SHORT = DEPENDS | {"address-and-port-dependent": "addr, port", "preserving": "kept", "sequential": "counted"}
 _STATES = {
     "ready": "green",
     "stopped": "dim",
@@ -90,11 +91,13 @@ def _link(node: NodeStatus) -> str:
 def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
     """One row a client: what it has found out, `?` for what it does not know, in shorter words where it is narrow.
     Ports that routers have given when they were asked have a column where there are any."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    words = DEPENDS if narrow else {}
-    mapped = any(client.port_mapped for client in clients)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1 if narrow else 2, 0, 0))
+    words = _SHORT if narrow else {}
+    mapped = any(client.port_mapped for client in clients) and not narrow
     table.add_column("found by", no_wrap=True)
     columns = ("lets out", "outer address", "mapping", "filtering", "ports", "TCP mapping", "keepalive")
+    if narrow:
+        columns = ("lets out", "seen as", "mapping", "filter", "ports", "TCP", "alive")
     for column in (*columns, *(("port mapped",) if mapped else ())):
         table.add_column(column, overflow="fold")
     for client in clients:
@@ -112,7 +115,10 @@ def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
             f"{client.keepalive_s:g} s" if client.keepalive_s else "",
             *((client.port_mapped or "",) if mapped else ()),
         )
-    return table
+    if not narrow:
+        return table
+    given = [f"{client.name} has the port {client.port_mapped}" for client in clients if client.port_mapped]
+    return Group(table, *given)
 
 
 def _lets_out(found: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ Every run of pytest in this environment imports it, also those that have nothing
 nothing, and does nothing before a test asks for `lab` or `call`. Belongs here: pytest's hooks. Never: work.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,14 +56,15 @@ def lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
 
 
 @pytest.fixture
-def call(lab: "Lab", request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> "Calls":
+def call(lab: "Lab", request: pytest.FixtureRequest) -> "Calls":
     """`call("bob", "frank", seconds=2)` places a call; `call.path` is the path of the last one."""
     from lab.testing.calls import Calls
     from lab.testing.evidence import Kept
 
     kept = Kept(lab.checkout.state, _told(request.config, "lab_evidence"), request.node.nodeid)
     kept.forget()
-    calls: Calls = Calls(lab, kept, record_property)
+    properties = request.node.user_properties  # what record_property fills, which warns of every test
+    calls: Calls = Calls(lab, kept, lambda name, value: properties.append((name, value)))
     request.node.stash[_CALLS] = calls
     return calls
 

@@ -283,7 +283,7 @@ def test_a_number_out_of_bounds_is_refused_in_the_words_of_the_lab(
     monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     _, _, said = run(monkeypatch, capsys, "call", "bob", "frank", "--seconds", "0.5")
-    assert "'--seconds': expected a number of seconds from 1 to 3600, got 0.5" in said
+    assert "'--seconds': expected a number of seconds from 1 to 3,600, got 0.5" in said
 
 
 @pytest.mark.parametrize("path", ["punched", "udp", "punched/mixed", ""])

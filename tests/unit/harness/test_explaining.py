@@ -70,6 +70,27 @@ def test_translation_of_both_ends_is_what_rules_out_a_direct_path() -> None:
     )
 
 
+STRETCH = {"kind": "direct", "transport": "udp", "via": None, "from_ms": 500, "to_ms": 3000, "agrees": True}
+BROKEN = [
+    DIALLED,
+    check("bob", 0.1, "direct/udp", CAROL, "valid", 40),
+    check("bob", 0.11, "relayed/udp via relay-1", "203.0.113.21:33034", "valid", 41),
+]
+
+
+def test_an_interrupted_call_is_explained_by_the_path_that_it_was_on() -> None:
+    found = concluded({**report(None), "error": "interrupted", "history": [STRETCH]}, BROKEN)
+    assert found.path == "direct/udp"
+    assert reason(found, "direct/udp")[0] == "taken"
+    assert reason(found, "relayed/udp") == ("not needed", "a better one works")
+
+
+def test_of_a_call_whose_paths_have_all_died_nothing_is_left_for_another() -> None:
+    found = concluded({**report(None), "error": "no path works for 30 s", "history": [STRETCH]}, BROKEN)
+    assert reason(found, "direct/udp")[1].endswith("and it worked no more")
+    assert reason(found, "relayed/udp") == ("ruled out", "it worked, and does no more")
+
+
 def test_guesses_that_met_nobody_are_counted() -> None:
     guess = line("guessing", "carol", 20, part="guess", under_way=False, sent=4000, sockets=0)
     found = concluded(report(), [DIALLED, check("bob", 0.05, "udp", CAROL, "failed"), guess])

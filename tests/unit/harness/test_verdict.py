@@ -161,6 +161,15 @@ def test_a_call_that_broke_off_is_not_a_good_one(packets: Any) -> None:
     assert report.history, "what it was before stays to be seen"
 
 
+def test_what_was_sent_where_no_path_was_is_lost_and_has_no_quality(packets: Any) -> None:
+    packets("relayed", "udp", "relay-1")
+    failed = ended("bob", ok=False, reason="no path for 30 s", media={**MEDIA, "sent": 1500})
+    report = verdict.report(EMPTY, placed(failed, ended("carol", ok=False, reason="no path for 30 s")))
+    carols, bobs = report.media["carol"], report.media["bob"]
+    assert (carols.lost, carols.mos) == (1500 - MEDIA["received"], None)
+    assert bobs.lost == max(MEDIA["lost"], MEDIA["sent"] - MEDIA["received"]), "what carol has sent has come"
+
+
 def test_an_end_that_went_silent_is_named() -> None:
     report = verdict.report(EMPTY, placed(ended("bob"), trouble="carol went silent in the call"))
     assert not report.connected and report.error == "carol went silent in the call"
