@@ -32,7 +32,7 @@ ASKED = {
     "RFC5382-REQ-2": "TCP simultaneous open",
     "RFC5382-REQ-3": "no TCP filtering by port",
     "RFC5382-REQ-4": "silence to a SYN for 6 s",
-    "RFC5382-REQ-5": "idle TCP lives 2 h 4 min",
+    "RFC5382-REQ-5": "idle 2 h 4 min, opening 4 min",
     "RFC5382-REQ-7": "no outer TCP port for two",
     "RFC5382-REQ-8": "TCP hairpinning",
     "RFC5382-REQ-9": "ICMP about TCP delivered",
@@ -49,7 +49,7 @@ ASKED = {
     "RFC6092-REC-31": "TCP simultaneous open",
     "RFC6092-REC-33": "no TCP filtering by port",
     "RFC6092-REC-34": "a SYN answered after 6 s",
-    "RFC6092-REC-35": "idle TCP lives 2 h 4 min",
+    "RFC6092-REC-35": "idle 2 h 4 min, opening 4 min",
     "RFC6092-REC-36": "ICMPv6 about TCP delivered",
     "RFC6092-REC-37": "ICMPv6 ends no connection",
 }
