@@ -189,6 +189,7 @@ class CallReport:
             seed=said.get("seed"),
             on_hold=tuple(Hold(**one) for one in said.get("holds", ())),
             keys_changed=tuple(KeyChanged(**one) for one in said.get("keys_changed", ())),
+            witnesses=tuple(Witness(name, **one) for name, one in said.get("witnesses", {}).items()),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Call:
         self.sequence = 0
         self.heard_sequence = -1
         self.error: str | None = None
-        self.talked = False
+        self.talked = self.shut = False
         self.found_path = False
         self.took_leave = self.finished = False
         self.path: PathName | None = None
@@ -452,10 +452,16 @@ class Call:
         return self.introduction.port
 
     def _meet_by_tcp(self, now: float) -> None:
-        """UDP of this end turns out to carry no voice: it is to be met by TCP as one that lets no UDP out."""
+        """UDP of this end turns out to carry no voice any more, or again: the peer is told, and in the former case this
+        end is to be met by TCP as one that has never let UDP out."""
         passage = self.around.passage
-        if self.port is None and self.talked and passage.throttled(now) and passage.passes(ANY) is not False:
+        shut = self.talked and passage.lets_udp_out(self.media, now) is False
+        if shut == self.shut:
+            return
+        self.shut = shut
+        if shut and self.port is None and passage.passes(ANY) is not False:
             self._use(self.around.open_port(now))
+        self._learnt(now)
 
     def _use(self, port: TcpPort) -> None:
         self.introduction.port = self.checklist.tcp.port = port

@@ -53,9 +53,13 @@ class Introduction:
         return self.network
 
     def other_network(self, now: float) -> Network | None:
-        """The network as fresh outer addresses show it, where that is not what the peer was told."""
+        """The network as fresh outer addresses show it, and as it lets UDP out by now, where the peer was told another
+        thing."""
         told, found = self.network, self._found(now)
-        if not self.media.settled or (told.mapping, told.allocation) == (found.mapping, found.allocation):
+        shut = (told.udp is False) != (found.udp is False)
+        if not self.media.settled:  # no more is known of it than before
+            found = msgspec.structs.replace(told, udp=found.udp, narrow=found.narrow)
+        if not shut and (told.mapping, told.allocation) == (found.mapping, found.allocation):
             return None
         self.network = found
         return found

@@ -219,6 +219,25 @@ def test_events_are_stamped_on_the_timeline(lab: Lab) -> None:
     assert last[0]["link"] == {"loss": "5%"}
 
 
+def test_each_event_is_stamped_once_with_what_it_was_about(lab: Lab) -> None:
+    events = (
+        ("restart", lambda: lab.restart("flat-router"), ("node", "flat-router")),
+        ("kill", lambda: lab.kill("frank"), ("node", "frank")),
+        ("start", lambda: lab.start("frank"), ("node", "frank")),
+        ("stop", lambda: lab.stop("frank"), ("node", "frank")),
+        ("start", lambda: lab.start("frank"), ("node", "frank")),
+        ("unplug", lambda: lab.unplug("bob"), ("node", "bob")),
+        ("plug", lambda: lab.plug("bob"), ("node", "bob")),
+        ("renew", lambda: lab.renew("home"), ("site", "home")),
+        ("move", lambda: lab.move("bob", "flat"), ("site", "flat")),
+    )
+    for event, act, (key, value) in events:
+        before = len(lab.timeline.read())
+        act()
+        (stamp,) = lab.timeline.read()[before:]
+        assert (stamp["event"], stamp[key]) == (event, value), stamp
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -261,7 +280,21 @@ def test_a_bad_request_is_one_sentence_and_changes_nothing(running: Lab, words: 
     assert (running.status(), running.running_world()) == before
 
 
-@pytest.mark.parametrize("words", [("set", "home", "--profile", "linux"), ("renew", "home"), ("forget", "home")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("set", "home", "--profile", "linux"),
+        ("renew", "home"),
+        ("forget", "home"),
+        ("kill", "bob"),
+        ("start", "bob"),
+        ("stop", "relay-1"),
+        ("restart", "bob"),
+        ("unplug", "bob"),
+        ("plug", "bob"),
+        ("move", "bob", "flat"),
+    ],
+)
 def test_an_event_on_a_lab_that_is_down_is_refused(words: tuple[str, ...]) -> None:
     done = subprocess.run(
         [ROOT / ".venv" / "bin" / "lab", *words],

@@ -35,6 +35,12 @@ CASES: dict[str, tuple[tuple[str, str], Callable[[Lab], object], float, str]] = 
         FOUND,
         "direct/tcp",
     ),
+    "UDP blocked between two that are translated": (
+        ("bob", "frank"),
+        lambda lab: lab.set("home", SiteChange(firewall="udp-blocked")),
+        FOUND,
+        "punched/tcp",
+    ),
     "UDP throttled": (
         ("bob", "frank"),
         lambda lab: lab.set("home", SiteChange(firewall="udp-throttled")),

@@ -1,5 +1,6 @@
 """The report of a call from its ends' words and the judge's, each of which may be missing or differ."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,14 @@ def test_a_contact_that_shows_another_key_is_told_of_and_is_no_failure(packets: 
     assert report.holds("relayed/udp")
     with pytest.raises(ProtocolError, match="'now'"):
         verdict.report(EMPTY, placed(line("key-changed", "bob", 100.2, contact="carol", before="aa")))
+
+
+def test_a_report_is_read_back_whole(packets: Any) -> None:
+    packets("relayed", "udp", "relay-1")
+    changed = line("key-changed", "bob", 100.2, contact="carol", before="aa", now="bb")
+    report = verdict.report(EMPTY, placed(changed, ended("bob"), ended("carol")))
+    assert report.witnesses and report.keys_changed
+    assert CallReport.from_json(json.loads(json.dumps(report.to_json())), report.evidence) == report
 
 
 def test_a_hold_that_both_ends_tell_and_the_packets_bear_out_agrees(packets: Any) -> None:

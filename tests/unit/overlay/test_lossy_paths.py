@@ -9,6 +9,7 @@ from lab.overlay.call_events import Ended, Heard, Moved
 from lab.overlay.loss import ATTENTIVE, WINDOW, LegMeter, LossMeter
 from lab.overlay.voice_trial import VoiceTrial
 from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.natsim import Nat
 from tests.unit.overlay.test_paths_in_memory import place
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,8 @@ def net(monkeypatch: pytest.MonkeyPatch) -> FakeNet:
     net.client("blocked", "192.168.34.10", Router("203.0.113.34", mapping=HARD, udp=False))
     net.client("slow", "192.168.35.10", Router("203.0.113.35", udp_rate=THROTTLE))
     net.client("slower", "192.168.36.10", Router("203.0.113.36", mapping=HARD, udp_rate=THROTTLE))
-    clients = ("open", "cone", "hard", "blocked", "slow", "slower")
+    net.client("full", "192.168.37.10", Nat("203.0.113.37", net=net, filtering="endpoint-independent"))
+    clients = ("open", "cone", "hard", "blocked", "slow", "slower", "full")
     assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in clients))
     net.run(4)
     return net
@@ -62,6 +64,7 @@ PAIRS = [
     ("slow", "hard", "relayed/mixed via relay-1"),
     ("slow", "blocked", "relayed/tcp via relay-1"),
     ("slow", "slower", "relayed/tcp via relay-1"),
+    ("slower", "full", "punched/tcp"),
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from lab.overlay.call_events import Ended, Heard, Moved
 from lab.overlay.vigil import Vigil
 from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.natsim import Nat
 from tests.unit.overlay.test_lossy_paths import rtp, talk
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -29,7 +30,8 @@ def net() -> FakeNet:
     net.client("hard", "192.168.34.10", Router("203.0.113.34", mapping=HARD))
     net.client("drawn", "192.168.36.10", Router("203.0.113.36", mapping=HARD, ports_drawn_from=range(1024, 65536)))
     net.client("blocked", "192.168.35.10", Router("203.0.113.35", mapping=HARD, udp=False))
-    clients = ("open", "cone", "flat", "hard", "drawn", "blocked")
+    net.client("full", "192.168.37.10", Nat("203.0.113.37", net=net, filtering="endpoint-independent"))
+    clients = ("open", "cone", "flat", "hard", "drawn", "blocked", "full")
     assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in clients))
     net.run(4)
     return net
@@ -139,7 +141,13 @@ def test_every_network_gone_for_ten_seconds_ends_no_call(net: FakeNet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("caller", "callee", "after"), [("cone", "open", "direct/tcp"), ("cone", "hard", "relayed/mixed")]
+    ("caller", "callee", "after"),
+    [
+        ("cone", "open", "direct/tcp"),
+        ("cone", "hard", "relayed/mixed"),
+        ("cone", "flat", "punched/tcp"),
+        ("hard", "full", "punched/tcp"),
+    ],
 )
 def test_a_firewall_that_blocks_udp_in_mid_call_ends_on_tcp(net: FakeNet, caller: str, callee: str, after: str) -> None:
     id = place(net, caller, callee)
@@ -168,6 +176,7 @@ def test_a_call_without_any_path_ends_on_both_sides_after_thirty_seconds(net: Fa
     id = place(net, "cone", "flat")
     talk(net, id, ("cone", "flat"), 3)
     net.lose = lambda source, to: True
+    net.cut = lambda source, to: {source[0], to[0]} == {"203.0.113.32", "203.0.113.33"}  # nor do they meet by TCP
     net.kill("relay-1")
     net.kill("relay-2")
     talk(net, id, ("cone", "flat"), 28, first=150)
