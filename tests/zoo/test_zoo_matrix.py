@@ -120,7 +120,7 @@ def test_whoever_can_go_direct_without_guessing_has_left_the_relay_within_a_seco
 
 
 def test_moving_loses_and_repeats_no_frame(matrix: Matrix) -> None:
-    """Nothing is heard that was not said; and of 100,000 frames on clean links hardly one is lost, wherever it moves."""
+    """Nothing is heard that was not said; and on clean links hardly a frame is lost, wherever its call moves."""
     ends = [(cell, name, peer) for cell in matrix.cells for name, peer in permutations((cell.caller, cell.callee), 2)]
     assert [str(cell) for cell, name, peer in ends if cell.media[name].received > cell.media[peer].sent] == []
     lost = sum(media.lost for cell in matrix.cells for media in cell.media.values())
