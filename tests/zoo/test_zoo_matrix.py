@@ -119,6 +119,12 @@ def test_whoever_can_go_direct_without_guessing_has_left_the_relay_within_a_seco
     assert not took or median(inf if one is None else one for one in took) <= 1.0, took
 
 
+def test_two_of_one_lan_never_speak_by_a_relay(cells: Cells) -> None:
+    found = [cell for one, two in PAIRS if one == two for cell in cells(one, two)]
+    assert found
+    assert [str(cell) for cell in found if any(stretch.kind == "relayed" for stretch in cell.history)] == []
+
+
 def test_moving_loses_and_repeats_no_frame(matrix: Matrix) -> None:
     """Nothing is heard that was not said; and on clean links hardly a frame is lost, wherever its call moves."""
     ends = [(cell, name, peer) for cell in matrix.cells for name, peer in permutations((cell.caller, cell.callee), 2)]
