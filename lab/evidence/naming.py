@@ -5,6 +5,7 @@ Pure. Belongs here: who holds an address, and what that is called. Never: lookin
 
 from ipaddress import ip_address
 
+from lab.internet import is_private
 from lab.topology.model import Node, Role, Topology
 
 
@@ -18,7 +19,7 @@ class Names:
 
     def __init__(self, topology: Topology) -> None:
         self._names: dict[str, str] = {}
-        self._sites = [network.subnet for network in topology.networks if network.site and network.subnet.is_private]
+        self._sites = [network.subnet for network in topology.networks if network.site and is_private(network.subnet)]
         lans = {network.name: network.site for network in topology.networks if network.site}
         for address, node in holders(topology).items():
             near = [one for one in node.attachments if node.site and lans.get(one.network) == node.site]
