@@ -151,7 +151,7 @@ def test_a_supernode_that_lies_as_well_has_no_more_sent_than_a_victim_bears(
     monkeypatch.setattr("lab.overlay.guessing.part", lambda *about: Part.TRY)
     monkeypatch.setattr(Introduction, "candidates", lambda self: (Candidate("host", "udp", (VICTIM, 5000)),))
     vouched = Call.vouched
-    monkeypatch.setattr(Call, "vouched", lambda self, hosts: vouched(self, (*hosts, VICTIM)))
+    monkeypatch.setattr(Call, "vouched", lambda self, hosts, now: vouched(self, (*hosts, VICTIM), now))
     machine(net, "bob").courtesy.guesses.rate = Rate(GUESSES.a_second, 400)
     net.run(1)
     counted, began = sent_by(net, "bob"), net.now
