@@ -161,7 +161,7 @@ def _transport(axes: Sequence[nat.Behaviour], translations: Sequence[Translation
         mapping=mapping,
         filtering=strictest(str(one.filtering) for one in axes) if inbound else behaviour.ADDRESS_AND_PORT_DEPENDENT,
         allocation=changed[-1] if changed else behaviour.PRESERVING,
-        hairpinning=translations[-1].hairpinning and (independent or len(axes) == 1),
+        hairpinning=axes[-1].hairpinning and (independent or len(axes) == 1),
         same_port=behaviour.KEPT if all(one.clash_free for one in translations) else behaviour.SPLIT,
         unsolicited=Fate.DROPPED,
     )

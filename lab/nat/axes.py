@@ -41,11 +41,12 @@ class Pooling(StrEnum):
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What is done to one transport protocol."""
+    """What is done to one transport protocol. `hairpinning`: a neighbour is reached under its outer address."""
 
     mapping: Mapping
     filtering: Filtering
     allocation: Allocation
+    hairpinning: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,6 @@ class Translation:
 
     udp: Behaviour
     tcp: Behaviour
-    hairpinning: bool
     clash_free: bool
     udp_timeout_one_way: int
     udp_timeout: int
@@ -102,6 +102,11 @@ class Translation:
     ports: PortRange = ALL_PORTS
     ports_per_host: int | None = None
     pooling: Pooling = Pooling.PAIRED
+
+    @property
+    def hairpinning(self) -> bool:
+        """Whether anything is turned back to a neighbour."""
+        return self.udp.hairpinning or self.tcp.hairpinning
 
     @property
     def timers(self) -> Timers:

@@ -114,7 +114,9 @@ def _inbound(profile: NatProfile, firewall: FirewallPolicy, side: Side) -> list[
     if (firewall.inbound or profile.port_mapping) and translation is not None:
         rules.append(f"FORWARD -i {side.wan} -o {side.lan} -m conntrack --ctstate DNAT -j ACCEPT")
     if translation is not None and translation.hairpinning:
-        rules.append(f"FORWARD -i {side.lan} -o {side.lan} -m conntrack --ctstate DNAT -j ACCEPT")
+        both = translation.udp.hairpinning and translation.tcp.hairpinning
+        alone = "" if both else f" -p {'udp' if translation.udp.hairpinning else 'tcp'}"
+        rules.append(f"FORWARD -i {side.lan} -o {side.lan}{alone} -m conntrack --ctstate DNAT -j ACCEPT")
     return rules
 
 

@@ -42,11 +42,12 @@ def translation(axes: Translation, firewall: FirewallPolicy, wiring: Wiring) -> 
         "prerouting", _prerouting(axes, behaviours, firewall, wiring), "nat hook prerouting priority dstnat"
     )
     lines += _chain("postrouting", _postrouting(axes, wiring), "nat hook postrouting priority srcnat")
-    jumps = [f"meta l4proto {name} jump remember-{name}" for name in _TRANSPORTS]
-    ways_out = [f'oifname "{wiring.wan}"', *([f'oifname "{wiring.lan}" ct status dnat'] if axes.hairpinning else [])]
-    after = [f"{way} {jump}" for way in ways_out for jump in jumps]
+    jumps = {name: f"meta l4proto {name} jump remember-{name}" for name in _TRANSPORTS}
+    after = [f'oifname "{wiring.wan}" {jump}' for jump in jumps.values()]
+    back = [jump for name, jump in jumps.items() if behaviours[name].hairpinning]
+    after += [f'oifname "{wiring.lan}" ct status dnat {jump}' for jump in back]
     lines += _chain("outbound", after, "filter hook postrouting priority srcnat + 10")
-    after = [f'iifname "{wiring.wan}" {jump}' for jump in jumps]
+    after = [f'iifname "{wiring.wan}" {jump}' for jump in jumps.values()]
     lines += _chain("inbound", after, "filter hook forward priority filter + 10")
     return REPLACE + "\n".join([*lines, "}"]) + "\n"
 
@@ -60,7 +61,7 @@ def _keeps_out(behaviour: Behaviour) -> bool:
 
 
 def _keeps_in(behaviour: Behaviour, axes: Translation) -> bool:
-    return behaviour.filtering is not Filtering.ADDRESS_AND_PORT_DEPENDENT or axes.hairpinning
+    return behaviour.filtering is not Filtering.ADDRESS_AND_PORT_DEPENDENT or behaviour.hairpinning
 
 
 def _keeps_peers(behaviour: Behaviour) -> bool:
@@ -271,7 +272,7 @@ def _prerouting(
         if firewall.inbound and behaviour.filtering is Filtering.ADDRESS_DEPENDENT:
             known = f"ip daddr . {name} dport . ip saddr @peers_{name}"
             rules.append(f'iifname "{wiring.wan}" meta l4proto {name} {known} {inner}')
-        if axes.hairpinning:  # unfiltered: the neighbour behind the same router is written to as anybody outside
+        if behaviour.hairpinning:  # unfiltered: the neighbour behind the same router is written to as anybody outside
             outer = ", ".join(map(str, wiring.outer_addresses))
             rules.append(f'iifname "{wiring.lan}" ip daddr {{ {outer} }} meta l4proto {name} {inner}')
     return rules

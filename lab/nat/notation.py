@@ -56,9 +56,11 @@ def _word(kind: type[Word], name: str, value: str) -> Word:
         raise ConfigError(f"axis {name}: unknown value {value!r}; allowed: {', '.join(kind)}") from None
 
 
-def _of_transport(field: str, kind: type[StrEnum], *transports: str) -> Callable[[Translation, str, str], Translation]:
+def _of_transport(
+    field: str, read: type[StrEnum] | Callable[[str, str], object], *transports: str
+) -> Callable[[Translation, str, str], Translation]:
     def put(translation: Translation, name: str, value: str) -> Translation:
-        word: Any = _word(kind, name, value)
+        word: Any = _word(read, name, value) if isinstance(read, type) else read(name, value)
         changes: Any = {one: replace(getattr(translation, one), **{field: word}) for one in transports}
         return replace(translation, **changes)
 
@@ -137,7 +139,9 @@ _AXES: dict[str, Callable[[Translation, str, str], Translation]] = {
     "tcp-mapping": _of_transport("mapping", Mapping, "tcp"),
     "tcp-filtering": _of_transport("filtering", Filtering, "tcp"),
     "tcp-allocation": _of_transport("allocation", Allocation, "tcp"),
-    "hairpinning": _of_all("hairpinning", _yes_or_no),
+    "hairpinning": _of_transport("hairpinning", _yes_or_no, *_BOTH),
+    "udp-hairpinning": _of_transport("hairpinning", _yes_or_no, "udp"),
+    "tcp-hairpinning": _of_transport("hairpinning", _yes_or_no, "tcp"),
     "clash-free": _of_all("clash_free", _yes_or_no),
     **{name: _timer(field) for name, field in TIMERS.items()},
     "ports": _of_all("ports", _range),

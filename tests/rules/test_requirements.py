@@ -65,6 +65,30 @@ def test_a_neighbour_is_not_reached_where_nothing_is_hairpinned(preset: str, wor
         assert Endpoint(*anna.recvfrom(64)[1]) == TARGETS[0]
 
 
+@pytest.mark.parametrize(
+    ("axes", "udp", "tcp"),
+    [("", True, True), ("udp-hairpinning=no", False, True), ("tcp-hairpinning=no", True, False)],
+)
+def test_hairpinning_is_of_one_transport_or_of_both(
+    axes: str, udp: bool, tcp: bool, world: World, reflectors: Sockets, listeners: Sockets
+) -> None:
+    world.behave("full-cone", axes)
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna, world.udp("bert", HOSTS["bert"], world.port()) as bert:
+        outer = udp_outer(anna, reflectors, TARGETS[0])
+        bert.sendto(b"hairpin", outer)
+        udp_outer(bert, reflectors, TARGETS[1])
+        reflectors[TARGETS[0]].sendto(b"barrier", outer)
+        first = Endpoint(*anna.recvfrom(64)[1])
+        assert (first != TARGETS[0]) == udp
+    with ExitStack() as kept:
+        port = world.port()
+        outer = tcp_outer(world, kept, listeners, "anna", port, TARGETS[0])
+        kept.enter_context(world.tcp("anna", HOSTS["anna"], port, listening=True))
+        neighbour = kept.enter_context(world.tcp("bert", HOSTS["bert"], 0))
+        connect(neighbour, outer)
+        assert connected(neighbour, SILENCE_S) == tcp
+
+
 def test_stock_linux_gives_a_destination_a_mapping_of_its_own_on_a_clash(world: World, reflectors: Sockets) -> None:
     world.behave("linux")
     port = world.port()

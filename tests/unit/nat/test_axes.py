@@ -66,6 +66,8 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ("linux", "colour=red", "unknown axis 'colour=red'; allowed, each with =VALUE: mapping, "),
         ("linux", "mapping", "unknown axis 'mapping'"),
         ("linux", "mapping=cone", "axis mapping: unknown value 'cone'; allowed: endpoint-independent, address-dep"),
+        ("full-cone", "tcp-hairpinning=maybe", "axis tcp-hairpinning: unknown value 'maybe'; allowed: yes, no"),
+        ("linux", "tcp-hairpinning=yes", "clash-free=no is stock MASQUERADE"),
         ("linux", "hairpinning=maybe", "axis hairpinning: unknown value 'maybe'; allowed: yes, no"),
         ("linux", "udp-timeout=0", "axis udp-timeout: expected whole seconds from 1 to 864000, got '0'"),
         ("linux", "udp-timeout=2m", "axis udp-timeout: expected whole seconds"),

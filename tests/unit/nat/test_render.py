@@ -95,12 +95,12 @@ behaviours = st.builds(
     mapping=st.sampled_from(Mapping),
     filtering=st.sampled_from(Filtering),
     allocation=st.sampled_from(Allocation),
+    hairpinning=st.booleans(),
 )
 translations = st.builds(
     Translation,
     udp=behaviours,
     tcp=behaviours,
-    hairpinning=st.booleans(),
     clash_free=st.booleans(),
     udp_timeout_one_way=st.integers(1, 30),
     udp_timeout=st.integers(30, 3600),
@@ -303,6 +303,18 @@ def test_hairpinning_is_for_neighbours_alone_and_rewrites_their_source() -> None
     assert 'iifname "lan0" ip daddr { 203.0.113.32 } meta l4proto udp dnat' in rules
     assert 'oifname "lan0" ct status dnat ip saddr 192.168.32.0/24 jump translate' in rules
     assert 'iifname "lan0"' not in maps("hairpinning=no")
+
+
+def test_hairpinning_is_of_one_transport_or_of_both() -> None:
+    rules = maps("udp-hairpinning=yes tcp-hairpinning=no")
+    turned = [line for line in rules.splitlines() if 'iifname "lan0"' in line]
+    assert len(turned) == 1 and "l4proto udp dnat" in turned[0]
+    remembered = [line for line in rules.splitlines() if 'oifname "lan0" ct status dnat meta' in line]
+    assert len(remembered) == 1 and "l4proto udp jump" in remembered[0]
+    found = render(profile("full-cone", "tcp-hairpinning=no"), firewall("none"), PRIVATE_SIDES).iptables
+    assert "FORWARD -i lan0 -o lan0 -p udp -m conntrack --ctstate DNAT -j ACCEPT" in found
+    both = render(profile("full-cone"), firewall("none"), PRIVATE_SIDES).iptables
+    assert "FORWARD -i lan0 -o lan0 -m conntrack --ctstate DNAT -j ACCEPT" in both
 
 
 def test_stock_snat_on_several_addresses() -> None:
