@@ -203,7 +203,8 @@ class Client(Member):
         if id in self.calls:
             raise ConfigError(f"call {id} is already under way at {self.name}")
         if self.hub.hub is None:
-            raise ConfigError(f"{self.name} is not signed in at any supernode; see its log for why")
+            why = f": {self.hub.last_refusal}" if self.hub.last_refusal else "; none answers it"
+            raise ConfigError(f"{self.name} is not signed in at any supernode{why}")
         call = self._new_call(id, callee, True, now)
         call.invite(now)
         return call

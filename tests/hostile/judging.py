@@ -8,7 +8,7 @@ LET_DOWN = (
     r"{callee} did not answer in 60 s",
     r"no path to {callee} works, neither between the two nor by a relay, for \d+ s",
     r"{callee} ended the call: no path to {caller} works, neither between the two nor by a relay, for \d+ s",
-    r"{caller} is not signed in at any supernode; see its log for why",
+    r"{caller} is not signed in at any supernode(: .*|; none answers it)",
     r"away",
 )
 

@@ -35,3 +35,14 @@ def test_the_authoritys_book_comes_back(tmp_path: Path) -> None:
     assert store.load_names(tmp_path) == {}
     store.save_names({"bob": bytes(32)}, tmp_path)
     assert store.load_names(tmp_path) == {"bob": bytes(32)}
+
+
+def test_supernodes_and_contacts_come_back_and_a_spoilt_file_is_none(tmp_path: Path) -> None:
+    assert (store.load_hosts(tmp_path), store.load_pins(tmp_path)) == ((), {})
+    machines, pins = (("203.0.113.11", "2001:db8:0:1::11"), ("203.0.113.12",)), {"frank": bytes(range(32))}
+    store.save_hosts(machines, tmp_path)
+    store.save_pins(pins, tmp_path)
+    assert (store.load_hosts(tmp_path), store.load_pins(tmp_path)) == (machines, pins)
+    for name in ("hosts", "contacts"):
+        (tmp_path / name).write_bytes(b"\xc1 no message")
+    assert (store.load_hosts(tmp_path), store.load_pins(tmp_path)) == ((), {}), "it begins anew"

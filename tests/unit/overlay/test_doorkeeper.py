@@ -1,7 +1,10 @@
 """What one stranger, one user and a crowd may ask of a supernode, and that nobody else notices who asks too much."""
 
+from dataclasses import replace
+
 import pytest
 
+from lab.errors import ConfigError
 from lab.overlay.actions import Close, LinkInfo
 from lab.overlay.doorkeeper import FRAMES, INVITATIONS, MOST_REASONS, STRANGERS, STRANGERS_EACH, Doorkeeper
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
@@ -9,7 +12,7 @@ from lab.overlay.seat import Rejected
 from lab.overlay.supernode import GREETING_LIMIT
 from lab.wire.framing import frame
 from lab.wire.messages import Carry, Envelope, Ping, encode
-from tests.unit.overlay.fakenet import FakeNet
+from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
 STRANGER = "198.51.100.66"
@@ -88,3 +91,23 @@ def test_a_client_that_asks_too_much_is_cut_off_or_told_to_wait_and_others_are_n
         assert link in supernode.sessions
         assert supernode.door.turned["too many invitations in a short time"] == 5
     place(net, "alice", "frank")
+
+
+@pytest.mark.parametrize("off", [86_400.0, -86_400.0])
+def test_a_client_whose_clock_is_off_by_a_day_is_told_so_and_nobody_else_notices(off: float) -> None:
+    net = FakeNet()
+    net.authority()
+    net.supernode(1)
+    own = net.membership
+    net.membership = lambda name, *more: replace(  # type: ignore[method-assign]
+        own(name, *more), wall_offset=own(name, *more).wall_offset + (off if name == "odd" else 0.0)
+    )
+    net.client("odd", "198.51.100.20", Router("203.0.113.40", mapping=None))
+    net.client("alice", "198.51.100.21", Router("203.0.113.41", mapping=None))
+    assert net.run(10, until=lambda: net.hosts["alice"].machine.hub.hub is not None)
+    net.run(5)
+    assert net.hosts["odd"].machine.hub.hub is None
+    turned = net.hosts["supernode-1"].machine.door.turned
+    assert sum(times for reason, times in turned.items() if f"clock is {off:+.0f} s off" in reason) > 0, turned
+    with pytest.raises(ConfigError, match=r"clock is .* s off, 30 s are allowed; set it"):
+        net.hosts["odd"].machine.dial("c1.x", "alice", net.now)

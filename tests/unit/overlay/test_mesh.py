@@ -1,5 +1,7 @@
 """Supernodes among themselves: all know all, each pair has one link, and who cannot be reached is none of them."""
 
+import pytest
+
 from lab.overlay.mesh import FORGET_AFTER, TOLD_AT_ONCE
 from lab.overlay.seat import Rejected
 from lab.overlay.supernode import TOLD_EVERY, WORDS_A_SECOND, Supernode
@@ -143,3 +145,15 @@ def test_a_large_mesh_hears_of_room_seldom_unless_much_has_changed() -> None:
     said.clear()
     machine.poll(now + TOLD_EVERY)
     assert {message.room for _, message in said if isinstance(message, Room)} == {0}
+
+
+@pytest.mark.parametrize(("over", "port"), [("TCP", 33033), ("UDP", 3478)])
+def test_a_supernode_is_reached_over_both_or_is_none(over: str, port: int) -> None:
+    net = supernodes(2)
+    net.lose = lambda source, to: over == "UDP" and to == ("198.51.100.30", port)
+    net.cut = lambda source, to: over == "TCP" and to == ("198.51.100.30", port)
+    stranger(net, "half", "198.51.100.30", Router("", mapping=None))
+    net.run(30)
+    for name in ("supernode-1", "supernode-2"):
+        assert peers(net, name) == {"supernode-1", "supernode-2"} - {name}
+        assert f"cannot reach half by {over}" in " ".join(event.reason for _, event in net.told(name, Rejected))

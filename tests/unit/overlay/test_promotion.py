@@ -9,7 +9,7 @@ from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
 from lab.overlay.mesh import TURN
-from lab.overlay.promoting import Asked, Candidate, FoundFit, FoundUnfit, Promoting
+from lab.overlay.promoting import UPTIME_LEAST, Asked, Candidate, FoundFit, FoundUnfit, Promoting
 from lab.overlay.seat import Left, ToldToWait
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
@@ -188,3 +188,20 @@ def test_where_many_see_that_there_is_no_room_few_promote_somebody_unless_many_w
     now = 100.1
     urgent.poll("supernode", candidates, 0.0, now)
     assert began == [100.1]
+
+
+def test_who_has_been_here_longest_is_asked_first_and_nobody_who_has_just_come() -> None:
+    asked: list[str] = []
+
+    def candidate(name: str, since: float) -> Candidate:
+        return Candidate(name, b"", ("198.51.100.1", 1), since, lambda message: asked.append(name))
+
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    everybody = [candidate("middle", 50.0), candidate("oldest", 10.0), candidate("newest", 100.0)]
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.5)
+    assert asked == ["oldest"]
+    alone = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    alone.poll("supernode", lambda: [candidate("newest", 100.0)], 0.0, 100.0 + UPTIME_LEAST - 0.1)
+    assert asked == ["oldest"], "it may be gone again"
+    alone.poll("supernode", lambda: [candidate("newest", 100.0)], 0.0, 100.0 + UPTIME_LEAST + 1.0)
+    assert asked == ["oldest", "newest"]
