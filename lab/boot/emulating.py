@@ -1,4 +1,4 @@
-"""Links without netem: core's packets wait in a netfilter queue that a process of its own reads.
+"""Links without netem: a hop's packets wait in a netfilter queue that a process of its own reads.
 
 Belongs here: starting that process, handing it the links, noticing its end. Never: what a link does (lab.links).
 """
@@ -31,8 +31,16 @@ class Emulating:
 
     by = "nfqueue"
 
-    def __init__(self, seed: int, core: Iterable[Address], say: Callable[..., None]) -> None:
-        self._seed, self._core, self._say = seed, tuple(core), say
+    def __init__(
+        self,
+        seed: int,
+        say: Callable[..., None],
+        *,
+        own: Iterable[Address] = (),
+        first: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        """`own`: addresses whose packets are for this hop itself. `first`: rules of IPv4 that come before these."""
+        self._seed, self._own, self._say, self._first = seed, tuple(own), say, first
         self._links: tuple[tuple[Entry, ...], Mapping[str, tuple[Network, ...]]] = ((), {})
         self._rules: Mapping[int, str] = {}
         self._started_at = 0.0
@@ -40,8 +48,13 @@ class Emulating:
         self._stopped = False
         self._one_at_a_time = threading.Lock()
 
-    def apply(self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]]) -> None:
-        """Have these links from now on; returns when they are in effect. Raises RuntimeUnavailable."""
+    def apply(
+        self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]], *, anew: bool = False
+    ) -> None:
+        """Have these links from now on; returns when they are in effect. `anew`: the rules of before have gone.
+
+        Raises RuntimeUnavailable.
+        """
         with self._one_at_a_time:
             before, self._links = self._links, (entries, networks)
             try:
@@ -50,8 +63,8 @@ class Emulating:
                 else:
                     self._ask(self._order())
                 # The reader first: it has let go what waited on a link that is clean now before others pass it by.
-                wanted = queueing(entries, networks, self._core)
-                for version, text in wanted.items() if wanted != self._rules else ():
+                wanted = queueing(entries, networks, self._own, self._first())
+                for version, text in wanted.items() if anew or wanted != self._rules else ():
                     rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore", "--noflush"], text)
                 self._rules = wanted
             except RuntimeUnavailable:
@@ -71,7 +84,7 @@ class Emulating:
                 self._orders.close()
 
     def _watch(self, process: int) -> None:
-        """Wait for the reader's end; one that lived for a while gets a successor, else core ends."""
+        """Wait for the reader's end; one that lived for a while gets a successor, else this hop ends."""
         select.select([process], [], [])
         os.close(process)
         with self._one_at_a_time:
@@ -80,12 +93,12 @@ class Emulating:
             lived = time.monotonic() - self._started_at
             try:
                 if lived < SHORTEST_LIFE_S:
-                    raise RuntimeUnavailable(f"the reader of core's links ended {lived:.1f} s after its start")
+                    raise RuntimeUnavailable(f"the reader of the links ended {lived:.1f} s after its start")
                 self._orders.close()
                 self._start()
             except RuntimeUnavailable as error:
                 self._say("failed", error=f"{error}; without it no packet passes a link")
-                os._exit(2)  # from a thread: a core that loses packets in silence is worse than one that is gone
+                os._exit(2)  # from a thread: a hop that loses packets in silence is worse than one that is gone
             self.restarts += 1
         self._say("links-interrupted", lived_s=round(lived, 1), restarts=self.restarts)
 
@@ -109,7 +122,7 @@ class Emulating:
             self._orders.send(json.dumps(order).encode())
             answer = self._orders.recv(LONGEST_ORDER)
         except OSError as error:
-            raise RuntimeUnavailable(f"the reader of core's links does not answer: {error}") from error
+            raise RuntimeUnavailable(f"the reader of the links does not answer: {error}") from error
         if not answer:
-            raise RuntimeUnavailable("the reader of core's links has ended; see `lab logs core`")
+            raise RuntimeUnavailable("the reader of the links has ended; see `lab logs NODE`")
         return dict(json.loads(answer))

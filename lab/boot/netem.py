@@ -32,7 +32,9 @@ class Netem:
             self.stop()
             raise
 
-    def apply(self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]]) -> None:
+    def apply(
+        self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]], *, anew: bool = False
+    ) -> None:
         """Have these links from now on; returns when they are in effect. Raises RuntimeUnavailable."""
         rules.feed(["tc", "-batch", "-"], netem.shaped(self._name, entries, self._seed))
         if netem.sorted_by_address(self._name, entries, networks, self._generation) != self._sorted:

@@ -6,11 +6,13 @@ Never: what the rules are (lab.nat).
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Network
 from typing import Any
 
 from lab import nat
 from lab.boot import attach, cable, mappings, memory, mtu, rules
+from lab.boot.lines import Lines
+from lab.boot.linking import Linking
 from lab.boot.portmapping import PortMapping
 from lab.boot.readdress import readdress
 from lab.boot.wiring import Interface, Wiring, outer
@@ -57,12 +59,18 @@ class Router:
         self.file = self.settings = Settings.told(environ)
         self.file_address = wiring.wan.address.ip
         self.port_mapping = PortMapping()
+        self._before_tracking: tuple[str, ...] = ()
+        kept = memory.recall().get("links", {})
+        self._kept_orders = kept.get("orders", [])
+        lines = Lines(wiring, environ, kept.get("seed"), lambda: self._before_tracking, self._held)
+        self.links = Linking(lines, self._remember)
 
     @classmethod
     def begin(cls, wiring: Wiring, environ: Mapping[str, str]) -> "Router":
         """Load the rules of what was told last, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
         router = cls(wiring, environ)
         known = {key: value for key, value in memory.recall().items() if hasattr(router.file, key)}
+        router._have_links()
         router._apply(replace(router.file, **known))
         return router
 
@@ -75,6 +83,8 @@ class Router:
             "forget": self._forget,
             "renew": self._renew,
             "mtu": self._mtu,
+            "link": self.links.link,
+            "address": self.links.address,
             "restore": self._restore,
         }
 
@@ -85,10 +95,11 @@ class Router:
     def stop(self) -> None:
         """End what was started; the rules end with the container's network."""
         self.port_mapping.stop()
+        self.links.shaping.stop()
 
     def status(self) -> Order:
         """What is in force now."""
-        now, sides = self.settings, _sides(self.wiring, self.environ)
+        now, sides, lines = self.settings, _sides(self.wiring, self.environ), self.links.shaping
         return {
             "state": "ready",
             "site": now.site,
@@ -102,7 +113,8 @@ class Router:
             "outer6": str(sides.outer6) if sides.outer6 else None,
             "lan": str(sides.inside) if sides.inside else None,
             "lan6": str(sides.lan6.network) if sides.lan6 else None,
-            "changed": now != self._by_the_file,
+            "shaping": lines.status() if lines.started else None,
+            "changed": now != self._by_the_file or lines.changed,
             "unplugged": cable.unplugged(),
         }
 
@@ -133,11 +145,12 @@ class Router:
         wanted = replace(self.settings, mtu=int(order.get("mtu") or FULL_MTU))
         mtu.set_up(self.wiring.wan.index, wanted.mtu)
         self.settings = wanted
-        memory.remember(asdict(wanted))
+        self._remember()
         return {}
 
     def _restore(self, order: Order) -> Order:
         self._become(self._by_the_file)
+        self.links.restore()
         return self.status()
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -147,10 +160,25 @@ class Router:
         """What the compose file says of this router, on the line that it has now."""
         return replace(self.file, mtu=self.settings.mtu)
 
+    def _have_links(self) -> None:
+        """Those of the file, then what orders have made of them. An own line's MTU is that of the router's way out."""
+        lines = self.links.shaping
+        if lines.sites:
+            lines.start()
+        self.links.replay(self._kept_orders)
+
+    def _held(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """Its addresses on the WAN now."""
+        wan, wan6 = self.wiring.wan, self.wiring.wan6
+        return (wan.address.ip, *outer(self.environ), *([wan6.ip] if wan6 else []))
+
+    def _remember(self) -> None:
+        memory.remember({**asdict(self.settings), "links": self.links.kept})
+
     def _become(self, wanted: Settings) -> None:
         if wanted != self.settings:
             self._apply(wanted)
-            memory.remember(asdict(wanted))
+            self._remember()
 
     def _apply(self, wanted: Settings) -> None:
         """Rules are rendered, and so refused, before anything changes. No packet passes while the kernel is between
@@ -167,12 +195,13 @@ class Router:
             self.port_mapping.stop()
             readdress(self.wiring.wan, address)
             plan = attach.attach("router", self.environ)
+        self.wiring, self.settings, self._before_tracking = plan, wanted, nat.before_tracking(profile, sides)
         rules.load(rendered)
+        self.links.shaping.again()
         rules.forget()
         mtu.set_up(plan.wan.index, wanted.mtu)
         if profile.port_mapping != self.port_mapping.offers:
             self.port_mapping.stop()
-        self.wiring, self.settings = plan, wanted
         attach.forward(plan)
         if profile.port_mapping and not self.port_mapping.running:
             self.port_mapping.start(_sides(plan, self.environ), wanted.site, profile.port_mapping)

@@ -1,12 +1,13 @@
-"""The access links of all sites, as core has them: what the file says at start, what orders change afterwards.
+"""The access links of sites at the hop where they end: what the file says at start, what orders change afterwards.
 
+Core is that hop for the sites on the internet; those behind a carrier have theirs between its router and their own.
 Belongs here: which links there are and whose addresses are whose. Never: how a packet is held back.
 """
 
 import json
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from random import randrange
@@ -26,40 +27,58 @@ from lab.links.emulator import Network
 from lab.links.notation import SEED, Address, has_ipv6, read_seed, told
 
 NOBODY: Mapping[str, Iterable[str]] = MappingProxyType({})
+Means = Callable[[int], "Emulating | Netem"]
+"""What holds packets back, from the seed of its luck. Raises RuntimeUnavailable."""
 
 
 class Shaping:
-    """Links of sites in core. Every change returns when it is in effect, or raises and changes nothing."""
+    """Links of sites at one hop. Every change returns when it is in effect, or raises and changes nothing."""
 
     def __init__(
-        self, links: Iterable[Entry], seed: int, interface: int, routes: Iterable[Route | Route6] = ()
+        self,
+        links: Iterable[Entry],
+        seed: int,
+        means: Means,
+        interface: int,
+        routes: Iterable[Route | Route6] = (),
+        part: Callable[[Entry], Entry] = lambda entry: entry,
     ) -> None:
-        """`interface`: index of core's one interface. `routes`: what core routes to the sites' routers."""
+        """`interface`: index of that towards the sites. `routes`: what this hop routes to the sites' routers. `part`:
+        what of an entry this hop sees to, where another does the rest; the MTU of the way down is for who has that."""
         self._entries = {entry.site: entry for entry in links}
         self._file = dict(self._entries)
-        self.seed, self._interface, self._routes = seed, interface, tuple(routes)
+        self.seed, self._means, self._interface, self._routes = seed, means, interface, tuple(routes)
+        self._part = part
         # A prefix stays its site's, also when the router that it is routed to gets another address.
         self._prefixes = {site: self._routed_to(entry) for site, entry in self._entries.items()}
         self._by: Emulating | Netem | None = None
 
     @classmethod
-    def told(cls, environ: Mapping[str, str], interface: int, kept: int | None = None) -> "Shaping":
+    def of_core(cls, environ: Mapping[str, str], interface: int, kept: int | None = None) -> "Shaping":
         """What the compose file says in LAB_LINKS, with the luck of LAB_SEED, else of `kept`, else of a drawn number.
 
         Raises ConfigError.
         """
-        wanted = read_seed(environ.get(SEED, ""))
-        seed = next((one for one in (wanted, kept) if one is not None), randrange(2**32))
         text = environ.get("LAB_ROUTES", "")
-        return cls(entries(environ.get("LAB_LINKS", "")), seed, interface, (*routes(text), *routes6(text)))
+        return cls(
+            entries(environ.get("LAB_LINKS", "")),
+            drawn(environ, kept),
+            lambda seed: _means(seed, interface),
+            interface,
+            (*routes(text), *routes6(text)),
+        )
 
     def start(self) -> None:
         """Have the links that the file says. Raises RuntimeUnavailable where the kernel cannot."""
-        self._by = _means(self.seed, self._interface)
-        self._by.apply(self._links(), self._networks())
-        for entry in self._links():
+        self._started.apply(self._links(), self._networks())
+        for entry in self._entries.values():
             if entry.link.down.refused_above != FULL_MTU:
                 self._set_mtu(entry)
+
+    def again(self) -> None:
+        """Have the same links after everything around them has been put in place anew. Raises RuntimeUnavailable."""
+        if self._by is not None:
+            self._by.apply(self._links(), self._networks(), anew=True)
 
     def set_link(
         self,
@@ -103,6 +122,11 @@ class Shaping:
         by = self._started
         return {"by": by.by, "seed": self.seed, "links": links, **by.status()}
 
+    @property
+    def started(self) -> bool:
+        """Whether anything holds packets back, be it for no time."""
+        return self._by is not None
+
     def link(self, site: str) -> dict[str, Any]:
         """One site's link now: {"up", "down", "toward": {other site: ...}}. Raises ConfigError."""
         return told(_entry(site, self._entries).link)
@@ -134,7 +158,7 @@ class Shaping:
     @property
     def _started(self) -> "Emulating | Netem":
         if self._by is None:
-            raise RuntimeUnavailable("core's links have not been started")
+            self._by = self._means(self.seed)
         return self._by
 
     def _met(self, addresses: Mapping[str, Iterable[str]]) -> dict[str, Entry]:
@@ -166,7 +190,7 @@ class Shaping:
             self._follow(before.get(site), wanted.get(site) or replace(entry, link=Link()))
 
     def _follow(self, before: Entry | None, entry: Entry) -> None:
-        """Let core's routes have the MTU of a link that has changed. None: it did nothing so far."""
+        """Let the routes to a site have the MTU of a link that has changed. None: it did nothing so far."""
         before = before or replace(entry, link=Link())
         was, now = before.link.down.refused_above, entry.link.down.refused_above
         if before.addresses != entry.addresses and was != FULL_MTU:
@@ -178,7 +202,7 @@ class Shaping:
         mtu.set_down(self._interface, self._networks_of(entry), entry.link.down.refused_above)
 
     def _links(self) -> tuple[Entry, ...]:
-        return tuple(self._entries.values())
+        return tuple(self._part(entry) for entry in self._entries.values())
 
     def _networks(self) -> dict[str, tuple[Network, ...]]:
         return {site: self._networks_of(entry) for site, entry in self._entries.items()}
@@ -187,10 +211,16 @@ class Shaping:
         return (*(ip_network(address) for address in entry.addresses), *self._prefixes[entry.site])
 
 
+def drawn(environ: Mapping[str, str], kept: int | None) -> int:
+    """The number that all begins with which a link leaves to chance. Raises ConfigError."""
+    wanted = read_seed(environ.get(SEED, ""))
+    return next((one for one in (wanted, kept) if one is not None), randrange(2**32))
+
+
 def _entry(site: str, known: Mapping[str, Entry]) -> Entry:
     if site not in known:
         linked = ", ".join(known) or "none"
-        raise ConfigError(f"{site!r} has no link in LAB_LINKS of core's environment; those that have one: {linked}")
+        raise ConfigError(f"{site!r} has no link in LAB_LINKS of this environment; those that have one: {linked}")
     return known[site]
 
 
@@ -206,7 +236,7 @@ def _means(seed: int, interface: int) -> Emulating | Netem:
     try:
         return Netem(seed, interface)
     except RuntimeUnavailable:
-        return Emulating(seed, _addresses(interface), _say)
+        return Emulating(seed, say, own=_addresses(interface))
 
 
 def _addresses(interface: int) -> list[Address]:
@@ -214,5 +244,5 @@ def _addresses(interface: int) -> list[Address]:
         return [ip_address(message.get("address")) for message in kernel.get_addr(index=interface)]
 
 
-def _say(event: str, **more: object) -> None:
+def say(event: str, **more: object) -> None:
     print(json.dumps({"at": time.time(), "node": socket.gethostname(), "event": event, **more}), flush=True)

@@ -72,6 +72,37 @@ def link_claim(link: Link) -> LinkClaim:
     )
 
 
+def in_series(near: LinkClaim, far: LinkClaim) -> LinkClaim:
+    """Two links in a row, as one sees them from inside: a site's to its carrier, and the carrier's."""
+    queues = [one.queue_bytes for one in (near, far) if one.queue_bytes is not None]
+    return LinkClaim(
+        up=_after(near.up, far.up),
+        down=_after(near.down, far.down),
+        up_rate=_one_rate(near.up_rate, far.up_rate),
+        down_rate=_one_rate(near.down_rate, far.down_rate),
+        queue_bytes=min(queues, default=None),
+        jitter_s=near.jitter_s + far.jitter_s,
+        clumping=max(near.clumping, far.clumping),
+        loss_after_loss=_either(near.loss_after_loss, far.loss_after_loss),
+    )
+
+
+def _after(one: OneWay, other: OneWay) -> OneWay:
+    narrow = min(one, other, key=lambda way: way.mtu or MTU)
+    delay, loss = (one.delay_ms or 0.0) + (other.delay_ms or 0.0), _either(one.loss or 0.0, other.loss or 0.0)
+    return OneWay(delay, loss, narrow.mtu, narrow.blackhole)
+
+
+def _either(one: float, other: float) -> float:
+    return round(1 - (1 - one) * (1 - other), 9)
+
+
+def _one_rate(one: int | None, other: int | None) -> int | None:
+    """At which a packet takes as long as it does at both, one after the other."""
+    rates = [rate for rate in (one, other) if rate is not None]
+    return round(1 / sum(1 / rate for rate in rates)) if rates else None
+
+
 def _claimed_way(way: Impairment) -> OneWay:
     loss = way.burst.loss if way.burst else way.loss
     return OneWay(way.delay * 1000, loss, way.mtu, way.blackhole and way.mtu < MTU)

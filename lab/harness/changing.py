@@ -73,7 +73,7 @@ def check(topology: Topology, site: str, change: SiteChange) -> None:
 
 
 def _check_link(topology: Topology, site: str, change: SiteChange) -> None:
-    """What is asked of the link, and of which way; whether it goes with the present figures core knows."""
+    """What is asked of the link, and of which way; whether it goes with the present figures its end knows."""
     if not change.link:
         if change.direction or change.toward:
             raise ConfigError(
@@ -93,14 +93,20 @@ def _check_link(topology: Topology, site: str, change: SiteChange) -> None:
 
 
 def _check_ends(topology: Topology, site: str, toward: str | None) -> None:
-    """Both must be sites with a link of their own to the internet, and not the same."""
-    for one in (site, toward):
-        if one is not None and (carrier := topology.behind(one)):
-            raise ConfigError(
-                f"{one} sits behind {carrier} and has no link of its own to the internet; take {carrier}'s"
-            )
+    """Two sites, and the packets to the other must be known by its addresses where the one's link ends."""
+    if (carrier := topology.behind(site)) and topology.behind(carrier):
+        raise ConfigError(
+            f"{site} sits behind two carriers, and has no link of its own; take {carrier}'s or its carrier's"
+        )
     if toward == site:
         raise ConfigError(f"--toward names another site than {site} itself")
+    if toward is not None:
+        topology.router_of(toward)
+        if carrier := topology.behind(toward):
+            raise ConfigError(
+                f"{toward} sits behind {carrier}, whose address is all that is seen of it outside; "
+                f"take --toward {carrier}, or {toward}'s own link"
+            )
 
 
 def _option(axis: str, text: str) -> None:
@@ -120,8 +126,8 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
     topology = standing.live(world.topology, standing.routers(engine, world, sites))
     check(topology, site, change)
     routers = {one: topology.router_of(one).name for one in sites}
-    (core,) = topology.by_role(Role.CORE)
-    for name in (*routers.values(), *([core.name] if change.link else ())):
+    ends = link_ends(topology, site, change.toward) if change.link else ()
+    for name in (*routers.values(), *ends):
         world.running(name)
     link = {
         "site": site,
@@ -131,19 +137,29 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
         "addresses": {one: _outer_addresses(topology, one) for one in sites},
     }
     said: Json = {}
-    if change.link:
-        _order(engine, world, site, core.name, "link", **link, dry=True)
+    for end in ends:
+        _order(engine, world, site, end, "link", **link, dry=True)
     if change.router:
         said["router"] = _order(engine, world, site, routers[site], "set", **change.told_to(topology.router_of(site)))
     if change.link:
-        said["link"] = _order(engine, world, site, core.name, "link", **link)
+        said["link"], *_ = [_order(engine, world, site, end, "link", **link) for end in ends]
         if change.link.keys() & set(OF_A_LINE):
             standing.order(engine, world, routers[site], "mtu", mtu=refused_above(said["link"]["ways"]["up"]))
     return said
 
 
+def link_ends(topology: Topology, site: str, toward: str | None = None) -> tuple[str, ...]:
+    """The nodes that hold a site's packets back, first who knows the whole link: core, or behind a carrier that one's
+    router what goes up and the site's own what comes down."""
+    carrier = topology.behind(site)
+    if carrier is None:
+        return tuple(node.name for node in topology.by_role(Role.CORE))
+    own = topology.router_of(site).name
+    return (topology.router_of(carrier).name, *(() if toward else (own,)))
+
+
 def _outer_addresses(topology: Topology, site: str) -> list[str]:
-    """Those of a site's router on the internet, by which core knows its packets."""
+    """Those of a site's router on the internet, by which its packets are known where its link ends."""
     router, lan = topology.router_of(site), topology.lan_of(site).name
     outside = [attachment for attachment in router.attachments if attachment.network != lan]
     held6 = [attachment.address6.ip for attachment in outside if attachment.address6]
@@ -193,12 +209,10 @@ def renew(engine: Engine, world: World, site: str, wanted: str | None) -> tuple[
     taken = _taken(engine, world, outside)
     before = str(now["outer"][0])
     address = _free(outside, taken) if wanted is None else _wanted(site, outside, taken, wanted, before)
-    (core,) = topology.by_role(Role.CORE) if topology.behind(site) is None else (None,)
-    if core:
-        standing.order(engine, world, core.name, "status")  # it answers, or the router keeps its address
+    end = link_ends(topology, site)[0]
+    standing.order(engine, world, end, "status")  # it answers, or the router keeps its address
     _order(engine, world, site, router.name, "renew", outer=str(address))
-    if core:
-        standing.order(engine, world, core.name, "address", site=site, old=before, new=str(address))
+    standing.order(engine, world, end, "address", site=site, old=before, new=str(address))
     return before, str(address)
 
 

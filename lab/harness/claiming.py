@@ -5,22 +5,24 @@ Belongs here: asking, and the shape of the answers. Never: what follows from the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from lab import nat
-from lab.certify.claimed import LinkClaim, Router, link_claim
+from lab.certify.claimed import LinkClaim, Router, in_series, link_claim
 from lab.errors import ConfigError
+from lab.harness import standing
 from lab.links import Link
 from lab.links.notation import heard
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
-from lab.topology.model import Node, Role
+from lab.topology.model import Node
 
 
 @dataclass(frozen=True)
 class SiteClaim:
-    """One site: its names, its routers outward (the nearest first), the link of the outermost, its families inside."""
+    """One site: its names, its routers outward (the nearest first), the links on the way, its families inside."""
 
     site: str
     profile: str
@@ -33,11 +35,11 @@ class SiteClaim:
 
 def claims(engine: Engine, world: World, sites: Sequence[str]) -> tuple[SiteClaim, ...]:
     """What each site says of itself now. Raises RuntimeUnavailable where a router of it, or core, does not answer."""
-    links = _links(engine, world)
-    return tuple(_claim(engine, world, site, links) for site in sites)
+    core = standing.core(engine, world)
+    return tuple(_claim(engine, world, site, core) for site in sites)
 
 
-def _claim(engine: Engine, world: World, site: str, links: Mapping[str, LinkClaim]) -> SiteClaim:
+def _claim(engine: Engine, world: World, site: str, core: Mapping[str, Any]) -> SiteClaim:
     own = world.topology.router_of(site)
     nodes = (own, *world.topology.routers_outward(own))
     said = [_ask(engine, world, node) for node in nodes]
@@ -47,7 +49,7 @@ def _claim(engine: Engine, world: World, site: str, links: Mapping[str, LinkClai
         firewall=str(said[0]["firewall"]),
         behind=world.topology.behind(site),
         routers=tuple(_router(node, answer) for node, answer in zip(nodes, said, strict=True)),
-        link=links.get(str(nodes[-1].site), LinkClaim()),
+        link=_links(world, {str(node.site): answer for node, answer in zip(nodes, said, strict=True)}, core),
         families=tuple(family for family, name in ((4, "lan"), (6, "lan6")) if said[0].get(name, name == "lan")),
     )
 
@@ -63,15 +65,16 @@ def _ask(engine: Engine, world: World, node: Node) -> Mapping[str, Any]:
         return channel.order("status")
 
 
-def _links(engine: Engine, world: World) -> Mapping[str, LinkClaim]:
-    (core,) = world.topology.by_role(Role.CORE)
-    links = _ask(engine, world, core).get("shaping", {}).get("links", {})
-    return {site: link_claim(_link(site, said)) for site, said in links.items()}
+def _links(world: World, said: dict[str, Mapping[str, Any]], core: Mapping[str, Any]) -> LinkClaim:
+    """Those of a site and of the carriers that it sits behind, `said` by their routers, the nearest first."""
+    links = standing.ended_at(world.topology, dict(core), {site: dict(answer) for site, answer in said.items()})
+    claims = [link_claim(_link(site, links[site])) for site in said if site in links]
+    return reduce(in_series, claims, LinkClaim())
 
 
 def _link(site: str, said: Mapping[str, Any]) -> Link:
-    """A link as core describes it, read as `lab set` would read it. Raises ConfigError."""
+    """A link as its hop describes it, read as `lab set` would read it. Raises ConfigError."""
     try:
         return Link(up=heard(str(said["up"])), down=heard(str(said["down"])))
     except (KeyError, ConfigError) as error:
-        raise ConfigError(f"what core says of the link of {site} is not understood ({error!r}): {dict(said)}") from None
+        raise ConfigError(f"what is said of the link of {site} is not understood ({error!r}): {dict(said)}") from None

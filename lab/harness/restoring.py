@@ -38,9 +38,11 @@ def restore(engine: Engine, world: World, file: Topology, say: Say) -> list[str]
 
 
 def mtus(engine: Engine, world: World) -> None:
-    """Let each router have the MTU of its site's link, where it has another; core knows it, and limits the way down."""
-    links = standing.core(engine, world)["shaping"]["links"]
-    for site, said in standing.routers(engine, world).items():
+    """Let each router have the MTU of its site's link, where it has another; where the link ends it is known, and
+    limits the way down."""
+    routers = standing.routers(engine, world)
+    links = standing.links(engine, world, routers)
+    for site, said in routers.items():
         wanted = changing.refused_above(links[site]["up"]) if site in links else FULL_MTU
         if said["mtu"] != wanted:
             standing.order(engine, world, world.topology.router_of(site).name, "mtu", mtu=wanted)

@@ -33,6 +33,25 @@ def core(engine: Engine, world: World) -> Json:
     return order(engine, world, node.name, "status")
 
 
+def links(engine: Engine, world: World, said: dict[str, Json]) -> dict[str, Json]:
+    """Site -> its access link, in the words of the hop where it ends: core, or the carrier that it sits behind.
+
+    `said`: what routers say, of those sites and their carriers. Sites that no link has been given are not in it.
+    """
+    return ended_at(world.topology, core(engine, world), said)
+
+
+def ended_at(topology: Topology, core: Json, said: dict[str, Json]) -> dict[str, Json]:
+    """The same from what core says of itself, or {} where it does not."""
+    found: dict[str, Json] = dict((core.get("shaping") or {}).get("links", {}))
+    for site in said:
+        carrier = topology.behind(site)
+        shaped = (said.get(carrier or "") or {}).get("shaping") or {}
+        if site in shaped.get("links", {}):
+            found[site] = shaped["links"][site]
+    return found
+
+
 def seed(engine: Engine, world: World) -> int | None:
     """What all that the links leave to chance begins with; None where core is not there to say."""
     try:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.errors import LabError
+from lab.harness import standing
 from lab.links import Link
 from lab.links.notation import told
 from lab.runtime.connection import Engine
@@ -26,15 +27,15 @@ class NodeStatus:
 
     `promoted`: what a client is beside, `supernode` or `relay`, and `promoted_because` why; `waits_at`: the
     supernodes that have told it to wait, for they have no room yet. `forwarding`: where a relay forwards, `kernel`,
-    or `user space` and why. `link`: of a router, its site's link to the internet as lab.links writes it, None
-    behind a carrier and where core is not there to say; `seed`: of core, what all that links leave to chance begins
-    with. `behind`: the carrier that its site sits behind. `network`: what a client has found out about its own on
-    the axes of RFC 4787, None where it does not know, and `lets_out`, what that lets out: `udp`, `voice_by_udp` (as
-    much as a voice is), `tcp` ports, `tls_only`, `proxy`; `finding_out`: whether more will be known soon;
-    `keepalive_s`: seconds after which it therefore refreshes a mapping; `port_mapped`: the outer address that its
-    router has given it for the next call, because it asked. `heard_at`: when a client last heard its supernode,
-    epoch seconds. What clients have found out by themselves changes while nobody touches the lab, and makes no
-    difference between two statuses.
+    or `user space` and why. `link`: of a router, its site's access link as lab.links writes it, None where the
+    hop at which it ends (core, or the carrier's router) is not there to say; `seed`: of such a hop, what all that its
+    links leave to chance begins with. `behind`: the carrier that its site sits behind. `network`: what a client has
+    found out about its own on the axes of RFC 4787, None where it does not know, and `lets_out`, what that lets out:
+    `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`; `finding_out`: whether more will be
+    known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping; `port_mapped`: the outer address
+    that its router has given it for the next call, because it asked. `heard_at`: when a client last heard its
+    supernode, epoch seconds. What clients have found out by themselves changes while nobody touches the lab, and
+    makes no difference between two statuses.
     """
 
     name: str
@@ -79,7 +80,8 @@ def ask(engine: Engine, world: World) -> LabStatus:
         said = pool.map(lambda node: _one(engine, world, node), nodes)
         answers = {node.name: answer for node, answer in zip(nodes, said, strict=True)}
     routers = {node.site: answers[node.name] for node in nodes if node.role == "router"}
-    shaping = next((answers[node.name].get("shaping") for node in nodes if node.role == "core"), None)
+    core = next((answers[node.name] for node in nodes if node.role == "core"), {})
+    links = standing.ended_at(world.topology, core, {str(site): said for site, said in routers.items()})
 
     def status(node: Node) -> NodeStatus:
         said = answers[node.name]
@@ -103,19 +105,19 @@ def ask(engine: Engine, world: World) -> LabStatus:
             keepalive_s=said.get("keepalive_s"),
             port_mapped=said.get("port_mapped"),
             heard_at=said.get("heard_at"),
-            link=_link(node, shaping) if behind is None else None,
-            seed=shaping.get("seed") if shaping and node.role == "core" else None,
+            link=_link(node, links, answers[world.topology.router_of(behind).name] if behind else core),
+            seed=(said.get("shaping") or {}).get("seed"),
             behind=behind,
         )
 
     return LabStatus(tuple(status(node) for node in nodes))
 
 
-def _link(node: Node, shaping: Json | None) -> Json | None:
-    """A router's link by what core says; a site that the file gives none has one that does nothing."""
-    if shaping is None or node.role != "router":
+def _link(node: Node, links: dict[str, Json], end: Json) -> Json | None:
+    """A router's link by what the hop says where it ends, if that says anything; one that nobody gave does nothing."""
+    if node.role != "router" or end.get("state") not in ("ready", "unplugged"):
         return None
-    found: Json = shaping["links"].get(node.site, told(Link()))
+    found: Json = links.get(str(node.site), told(Link()))
     return found
 
 

@@ -1,6 +1,6 @@
-"""Which packets core hands to the emulator, as text for iptables-restore --noflush and ip6tables-restore --noflush.
+"""Which packets a hop hands to the emulator, as text for iptables-restore --noflush and ip6tables-restore --noflush.
 
-Pure. Belongs here: the rules of table raw in core. Never: what becomes of the packets (emulator.py).
+Pure. Belongs here: the rules of table raw. Never: what becomes of the packets (emulator.py).
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,19 +9,24 @@ from lab.links.emulator import Network
 from lab.links.notation import Address, Entry
 
 QUEUE = 1
-"""The number of the netfilter queue; core has no other."""
+"""The number of the netfilter queue; no node has another."""
 
 
 def queueing(
-    entries: Iterable[Entry], networks: Mapping[str, Iterable[Network]], core: Iterable[Address]
+    entries: Iterable[Entry],
+    networks: Mapping[str, Iterable[Network]],
+    own: Iterable[Address] = (),
+    first: Iterable[str] = (),
 ) -> Mapping[int, str]:
-    """Per version of IP (4, 6) the whole table raw: nothing is queued that no link touches, nor what is for `core`.
+    """Per version of IP (4, 6) the whole table raw: nothing is queued that no link touches, nor what is for `own`.
+
+    `first`: the rules of IPv4 that stand before these, since a packet that was queued meets no other of its chain.
 
     No bypass: without a reader these packets are lost, and not let through as if the links were clean.
     """
-    wanted: dict[int, list[str]] = {4: [], 6: []}
+    wanted: dict[int, list[str]] = {4: [*first], 6: []}
     wanted[6] += ["-d ff00::/8 -j ACCEPT", "-d fe80::/10 -j ACCEPT"]  # neighbours find each other, on no link of these
-    for address in core:
+    for address in own:
         wanted[address.version].append(f"-d {address} -j ACCEPT")
     for entry in entries:
         link = entry.link

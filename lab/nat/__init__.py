@@ -19,7 +19,7 @@ from lab.nat.axes import (
 from lab.nat.fitting import Site, fits
 from lab.nat.notation import TIMERS
 from lab.nat.presets import FIREWALLS, PORT_MAPPINGS, PREFIX_TRANSLATIONS, TRANSLATIONS, firewall, profile
-from lab.nat.render import render, untracked
+from lab.nat.render import before_tracking, render, untracked
 from lab.nat.wiring import RuleSet, Wiring
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Timers",
     "Translation",
     "Wiring",
+    "before_tracking",
     "firewall",
     "fits",
     "profile",

@@ -50,6 +50,11 @@ def render(profile: NatProfile, firewall: FirewallPolicy, wiring: Wiring) -> Rul
     return RuleSet(nftables + _timers(profile), "".join(iptables), ip6tables)
 
 
+def before_tracking(profile: NatProfile, wiring: Wiring) -> tuple[str, ...]:
+    """The rules of IPv4 that such a router has in PREROUTING of table raw, for whoever puts more behind them."""
+    return tuple(rule.removeprefix("PREROUTING ") for rule in filters.raw(profile, wiring))
+
+
 def untracked() -> RuleSet:
     """The rules of every node that is no router: none, and no connection tracking.
 

@@ -10,14 +10,18 @@ LINES = {"udp": "───", "tcp": "═══", "mixed": "─═─"}
 
 
 def hops(topology: Topology, caller: str, callee: str, path: MediaPath) -> list[str]:
-    """The nodes that media passes, caller first; on one LAN without its router, hairpinned through it alone."""
+    """The nodes that media passes, caller first; on one LAN without its router, behind one router through it alone."""
     ends = [topology.node(caller), topology.node(callee)]
-    sites = [str(end.site) for end in ends]
-    if sites[0] == sites[1] and path.via is None:
-        return [caller, callee] if path.kind == "direct" else [caller, topology.router_of(sites[0]).name, callee]
-    core = topology.by_role(Role.CORE)[0].name
-    middle = [core, path.via, core] if path.via else [core]
-    return [caller, topology.router_of(sites[0]).name, *middle, topology.router_of(sites[1]).name, callee]
+    if ends[0].site == ends[1].site and path.via is None and path.kind == "direct":
+        return [caller, callee]
+    near, far = ([router.name for router in topology.routers_outward(end)] for end in ends)
+    shared = next((name for name in near if name in far), None)
+    if shared is not None and path.via is None:
+        near, far, middle = near[: near.index(shared)], far[: far.index(shared)], [shared]
+    else:
+        core = topology.by_role(Role.CORE)[0].name
+        middle = [core, path.via, core] if path.via else [core]
+    return [caller, *near, *middle, *reversed(far), callee]
 
 
 def picture(topology: Topology, caller: str, callee: str, path: MediaPath) -> str:

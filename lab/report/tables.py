@@ -77,7 +77,7 @@ def _place(node: NodeStatus) -> str:
 
 def _link(node: NodeStatus) -> str:
     """`delay=10ms`; `up delay=10ms loss=5%, down delay=10ms` where the two differ; "" for what has no link."""
-    if node.seed is not None:
+    if node.role == "core" and node.seed is not None:
         return f"seed {node.seed}"
     if node.link is None:
         return ""

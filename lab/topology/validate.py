@@ -10,13 +10,12 @@ from itertools import combinations
 
 from lab.errors import ConfigError
 from lab.internet import addresses
-from lab.links import entries
-from lab.links.notation import SEED, read_seed
 from lab.nat import firewall, profile
 from lab.topology.declared import Declared, lan_of, upstream_of
 from lab.topology.fitting import router_fits
 from lab.topology.model import Network, Node, Role, Topology
 from lab.topology.validate6 import RULES6, check_networks6
+from lab.topology.validate_links import links_fit_sites
 
 PROXY_PORT = 3128
 """Where a site's proxy listens."""
@@ -299,31 +298,6 @@ def _routes_fit_profiles(declared: tuple[Declared, ...], networks: tuple[Network
             )
 
 
-def _links_fit_sites(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
-    """Core knows a site's packets by the outer addresses of its router."""
-    for core in (one for one in declared if one.node.role is Role.CORE):
-        try:
-            links = entries(core.environment.get("LAB_LINKS", ""))
-            read_seed(core.environment.get(SEED, ""))
-        except ConfigError as error:
-            raise ConfigError(f"node {core.node.name}: {error}") from error
-        routers = {one.node.site: one.node for one in declared if one.node.role is Role.ROUTER}
-        for entry in links:
-            router = routers.get(entry.site)
-            if router is None or upstream_of(router, networks) is not _internet(networks):
-                on_it = _list(str(s) for s, r in routers.items() if upstream_of(r, networks) is _internet(networks))
-                raise ConfigError(
-                    f"node {core.node.name}: LAB_LINKS names {entry.site}; sites on the internet are {on_it}"
-                )
-            held = {a.address.ip for a in router.attachments if a.network == _internet(networks).name} | {*router.outer}
-            held6 = {a.address6.ip for a in router.attachments if a.network == _internet(networks).name and a.address6}
-            if set(entry.addresses) != held | held6:
-                raise ConfigError(
-                    f"node {core.node.name}: expected {_list(map(str, held | held6))} for {entry.site} in LAB_LINKS, "
-                    f"as {router.name} has, got {_list(map(str, entry.addresses))}"
-                )
-
-
 _RULES: tuple[Callable[[tuple[Declared, ...], tuple[Network, ...]], None], ...] = (
     _unique_names,
     _one_core,
@@ -336,7 +310,7 @@ _RULES: tuple[Callable[[tuple[Declared, ...], tuple[Network, ...]], None], ...] 
     _unique_addresses,
     _routers_fit,
     _routes_fit_profiles,
-    _links_fit_sites,
+    links_fit_sites,
     *RULES6,
 )
 

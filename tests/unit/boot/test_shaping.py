@@ -30,7 +30,9 @@ class Kernel:
         self.mtus: list[tuple[list[str], int]] = []
         self.broken = False
 
-    def apply(self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]]) -> None:
+    def apply(
+        self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]], *, anew: bool = False
+    ) -> None:
         if self.broken:
             raise RuntimeUnavailable("the reader of core's links has ended")
         self.links = write(entries)
@@ -53,7 +55,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 
 @pytest.fixture
 def links(kernel: Kernel) -> Shaping:
-    links = Shaping.told(ENVIRON, interface=2)
+    links = Shaping.of_core(ENVIRON, interface=2)
     links.start()
     return links
 
@@ -80,7 +82,7 @@ def test_the_start_is_what_the_file_says(links: Shaping, kernel: Kernel) -> None
 
 
 def _seed(environ: dict[str, str]) -> int:
-    links = Shaping.told(environ, 2)
+    links = Shaping.of_core(environ, 2)
     links.start()
     return int(links.status()["seed"])
 
@@ -89,7 +91,7 @@ def test_without_a_seed_one_is_drawn_and_told(kernel: Kernel) -> None:
     seeds = {_seed({"LAB_LINKS": LINKS}) for _ in range(3)}
     assert len(seeds) > 1
     with pytest.raises(ConfigError, match="whole number in LAB_SEED, got 'luck'"):
-        Shaping.told({"LAB_SEED": "luck"}, 2)
+        Shaping.of_core({"LAB_SEED": "luck"}, 2)
 
 
 def test_a_change_is_handed_on_and_restored(links: Shaping, kernel: Kernel) -> None:
@@ -107,7 +109,7 @@ def test_a_change_is_handed_on_and_restored(links: Shaping, kernel: Kernel) -> N
 @pytest.mark.parametrize(
     ("order", "told"),
     [
-        (("moon", "up", {"delay": "1ms"}), "'moon' has no link in LAB_LINKS of core's environment; .*: home, park"),
+        (("moon", "up", {"delay": "1ms"}), "'moon' has no link in LAB_LINKS of this environment; .*: home, park"),
         (("home", "left", {"delay": "1ms"}), "unknown direction 'left'"),
         (("home", "both", {"loss": "120%"}), "loss of 120%"),
         (("home", "both", {"rate": "0"}), "rate of 0bit"),
@@ -183,7 +185,7 @@ ROUTED = {**ENVIRON, "LAB_ROUTES": f"{ROUTES}, 2001:db8:0:38::/64 via 2001:db8:0
 
 
 def test_a_site_without_a_link_in_the_file_gets_one_when_it_is_asked_for(kernel: Kernel) -> None:
-    links = Shaping.told(ROUTED, interface=2)
+    links = Shaping.of_core(ROUTED, interface=2)
     links.start()
     before = kernel.links
     assert links.set_link("dual", "up", {"delay": "50ms"}, addresses=DUAL, dry=True)["up"] == ""

@@ -4,7 +4,7 @@ import pytest
 
 from lab import nat
 from lab.certify.behaviour import OneWay
-from lab.certify.claimed import LinkClaim, Router, claimed, link_claim
+from lab.certify.claimed import LinkClaim, Router, claimed, in_series, link_claim
 from lab.links import Burst, Impairment, Link
 
 EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dependent"
@@ -138,6 +138,17 @@ def test_bursts_claim_their_share_in_the_long_run_and_widen_its_variance() -> No
     link = link_claim(Link(Impairment(burst=Burst(p=0.05, r=0.45))))
     assert link.up.loss == pytest.approx(0.1)
     assert link.clumping == pytest.approx(3.0)
+
+
+def test_two_links_in_a_row_are_seen_as_one() -> None:
+    near = link_claim(Link(Impairment(delay=0.03, loss=0.1, mtu=1400, blackhole=True), Impairment(rate=64_000)))
+    far = link_claim(Link(Impairment(delay=0.01, loss=0.2, mtu=1492), Impairment(delay=0.01, jitter=0.01, rate=64_000)))
+    found = in_series(near, far)
+    assert found.up == OneWay(40.0, 0.28, 1400, True)
+    assert (found.down.delay_ms, found.down_rate, found.up_rate) == (10.0, 32_000, None)
+    assert claimed([router("linux")], found, probe_bytes=80).link.down.delay_ms == 30.0
+    assert (found.queue_bytes, found.jitter_s) == (800.0, 0.01)
+    assert in_series(LinkClaim(), far) == far
 
 
 def test_through_a_proxy_there_is_nothing_but_the_delay() -> None:

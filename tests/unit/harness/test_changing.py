@@ -33,7 +33,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> Orders:
     def order(engine: Any, world: World, node: str, order: str, **fields: Any) -> Any:
         world.running(node)
         given.append((node, order, fields))
-        if node == "core":
+        if order == "link":
             size = fields.get("changes", {}).get("mtu") if fields.get("direction") != "down" else None
             return {"ways": {"up": f"mtu={size}" if size else "", "down": ""}}
         site = world.topology.node(node)
@@ -175,10 +175,31 @@ def test_a_way_that_nothing_goes_is_refused(change: SiteChange, reason: str, ord
     assert changes(orders) == []
 
 
-@pytest.mark.parametrize(("site", "toward"), [("mobile-1", None), ("linux-1", "mobile-1")])
-def test_who_sits_behind_a_carrier_has_no_link(site: str, toward: str | None, orders: Orders) -> None:
-    with pytest.raises(ConfigError, match="mobile-1 sits behind carrier-1 and has no link of its own"):
-        changing.set_site(cast(Any, None), world(ZOO), site, SiteChange(link={"loss": "1%"}, toward=toward))
+def test_nothing_goes_toward_a_site_whose_address_is_its_carrier_s(orders: Orders) -> None:
+    change = SiteChange(link={"loss": "1%"}, toward="mobile-1")
+    with pytest.raises(
+        ConfigError, match=r"mobile-1 sits behind carrier-1, whose address .* take --toward carrier-1, or"
+    ):
+        changing.set_site(cast(Any, None), world(ZOO), "linux-1", change)
+    assert changes(orders) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (SiteChange(link={"loss": "1%"}), ["carrier-1-router", "mobile-1-router"]),
+        (SiteChange(link={"mtu": "1400"}), ["carrier-1-router", "mobile-1-router"]),
+        (SiteChange(link={"loss": "1%"}, toward="linux-1"), ["carrier-1-router"]),
+    ],
+)
+def test_a_link_behind_a_carrier_ends_at_both_routers(change: SiteChange, told: list[str], orders: Orders) -> None:
+    changing.set_site(cast(Any, None), world(ZOO), "mobile-1", change)
+    given = [(node, fields) for node, order, fields in orders if order == "link"]
+    assert [node for node, fields in given if fields.get("dry")] == told
+    assert [node for node, fields in given if not fields.get("dry")] == told
+    assert given[0][1]["addresses"]["mobile-1"] == ["100.64.63.11"]
+    mtus = [node for node, order, _ in orders if order == "mtu"]
+    assert mtus == (["mobile-1-router"] if "mtu" in change.link else [])
 
 
 @pytest.mark.parametrize(

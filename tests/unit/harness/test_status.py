@@ -113,11 +113,15 @@ NO_LINK = {"up": "", "down": "", "toward": {}}
 
 def test_a_router_is_shown_with_its_site_s_link_and_core_with_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     core = {"state": "ready", "shaping": {"by": "nfqueue", "seed": 7, "links": {"linux-1": LINK}}}
-    found = asked(world("zoo.yml"), monkeypatch, core=core)
+    carrier = {"state": "ready", "shaping": {"by": "nfqueue", "seed": 8, "links": {"mobile-1": LINK}}}
+    found = asked(world("zoo.yml"), monkeypatch, **{"core": core, "carrier-1-router": carrier})
     assert (found["linux-1-router"].link, found["linux-1-pc"].link, found["core"].link) == (LINK, None, None)
     assert found["linux-2-router"].link == NO_LINK, "the file gives it none: it does nothing"
-    assert found["mobile-1-router"].link is None, "its carrier has one"
-    assert {name: node.seed for name, node in found.items() if node.seed is not None} == {"core": 7}
+    assert (found["mobile-1-router"].link, found["mobile-2-router"].link) == (LINK, NO_LINK)
+    assert {name: node.seed for name, node in found.items() if node.seed is not None} == {
+        "core": 7,
+        "carrier-1-router": 8,
+    }
     nodes = {node["name"]: node for node in status.LabStatus(tuple(found.values())).to_json()["nodes"]}
     assert (nodes["linux-1-router"]["link"], nodes["core"]["seed"]) == (LINK, 7)
 
@@ -125,3 +129,8 @@ def test_a_router_is_shown_with_its_site_s_link_and_core_with_the_seed(monkeypat
 def test_without_core_nobody_knows_the_links(monkeypatch: pytest.MonkeyPatch) -> None:
     found = asked(world("reference.yml"), monkeypatch, core={"state": "stopped"})
     assert (found["home-router"].link, found["core"].seed) == (None, None)
+
+
+def test_without_the_carrier_nobody_knows_its_sites_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(world("zoo.yml"), monkeypatch, **{"carrier-1-router": {"state": "stopped"}})
+    assert (found["mobile-1-router"].link, found["mobile-4-router"].link) == (None, NO_LINK)

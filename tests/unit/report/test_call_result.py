@@ -14,6 +14,7 @@ from lab.report.progress import CallProgress
 from lab.report.result import result
 from lab.report.route import hops
 from lab.report.sites import next_steps, tree
+from lab.topology import parse
 from lab.topology.model import Network, Node, Role, Topology
 
 
@@ -51,6 +52,23 @@ PUNCHED = MediaPath("punched", "udp", None)
 )
 def test_the_hops_of_each_path(callee: str, path: MediaPath, expected: str) -> None:
     assert hops(WORLD, "bob", callee, path) == expected.split()
+
+
+ZOO = parse(Path(__file__).parents[3] / "compose" / "zoo.yml", {})
+
+
+@pytest.mark.parametrize(
+    ("callee", "expected"),
+    [
+        ("mobile-2-pc", "mobile-1-pc mobile-1-router carrier-1-router mobile-2-router mobile-2-pc"),
+        (
+            "mobile-4-pc",
+            "mobile-1-pc mobile-1-router carrier-1-router core carrier-2-router mobile-4-router mobile-4-pc",
+        ),
+    ],
+)
+def test_the_hops_behind_carriers(callee: str, expected: str) -> None:
+    assert hops(ZOO, "mobile-1-pc", callee, PUNCHED) == expected.split()
 
 
 def shown(report: CallReport, expected: str | None = None) -> str:
