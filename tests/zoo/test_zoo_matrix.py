@@ -5,13 +5,13 @@ from collections.abc import Callable
 from itertools import permutations
 from math import inf
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import pytest
 
 from lab.harness import Lab
 from lab.harness.call_report import CallReport
-from lab.harness.matrix import FirstVoice, Matrix
+from lab.harness.matrix import Matrix
 from lab.topology import parse
 from tests.shares import DEMANDS, Demand, after_the_answer, shortfall
 from tests.theory import Search, expected, side
@@ -24,13 +24,23 @@ PAIRS = [*permutations(FIRST, 2), ("address-dependent-1", "address-dependent-1")
 LIMIT_S = 1.0
 """Of a cell, on two cores."""
 SIDES = {site: side(ZOO, ZOO.node(client)) for site, client in FIRST.items()}
-ROUND_TRIP_MS = 40
-"""Of signalling, from a client by its supernode to another and back: four times a link of 10 ms, as certified."""
-BUDGET_MS = 1.5 * ROUND_TRIP_MS + 20
-"""From the answer to the first voice at the worse end. The answer and the first packet of the voice that it calls forth
-take one round trip, the frame 20 ms; the rest is for programs to do their work."""
-HALF_MS = 1.25 * ROUND_TRIP_MS + 20
-"""Half of the calls need no more than half of that rest."""
+
+
+def round_trip_ms(*sites: str) -> int:
+    """Of signalling, from a client by its supernode to another and back: twice each link of 10 ms, as certified, and
+    behind a carrier there are two in a row."""
+    return sum(40 if ZOO.behind(site) else 20 for site in sites)
+
+
+def budget_ms(*sites: str) -> float:
+    """From the answer to the first voice at the worse end. The answer and the first packet of the voice that it calls
+    forth take one round trip, the frame 20 ms; the rest is for programs to do their work."""
+    return 1.5 * round_trip_ms(*sites) + 20
+
+
+def half_ms(*sites: str) -> float:
+    """Half of the calls need no more than half of that rest."""
+    return 1.25 * round_trip_ms(*sites) + 20
 
 
 def kinds_of_pairs() -> dict[tuple[str, str], list[tuple[str, str]]]:
@@ -93,17 +103,22 @@ def test_ports_that_nobody_can_name_are_found(cells: Cells, kind: Kind) -> None:
 
 def test_voice_comes_at_once(matrix: Matrix) -> None:
     """Both are exceeded by a regression of some milliseconds, and by no machine that calls the zoo in its time: 57 to
-    59 ms and 70 to 76 were measured on two busy cores, of whose calls 2 to 4 in a hundred were later than BUDGET_MS."""
-    voice = FirstVoice.of(matrix.cells)
-    assert voice is not None and all(cell.setup_ms.first_voice is not None for cell in matrix.cells)
-    assert voice.p95 <= BUDGET_MS and voice.median <= HALF_MS, voice
+    59 ms and 70 to 76 were measured on two busy cores where the budget is 80, of whose calls 2 to 4 in a hundred were
+    later than that."""
+    late, later = [], []
+    for cell in matrix.cells:
+        took, sites = cell.setup_ms.first_voice, (matrix.sites[cell.caller], matrix.sites[cell.callee])
+        assert took is not None, cell
+        late.append(took - half_ms(*sites))
+        later.append(took - budget_ms(*sites))
+    assert median(late) <= 0 and quantiles(later, n=20)[-1] <= 0, (median(late), quantiles(later, n=20)[-1])
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids=" and ".join)
 def test_voice_comes_at_once_between_every_two_kinds_of_network(cells: Cells, kinds: tuple[str, str]) -> None:
     """At least half of eight calls or more: what a machine does beside them makes some late, and seldom the same."""
-    took = [cell.setup_ms.first_voice for pair in KINDS[kinds] for cell in cells(*pair)]
-    assert sum(one is not None and one <= BUDGET_MS for one in took) >= len(took) / 2, sorted(map(str, took))
+    took = [(cell.setup_ms.first_voice, budget_ms(*pair)) for pair in KINDS[kinds] for cell in cells(*pair)]
+    assert sum(one is not None and one <= budget for one, budget in took) >= len(took) / 2, took
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids=" and ".join)
@@ -131,6 +146,22 @@ def test_moving_loses_and_repeats_no_frame(matrix: Matrix) -> None:
     assert [str(cell) for cell, name, peer in ends if cell.media[name].received > cell.media[peer].sent] == []
     lost = sum(media.lost for cell in matrix.cells for media in cell.media.values())
     assert lost <= 0.001 * sum(media.sent for cell in matrix.cells for media in cell.media.values())
+
+
+def test_who_picks_up_at_once_is_heard_within_two_round_trips(lab: Lab) -> None:
+    """Since dialling, where both have UDP: a pair of each kind, and each round trip as long as the call's own from
+    dialling to ringing, for in the first one words are signed and checked. Half of them at least, as above."""
+    pairs = [
+        next((one for one in found if all(SIDES[site].voice_by_udp for site in one)), None) for found in KINDS.values()
+    ]
+    wanted = [(FIRST[one], FIRST[other]) for one, other in filter(None, pairs) if one != other]
+    found = lab.calls(wanted, ring_ms=0)
+    shares = [
+        cell.setup_ms.first_media / cell.setup_ms.ringing
+        for cell in found.cells
+        if cell.setup_ms.first_media and cell.setup_ms.ringing
+    ]
+    assert len(shares) == len(wanted) > 60 and median(shares) <= 2.0, sorted(shares)
 
 
 def test_a_cell_costs_less_than_a_second(matrix: Matrix) -> None:
