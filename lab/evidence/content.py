@@ -27,16 +27,33 @@ def carried(sent: Stream | None, received: Stream | None, start: float, end: flo
     if sent is None or received is None or sent is received:
         return False
     arrived = received.packets[received.between(start - EARLY, end + LATE)]
-    packets = [packet.payload for packet in voice(sent, start, end)] if arrived else []
-    if not packets:
+    sampled = _samples(sent, start, end) if arrived else []
+    if not sampled:
         return False
     blob = b"".join(packet.payload for packet in arrived)
-    step = max(1, len(packets) // SAMPLES)
-    found: set[bytes] = set()
-    sampled = packets[::step]
-    for payload in sampled:
-        found.update(part for part in _parts(payload) if part in blob)
+    found = {part for payload in sampled for part in _parts(payload) if part in blob}
     return len(found) >= max(enough, PART * len(sampled))
+
+
+def tells(sent: Stream, start: float, end: float, enough: int = ENOUGH) -> bool:
+    """Whether a stream carried contents enough to be known by: not where its packets are all alike."""
+    sampled = _samples(sent, start, end)
+    return len({part for payload in sampled for part in _parts(payload)}) >= max(enough, PART * len(sampled))
+
+
+def alike(one: Stream, other: Stream, start: float, end: float, enough: int = ENOUGH) -> bool:
+    """Whether two streams carried as many packets in a window, and the same few contents."""
+    if tells(one, start, end, enough) or tells(other, start, end, enough):
+        return False
+    packets, others = voice(one, start, end), voice(other, start, end)
+    if not packets or {packet.payload for packet in packets} != {packet.payload for packet in others}:
+        return False
+    return abs(len(packets) - len(others)) <= max(enough, PART * len(packets))
+
+
+def _samples(sent: Stream, start: float, end: float) -> list[bytes]:
+    packets = [packet.payload for packet in voice(sent, start, end)]
+    return packets[:: max(1, len(packets) // SAMPLES)]
 
 
 def flight(sent: Stream | None, received: Stream | None, start: float, end: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.errors import EvidenceError
-from lab.evidence.content import ENOUGH, carried, flight
+from lab.evidence.content import ENOUGH, carried, flight, tells
 from lab.evidence.flows import Captures, Flow, Stream, Table
 from lab.evidence.legs import Passing, RelayLegs
 from lab.evidence.media import Bout, bouts, voice
@@ -108,7 +108,7 @@ class _Survey:
     def _joined(self, ones: list[Flow], twos: list[Flow]) -> Iterator[tuple[Flow, Flow, Way | None, Way | None]]:
         for one in ones:
             for two in twos:
-                to_callee, to_caller = self._way(one.forward, two.backward), self._way(two.forward, one.backward)
+                to_callee, to_caller = self._way(0, one, two), self._way(1, two, one)
                 if (
                     not to_callee
                     and not to_caller
@@ -118,11 +118,23 @@ class _Survey:
                 if to_callee or to_caller:
                     yield one, two, to_callee, to_caller
 
-    def _way(self, sent: Stream | None, received: Stream | None) -> Way | None:
+    def _way(self, side: int, sender: Flow, receiver: Flow) -> Way | None:
+        sent, received = sender.forward, receiver.backward
         spans = self.spans(sent)
-        if not spans or not carried(sent, received, self.start, self.end, self.enough):
+        if not spans:
+            return None
+        if not carried(sent, received, self.start, self.end, self.enough) and not self._as_one(side, sender, receiver):
             return None
         return self._measured(spans, received, flight(sent, received, self.start, self.end))
+
+    def _as_one(self, side: int, sender: Flow, receiver: Flow) -> bool:
+        """Whether two flows whose packets are all alike are the two ends of one, which no content can tell."""
+        sent, received = sender.forward, receiver.backward
+        if sent is None or received is None or sender.protocol != receiver.protocol or not self._count(received):
+            return False
+        if tells(sent, self.start, self.end, self.enough):
+            return False
+        return any(_meet(one, two) for one in self._trail(side, sender) for two in self._trail(1 - side, receiver))
 
     def _measured(self, spans: tuple[Bout, ...], received: Stream | None, took: float) -> Way:
         return Way(spans, sum(span.packets for span in spans), self._count(received), took)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from lab.errors import EvidenceError
-from lab.evidence.content import ENOUGH, carried
+from lab.evidence.content import ENOUGH, alike, carried
 from lab.evidence.flows import Captures, Flow, Stream, Table
 from lab.evidence.pcap import Direction, Endpoint
 from lab.topology.model import Network, Node, Role, Topology
@@ -122,7 +122,8 @@ def trails(
 def _beyond(
     topology: Topology, place: Node, table: Table, flow: Flow, inner: Hop, start: float, end: float, enough: int
 ) -> list[Hop]:
-    """What a flow became at a router or a proxy, by the content that it sent, else by that which it received."""
+    """What a flow became at a router or a proxy, by the content that it sent, else by that which it received, else by
+    its far side and how much it was."""
     for stream, direction in ((flow.forward, Direction.OUT), (flow.backward, Direction.IN)):
         if stream is None:
             continue
@@ -145,6 +146,10 @@ def _beyond(
                     hops.append(Hop(table.capture.place, *ends(other)))
             if hops:
                 return hops
+        # Packets that are all alike tell nothing: then it is the one flow to the same far side with as many of them.
+        alone = [other for other in kept if alike(stream, other, start, end, enough)]
+        if len(alone) == 1:
+            return [Hop(table.capture.place, *ends(alone[0]))]
     return []
 
 

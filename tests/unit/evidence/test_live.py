@@ -44,6 +44,29 @@ def test_what_flows_one_way_has_a_path_and_that_is_said(tmp_path: Path) -> None:
     assert (found.observed.kind, found.note) == ("punched", ONE_WAY)
 
 
+@pytest.mark.parametrize("ends", [("home", "flat", "punched"), ("home", "park", "direct")])
+def test_packets_that_are_all_alike_are_known_by_their_endpoints(tmp_path: Path, ends: tuple[str, str, str]) -> None:
+    world = World()
+    there = world.outer({"flat": "frank", "park": "alice"}[ends[1]], "udp", 7000, ("0.0.0.0", 0))
+    for number in range(125):
+        world.send(START + 0.1 + number / 50, "udp", "bob", 4000, there, bytes(100))
+    found = judged(world, tmp_path, ends[:2])
+    assert (found.observed.kind, found.observed.transport, found.note) == (ends[2], "udp", ONE_WAY)
+    assert found.observed.packets == 125
+
+
+def test_two_flows_that_are_all_alike_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    """Carol sends frank as many of the same packets as bob sends relay-1."""
+    world = World()
+    frank = world.outer("frank", "udp", 7000, ("0.0.0.0", 0))
+    for number in range(125):
+        at = START + 0.1 + number / 50
+        world.send(at, "udp", "bob", 4000, RELAY, bytes(100))
+        world.send(at, "udp", "carol", 4000, frank, bytes(100))
+    found = judged(world, tmp_path).observed
+    assert found.kind is None and found.reason.endswith("that never reached the other end")
+
+
 def test_what_is_no_voice_is_told_by_its_single_packets(tmp_path: Path) -> None:
     world = World()
     frank = world.outer("frank", "tcp", 80, ("0.0.0.0", 0))
