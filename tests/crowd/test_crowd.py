@@ -7,11 +7,14 @@ from collections import Counter
 import pytest
 
 from lab.harness import Lab
+from lab.harness.changing import SiteChange
 from lab.harness.status import NodeStatus
 
 OPEN = {"open-1-pc", "open-2-pc", "open-3-pc"}
 BACK_S = 3.0 + 5.0
 """A silent death is noticed within three seconds and mended within five."""
+DEMOTED_S = 90.0
+"""Supernodes have one another measured in turn, one every 15 s; two measurers in a row have to fail."""
 
 
 def clients(lab: Lab) -> dict[str, NodeStatus]:
@@ -81,3 +84,43 @@ def test_counters_are_read_without_an_open_port(lab: Lab, node: str) -> None:
     lines = lab.metrics(node).splitlines()
     assert "# TYPE lab_events_total counter" in lines
     assert all(f'node="{node}"' in line for line in lines if not line.startswith("#"))
+
+
+def serving(lab: Lab) -> str:
+    """The promoted client at which most others sit."""
+    at = homes(lab)
+    promoted = [name for name, node in clients(lab).items() if node.promoted == "supernode"]
+    served = Counter(hub for name, hub in at.items() if hub in promoted and name != hub)
+    assert served, at
+    return str(max(served, key=lambda hub: served[hub]))
+
+
+def test_a_promoted_one_that_is_asked_to_end_hands_its_clients_over_first(lab: Lab) -> None:
+    hub = serving(lab)
+    sat = [name for name, home in homes(lab).items() if home == hub and name != hub]
+    before = {name: len(said(lab, name, "signed-in")) for name in sat}
+    lab.stop(hub)
+    missed = [name for name in sat if said(lab, name, "supernode-silent")]
+    assert missed == [], "they were told, and did not find out"
+    moved = homes(lab)
+    room = 4 * len({str(home) for home in moved.values()} - {hub, "None"})
+    assert sum(moved[name] not in (None, hub) for name in sat) >= min(len(sat), room - len(moved) + len(sat)), moved
+    assert all(len(said(lab, name, "signed-in")) >= before[name] for name in sat)
+    lab.start(hub, say=print)
+    lab.settle()
+
+
+def test_one_that_nobody_reaches_any_more_is_none_any_more(lab: Lab) -> None:
+    """A firewall before it: others try, and it ends as a supernode; its own user stays signed in somewhere."""
+    hub = serving(lab)
+    site = str(clients(lab)[hub].site)
+    lab.set(site, SiteChange(firewall="inbound-blocked"))
+    try:
+        began = time.monotonic()
+        while clients(lab)[hub].promoted is not None:
+            assert time.monotonic() - began < DEMOTED_S, clients(lab)[hub]
+            time.sleep(0.5)
+        assert said(lab, hub, "demoted-from")
+        assert hub not in set(homes(lab).values())
+    finally:
+        lab.set(site, SiteChange(firewall="none"))
