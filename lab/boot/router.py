@@ -71,6 +71,7 @@ class Router:
         return {
             "status": lambda order: self.status(),
             "mappings": lambda order: mappings.read(_sides(self.wiring, self.environ)),
+            "tally": mappings.tally,
             "set": self._set,
             "forget": self._forget,
             "renew": self._renew,

@@ -80,13 +80,15 @@ class Phone:
                 self._release(conversation)
             case "proxy":
                 self._use_proxy(order.get("url"))
+            case "carried" if self.hosting is not None:
+                return self.hosting.carried(order)
             case "keys":
                 return {"keys": keys.of(order.get("randoms"))}
             case "sign-in-anew":
                 self.client.sign_in_anew(time.monotonic())
                 self._settle()
             case other:
-                known = "status, engage, release, watch, answer, hold, dial, hangup, proxy, keys, sign-in-anew"
+                known = "status, engage, release, watch, answer, hold, dial, hangup, proxy, carried, keys, sign-in-anew"
                 raise ConfigError(f"unknown order {other!r}; known: {known}")
         return {}
 
