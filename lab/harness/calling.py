@@ -86,7 +86,7 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
             lines = record.logs(engine, world, placed, folder)
             record.timeline(placed, lines, folder)
             if wanted.keys:
-                keys.collect(engine, world, (wanted.caller, wanted.callee), placed.captured, folder)
+                keys.collect(engine, world, number, (wanted.caller, wanted.callee), placed.captured, folder)
         else:
             record.discard(folder)
     if interrupt and not placed.events:

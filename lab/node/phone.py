@@ -83,7 +83,7 @@ class Phone:
             case "carried" if self.hosting is not None:
                 return self.hosting.carried(order)
             case "keys":
-                return {"keys": keys.of(order.get("randoms"))}
+                return {"keys": keys.of(order.get("randoms")), "voice": keys.of_call(order.get("call"))}
             case "sign-in-anew":
                 self.client.sign_in_anew(time.monotonic())
                 self._settle()
@@ -231,11 +231,12 @@ class Phone:
         self.client.answer(id, time.monotonic())
         self._settle()
 
-    def _answered(self, id: str, keys: MediaKeys) -> None:
+    def _answered(self, id: str, media: MediaKeys) -> None:
         call = self.calls[id]
+        keys.voice(id, media.send)
         self._report(call, "answered")
         voice = VoiceSource.recording(RECORDINGS[0 if call.caller else 1])
-        call.voice = VoiceSession(keys, voice, secrets.randbits(32))
+        call.voice = VoiceSession(media, voice, secrets.randbits(32))
         now, wall = time.monotonic(), time.time()
         for data in call.early:
             call.voice.receive(data, now, wall)
