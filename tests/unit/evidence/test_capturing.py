@@ -86,9 +86,10 @@ def opened(tmp_path: Path, world: World, played: Playback) -> Iterator[Opened]:
     sessions: list[Capturing] = []
 
     def open_(names: tuple[str, ...] = NODES, **options: Any) -> Capturing:
+        rules = options.pop("rules", None)
         watched = Watched(chosen(world, names), **options)
         stands = options.pop("stands", lambda: TOPOLOGY)
-        sessions.append(Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline"))
+        sessions.append(Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline", rules))
         return sessions[-1]
 
     yield open_
@@ -210,6 +211,22 @@ def test_when_the_lab_is_changed_names_and_rules_are_asked_for_anew(
         assert not asked.acquire(blocking=False)
     finally:
         session.close()
+
+
+def test_what_went_no_further_is_told_by_the_rules_that_counted_it(opened: Opened) -> None:
+    asked: list[str] = []
+
+    def rules(router: str) -> dict[str, int]:
+        asked.append(router)
+        return {"INPUT's policy": 5 if len(asked) > 2 and router == "home-router" else 4}
+
+    session = opened(rules=rules)
+    rows = until_quiet(session)
+    session.finish()
+    session.rest()
+    assert sum(row.fate == "dropped" for row in rows) == 1
+    assert [str(one) for one in session.drops] == ["home-router dropped 1 packet: 1 by INPUT's policy (counted)"]
+    assert sorted(asked) == sorted(["home-router", "flat-router"] * 2)
 
 
 def test_rings_filters_and_core_are_as_in_a_call(opened: Opened, played: Playback) -> None:
