@@ -13,7 +13,7 @@ from lab_calls import files, punched, setting
 from packet_world import START, TOPOLOGY
 
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
-from lab.evidence import filed, pcapng
+from lab.evidence import filed, pcapng, read
 from lab.evidence.pcapng import Interface, PacketRecord
 from lab.harness import capturing
 from lab.harness.beside import Calling
@@ -163,6 +163,55 @@ def test_a_full_disk_ends_it_with_one_sentence(opened: Opened, monkeypatch: pyte
     assert session.full
     assert len(session.finish()) == len(NODES)
     assert session.rest()  # what was heard is still told, and nothing more is written
+
+
+class Filling:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file: Path, room: int) -> None:
+        self._file, self._room = file.open("wb", buffering=0), room
+
+    def write(self, data: memoryview) -> int:
+        fits = min(len(data), self._room - self._file.tell())
+        if fits <= 0:
+            raise OSError(28, "No space left on device")
+        return self._file.write(data[:fits])
+
+    def truncate(self, size: int) -> None:
+        self._file.truncate(size)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def test_what_a_full_disk_had_room_for_in_mid_capture_is_readable(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    target = tmp_path / "all.pcapng"
+    monkeypatch.setattr(capturing, "_opened", lambda file: Filling(file, 30_000))
+    session = opened(file=target)
+    with pytest.raises(RuntimeUnavailable, match="is not whole: No space left on device; what it holds so far can be"):
+        until_quiet(session)
+    session.finish()
+    assert session.full and 29_000 < target.stat().st_size <= 30_000
+    assert packets(target) > 100, "every block of it is whole"
+    assert session.write(tmp_path / "elsewhere.pcapng") > packets(target), "the captures themselves have the rest"
+
+
+def test_the_packets_of_a_node_that_was_restarted_go_on_in_the_same_file(
+    opened: Opened, played: Playback, tmp_path: Path
+) -> None:
+    target = tmp_path / "all.pcapng"
+    session, home = opened(file=target), played.of("home-router")
+    until_quiet(session)
+    before, records = packets(target), played.recorded["home-router"][24:]
+    home.options["heard"](records[:50])  # torn by the restart
+    home.options["heard"](None)
+    home.options["heard"](records)
+    now = time.monotonic() + 10
+    rows = [*session.poll(now), *session.poll(now + 1), *session.poll(now + 5)]
+    assert any(row.place == "home lan" for row in rows)
+    assert packets(target) - before == len(read(home.file, "home-router").packets)
 
 
 def test_a_capture_that_fails_is_told_with_where_all_of_them_are(opened: Opened, played: Playback) -> None:
