@@ -48,6 +48,9 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 # The sample of the zoo and the crowd are labs of their own beside the reference, so that one that runs already stays.
 test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd (tests/rules as root alone); a lab that runs is left running
 	$(UNIT) -m slow tests/unit
+	@command -v tshark >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
+		( $(call install,tshark,tests read with it what clients speak) ) || echo "no tshark: its tests are skipped"
+	$(UNIT) -rs tests/unit/evidence/test_dissected.py tests/unit/evidence/test_keys_of_a_call.py
 	@command -v nft >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
 		{ $(call install,nftables,the tests of rules load them); }
 	@command -v chromium >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \

@@ -1,20 +1,21 @@
 """What a router remembers of its hosts at this moment: the kernel's flows, and the tables of lab.nat.maps, by netlink.
 
-Belongs here: reading both into plain rows. Never: rules, names, or what a row means to a person.
+Belongs here: reading both into plain rows, and one flow alone. Never: rules, names, or what a row means to a person.
 """
 
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
 from typing import Any, NamedTuple
 
 from pyroute2 import NFCTSocket
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import TCP_CONNTRACK_TO_NAME
+from pyroute2.netlink.nfnetlink.nfctsocket import TCP_CONNTRACK_TO_NAME, NFCTAttrTuple
 from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_GETSETELEM, NFTSocket, nft_set_elem_list_msg
 
+from lab.errors import ConfigError
 from lab.nat.wiring import Wiring
 
 Row = dict[str, Any]
@@ -43,7 +44,43 @@ def read(sides: Wiring) -> Row:
     return {"flows": flows[:_MOST], "kept": kept[:_MOST], "left_out": more}
 
 
+def tally(order: Mapping[str, Any]) -> Row:
+    """{"flow"}: what the kernel has counted of the flow {"protocol", "inner", "remote"}, each an [address, port] as a
+    host inside has it, whoever opened it; None where none is tracked.
+
+    Raises ConfigError for what is no flow, OSError and NetlinkError.
+    """
+    try:
+        protocol = next(number for number, name in _PROTOCOLS.items() if name == order["protocol"])
+        (source, port), (destination, far) = order["inner"], order["remote"]
+        family = socket.AF_INET6 if ip_address(source).version == 6 else socket.AF_INET
+        asked = NFCTAttrTuple(family, str(source), str(ip_address(destination)), protocol, int(port), int(far))
+    except (KeyError, StopIteration, TypeError, ValueError) as error:
+        raise ConfigError(f"expected protocol, inner and remote of a flow, got {dict(order)!r}") from error
+    with NFCTSocket(nfgen_family=family) as tracking:
+        try:
+            messages = list(tracking.entry("get", tuple_orig=asked))
+        except NetlinkError as error:
+            if error.code == errno.ENOENT:
+                return {"flow": None}
+            raise
+    return {"flow": next((found for one in messages if (found := counts(one, (source, int(port))))), None)}
+
+
 # --- connection tracking -----------------------------------------------------
+
+
+def counts(message: Any, inner: tuple[str, int]) -> Row | None:
+    """Of a tracked flow of the host `inner`: `packets` and `bytes`, each [out, in], None where they are not counted.
+
+    None for a message that is no flow.
+    """
+    there = _way(message, "CTA_TUPLE_ORIG")
+    if there is None:
+        return None
+    ways = ("ORIG", "REPLY") if there.source == inner else ("REPLY", "ORIG")
+    packets, sizes = ([_counted(message, f"CTA_COUNTERS_{way}", what) for way in ways] for what in ("PACKETS", "BYTES"))
+    return {"packets": None if None in packets else packets, "bytes": None if None in sizes else sizes}
 
 
 def _flows(sides: Wiring) -> Iterator[Row]:
@@ -112,9 +149,9 @@ def _state(message: Any, protocol: str) -> str:
     return "two-way" if (message.get_attr("CTA_STATUS") or 0) & _SEEN_REPLY else "one-way"
 
 
-def _counted(message: Any, attribute: str) -> int | None:
+def _counted(message: Any, attribute: str, what: str = "PACKETS") -> int | None:
     counters = message.get_attr(attribute)
-    return None if counters is None else int(counters.get_attr("CTA_COUNTERS_PACKETS") or 0)
+    return None if counters is None else int(counters.get_attr(f"CTA_COUNTERS_{what}") or 0)
 
 
 # --- the tables of lab.nat.maps ----------------------------------------------

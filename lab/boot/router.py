@@ -79,6 +79,8 @@ class Router:
         return {
             "status": lambda order: self.status(),
             "mappings": lambda order: mappings.read(_sides(self.wiring, self.environ)),
+            "tally": mappings.tally,
+            "dropped": lambda order: {"rules": rules.dropped()},
             "set": self._set,
             "forget": self._forget,
             "renew": self._renew,

@@ -3,7 +3,9 @@
 Belongs here: feeding the tools. Never: what the rules are (lab.nat).
 """
 
+import re
 import subprocess
+from collections.abc import Iterator
 
 from pyroute2 import NFCTSocket
 
@@ -20,6 +22,32 @@ def load(rules: RuleSet) -> None:
     ):
         if text:
             feed(command, text)
+
+
+def dropped() -> dict[str, int]:
+    """Packets that each rule that drops has counted since it was loaded, by its own text, a chain's policy among them;
+    those of IPv6 say so. Raises RuntimeUnavailable with the tool's words."""
+    found: dict[str, int] = {}
+    for command, prefix in (("iptables-save", ""), ("ip6tables-save", "IPv6 ")):
+        done = subprocess.run([command, "-c"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeUnavailable(f"{command} tells no counters: {done.stderr.strip() or done.returncode}")
+        for rule, packets in dropping(done.stdout):
+            found[prefix + rule] = found.get(prefix + rule, 0) + packets
+    return found
+
+
+_POLICY = re.compile(r":(\S+) DROP \[(\d+):\d+\]")
+_RULE = re.compile(r"\[(\d+):\d+\] -A (.* -j (?:DROP|REJECT).*)")
+
+
+def dropping(saved: str) -> Iterator[tuple[str, int]]:
+    """The rules of a save file that let a packet go no further, and how many they had."""
+    for line in saved.splitlines():
+        if found := _POLICY.fullmatch(line):
+            yield f"{found[1]}'s policy", int(found[2])
+        elif found := _RULE.fullmatch(line):
+            yield found[2], int(found[1])
 
 
 def forget() -> None:

@@ -139,6 +139,8 @@ class _End:
         for one in self._captured:
             if one.dropped:
                 say(f"the kernel dropped {one.dropped:,} packets at {one.node} before they were captured", 0)
+        for router in self._session.drops:
+            say(str(router), 0)
         if isinstance(stopped, KeyboardInterrupt):
             raise Interrupted(f"interrupted; {words[0]}") from stopped
         if stopped is not None:

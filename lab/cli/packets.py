@@ -33,6 +33,7 @@ class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later 
         "lab verdict call.pcapng --json",
         "lab verdict other.pcap --caller 192.0.2.7 --callee 198.51.100.9",
         "lab verdict --live home flat --seconds 10",
+        "lab verdict call.pcapng --voice voice.pcapng",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path), required=False)
@@ -43,6 +44,9 @@ class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later 
 @click.option("--caller", type=IpAddress(), help="Of a capture that is no lab's: an end's address in it.")
 @click.option("--callee", type=IpAddress(), help="The other end's.")
 @click.option("--relay", type=IpAddress(), help="A relay's between them.")
+@click.option(
+    "--voice", type=Output(), help="Write its voice in the clear to this pcapng, of a file that has its keys."
+)
 @AS_JSON
 def verdict(
     file: Path | None,
@@ -51,6 +55,7 @@ def verdict(
     caller: IPv4Address | IPv6Address | None,
     callee: IPv4Address | IPv6Address | None,
     relay: IPv4Address | IPv6Address | None,
+    voice: Path | None,
     as_json: bool,
 ) -> None:
     """Say from a capture file alone which path its call took, and why; it needs no lab.
@@ -73,12 +78,17 @@ def verdict(
         named = (caller, callee, relay)
     if live is not None and named:
         raise click.UsageError("--live knows the addresses of its sites; leave them out")
+    if voice is not None and file is None:
+        raise click.UsageError("--voice takes a capture file; --live has no keys")
     if file is None:
         assert live is not None
         found, what = the_lab().watch_between(*live, seconds), "the packets seen"
     else:
-        from lab.evidence import filed
+        from lab.evidence import filed, opened
 
+        if voice is not None:
+            packets = opened.write(file, voice)
+            say(f"{packets:,} packets of voice are in {voice}", 0)
         found, what = filed.verdict(file, named), f"the packets of {file}"
     if as_json:
         document(found.to_json())

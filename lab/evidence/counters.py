@@ -5,13 +5,17 @@ kernel counts a flow from its first packet on. They tell a witness that lies or 
 Belongs here: the comparison. Never: asking anybody, and whether it was in order to ask.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
+from typing import Literal
 
 from lab.evidence.flows import Captures
 from lab.evidence.pcap import Direction, Endpoint
 from lab.evidence.scene import End, MediaPath, Scene, Way
-from lab.topology.model import Topology
+from lab.evidence.translation import core_of, routers_before
+from lab.topology.model import Role, Topology
 
 AROUND = 1.0
 """Seconds around a call in which its packets may pass a relay: checks while it rings."""
@@ -40,11 +44,13 @@ def relayed(
 ) -> Compared | None:
     """Packets and bytes that a relay says it has passed on in a call, which lay in a window of epoch seconds.
 
-    None where its own capture cannot tell: it is not there, or has lost packets.
+    A client that relays is not captured: core's packets stand for its own. None where the capture cannot tell: it saw
+    nothing, or has lost packets.
     """
-    if not captures.saw_anything(relay) or captures.dropped.get(relay) or captures.truncated.get(relay):
+    place = relay if topology.node(relay).role is Role.RELAY else core_of(topology).name
+    if not captures.saw_anything(place) or captures.dropped.get(place) or captures.truncated.get(place):
         return None
-    table, own = captures.need(relay), {str(address) for address in topology.node(relay).addresses}
+    table, own = captures.need(place), {str(address) for address in topology.node(relay).addresses}
     start, end = window[0] - AROUND, window[1] + AROUND
     into = [
         (stream, stream.figures(start, end).bytes)
@@ -61,37 +67,120 @@ def relayed(
     return Compared(said, LEAST * of_call - SOME <= size <= MOST * everything + SOME)
 
 
-def tracked(
-    captures: Captures, router: str, path: MediaPath, end: End, counted: tuple[int, int], window: tuple[float, float]
-) -> Compared | None:
-    """Packets out and in that a router's kernel has counted of the flow of one end of a path of UDP.
+@dataclass(frozen=True)
+class Tracked:
+    """A flow of a call as a router's kernel tracks it: `inner` is on its LAN side, as it is written there.
 
-    None where the router's capture cannot tell.
+    `out` and `back` are the packets of voice from and to the inside, from `since` on, epoch seconds, where the call was
+    on hold before; `last` when the latest was. `own`: the router was captured; else core's packets stand for its own.
     """
-    if not captures.saw_anything(router) or captures.dropped.get(router) or captures.truncated.get(router):
+
+    router: str
+    protocol: Literal["udp", "tcp"]
+    inner: Endpoint
+    remote: Endpoint
+    out: int
+    back: int
+    since: float
+    last: float
+    own: bool = True
+
+    def asked(self) -> dict[str, object]:
+        """The flow in the words of an order to its router."""
+        return {"protocol": self.protocol, "inner": list(self.inner), "remote": list(self.remote)}
+
+
+def on_routers(topology: Topology, paths: Iterable[MediaPath], *, held: bool) -> list[Tracked]:
+    """Every flow of these paths at every router that it passes: those before each end, nearest first, and those before
+    a client that relays. `held`: the call was on hold, and what is told is of the time after."""
+    found: dict[tuple[str, str, Endpoint, Endpoint], Tracked] = {}
+    for path in paths:
+        for end, own, far in (
+            (path.caller, path.to_callee, path.to_caller),
+            (path.callee, path.to_caller, path.to_callee),
+        ):
+            for one in _of_end(topology, path, end, _lately(own, held), _lately(far, held)):
+                key = one.router, one.protocol, one.inner, one.remote
+                if (other := found.get(key)) is not None:
+                    one = replace(
+                        one,
+                        out=one.out + other.out,
+                        back=one.back + other.back,
+                        since=min(one.since, other.since),
+                        last=max(one.last, other.last),
+                    )
+                found[key] = one
+    return list(found.values())
+
+
+def _of_end(topology: Topology, path: MediaPath, end: End, own: "_Lately", far: "_Lately") -> Iterator[Tracked]:
+    since, last = min(own.since, far.since), max(own.last, far.last)
+    for before, at in pairwise(end.trail):
+        if topology.node(at.place).role is Role.ROUTER:
+            yield Tracked(at.place, end.protocol, before.local, before.remote, own.sent, far.arrived, since, last)
+    if path.via is not None and end.trail:
+        outermost = end.trail[-1]
+        for router in routers_before(topology, topology.node(path.via), outermost.remote.address)[:1]:
+            flow = outermost.remote, outermost.local
+            yield Tracked(router.name, end.protocol, *flow, far.arrived, own.arrived, since, last, own=False)
+
+
+@dataclass(frozen=True)
+class _Lately:
+    """Of one way: packets sent and arrived, from when, until when."""
+
+    sent: int
+    arrived: int
+    since: float
+    last: float
+
+
+def _lately(way: Way | None, held: bool) -> _Lately:
+    if way is None or not way.spans:
+        return _Lately(0, 0, inf, 0.0)
+    first, last = way.spans[0], way.spans[-1]
+    if not held:
+        return _Lately(way.sent, way.arrived, first.start, last.end)
+    return _Lately(last.packets, way.arrived * last.packets // max(1, way.sent), last.start, last.end)
+
+
+def tracked(
+    topology: Topology,
+    captures: Captures,
+    flow: Tracked,
+    counted: Mapping[str, object],
+    window: tuple[float, float],
+) -> Compared | None:
+    """What a router's kernel has `counted` of a flow, `packets` and `bytes`, each [out, in].
+
+    Of UDP packets against the voice; of TCP, whose segments are cut and joined on their way and whose connection may be
+    older than the call, bytes against those of the call alone, which they cannot be fewer than. None where the packets
+    cannot tell, or nothing was counted.
+    """
+    place = flow.router if flow.own else core_of(topology).name
+    if not captures.saw_anything(place) or captures.dropped.get(place) or captures.truncated.get(place):
         return None
-    own, far = (path.to_callee, path.to_caller) if end is path.caller else (path.to_caller, path.to_callee)
-    passed = captures.need(router).stream("udp", end.inside, end.remote, Direction.IN)
-    most = passed.figures(window[0] - AROUND, window[1] + AROUND).packets if passed else 0
-    out, back = counted
-    sent, came = _sent(own), _arrived(far)
-    said = f"counted {out:,} packets out and {back:,} in, where {sent:,} and {came:,} were voice"
-    enough = out >= LEAST_COUNTED * sent - FEW and back >= LEAST_COUNTED * came - FEW
-    return Compared(said, enough and out <= MOST_COUNTED * most + FEW)
+    table, end = captures.need(place), window[1] + AROUND
+    passed = table.stream(flow.protocol, flow.inner, flow.remote, Direction.IN)
+    if flow.protocol == "tcp":
+        came = table.stream(flow.protocol, flow.remote, flow.inner, Direction.OUT if flow.own else Direction.IN)
+        least = [one.figures(flow.since, end).bytes if one else 0 for one in (passed, came)]
+        found = _pair(counted.get("bytes"))
+        if found is None:
+            return None
+        said = (
+            f"counted {found[0]:,} bytes out and {found[1]:,} in, where the call's were {least[0]:,} and {least[1]:,}"
+        )
+        return Compared(said, all(a >= LEAST_COUNTED * b - SOME for a, b in zip(found, least, strict=True)))
+    found = _pair(counted.get("packets"))
+    if found is None:
+        return None
+    out, back = found
+    said = f"counted {out:,} packets out and {back:,} in, where {flow.out:,} and {flow.back:,} were voice"
+    enough = out >= LEAST_COUNTED * flow.out - FEW and back >= LEAST_COUNTED * flow.back - FEW
+    most = passed.figures(window[0] - AROUND, end).packets if passed else 0
+    return Compared(said, enough and (not flow.own or out <= MOST_COUNTED * most + FEW))
 
 
-def flow_of(rows: Iterable[dict[str, object]], inside: Endpoint, remote: Endpoint) -> tuple[int, int] | None:
-    """The packets out and in of one flow of UDP among a router's rows; None where it is not there, or not counted."""
-    for row in rows:
-        if (row["protocol"], row["inner"], row["remote"]) == ("udp", list(inside), list(remote)):
-            packets = row["packets"]
-            return (int(packets[0]), int(packets[1])) if isinstance(packets, list) else None
-    return None
-
-
-def _sent(way: Way | None) -> int:
-    return way.sent if way else 0
-
-
-def _arrived(way: Way | None) -> int:
-    return way.arrived if way else 0
+def _pair(said: object) -> tuple[int, int] | None:
+    return (int(said[0]), int(said[1])) if isinstance(said, list) and len(said) == 2 else None

@@ -12,10 +12,9 @@ from lab.evidence.flows import Captures, Flow, Stream, Table
 from lab.evidence.legs import Passing, RelayLegs
 from lab.evidence.media import Bout, bouts, voice
 from lab.evidence.pcap import Direction, Endpoint
-from lab.evidence.scene import End, Kind, MediaPath, Scene, Stray, Transport, Way, merged
+from lab.evidence.scene import End, Kind, MediaPath, Scene, Stray, Trail, Transport, Way, merged
 from lab.evidence.sealed import media_since, sealed, spoken
 from lab.evidence.translation import (
-    Trail,
     addresses_of,
     core_of,
     network_of,
@@ -237,7 +236,7 @@ class _Survey:
             found = tuple(one for one, _ in met), tuple(two for _, two in met)
             kind = "punched" if all(translated(trail) for trail in meeting) else "direct"
         ends = [
-            End(node.name, flow.protocol, trail[0].local, trail[-1].local, trail[0].remote, translated(trail))
+            End(node.name, flow.protocol, trail[0].local, trail[-1].local, trail[0].remote, translated(trail), trail)
             for node, flow, trail in zip(self.nodes, flows, meeting, strict=True)
         ]
         transport: Transport = flows[0].protocol if flows[0].protocol == flows[1].protocol else "mixed"

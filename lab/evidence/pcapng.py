@@ -79,7 +79,14 @@ class Lost:
     packets: int
 
 
-Block = Section | Interface | PacketRecord | Lost
+@dataclass(frozen=True)
+class Keys:
+    """A log of TLS keys that goes with the packets (NSS key log format); its comments may hold others."""
+
+    log: str = field(repr=False)
+
+
+Block = Section | Interface | PacketRecord | Lost | Keys
 
 # -- writing --------------------------------------------------------------------------------------------------------
 
@@ -212,6 +219,9 @@ def _understood(kind: int, body: bytes, now: _Reading) -> Block | None:
             (number,) = struct.unpack_from(f"{order}I", body)
             drops = [value for code, value in _split(body[12:], order) if code == _ISB_IFDROP and len(value) == 8]
             return Lost(number, struct.unpack(f"{order}Q", drops[0])[0]) if drops else None
+        case _ if kind == SECRETS:
+            secrets, length = struct.unpack_from(f"{order}II", body)
+            return Keys(body[8 : 8 + length].decode(errors="replace")) if secrets == _TLS_KEY_LOG else None
     return None
 
 

@@ -31,8 +31,24 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Hop:
+    """A flow at one place on its way out: its own side and its far side as they are written there."""
+
+    place: str
+    local: Endpoint
+    remote: Endpoint
+
+
+Trail = tuple[Hop, ...]
+"""A flow from its own end outwards: its own hop first, the outermost last."""
+
+
+@dataclass(frozen=True)
 class End:
-    """One end of a path: its own address, the one that the far side sees, and whether a router changed it."""
+    """One end of a path: its own address, the one that the far side sees, and whether a router changed it.
+
+    `trail`: what its flow became from place to place.
+    """
 
     node: str
     protocol: Literal["udp", "tcp"]
@@ -40,6 +56,7 @@ class End:
     outside: Endpoint
     remote: Endpoint
     translated: bool
+    trail: Trail = ()
 
     def __str__(self) -> str:
         return (

@@ -10,20 +10,8 @@ from lab.errors import EvidenceError
 from lab.evidence.content import ENOUGH, alike, carried
 from lab.evidence.flows import Captures, Flow, Stream, Table
 from lab.evidence.pcap import Direction, Endpoint
+from lab.evidence.scene import Hop, Trail
 from lab.topology.model import Network, Node, Role, Topology
-
-
-@dataclass(frozen=True)
-class Hop:
-    """A flow at one place on its way out: its own side and its far side as they are written there."""
-
-    place: str
-    local: Endpoint
-    remote: Endpoint
-
-
-Trail = tuple[Hop, ...]
-"""A flow from its own end outwards: its own hop first, the outermost last."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class KeyChanged:
 class Witness:
     """One of those who can tell of a call: what it said, in words, and whether all the others bear it out.
 
-    `agrees` None: it was not asked, for a reason that `said` gives.
+    `agrees` None: it cannot know, for a reason that `said` gives. One that ought to and is missing is False.
     """
 
     name: str

@@ -78,8 +78,7 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     lines: list[Json] = []
     try:
         place(engine, world, wanted, number, folder, follow, placed)
-        placed.said = testimony.of_relays(engine, world, placed)
-        placed.said |= testimony.of_routers(engine, world, placed, lambda: _disturbed(checkout, world, placed))
+        placed.said = testimony.of_relays(engine, world, testimony.relays_of(world.topology, placed), placed)
     except KeyboardInterrupt as error:
         interrupt, placed.trouble = error, "interrupted"
     finally:
@@ -87,25 +86,21 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
             lines = record.logs(engine, world, placed, folder)
             record.timeline(placed, lines, folder)
             if wanted.keys:
-                keys.collect(engine, world, (wanted.caller, wanted.callee), placed.captured, folder)
+                keys.collect(engine, world, number, (wanted.caller, wanted.callee), placed.captured, folder)
         else:
             record.discard(folder)
     if interrupt and not placed.events:
         raise interrupt
     topology = _as_it_was(engine, checkout, world, placed)
     record.setting(topology, placed, lines, folder)
-    report = verdict.report(topology, placed, folder)
+    asking = testimony.Asking.of(engine, world, lambda since: Timeline(checkout.state, world.name).read(since=since))
+    report = verdict.report(topology, placed, folder, asking)
     record.document(report, folder)
     if interrupt:
         stopped = Interrupted(f"interrupted; what is known of call {number} is in {folder}")
         stopped.call = number
         raise stopped from interrupt
     return report
-
-
-def _disturbed(checkout: Checkout, world: World, placed: Placed) -> bool:
-    """Whether anything was done to the lab since the call began."""
-    return bool(list(Timeline(checkout.state, world.name).read(since=placed.started)))
 
 
 def _as_it_was(engine: Engine, checkout: Checkout, world: World, placed: Placed) -> Topology:

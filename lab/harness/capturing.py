@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from lab.errors import ConfigError, LabError, RuntimeUnavailable
 from lab.evidence import whole
+from lab.harness import dropping
 from lab.harness.feeding import Feed, Sink
 from lab.harness.kept import Kept, one_file
 from lab.harness.passing import Row
@@ -98,9 +99,11 @@ class Capturing:
         state: Path,
         stands: Callable[[], Topology],
         changes: Path,
+        rules: dropping.Ask | None = None,
     ) -> None:
         """`state`: the folder in which it may keep captures until they are written. `stands`: how the world stands,
-        which is asked again whenever the file `changes` is another.
+        which is asked again whenever the file `changes` is another. `rules`: what routers have counted that they
+        dropped.
 
         Raises ConfigError for a filter that is none, EvidenceError or RuntimeUnavailable where none can be started.
         """
@@ -134,6 +137,9 @@ class Capturing:
             self._captures = open_all([self._opener(engine, world, node) for node in watched.nodes])
             self._lives = {capture.node: capture.lives for capture in self._captures}
             self._barrier()
+            self._rules, self._routers = rules, [node.name for node in watched.nodes if node.role is Role.ROUTER]
+            self._before = dropping.read(rules, self._routers)
+            self._after: dict[str, dropping.Counted] = {}
         except BaseException:
             self.close()
             self.discard()
@@ -186,7 +192,13 @@ class Capturing:
         if self._captured is None:
             with contextlib.suppress(LabError):  # what has failed has told so
                 self._barrier()
+            self._after = dropping.read(self._rules, self._routers)
         return self.close()
+
+    @property
+    def drops(self) -> list[dropping.Dropped]:
+        """After the last row: what each router dropped, by the rules that counted it."""
+        return dropping.between(self._before, self._after, self._feed.dropped)
 
     def close(self) -> list[Captured]:
         """End every capture, and return what each says of itself; a second time, the same again."""

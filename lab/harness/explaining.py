@@ -4,13 +4,12 @@ Read from the call's evidence folder alone, so it can be asked long after. Belon
 Never: packets (the judge has had them), or how it looks.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab.errors import EvidenceError
 from lab.harness.checkout import Checkout
+from lab.harness.kept import told
 
 RUNGS = (
     "direct/udp",
@@ -104,13 +103,7 @@ class Explanation:
 
 def explain(checkout: Checkout, call: str) -> Explanation:
     """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
-    folder = checkout.kept(call)
-    try:
-        report = json.loads((folder / "report.json").read_text())
-        lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise EvidenceError(f"what is kept of {call} in {folder} cannot be read: {error}") from None
-    return concluded(report, lines)
+    return concluded(*told(checkout.kept(call)))
 
 
 def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:

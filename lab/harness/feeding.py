@@ -7,7 +7,7 @@ captures, and what a row says.
 import contextlib
 import heapq
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 from lab.evidence.growing import Frame, Growing
@@ -33,6 +33,11 @@ class Feed:
         self._frames: list[tuple[int, int, str, Frame, float]] = []
         self._piping = Piping(topology, nodes)
         self._give([self._piping.head()])
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Packets that went no further, by router, of the rows so far."""
+        return self._passing.dropped
 
     def know(self, topology: Topology) -> None:
         """How the world stands from now on."""

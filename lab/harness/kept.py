@@ -103,15 +103,28 @@ def kept(checkout: Checkout, call: str) -> Kept:
 
 def kept_in(folder: Path) -> Kept:
     """What is kept of a call in this folder; raises EvidenceError where a part is torn, or not there."""
+    report, lines = told(folder)
     try:
         setting = Setting.parse(json.loads((folder / "setting.json").read_text()))
-        lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
+    except (OSError, ValueError, ConfigError) as error:
+        raise _unreadable(folder, error) from None
+    return Kept(folder, setting, lines, report)
+
+
+def told(folder: Path) -> tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]:
+    """The report of a call in this folder as a document, and its timeline's lines; raises EvidenceError as above."""
+    try:
         report = json.loads((folder / "report.json").read_text())
+        lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
         if not all(isinstance(one, dict) for one in (*lines, report)):
             raise ValueError("expected JSON objects in timeline.jsonl and report.json")
-    except (OSError, ValueError, ConfigError) as error:
-        raise EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}") from None
-    return Kept(folder, setting, tuple(lines), report)
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from None
+    return report, tuple(lines)
+
+
+def _unreadable(folder: Path, error: Exception) -> EvidenceError:
+    return EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}")
 
 
 def one_file(call: Kept, target: Path) -> int:

@@ -1,4 +1,5 @@
-"""The keys of one call's TLS connections: asked of its two ends, which have them where the lab was started for that.
+"""The keys of one call, of its TLS connections and its voice: asked of its two ends, which have them where the lab was
+started for that.
 
 A connection can be read from its beginning alone; so the ends sign in anew once they are captured.
 Belongs here: asking, and the file in the call's folder. Never: how a node keeps them, or which packets they are for.
@@ -49,8 +50,11 @@ def begin_anew(channels: Sequence[ControlChannel]) -> None:
             time.sleep(LOOK)
 
 
-def collect(engine: Engine, world: World, ends: Iterable[str], captured: Iterable[Captured], folder: Path) -> None:
-    """Keep the lines of the connections that began in the captures; what an end cannot say any more is left out."""
+def collect(
+    engine: Engine, world: World, call: str, ends: Iterable[str], captured: Iterable[Captured], folder: Path
+) -> None:
+    """Keep the lines of the connections that began in the captures, and in comments between them the keys with which
+    each end sent its voice; what an end cannot say any more is left out."""
     found = []
     for one in captured:
         with contextlib.suppress(LabError):
@@ -58,8 +62,11 @@ def collect(engine: Engine, world: World, ends: Iterable[str], captured: Iterabl
     wanted = randoms(Captures(found))
     lines: dict[str, None] = {}
     for name in ends:
+        with contextlib.suppress(LabError):
+            if said := standing.order(engine, world, name, "keys", randoms=[], call=call)["voice"]:
+                lines[f"# SRTP {name} {said}"] = None
         for begin in range(0, len(wanted), AT_A_TIME):
             with contextlib.suppress(LabError):
-                said = standing.order(engine, world, name, "keys", randoms=wanted[begin : begin + AT_A_TIME])
-                lines |= dict.fromkeys(str(said["keys"]).splitlines())
+                told = standing.order(engine, world, name, "keys", randoms=wanted[begin : begin + AT_A_TIME])
+                lines |= dict.fromkeys(str(told["keys"]).splitlines())
     (folder / FILE).write_text("".join(f"{line}\n" for line in lines))

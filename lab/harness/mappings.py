@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lab import nat
 from lab.evidence.naming import Names
 from lab.harness import standing
+from lab.nat.axes import Timers
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
@@ -66,6 +67,9 @@ class SiteMappings:
     outer: tuple[str, ...]
     mappings: tuple[Mapped, ...]
     left_out: int = 0
+    udp_timeout_one_way_s: int = Timers.udp_timeout_one_way
+    udp_timeout_s: int = Timers.udp_timeout
+    """How long an idle mapping of UDP is remembered, before an answer and once traffic went both ways."""
 
     def to_json(self) -> dict[str, Any]:
         """The document of `lab nat --json`."""
@@ -115,16 +119,19 @@ def arranged(site: str, said: Json, names: Names) -> SiteMappings:
         mapping = _of_a_flow(row, flow, found, names)
         left = mapping.seconds_left if mapping.kept else max(mapping.seconds_left, flow.seconds_left)
         found[mapping.key] = replace(mapping, flows=(*mapping.flows, flow), seconds_left=left)
-    translates = nat.profile(said["profile"], said.get("axes") or "").translation is not None
+    profile = nat.profile(said["profile"], said.get("axes") or "")
+    timers = profile.translation.timers if profile.translation else profile.timers
     ordered = sorted(found.values(), key=lambda one: (one.protocol != "udp", one.inner, one.outer, one.remote or ""))
     return SiteMappings(
         site=site,
         profile=said["profile"],
         firewall=said["firewall"],
-        translates=translates,
+        translates=profile.translation is not None,
         outer=tuple(said.get("outer") or ()),
         mappings=tuple(replace(one, flows=tuple(sorted(one.flows, key=lambda each: each.remote))) for one in ordered),
         left_out=int(said.get("left_out") or 0),
+        udp_timeout_one_way_s=timers.udp_timeout_one_way,
+        udp_timeout_s=timers.udp_timeout,
     )
 
 

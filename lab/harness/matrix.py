@@ -22,6 +22,8 @@ from lab.harness.checkout import Checkout
 from lab.harness.pairing import Floor, Pair
 from lab.harness.placing import Request
 from lab.harness.session import Session
+from lab.harness.testimony import Asking
+from lab.harness.timeline import Timeline
 from lab.runtime.connection import Engine
 from lab.runtime.world import World
 from lab.topology.document import to_json
@@ -181,7 +183,8 @@ def play(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    play = _Play(session, world, folder, order, (seconds, ring_ms), follow)
+    asking = session.asking(lambda since: Timeline(checkout.state, world.name).read(since=since))
+    play = _Play(session, asking, world, folder, order, (seconds, ring_ms), follow)
     begun = time.monotonic()
     try:
         play.all(at_once)
@@ -203,6 +206,7 @@ class _Play:
     def __init__(
         self,
         session: Session,
+        asking: Asking,
         world: World,
         folder: Path,
         order: Sequence[Pair],
@@ -212,7 +216,7 @@ class _Play:
         """`lasting`: seconds of talk and milliseconds of ringing of each call."""
         self.cells: list[CallReport] = []
         self._session, self._world, self._folder, self._lasting = session, world, folder, lasting
-        self._follow = follow
+        self._asking, self._follow = asking, follow
         self._total, self._numbers = len(order), itertools.count(1)
         self._floor = Floor(order)
         self._changed = threading.Condition()
@@ -275,7 +279,7 @@ class _Play:
         record.logged(lines, folder)
         record.timeline(placed, lines, folder)
         record.setting(self._world.topology, placed, lines, folder)
-        report = verdict.report(self._world.topology, placed, folder)
+        report = verdict.report(self._world.topology, placed, folder, self._asking)
         if interrupted:
             record.document(replace(report, error="interrupted", path=None, observed=None, agrees=False), folder)
             return

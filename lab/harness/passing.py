@@ -8,7 +8,7 @@ a call. Never: captures, and how it looks.
 """
 
 import heapq
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -95,6 +95,8 @@ class Passing:
         self._notes: list[tuple[float, float, Row]] = []
         self._firsts: dict[tuple[str, ...], float] = {}
         self._gates: dict[str, Gate] = {}
+        self.dropped: Counter[str] = Counter()
+        """Packets that went no further, by router."""
         self.know(topology)
 
     def know(self, topology: Topology) -> None:
@@ -239,6 +241,7 @@ class Passing:
             return "own", "the router's own", "its own"
         if not one.waits:
             return "own", "for the router itself", "for itself"
+        self.dropped[packet.place] += 1
         why = gate.why(packet, gate.inside(packet.source.address))
         told = f"dropped: {why}" if why else "dropped"
         return "dropped", told, f"✗ {why.removeprefix('firewall ')}" if why else "✗ dropped"

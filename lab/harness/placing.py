@@ -54,7 +54,7 @@ class Request:
 @dataclass
 class Placed:
     """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did;
-    `seed` what the links' luck began with; `said` what relays and routers answered, by name (testimony.Said)."""
+    `seed` what the links' luck began with; `said` what relays answered, by name (testimony.Said)."""
 
     call: str
     request: Request

@@ -9,15 +9,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from lab.errors import EvidenceError, LabError
+from lab.errors import EvidenceError, LabError, RuntimeUnavailable
 from lab.evidence import Recording
 from lab.harness import standing
 from lab.harness.offline import engage, signed_in
 from lab.harness.placing import Follow, Listener, Placed, Request, converse, release
 from lab.harness.record import about
-from lab.harness.testimony import of_relay, relays_of
+from lab.harness.testimony import WITHIN, Asking, of_relay, of_relays, relays_of
 from lab.harness.witnesses import open_all, places
 from lab.runtime.capture import RING, SMALL_RING, Capture, Captured
 from lab.runtime.connection import Engine
@@ -68,7 +70,7 @@ class Session:
 
         Raises NotNow where a client is stopped, offline or in a call, EvidenceError where a capture does not start.
         """
-        self._world, self._topology = world, world.topology
+        self._engine, self._world, self._topology = engine, world, world.topology
         self._seed = standing.seed(engine, world)
         self._logged: defaultdict[str, list[Json]] = defaultdict(list)
         self._closing = threading.Event()
@@ -78,7 +80,7 @@ class Session:
         ends = [self._topology.node(name) for name in names]
         self._lines = dict(zip(names, open_all([self._dialler(engine, name) for name in names]), strict=True))
         self._captures: dict[str, Capture] = {}
-        self._relays: dict[str, ControlChannel] = {}
+        self._orders: dict[str, ControlChannel] = {}
         self._logs: Logs | None = None
         try:
             with ThreadPoolExecutor(max_workers=16, thread_name_prefix="status") as pool:
@@ -87,8 +89,8 @@ class Session:
             seeing = self._seeing(ends)
             captures = open_all([self._watcher(engine, node, folder) for node in seeing])
             self._captures = {capture.node: capture for capture in captures}
-            relays = [node.name for node in self._topology.by_role(Role.RELAY) if world.containers[node.name].running]
-            self._relays = dict(zip(relays, open_all([self._order_taker(engine, one) for one in relays]), strict=True))
+            asked = [node.name for node in seeing if node.role in (Role.RELAY, Role.ROUTER)]
+            self._orders = dict(zip(asked, open_all([self._order_taker(engine, one) for one in asked]), strict=True))
             self._barrier(self._captures)
             self._recordings = {name: Recording(one.file, name) for name, one in self._captures.items()}
             talking = [node for node in self._topology.nodes if node.role in (Role.SUPERNODE, Role.RELAY)]
@@ -120,14 +122,19 @@ class Session:
             placed.trouble = placed.trouble or str(error)
         finally:
             over()
-        for name in relays_of(self._topology, placed):
-            if name in self._relays:
-                placed.said[name] = of_relay(self._relays[name], placed)
+        relays = relays_of(self._topology, placed)
+        placed.said = {name: of_relay(self._orders[name], placed) for name in relays if name in self._orders}
+        anew = [name for name in relays if name not in placed.said or placed.said[name].answer is None]
+        placed.said |= of_relays(self._engine, self._world, anew, placed)
         try:
             placed.captured.extend(self._cut(placed, folder))
         except (EvidenceError, OSError) as error:
             placed.trouble = placed.trouble or str(error)
         return placed
+
+    def asking(self, changes: Callable[[float], Iterable[Json]]) -> Asking:
+        """How its routers are asked, over conversations that are there already: a millisecond each."""
+        return Asking(self._order, changes)
 
     def lines(self, call: str) -> list[Json]:
         """What nodes have logged about a call so far; asked for once."""
@@ -142,7 +149,7 @@ class Session:
         if self._captured is None:
             self._closing.set()
             with ThreadPoolExecutor(max_workers=16, thread_name_prefix="close") as pool:
-                list(pool.map(lambda line: line.close(), (*self._lines.values(), *self._relays.values())))
+                list(pool.map(lambda line: line.close(), (*self._lines.values(), *self._orders.values())))
                 self._captured = list(pool.map(lambda capture: capture.close(), self._captures.values()))
             if self._logs is not None:
                 self._logs.__exit__(None, None, None)
@@ -157,6 +164,13 @@ class Session:
     def _order_taker(self, engine: Engine, name: str) -> Callable[[], ControlChannel]:
         container = self._world.running(name).id
         return lambda: ControlChannel(engine, container, name)
+
+    def _order(self, node: str, what: str, **fields: Any) -> Json:
+        """Give an order over the conversation with a node, or over a new one where that is over: it was restarted."""
+        with suppress(RuntimeUnavailable):
+            if (channel := self._orders.get(node)) is not None:
+                return channel.order(what, within=WITHIN, **fields)
+        return standing.order(self._engine, self._world, node, what, **fields)
 
     def _seeing(self, ends: list[Node]) -> list[Node]:
         """Every place that calls between these clients can pass; clients only where two of them are at one site."""
@@ -180,7 +194,8 @@ class Session:
         passed = [node.name for node in places(self._topology, ends) if node.name in self._captures]
         for name in passed:
             self._captures[name].barrier()
-        foreign = [LOOPBACK, *foreign_to(self._topology, ends)]
+        relays = [self._topology.node(name) for name in relays_of(self._topology, placed)]
+        foreign = [LOOPBACK, *foreign_to(self._topology, [*ends, *relays])]
         until = time.time()
         found = []
         for name in passed:

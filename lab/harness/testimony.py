@@ -1,31 +1,35 @@
 """The witnesses of a call beside its packets and its clients: what a relay passed on, what a router's kernel counted.
 
-A witness that cannot be tied to the call for sure is not asked, and says why: a false alarm is worse than one less.
-Belongs here: asking, and what makes an answer worth nothing. Never: comparing it with packets (lab.evidence.counters).
+One that ought to be there and is missing fails the call; one that cannot know is absent, and says why.
+Belongs here: asking, and which of the two an answer is. Never: comparing it with packets (lab.evidence.counters).
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from lab import nat
 from lab.errors import LabError
 from lab.evidence import Captures
-from lab.evidence.counters import Compared, flow_of, relayed, tracked
-from lab.evidence.scene import End, MediaPath, Scene
-from lab.harness import standing
+from lab.evidence.counters import Compared, Tracked, on_routers, relayed, tracked
+from lab.evidence.scene import Scene
 from lab.harness.call_report import Witness
 from lab.harness.placing import Placed
+from lab.harness.standing import order as give
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
-from lab.topology.model import Role, Topology
+from lab.topology.model import Node, Role, Topology
 
-COUNTED_SECONDS = 0.25
-"""How long a relay's kernel may take to tell what it has counted; it needs a few milliseconds."""
-LOOK = 0.005
 WITHIN = 2.0
+"""Seconds in which a witness answers, and a relay's kernel tells what it has counted; both need a few milliseconds."""
+LOOK = 0.005
+CLOSED = 10.0
+"""Seconds for which connection tracking knows a connection that was reset (nf_conntrack_tcp_timeout_close)."""
+AT_ONCE = 8
+"""Routers that are asked at the same time."""
 
 Json = Mapping[str, Any]
 
@@ -38,10 +42,42 @@ class Said:
     why_not: str = ""
 
 
+class Asking:
+    """How the routers of a call are asked. `order` gives a node an order and returns its answer, or raises LabError;
+    `changes` are the lines of the lab's timeline since some time, epoch seconds."""
+
+    def __init__(self, order: Callable[..., Json], changes: Callable[[float], Iterable[Json]]) -> None:
+        self._order, self.changes = order, changes
+
+    @classmethod
+    def of(cls, engine: Engine, world: World, changes: Callable[[float], Iterable[Json]]) -> "Asking":
+        """Asks each over a conversation of its own."""
+        return cls(lambda node, what, **fields: give(engine, world, node, what, **fields), changes)
+
+    def flows(self, flows: Sequence[Tracked]) -> list[Said]:
+        """What the routers have counted of these flows, in their order; an answer is {"flow": counts or None}."""
+        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="counters") as pool:
+            return list(pool.map(self._flow, flows))
+
+    def _flow(self, flow: Tracked) -> Said:
+        try:
+            return Said(self._order(flow.router, "tally", **flow.asked()))
+        except LabError as error:
+            return Said(why_not=f"it did not answer: {error}")
+
+
+def _nobody(node: str, what: str, **fields: Any) -> Json:
+    raise LabError("nobody was there to ask it")
+
+
+NOBODY = Asking(_nobody, lambda since: ())
+"""Of a call whose lab is not there to be asked."""
+
+
 def relays_of(topology: Topology, placed: Placed) -> list[str]:
-    """The relays that an end claims for a part of the call; one that is a client beside is none of these."""
+    """The relays that an end claims for a part of the call, a client that relays among them."""
     named = {claim.path.via for end in placed.reports.values() for claim in end.history}
-    return [node.name for node in topology.by_role(Role.RELAY) if node.name in named]
+    return [node.name for node in topology.nodes if node.role in (Role.RELAY, Role.CLIENT) and node.name in named]
 
 
 def of_relay(channel: ControlChannel, placed: Placed) -> Said:
@@ -50,7 +86,7 @@ def of_relay(channel: ControlChannel, placed: Placed) -> Said:
     call = str(next(ids, None) or placed.call)  # names are used again where a checkout's .lab is gone
     try:
         said = channel.order("carried", within=WITHIN, call=call, count=True)
-        deadline = time.monotonic() + COUNTED_SECONDS
+        deadline = time.monotonic() + WITHIN
         while any(one["counting"] for one in said["sessions"]):
             if time.monotonic() > deadline:
                 return Said(why_not="its kernel did not tell in time what it has counted")
@@ -61,10 +97,10 @@ def of_relay(channel: ControlChannel, placed: Placed) -> Said:
     return Said(said)
 
 
-def of_relays(engine: Engine, world: World, placed: Placed) -> dict[str, Said]:
-    """The same of every relay of a call that runs."""
+def of_relays(engine: Engine, world: World, names: Iterable[str], placed: Placed) -> dict[str, Said]:
+    """The same of these relays, each over a conversation of its own."""
     found: dict[str, Said] = {}
-    for name in relays_of(world.topology, placed):
+    for name in names:
         try:
             with ControlChannel(engine, world.running(name).id, name) as channel:
                 found[name] = of_relay(channel, placed)
@@ -73,87 +109,137 @@ def of_relays(engine: Engine, world: World, placed: Placed) -> dict[str, Said]:
     return found
 
 
-def of_routers(engine: Engine, world: World, placed: Placed, disturbed: Callable[[], bool]) -> dict[str, Said]:
-    """What the routers of both ends have counted of their flows. `disturbed`: whether the lab was changed meanwhile."""
-    if len(placed.reports) < 2 or not all(end.connected for end in placed.reports.values()):
-        return {}
-    ends = [world.topology.node(name) for name in (placed.request.caller, placed.request.callee)]
-    routers = dict.fromkeys(router.name for end in ends for router in world.topology.routers_outward(end)[:1])
-
-    def ask(name: str) -> Said:
-        try:
-            return Said(standing.order(engine, world, name, "mappings"))
-        except LabError as error:
-            return Said(why_not=f"it did not answer: {error}")
-
-    changed = dict.fromkeys(routers, Said(why_not="the lab was changed while they talked"))
-    if disturbed():
-        return changed
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="counters") as pool:
-        found = dict(zip(routers, pool.map(ask, routers), strict=True))
-    return changed if disturbed() else found  # it is known when it has taken effect
-
-
 # -- what they say, beside the packets --------------------------------------------------------------------------------
 
 
-def heard(topology: Topology, placed: Placed, captures: Captures, scene: Scene, end: float) -> list[Witness]:
+def missing(name: str, why: str) -> Witness:
+    """One that ought to be there: it fails the call."""
+    return Witness(name, f"is missing: {why}", False)
+
+
+def absent(name: str, why: str) -> Witness:
+    """One that cannot know anything of the call, or not for sure."""
+    return Witness(name, f"absent: {why}", None)
+
+
+def heard(
+    topology: Topology, placed: Placed, captures: Captures, scene: Scene, end: float, asking: Asking = NOBODY
+) -> list[Witness]:
     """Each relay and each router with what it says, and whether the packets bear it out."""
     window = placed.started, end
-    found = [_relay(topology, placed, captures, scene, name, window) for name in relays_of(topology, placed)]
-    return found + list(_routers(topology, placed, captures, scene, window))
+    relays = [_relay(topology, placed, captures, scene, name, window, asking) for name in relays_of(topology, placed)]
+    return relays + list(_routers(topology, placed, captures, scene, window, asking))
 
 
 def _relay(
-    topology: Topology, placed: Placed, captures: Captures, scene: Scene, name: str, window: tuple[float, float]
+    topology: Topology,
+    placed: Placed,
+    captures: Captures,
+    scene: Scene,
+    name: str,
+    window: tuple[float, float],
+    asking: Asking,
 ) -> Witness:
+    node = topology.node(name)
     said = placed.said.get(name, Said(why_not="nobody was there to ask it"))
-    if said.answer is None:
-        return Witness(name, f"not asked: {said.why_not}", None)
-    if float(said.answer["up_since"]) > placed.started:
-        return Witness(name, "not asked: it was started anew while they talked", None)
+    trouble = _trouble(said, node, placed)
+    if trouble is None and node.role is Role.RELAY and name not in captures:
+        trouble = "it was not captured"
+    if trouble is not None:
+        changed = any(line.get("node", name) == name for line in asking.changes(placed.started))
+        return (
+            absent(name, f"{trouble}, for the lab was changed while they talked") if changed else missing(name, trouble)
+        )
+    assert said.answer is not None
     sessions = said.answer["sessions"]
-    if not all(one["complete"] for one in sessions):
-        return Witness(name, "not asked: what its kernel had counted is lost", None)
     if not sessions:
         last = {str(end.history[-1].path.via) for end in placed.reports.values() if end.history}
         if name not in last:  # it forgets a session that nobody refreshes
-            return Witness(name, "not asked: the call had left it before its end", None)
+            return absent(name, "the call had left it before its end")
         return Witness(name, f"knows nothing of call {placed.call}", False)
     counted = sum(int(one["packets"]) for one in sessions), sum(int(one["bytes"]) for one in sessions)
     return _witness(name, relayed(topology, captures, scene, name, counted, window))
 
 
+def _trouble(said: Said, node: Node, placed: Placed) -> str | None:
+    """Why an answer is none, or not whole; a client may have become a relay in the middle of the call."""
+    if said.answer is None:
+        return said.why_not
+    if node.role is Role.RELAY and float(said.answer["up_since"]) > placed.started:
+        return "it was started anew while they talked"
+    if not all(one["complete"] for one in said.answer["sessions"]):
+        return "what its kernel had counted is lost"
+    return None
+
+
 def _routers(
-    topology: Topology, placed: Placed, captures: Captures, scene: Scene, window: tuple[float, float]
-) -> Iterable[Witness]:
-    for side, name in enumerate((placed.request.caller, placed.request.callee)):
-        node = next((one for one in topology.clients() if one.name == name), None)
-        router = next((one.name for one in topology.routers_outward(node)), None) if node else None
-        if router is None:
-            continue
-        said = placed.said.get(router, Said(why_not="an order to it would take longer than a call among many may"))
-        path = scene.paths[0] if len(scene.paths) == 1 else None
-        if said.answer is None:
-            yield Witness(router, f"not asked: {said.why_not}", None)
-        elif path is None or placed.request.holds:
-            yield Witness(router, "not asked: more than one flow, or a hold, leaves open what it counted when", None)
+    topology: Topology,
+    placed: Placed,
+    captures: Captures,
+    scene: Scene,
+    window: tuple[float, float],
+    asking: Asking,
+) -> Iterator[Witness]:
+    """The routers that the voice passed, each once; those of the two ends that it did not pass are absent."""
+    flows = on_routers(topology, scene.paths, held=bool(placed.request.holds))
+    by_router: dict[str, list[Tracked]] = {}
+    for flow in flows:
+        by_router.setdefault(flow.router, []).append(flow)
+    for end in (placed.request.caller, placed.request.callee):
+        node = next((one for one in topology.clients() if one.name == end), None)
+        for router in topology.routers_outward(node)[:1] if node else ():
+            if router.name not in by_router:
+                by_router[router.name] = []
+    changed = bool(list(asking.changes(placed.started)))
+    told = dict(zip(flows, asking.flows(flows), strict=True)) if flows and not changed else {}
+    changed = changed or bool(list(asking.changes(placed.started)))  # it is known when it has taken effect
+    asked = time.time()
+    for name, passed in by_router.items():
+        if not passed:
+            yield absent(name, "no voice passed it")
+        elif changed:
+            yield absent(name, "the lab was changed while they talked")
         else:
-            yield _router(router, said.answer, captures, path, (path.caller, path.callee)[side], window)
+            last = max(passed, key=lambda flow: flow.last)
+            found = [_router(topology, captures, flow, told[flow], window, asked, flow is last) for flow in passed]
+            yield next((one for one in found if one.agrees is False), None) or found[passed.index(last)]
 
 
 def _router(
-    router: str, answer: Json, captures: Captures, path: MediaPath, end: End, window: tuple[float, float]
+    topology: Topology,
+    captures: Captures,
+    flow: Tracked,
+    said: Said,
+    window: tuple[float, float],
+    asked: float,
+    last: bool,
 ) -> Witness:
-    if end.protocol != "udp":
-        return Witness(router, "not asked: segments of TCP are cut and joined on their way", None)
-    counted = flow_of(answer["flows"], end.inside, end.remote)
+    """What a router says of one flow; only the one that the voice took last can it be relied upon to know."""
+    if said.answer is None:
+        return missing(flow.router, said.why_not)
+    counted = said.answer.get("flow")
     if counted is None:
-        return Witness(router, "not asked: it counts no such flow", None)
-    return _witness(router, tracked(captures, router, path, end, counted, window))
+        if not last or asked - flow.last > _remembers(topology.node(flow.router), flow.protocol):
+            return absent(flow.router, "it had forgotten the flow before it was asked")
+        return missing(flow.router, f"it tracks no flow of {flow.protocol.upper()} of {flow.inner} with {flow.remote}")
+    compared = tracked(topology, captures, flow, counted, window)
+    if compared is None and counted.get("packets") is None:
+        return absent(flow.router, "its kernel counts no packets")
+    return _witness(flow.router, compared)
+
+
+def _remembers(router: Node, protocol: str) -> float:
+    """Seconds for which a router knows a flow that is over, at the least."""
+    if protocol == "tcp":
+        return CLOSED
+    profile = nat.profile(
+        router.profile or "open", router.axes or "", router.profile6 or "open", router.portmap or "off"
+    )
+    timers = (profile.timers, *([profile.translation.timers] if profile.translation else []))
+    return float(min(min(one.udp_timeout, one.udp_timeout_one_way) for one in timers))
 
 
 def _witness(name: str, compared: Compared | None) -> Witness:
     if compared is None:
-        return Witness(name, "not asked: its own capture is not whole", None)
+        return absent(name, "the capture that it is held against is not whole")
     return Witness(name, compared.said, compared.agrees)

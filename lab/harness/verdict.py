@@ -12,11 +12,12 @@ from lab.harness.call_report import CallReport, Hold, Media, MediaPath, Observed
 from lab.harness.claims import held_too, same_path, setup_times, supports
 from lab.harness.events import Ended, parse_key_changed
 from lab.harness.placing import Placed
-from lab.harness.testimony import heard
+from lab.harness.testimony import NOBODY, Asking, heard, missing
 from lab.topology.model import Topology
 
 PACKETS = "packets"
 """The first witness: those of core and of the routers."""
+SILENT = "it has said nothing at the end of a call that the other says was one"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,11 @@ class _Judged:
     witnesses: tuple[Witness, ...] = ()
 
 
-def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallReport:
-    """One report of a call that is over; a call that failed says why, and has neither path nor observed one."""
+def report(topology: Topology, placed: Placed, folder: Path = Path(), asking: Asking = NOBODY) -> CallReport:
+    """One report of a call that is over; a call that failed says why, and has neither path nor observed one.
+
+    Its routers are asked now, while they remember it.
+    """
     request = placed.request
     caller, callee = (placed.reports.get(name) for name in (request.caller, request.callee))
     ends = [end for end in (caller, callee) if end]
@@ -46,7 +50,11 @@ def report(topology: Topology, placed: Placed, folder: Path = Path()) -> CallRep
     judged = _Judged(None, (), (), wrong or "the call never connected")
     connected = caller is not None and callee is not None and caller.connected and callee.connected
     if connected and caller and callee:
-        judged = _judge(topology, placed, caller, callee, wrong)
+        judged = _judge(topology, placed, caller, callee, wrong, asking)
+    elif any(end.connected for end in ends):
+        silent = [missing(name, SILENT) for name in (request.caller, request.callee) if name not in placed.reports]
+        told = tuple(f"{one.name} {one.said}" for one in silent)
+        judged = replace(judged, disagreements=told, witnesses=tuple(silent))
     failed = judged.error is not None  # what it was before it failed stands in the history
     return CallReport(
         call=placed.call,
@@ -77,7 +85,9 @@ def _cut_off(own: Media, peers: Media) -> Media:
     return own if never <= own.lost else replace(own, lost=never, mos=None)
 
 
-def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wrong: str | None) -> _Judged:
+def _judge(
+    topology: Topology, placed: Placed, caller: Ended, callee: Ended, wrong: str | None, asking: Asking
+) -> _Judged:
     files = {one.node: one.file for one in placed.captured}
     dropped = {one.node: one.dropped for one in placed.captured}
     claims, far = (
@@ -118,7 +128,7 @@ def _judge(topology: Topology, placed: Placed, caller: Ended, callee: Ended, wro
     elif wrong is None:
         wrong = f"the packets name no path: {seen.reason}"
     witnesses = [Witness(PACKETS, seen.reason, verdict.agrees), *(_client(end, observed) for end in (caller, callee))]
-    others = heard(topology, placed, captures, verdict.scene, end)
+    others = heard(topology, placed, captures, verdict.scene, end, asking)
     disagreements += [f"{one.name} {one.said}" for one in others if one.agrees is False]
     return _Judged(
         observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong, tuple(holds), (*witnesses, *others)

@@ -39,6 +39,7 @@ class Hosted:
 
     machine: Supernode | Relay
     shell: Shell
+    began: float
 
 
 class Hosting:
@@ -84,7 +85,7 @@ class Hosting:
         membership = replace(self.client.membership, capacity=candidacy.room, calls=candidacy.room)
         machine = Relay(membership, promoted=True) if role == "relay" else Supernode(membership, promoted=True)
         shell = Shell(machine, client_context(), self._event)
-        self.hosted = Hosted(machine, shell)
+        self.hosted = Hosted(machine, shell, time.time())
         try:
             if isinstance(machine, Relay):
                 self._open_relay(machine, shell)
@@ -158,6 +159,13 @@ class Hosting:
         self.shell.relocated(addresses)
         if self.hosted is not None:
             self.hosted.shell.relocated(addresses)
+
+    def carried(self, order: Order) -> Order:
+        """What it has passed on in one call, as a relay answers it; nothing where it is none."""
+        if self.hosted is None or not isinstance(self.hosted.machine, Relay):
+            return {"up_since": 0.0, "sessions": []}
+        hosted = self.hosted
+        return {"up_since": hosted.began, **relay_carried(self.hosted.machine, hosted.shell.settle, order)}
 
     def status(self) -> Order:
         """What the client is beside being one, and for whom."""

@@ -80,13 +80,15 @@ class Phone:
                 self._release(conversation)
             case "proxy":
                 self._use_proxy(order.get("url"))
+            case "carried" if self.hosting is not None:
+                return self.hosting.carried(order)
             case "keys":
-                return {"keys": keys.of(order.get("randoms"))}
+                return {"keys": keys.of(order.get("randoms")), "voice": keys.of_call(order.get("call"))}
             case "sign-in-anew":
                 self.client.sign_in_anew(time.monotonic())
                 self._settle()
             case other:
-                known = "status, engage, release, watch, answer, hold, dial, hangup, proxy, keys, sign-in-anew"
+                known = "status, engage, release, watch, answer, hold, dial, hangup, proxy, carried, keys, sign-in-anew"
                 raise ConfigError(f"unknown order {other!r}; known: {known}")
         return {}
 
@@ -229,11 +231,12 @@ class Phone:
         self.client.answer(id, time.monotonic())
         self._settle()
 
-    def _answered(self, id: str, keys: MediaKeys) -> None:
+    def _answered(self, id: str, media: MediaKeys) -> None:
         call = self.calls[id]
+        keys.voice(id, media.send)
         self._report(call, "answered")
         voice = VoiceSource.recording(RECORDINGS[0 if call.caller else 1])
-        call.voice = VoiceSession(keys, voice, secrets.randbits(32))
+        call.voice = VoiceSession(media, voice, secrets.randbits(32))
         now, wall = time.monotonic(), time.time()
         for data in call.early:
             call.voice.receive(data, now, wall)

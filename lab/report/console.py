@@ -5,8 +5,10 @@ Belongs here: how rich is set up. rich itself minds NO_COLOR, pipes and the widt
 
 import io
 import sys
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.theme import Theme
 
 _THEME = Theme(
@@ -22,12 +24,46 @@ _THEME = Theme(
 )
 
 
-_WIDTH_OF_PIPES = 160  # nothing is folded or cut for a reader that is a program
+_WIDTH_OF_PIPES = 160
+"""Columns that are laid out for where no terminal says how many there are."""
+MOST = 400
+"""Columns of a line that is not folded for a reader that is a program."""
+
+
+class _Trimmed:
+    """A file that lines are written to without the spaces at their ends; rich writes whole lines."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        self._file.write("\n".join(line.rstrip(" ") for line in text.split("\n")))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class Piped(Console):
+    """Where there is no terminal: every line as wide as what stands in it, up to MOST columns, with no spaces after."""
+
+    def __init__(self) -> None:
+        file: Any = _Trimmed(sys.stdout)
+        super().__init__(theme=_THEME, highlight=False, width=_WIDTH_OF_PIPES, file=file)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's, but for that."""
+        if options.get("width") is None:
+            room = self.options.update(max_width=MOST)
+            needed = [Measurement.get(self, room, one).maximum for one in objects]
+            self.width = max([_WIDTH_OF_PIPES, *needed])
+        super().print(*objects, **options)
+        self.width = _WIDTH_OF_PIPES
 
 
 def out() -> Console:
     """For results."""
-    return Console(theme=_THEME, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_PIPES)
+    return Console(theme=_THEME, highlight=False) if sys.stdout.isatty() else Piped()
 
 
 def err() -> Console:

@@ -4,34 +4,23 @@ Belongs here: how that looks. Never: what is made.
 """
 
 import time
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+from lab.report.bars import Barred
 
 SOON, OFTEN = 1.0, 15.0
 """Seconds until the first line where there is no terminal, and from one to the next."""
 
 
-class Making:
+class Making(Barred):
     """Feed it how many calls are done, of how many."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        columns = (TextColumn("drawing calls"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        super().__init__(console, TextColumn("drawing calls"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._task = self._bar.add_task("calls", total=None)
         self._next = time.monotonic() + SOON
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def follow(self, done: int, total: int) -> None:
         """So many are done."""

@@ -28,7 +28,8 @@ def mappings(found: SiteMappings, width: int, marks: dict[_Row, str] | None = No
     """A row a mapping, and under it one for each remote endpoint that it has beside the first."""
     parts: list[RenderableType] = [_headline(found)]
     if not found.mappings:
-        return Group(*parts, Text("  it remembers nothing of its hosts: none has sent anything lately", "dim"))
+        nothing = Text("  it remembers nothing of its hosts: none has sent anything lately", "dim")
+        return Group(*parts, nothing, *_of_udp(found))
     counted = any(flow.packets for one in found.mappings for flow in one.flows)
     short = counted and width < WIDE and len(found.outer) == 1
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
@@ -50,7 +51,18 @@ def mappings(found: SiteMappings, width: int, marks: dict[_Row, str] | None = No
     parts.append(table)
     if found.left_out:
         parts.append(Text(f"  and {found.left_out} more that it has not told", "yellow"))
-    return Group(*parts)
+    return Group(*parts, *(() if any(one.protocol == "udp" for one in found.mappings) else _of_udp(found)))
+
+
+def _of_udp(found: SiteMappings) -> list[Text]:
+    """Why none of UDP is there, and what makes one: a client that is signed in has its connection alone."""
+    lives = f"after {found.udp_timeout_s} s of silence"
+    if found.udp_timeout_one_way_s != found.udp_timeout_s:
+        lives += f", unanswered after {found.udp_timeout_one_way_s} s"
+    return [
+        Text(f"  no UDP mapping: it forgets one {lives}", "dim"),
+        Text(f"  signing in and calls make some: lab nat {found.site} --watch", "dim"),
+    ]
 
 
 def _headline(found: SiteMappings) -> Text:

@@ -5,11 +5,9 @@ Belongs here: layout and wording. Never: verdicts; they come with the cells.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +15,7 @@ from lab.harness.call_report import CallReport
 from lab.harness.explaining import RUNGS
 from lab.harness.matrix import FirstVoice, Matrix
 from lab.harness.matrix import Progress as Step
+from lab.report.bars import Barred
 
 CODES = {
     "direct/udp": "du",
@@ -31,31 +30,19 @@ _FULL, _SHORT = 18, 8
 """Columns of a cell with the path written out, and with its code; both end with the setup time in ms."""
 
 
-class Calling:
+class Calling(Barred):
     """A matrix while it goes on: a bar on a terminal, elsewhere a line for each cell that failed."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
+        super().__init__(
+            console,
             TextColumn("calling"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[failed]}", style="bad"),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def follow(self, step: Step) -> None:
         """A cell has ended, or the first calls begin."""

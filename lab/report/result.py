@@ -85,8 +85,8 @@ def _holds(holds: tuple[Hold, ...]) -> list[Text]:
 
 
 def _witnesses(found: tuple[Witness, ...]) -> list[Text]:
-    """Who agrees, in one line; who does not has had a line of its own, and why one was not asked is in the report."""
-    sorts = ((True, "agree"), (False, "DISAGREE"), (None, "not asked"))
+    """Who agrees, in one line; who does not has had a line of its own, and why one cannot know is in the report."""
+    sorts = ((True, "agree"), (False, "DISAGREE"), (None, "absent"))
     named = [(words, list(dict.fromkeys(one.name for one in found if one.agrees is agrees))) for agrees, words in sorts]
     told = "; ".join(f"{words}: {', '.join(names)}" for words, names in named if names)
     return [Text(f"  {told}", "dim")] if told else []

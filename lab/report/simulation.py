@@ -7,14 +7,13 @@ simulation_page.py.
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from lab.report.bars import Barred
 from lab.simulation import Outcome, Stage
 from lab.simulation.measuring import Moment
 
@@ -26,31 +25,14 @@ _REFRESH = 0.25
 """Seconds between two looks at a simulation that runs."""
 
 
-class Simulating:
+class Simulating(Barred):
     """A simulation while it runs: a bar of the clients that are in; where there is no terminal, a line a stage."""
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
         """`quiet`: no lines where there is no terminal."""
-        self._console, self._quiet = console, quiet
-        self._stage, self._next = "", 0.0
-        self._bar = Progress(
-            TextColumn("{task.fields[stage]}"),
-            BarColumn(),
-            TextColumn("{task.fields[told]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        super().__init__(console, TextColumn("{task.fields[stage]}"), BarColumn(), TextColumn("{task.fields[told]}"))
+        self._quiet, self._stage, self._next = quiet, "", 0.0
         self._task = self._bar.add_task("", total=1, stage="", told="making keys")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def follow(self, stage: Stage) -> None:
         """A simulated second is over."""

@@ -89,7 +89,8 @@ def _link(node: NodeStatus) -> str:
 
 
 def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
-    """One row a client: what it has found out, `?` for what it does not know, in shorter words where it is narrow.
+    """One row a client: what it has found out, `?` for what it does not know, in shorter words where it is narrow. Of
+    one that sits at no supernode now it is `old`: what it found by the one before, and its network may be another.
     Ports that routers have given when they were asked have a column where there are any."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1 if narrow else 2, 0, 0))
     words = _SHORT if narrow else {}
@@ -109,11 +110,12 @@ def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
         untranslated = "-" if network.get("mapping") == "none" else None
         values = (*shown, ports or untranslated, network.get("tcp_mapping"))
         table.add_row(
-            Text(client.name, "bold"),
+            Text.assemble((client.name, "bold"), "" if client.state == "ready" else " (old)"),
             _known(_lets_out(client.lets_out or {})),
             *(_known(words.get(value or "", value)) for value in values),
             f"{client.keepalive_s:g} s" if client.keepalive_s else "",
             *((client.port_mapped or "",) if mapped else ()),
+            style="" if client.state == "ready" else "dim",
         )
     if not narrow:
         return table

@@ -17,10 +17,11 @@ import msgspec
 
 from lab import internet, links, nat
 from lab.errors import ConfigError, EvidenceError, ProtocolError
-from lab.evidence import filed, pcap, pcapng, whole
+from lab.evidence import filed, opened, pcap, pcapng, whole
 from lab.harness.feeding import Feed
 from lab.links import units
 from lab.links.notation import write
+from lab.media.srtp import MediaKeys, Protector
 from lab.node.control import ControlServer, Order
 from lab.node.proxy import HttpProxy
 from lab.topology import parse
@@ -34,6 +35,7 @@ from lab.wire.stun import Kind, Method, StunMessage, StunStream, is_stun, verify
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 KEY, SIGNATURE, TRANSACTION = bytes(range(32)), bytes(64), bytes(12)
+RTP_SEALED = Protector(MediaKeys(KEY[:30], KEY[:30])).protect(RtpPacket(111, 1, 2, 3, b"words").encode())
 LIMIT = 400
 """Bytes of a frame that the fuzzed deframers allow."""
 
@@ -53,6 +55,12 @@ def text(data: bytes) -> str:
 
 
 # -- what comes over the network -----------------------------------------------------------------------------------
+
+
+def srtp(data: bytes) -> None:
+    sender = opened.Direction("bob", KEY[:30])
+    sender.opened(data)
+    sender.opened(data[:1] + RTP_SEALED[1:])
 
 
 def stun(data: bytes) -> None:
@@ -289,6 +297,7 @@ services:
     networks: {internet: {ipv4_address: "203.0.113.36"}, home: {ipv4_address: "192.168.36.1"}}
 """
 TARGETS: Mapping[str, Target] = {
+    "srtp": Target(srtp, (RTP_SEALED,)),
     "stun": Target(stun, STUN),
     "stun-stream": Target(partial(stream, lambda: StunStream(LIMIT)), (STUN[0] + STUN[1], STUN[2])),
     "media-frames": Target(partial(stream, lambda: LengthPrefixed(2, LIMIT)), (frame(b"voice", 2) * 3,)),

@@ -12,6 +12,7 @@ import lab.harness
 from lab import cli
 from lab.errors import RuntimeUnavailable
 from lab.harness.checkout import Checkout
+from lab.harness.dropping import Dropped
 from lab.harness.events import CallEvent
 from lab.harness.passing import Row
 from lab.runtime.capture import Captured
@@ -22,6 +23,7 @@ class Session:
 
     fails_after: ClassVar[int | None] = None
     full = False
+    drops: ClassVar[list[Dropped]] = [Dropped("home-router", (("INPUT's policy", 2),), 2)]
 
     def __init__(self, file: Path | None) -> None:
         self.topology = None

@@ -1,11 +1,14 @@
 """What the kernel answers about flows and tables, as plain rows; messages are as pyroute2 hands them out."""
 
+import errno
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 import pytest
+from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.boot import mappings
+from lab.errors import ConfigError
 from lab.nat import Wiring
 
 SIDES = Wiring(
@@ -96,3 +99,69 @@ def test_the_key_of_a_table_s_mapping_says_whom_it_is_for(key: str, remote: Any)
     assert row == {
         "protocol": "udp", "inner": list(BOB), "outer": list(HOME), "remote": remote, "seconds": 29.5,
     }  # fmt: skip
+
+
+class Tracking:
+    """Connection tracking that has these messages, or refuses."""
+
+    def __init__(self, answer: list[Message] | NetlinkError) -> None:
+        self.answer, self.asked = answer, list[Any]()
+
+    def __call__(self, nfgen_family: int) -> "Tracking":
+        self.family = nfgen_family
+        return self
+
+    def __enter__(self) -> "Tracking":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def entry(self, command: str, tuple_orig: Any) -> list[Message]:
+        assert command == "get"
+        self.asked.append(tuple_orig)
+        if isinstance(self.answer, NetlinkError):
+            raise self.answer
+        return self.answer
+
+
+COUNTERS = {
+    f"CTA_COUNTERS_{way}": Message({"CTA_COUNTERS_PACKETS": n, "CTA_COUNTERS_BYTES": 100 * n})
+    for way, n in (("ORIG", 3), ("REPLY", 2))
+}
+ASKED = {"protocol": "udp", "inner": list(BOB), "remote": list(FLAT)}
+
+
+@pytest.mark.parametrize(
+    ("message", "packets"),
+    [
+        (tracked((BOB, FLAT), (FLAT, HOME), **COUNTERS), [3, 2]),
+        (tracked((FLAT, HOME), (BOB, FLAT), **COUNTERS), [2, 3]),
+        (tracked((BOB, FLAT), (FLAT, HOME)), None),
+    ],
+)
+def test_one_flow_is_asked_for_alone_whoever_opened_it(
+    monkeypatch: pytest.MonkeyPatch, message: Message, packets: list[int] | None
+) -> None:
+    tracking = Tracking([Message({"nfgen_family": 2}), message])
+    monkeypatch.setattr(mappings, "NFCTSocket", tracking)
+    sizes = [100 * one for one in packets] if packets else None
+    assert mappings.tally(ASKED) == {"flow": {"packets": packets, "bytes": sizes}}
+    (asked,) = tracking.asked
+    assert (asked.saddr, asked.sport, asked.daddr, asked.dport, asked.proto) == (*BOB, *FLAT, UDP)
+
+
+def test_a_flow_that_is_not_tracked_is_none_and_any_other_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mappings, "NFCTSocket", Tracking(NetlinkError(errno.ENOENT)))
+    assert mappings.tally(ASKED) == {"flow": None}
+    monkeypatch.setattr(mappings, "NFCTSocket", Tracking(NetlinkError(errno.EPERM)))
+    with pytest.raises(NetlinkError):
+        mappings.tally(ASKED)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"protocol": "icmp"}, {"inner": ["bob", 1]}, {"remote": None}, {"inner": ["10.0.0.1"]}]
+)
+def test_what_is_no_flow_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="expected protocol, inner and remote"):
+        mappings.tally({**ASKED, **changes})

@@ -13,7 +13,7 @@ from lab_calls import files, punched, setting
 from packet_world import START, TOPOLOGY
 
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
-from lab.evidence import filed, pcapng
+from lab.evidence import filed, pcapng, read
 from lab.evidence.pcapng import Interface, PacketRecord
 from lab.harness import capturing
 from lab.harness.beside import Calling
@@ -86,9 +86,10 @@ def opened(tmp_path: Path, world: World, played: Playback) -> Iterator[Opened]:
     sessions: list[Capturing] = []
 
     def open_(names: tuple[str, ...] = NODES, **options: Any) -> Capturing:
+        rules = options.pop("rules", None)
         watched = Watched(chosen(world, names), **options)
         stands = options.pop("stands", lambda: TOPOLOGY)
-        sessions.append(Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline"))
+        sessions.append(Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline", rules))
         return sessions[-1]
 
     yield open_
@@ -164,6 +165,55 @@ def test_a_full_disk_ends_it_with_one_sentence(opened: Opened, monkeypatch: pyte
     assert session.rest()  # what was heard is still told, and nothing more is written
 
 
+class Filling:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file: Path, room: int) -> None:
+        self._file, self._room = file.open("wb", buffering=0), room
+
+    def write(self, data: memoryview) -> int:
+        fits = min(len(data), self._room - self._file.tell())
+        if fits <= 0:
+            raise OSError(28, "No space left on device")
+        return self._file.write(data[:fits])
+
+    def truncate(self, size: int) -> None:
+        self._file.truncate(size)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def test_what_a_full_disk_had_room_for_in_mid_capture_is_readable(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    target = tmp_path / "all.pcapng"
+    monkeypatch.setattr(capturing, "_opened", lambda file: Filling(file, 30_000))
+    session = opened(file=target)
+    with pytest.raises(RuntimeUnavailable, match="is not whole: No space left on device; what it holds so far can be"):
+        until_quiet(session)
+    session.finish()
+    assert session.full and 29_000 < target.stat().st_size <= 30_000
+    assert packets(target) > 100, "every block of it is whole"
+    assert session.write(tmp_path / "elsewhere.pcapng") > packets(target), "the captures themselves have the rest"
+
+
+def test_the_packets_of_a_node_that_was_restarted_go_on_in_the_same_file(
+    opened: Opened, played: Playback, tmp_path: Path
+) -> None:
+    target = tmp_path / "all.pcapng"
+    session, home = opened(file=target), played.of("home-router")
+    until_quiet(session)
+    before, records = packets(target), played.recorded["home-router"][24:]
+    home.options["heard"](records[:50])  # torn by the restart
+    home.options["heard"](None)
+    home.options["heard"](records)
+    now = time.monotonic() + 10
+    rows = [*session.poll(now), *session.poll(now + 1), *session.poll(now + 5)]
+    assert any(row.place == "home lan" for row in rows)
+    assert packets(target) - before == len(read(home.file, "home-router").packets)
+
+
 def test_a_capture_that_fails_is_told_with_where_all_of_them_are(opened: Opened, played: Playback) -> None:
     session = opened()
     played.of("core").trouble = "the capture at core ended early: x.pcap cannot be written: No space left on device"
@@ -210,6 +260,22 @@ def test_when_the_lab_is_changed_names_and_rules_are_asked_for_anew(
         assert not asked.acquire(blocking=False)
     finally:
         session.close()
+
+
+def test_what_went_no_further_is_told_by_the_rules_that_counted_it(opened: Opened) -> None:
+    asked: list[str] = []
+
+    def rules(router: str) -> dict[str, int]:
+        asked.append(router)
+        return {"INPUT's policy": 5 if len(asked) > 2 and router == "home-router" else 4}
+
+    session = opened(rules=rules)
+    rows = until_quiet(session)
+    session.finish()
+    session.rest()
+    assert sum(row.fate == "dropped" for row in rows) == 1
+    assert [str(one) for one in session.drops] == ["home-router dropped 1 packet: 1 by INPUT's policy (counted)"]
+    assert sorted(asked) == sorted(["home-router", "flat-router"] * 2)
 
 
 def test_rings_filters_and_core_are_as_in_a_call(opened: Opened, played: Playback) -> None:

@@ -64,15 +64,17 @@ def test_lines_are_asked_for_by_the_randoms_of_the_captures(tmp_path: Path, monk
     asked: list[tuple[str, Any]] = []
 
     def order(engine: Any, world: Any, node: str, order: str, **fields: Any) -> dict[str, Any]:
-        asked.append((node, fields["randoms"]))
+        asked.append((node, fields.get("call") or fields["randoms"]))
         if node == "frank":
             raise NotNow("frank is stopped")
-        return {"keys": "CLIENT_TRAFFIC_SECRET_0 07 aa\n"}
+        return {"keys": "CLIENT_TRAFFIC_SECRET_0 07 aa\n", "voice": "AES_CM_128_HMAC_SHA1_80 inline:AAAA"}
 
     monkeypatch.setattr(standing, "order", order)
-    keys.collect(cast("Any", None), cast("Any", None), ("bob", "frank"), captured, tmp_path)
-    assert asked == [(name, ["07" * 32, "08" * 32]) for name in ("bob", "frank")]
-    assert (tmp_path / keys.FILE).read_text() == "CLIENT_TRAFFIC_SECRET_0 07 aa\n"
+    keys.collect(cast("Any", None), cast("Any", None), "c7", ("bob", "frank"), captured, tmp_path)
+    assert asked == [(name, what) for name in ("bob", "frank") for what in ("c7", ["07" * 32, "08" * 32])]
+    spoken, secret = (tmp_path / keys.FILE).read_text().splitlines()
+    assert spoken == "# SRTP bob AES_CM_128_HMAC_SHA1_80 inline:AAAA", "a comment to whoever reads the keys of TLS"
+    assert secret == "CLIENT_TRAFFIC_SECRET_0 07 aa"
 
 
 def test_the_one_file_holds_them_before_its_packets_and_is_judged_as_ever(tmp_path: Path) -> None:

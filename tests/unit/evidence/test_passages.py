@@ -1,48 +1,15 @@
 """One packet at several places: recognised, named, and what each router made of it."""
 
-from pathlib import Path
-
 import pytest
 
 from lab.evidence import Captures
 from lab.evidence.journeys import follow
 from lab.evidence.passages import Passage, kinds, passages, what
-from lab.evidence.pcap import Capture, Direction, Endpoint, Packet, Protocol
+from lab.evidence.pcap import Capture, Packet, Protocol
 from lab.evidence.sorts import tell
-from lab.topology import parse
+from tests.unit.router_packets import BOB, FLAT, FRANK, HOME, IN, OUT, TOPOLOGY, out_of_home, seen, stun
 
-TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
-IN, OUT = Direction.IN, Direction.OUT
-BOB, HOME = "192.168.32.10:40000", "203.0.113.32:40000"
-FRANK, FLAT = "192.168.33.10:50000", "203.0.113.33:50000"
 RELAY = "203.0.113.21:33034"
-COOKIE = bytes.fromhex("2112a442")
-
-
-def stun(kind: int = 1, transaction: bytes = b"a" * 12, more: int = 60) -> bytes:
-    return kind.to_bytes(2, "big") + more.to_bytes(2, "big") + COOKIE + transaction + bytes(more)
-
-
-def seen(
-    at: float,
-    place: str,
-    direction: Direction,
-    source: str,
-    destination: str,
-    payload: bytes = stun(),
-    protocol: Protocol = "udp",
-    flags: int = 0,
-) -> Packet:
-    ends = [Endpoint(host, int(port)) for host, _, port in (one.rpartition(":") for one in (source, destination))]
-    return Packet(at, place, 1, direction, protocol, *ends, len(payload), payload, 7, flags, 0)
-
-
-def out_of_home(at: float, to: str, payload: bytes = stun()) -> list[Packet]:
-    return [
-        seen(at, "home-router", IN, BOB, to, payload),
-        seen(at + 0.0001, "home-router", OUT, HOME, to, payload),
-        seen(at + 0.0002, "core", IN, HOME, to, payload),
-    ]
 
 
 def passed(packets: list[Packet]) -> list[Passage]:
@@ -99,7 +66,7 @@ def test_the_same_bytes_a_second_later_are_another_packet() -> None:
 
 def test_packets_that_are_alike_are_one_kind_and_counted() -> None:
     packets = [packet for n in range(5) for packet in out_of_home(1 + n, FLAT, stun(transaction=bytes([n]) * 12))]
-    packets += [seen(9.0, "home-router", IN, BOB, "203.0.113.11:3478", stun(more=8))]
+    packets += [seen(9.0, "home-router", IN, BOB, "203.0.113.11:3478", stun(attributes=bytes(8)))]
     found = kinds(passed(packets), lambda passage: passage.what == "STUN check")
     assert [(kind.number, kind.first.at) for kind in found] == [(5, 1.0)]
 
@@ -107,7 +74,7 @@ def test_packets_that_are_alike_are_one_kind_and_counted() -> None:
 @pytest.mark.parametrize(
     ("payload", "protocol", "flags", "name"),
     [
-        (stun(1, more=8), "udp", 0, "STUN question"),
+        (stun(1, attributes=bytes(8)), "udp", 0, "STUN question"),
         (stun(1), "udp", 0, "STUN check"),
         (stun(0x0101), "udp", 0, "STUN answer"),
         (stun(0x0111), "udp", 0, "STUN refusal"),

@@ -1,22 +1,23 @@
 """What a relay and the routers have counted, beside the packets: who lies or is missing fails the call, by name."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lab_calls import files
-from packet_world import START, TOPOLOGY, World, relay, talk
+from packet_world import START, TOPOLOGY, World, address, relay, talk
 
-from lab.errors import RuntimeUnavailable
+from lab.errors import LabError, RuntimeUnavailable
 from lab.harness import testimony, verdict
 from lab.harness.call_report import CallReport, MediaPath
 from lab.harness.events import parse_ended, parse_event
 from lab.harness.placing import Placed, Request
-from lab.harness.testimony import Said
+from lab.harness.testimony import Asking, Said
 from lab.runtime.capture import Captured
-from lab.runtime.world import World as RunningWorld
 
+Json = dict[str, Any]
 SECONDS = 2.5
 MEDIA = {"sent": 125, "received": 125, "lost": 0, "jitter_ms": 0.4, "rtt_ms": 1.2, "mouth_to_ear_ms": 43, "mos": 4.2}
 RELAYED = {"kind": "relayed", "transport": "udp", "via": "relay-1"}
@@ -58,9 +59,24 @@ def carried(packets: int, size: int, **more: Any) -> Said:
     return Said({"up_since": START - 60, "sessions": [{**session, **more}]})
 
 
-def counted(out: int, back: int, **more: Any) -> Said:
-    row = {"protocol": "udp", "inner": ["192.168.32.2", 4000], "remote": ["203.0.113.33", 5000], "packets": [out, back]}
-    return Said({"flows": [{**row, **more}]})
+def counted(out: int, back: int, size: int = 150) -> Json:
+    return {"flow": {"packets": [out, back], "bytes": [out * size, back * size]}}
+
+
+class Routers:
+    """Answer what they are given, and keep what they were asked; who has no answer has counted all."""
+
+    def __init__(self, answers: Mapping[str, Json | LabError], changes: Sequence[Json] = ()) -> None:
+        self.answers, self.asked = dict(answers), list[tuple[str, Json]]()
+        self.asking = Asking(self.order, lambda since: changes)
+
+    def order(self, node: str, what: str, **flow: Any) -> Json:
+        assert what == "tally"
+        self.asked.append((node, flow))
+        answer = self.answers.get(node, counted(131, 130))
+        if isinstance(answer, LabError):
+            raise answer
+        return answer
 
 
 def told(report: CallReport, name: str) -> tuple[bool | None, str]:
@@ -68,9 +84,11 @@ def told(report: CallReport, name: str) -> tuple[bool | None, str]:
     return one.agrees, one.said
 
 
-def judged(made: Placed, **said: Said) -> CallReport:
-    made.said = {name.replace("_", "-"): answer for name, answer in said.items()}
-    return verdict.report(TOPOLOGY, made)
+def judged(made: Placed, *, changes: Sequence[Json] = (), relay_1: Said | None = None, **said: Any) -> CallReport:
+    """With what its relay has said, and each router (`home_router`) says when it is asked."""
+    made.said = {"relay-1": relay_1} if relay_1 else {}
+    routers = Routers({name.replace("_", "-"): answer for name, answer in said.items()}, changes)
+    return verdict.report(TOPOLOGY, made, asking=routers.asking)
 
 
 def test_all_that_can_tell_of_a_call_stand_in_its_report(relayed: Placed) -> None:
@@ -78,7 +96,7 @@ def test_all_that_can_tell_of_a_call_stand_in_its_report(relayed: Placed) -> Non
     assert report.holds("relayed/udp"), report
     names = ["packets", "bob", "carol", "relay-1", "home-router", "office-router"]
     assert [one.name for one in report.witnesses] == names
-    assert [one.agrees for one in report.witnesses] == [True, True, True, True, None, None]
+    assert [one.agrees for one in report.witnesses] == [True] * 6
     assert told(report, "bob")[1] == "claims relayed/udp via relay-1; sent 125 frames, heard 125"
     said = report.to_json()["witnesses"]
     assert said["relay-1"]["agrees"] is True and "28,000 bytes in 250 packets" in said["relay-1"]["said"]
@@ -99,33 +117,68 @@ def test_a_relay_that_carried_the_call_to_its_end_and_knows_nothing_of_it_fails_
         later = replace(end.history[0], path=MediaPath("punched", "udp", None))
         relayed.reports[name] = replace(end, history=(*end.history, later))
     report = judged(relayed, relay_1=nothing)
-    assert told(report, "relay-1") == (None, "not asked: the call had left it before its end")
+    assert told(report, "relay-1") == (None, "absent: the call had left it before its end")
 
 
 @pytest.mark.parametrize(
     ("said", "why"),
     [
+        (None, "nobody was there to ask it"),
         (Said(why_not="it did not answer: gone"), "it did not answer: gone"),
         (carried(1, 1, complete=False), "what its kernel had counted is lost"),
         (Said({"up_since": START + 1, "sessions": []}), "it was started anew while they talked"),
     ],
 )
-def test_a_relay_that_cannot_know_is_not_asked_and_fails_nothing(relayed: Placed, said: Said, why: str) -> None:
+def test_a_relay_that_ought_to_know_and_does_not_fails_the_call(relayed: Placed, said: Said | None, why: str) -> None:
     report = judged(relayed, relay_1=said)
-    assert told(report, "relay-1") == (None, f"not asked: {why}") and report.holds()
+    assert told(report, "relay-1") == (False, f"is missing: {why}") and not report.holds()
+    assert f"relay-1 is missing: {why}" in report.disagreements
+    changed = judged(relayed, relay_1=said, changes=[{"event": "restart", "node": "relay-1"}])
+    assert told(changed, "relay-1") == (None, f"absent: {why}, for the lab was changed while they talked")
+    other = judged(relayed, relay_1=said, changes=[{"event": "restart", "node": "supernode-1"}])
+    assert told(other, "relay-1")[0] is False, "what was done to another is no excuse"
 
 
-def test_a_relay_whose_own_capture_lost_packets_is_not_asked(relayed: Placed) -> None:
+def test_a_relay_that_was_not_captured_fails_the_call(relayed: Placed) -> None:
+    relayed.captured = [one for one in relayed.captured if one.node != "relay-1"]
+    report = judged(relayed, relay_1=carried(250, 28_000))
+    assert told(report, "relay-1") == (False, "is missing: it was not captured") and not report.holds()
+
+
+def test_a_relay_whose_own_capture_lost_packets_cannot_be_compared(relayed: Placed) -> None:
     relayed.captured = [replace(one, dropped=9) if one.node == "relay-1" else one for one in relayed.captured]
     report = judged(relayed, relay_1=carried(1, 1))
-    assert told(report, "relay-1") == (None, "not asked: its own capture is not whole") and report.holds()
+    assert told(report, "relay-1")[0] is None and "not whole" in told(report, "relay-1")[1] and report.holds()
 
 
-def test_routers_that_counted_the_flow_agree(punched: Placed) -> None:
-    flat = counted(130, 131, inner=["192.168.33.2", 5000], remote=["203.0.113.32", 4000])
-    report = judged(punched, home_router=counted(131, 130), flat_router=flat)
+def test_a_client_that_relays_is_asked_and_its_router_too(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("carol", 5000), START, SECONDS, at=(address("alice"), 33478))
+    made = placed(world, tmp_path, {**RELAYED, "via": "alice"}, "carol")
+    made.captured = [one for one in made.captured if one.node != "alice"]
+    made.said = {"alice": carried(250, 28_000)}
+    routers = Routers({})
+    report = verdict.report(TOPOLOGY, made, asking=routers.asking)
+    assert report.holds("relayed/udp"), report
+    assert told(report, "alice")[0] is True and {node for node, _ in routers.asked} == {
+        "home-router",
+        "office-router",
+        "park-router",
+    }
+    made.said = {"alice": carried(250, 3_000)}
+    assert told(verdict.report(TOPOLOGY, made, asking=routers.asking), "alice")[0] is False
+    made.said = {}
+    assert told(verdict.report(TOPOLOGY, made, asking=routers.asking), "alice")[1].startswith("is missing")
+
+
+def test_routers_are_asked_for_the_flow_of_the_voice_and_agree(punched: Placed) -> None:
+    routers = Routers({})
+    report = verdict.report(TOPOLOGY, punched, asking=routers.asking)
     assert report.holds("punched/udp"), report
     assert [told(report, name)[0] for name in ("home-router", "flat-router")] == [True, True]
+    flow = dict(routers.asked)["home-router"]
+    assert flow["protocol"] == "udp" and flow["inner"] == [address("bob"), 4000]
+    assert flow["remote"][0] == "203.0.113.33"
 
 
 @pytest.mark.parametrize(("out", "back"), [(0, 0), (20, 125), (125, 20), (900, 125)])
@@ -135,23 +188,81 @@ def test_a_router_that_counted_something_else_fails_the_call_and_is_named(punche
     assert any(sentence.startswith(f"home-router counted {out:,} packets") for sentence in report.disagreements)
 
 
+def test_of_tcp_a_router_has_counted_the_bytes_that_passed_and_maybe_more(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("alice", 5000), START, SECONDS, "tcp")
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
+    report = judged(made, home_router=counted(1000, 1000))
+    assert report.holds("direct/tcp"), report
+    assert told(report, "home-router")[0] is True and "bytes" in told(report, "home-router")[1]
+    assert told(judged(made, home_router=counted(131, 20)), "home-router")[0] is False
+
+
+@pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize(
-    "said",
+    ("said", "why"),
     [
-        Said({"flows": []}),
-        counted(0, 0, packets=None),
-        counted(0, 0, remote=["203.0.113.33", 5001]),
-        Said(why_not="the lab was changed while they talked"),
+        ({"flow": None}, "it tracks no flow of UDP of 192.168.32.2:4000"),
+        (RuntimeUnavailable("home-router is stopped"), "it did not answer: home-router is stopped"),
     ],
 )
-def test_a_router_that_cannot_tell_is_not_asked(punched: Placed, said: Said) -> None:
-    report = judged(punched, home_router=said)
-    assert report.holds() and told(report, "home-router")[0] is None
+def test_a_router_that_does_not_know_fails_the_call_but_where_the_lab_was_changed(
+    punched: Placed, said: Any, why: str, changed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testimony.time, "time", lambda: START + SECONDS + 1)
+    report = judged(punched, home_router=said, changes=[{"event": "forget", "site": "home"}] if changed else [])
+    agrees, words = told(report, "home-router")
+    if changed:
+        assert (agrees, words) == (None, "absent: the lab was changed while they talked") and report.holds()
+    else:
+        assert agrees is False and words.startswith(f"is missing: {why}") and not report.holds()
 
 
-def test_a_call_that_was_on_hold_asks_no_router(punched: Placed) -> None:
-    punched.request = Request("bob", "frank", holds=((1.0, 3.0),))
-    assert told(judged(punched, home_router=counted(0, 0)), "home-router")[0] is None
+def test_a_router_that_may_have_forgotten_is_absent(punched: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(testimony.time, "time", lambda: START + SECONDS + 1000)
+    report = judged(punched, home_router={"flow": None})
+    assert told(report, "home-router")[0] is None and "forgotten" in told(report, "home-router")[1] and report.holds()
+
+
+def test_a_kernel_that_counts_nothing_is_absent(punched: Placed) -> None:
+    report = judged(punched, home_router={"flow": {"packets": None, "bytes": None}})
+    assert told(report, "home-router") == (None, "absent: its kernel counts no packets") and report.holds()
+
+
+def test_after_a_hold_a_router_is_held_against_what_came_since(tmp_path: Path) -> None:
+    world = World()
+    for begin in (0.0, 6.0):
+        talk(world, ("bob", 4000), ("frank", 5000), START + begin, SECONDS)
+    made = placed(world, tmp_path, PUNCHED, "frank")
+    for name, end in made.reports.items():
+        stretches = [replace(end.history[0], start=START + at, end=START + at + SECONDS) for at in (0.0, 6.0)]
+        made.reports[name] = replace(end, at=START + 8.6, history=tuple(stretches))
+    made.request = Request("bob", "frank", holds=((SECONDS, 6.0),))
+    report = judged(made, home_router=counted(131, 130), flat_router=counted(20, 20))
+    assert told(report, "home-router")[0] is True, "its kernel may have begun anew in the silence"
+    assert told(report, "flat-router")[0] is False
+
+
+def test_routers_that_no_voice_passed_are_absent(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("bella", 5000), START, SECONDS)
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "udp", "via": None}, "bella")
+    made.captured = [Captured(name, file, 1, 0) for name, file in files(world, tmp_path, ("bob", "bella")).items()]
+    routers = Routers({})
+    report = verdict.report(TOPOLOGY, made, asking=routers.asking)
+    assert told(report, "home-router") == (None, "absent: no voice passed it") and not routers.asked
+    assert report.holds("direct/udp"), report
+
+
+def test_where_nobody_can_be_asked_every_router_is_missing(punched: Placed) -> None:
+    report = verdict.report(TOPOLOGY, punched)
+    assert "home-router is missing: it did not answer: nobody was there to ask it" in report.disagreements
+
+
+def test_an_end_that_says_nothing_in_the_end_is_missing_by_name(punched: Placed) -> None:
+    del punched.reports["frank"]
+    report = judged(punched)
+    assert told(report, "frank")[0] is False and any("frank is missing" in one for one in report.disagreements)
 
 
 def test_a_missing_capture_of_a_router_fails_the_call_and_names_it(punched: Placed) -> None:
@@ -183,29 +294,6 @@ def test_what_a_kernel_counts_is_waited_for_and_not_for_ever(monkeypatch: pytest
     dialled = {"event": "dialled", "call": "c7", "id": "c7.d00d", "node": "bob", "at": START}
     punched.events.insert(0, parse_event(dialled))
     assert testimony.of_relay(one, punched).answer is not None and one.asked == [True, False, False]  # type: ignore[arg-type]
-    monkeypatch.setattr(testimony, "COUNTED_SECONDS", 0.0)
+    monkeypatch.setattr(testimony, "WITHIN", 0.0)
     said = testimony.of_relay(never, punched)  # type: ignore[arg-type]
     assert said.why_not == "its kernel did not tell in time what it has counted"
-
-
-def test_no_router_of_a_lab_that_was_changed_meanwhile_is_asked(
-    punched: Placed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def order(engine: Any, world: Any, node: str, order: str) -> dict[str, Any]:
-        asked.append(node)
-        if node == "flat-router":
-            raise RuntimeUnavailable("flat-router is stopped")
-        return {"flows": []}
-
-    monkeypatch.setattr(testimony.standing, "order", order)
-    engine: Any = None
-    lab = RunningWorld("lab", TOPOLOGY, {}, None)
-    said = testimony.of_routers(engine, lab, punched, lambda: True)
-    assert {one.why_not for one in said.values()} == {"the lab was changed while they talked"} and not asked
-    said = testimony.of_routers(engine, lab, punched, lambda: False)
-    assert sorted(asked) == ["flat-router", "home-router"] and said["home-router"] == Said({"flows": []})
-    assert said["flat-router"].why_not == "it did not answer: flat-router is stopped"
-    punched.reports.clear()
-    assert testimony.of_routers(engine, lab, punched, lambda: False) == {}

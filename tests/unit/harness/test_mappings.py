@@ -103,6 +103,12 @@ def test_a_table_s_mapping_is_told_of_by_itself() -> None:
     assert told(now, standing()) == [("expired", None)]
 
 
+@pytest.mark.parametrize(("profile", "seconds"), [("linux", (30, 120)), ("rfc4787", (300, 300)), ("open", (30, 120))])
+def test_how_long_udp_is_remembered_is_the_profile_s(profile: str, seconds: tuple[int, int]) -> None:
+    found = standing(profile=profile)
+    assert (found.udp_timeout_one_way_s, found.udp_timeout_s) == seconds
+
+
 def test_a_site_that_translates_nothing_says_so() -> None:
     alice = ["198.51.100.18", 5000]
     found = standing(flow(FLAT, inner=alice, outer=alice), profile="open")

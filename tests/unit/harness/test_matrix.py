@@ -17,6 +17,7 @@ from lab.harness.call_report import SetupTimes
 from lab.harness.checkout import Checkout
 from lab.harness.matrix import FirstVoice, Matrix, Progress
 from lab.harness.placing import Placed, Request
+from lab.harness.testimony import NOBODY, Asking
 from lab.runtime.world import Container, World
 from lab.topology import parse
 
@@ -50,6 +51,9 @@ class FakeSession:
                     self.busy.remove(name)
             over()
         return Placed(call, request, 100.0, trouble=f"{request.callee} is silent")
+
+    def asking(self, changes: object) -> Asking:
+        return NOBODY
 
     def lines(self, call: str) -> list[dict[str, Any]]:
         return [{"at": 100.0, "node": "supernode-1", "event": "invited", "call": f"{call}.1"}]

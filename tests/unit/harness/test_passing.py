@@ -3,57 +3,20 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
+from lab.evidence.pcap import Direction, Packet, Protocol
 from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_rows
-from lab.topology import parse
 from lab.topology.model import Topology
+from tests.unit.router_packets import BOB, FLAT, FRANK, HOME, IN, OUT, TOPOLOGY, out_of_home, seen, stun
 
-TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
-IN, OUT = Direction.IN, Direction.OUT
-BOB, HOME = "192.168.32.10:40000", "203.0.113.32:40000"
-FRANK, FLAT = "192.168.33.10:50000", "203.0.113.33:50000"
 DAVE, ERIN = "192.168.35.10:7000", "192.168.36.10:7000"
 SUPERNODE, RELAY = "203.0.113.11:33033", "203.0.113.21:33034"
-COOKIE = bytes.fromhex("2112a442")
-
-
-PRIORITY = b"\x00\x24\x00\x04" + bytes(4)
-"""What makes a binding request a check (RFC 8445, 16.1)."""
-
-
-def stun(kind: int = 1, transaction: bytes = b"a" * 12, attributes: bytes = PRIORITY) -> bytes:
-    return kind.to_bytes(2, "big") + len(attributes).to_bytes(2, "big") + COOKIE + transaction + attributes
 
 
 def voice(number: int) -> bytes:
     return b"\x80\x6f" + number.to_bytes(2, "big") + bytes(8) + random.Random(number).randbytes(80)
-
-
-def seen(
-    at: float,
-    place: str,
-    direction: Direction,
-    source: str,
-    destination: str,
-    payload: bytes = stun(),
-    protocol: Protocol = "udp",
-    flags: int = 0,
-    sequence: int = 7,
-) -> Packet:
-    ends = [Endpoint(host, int(port)) for host, _, port in (one.rpartition(":") for one in (source, destination))]
-    return Packet(at, place, 1, direction, protocol, *ends, len(payload), payload, sequence, flags, 0)
-
-
-def home_to(at: float, to: str, payload: bytes = stun()) -> list[Packet]:
-    return [
-        seen(at, "home-router", IN, BOB, to, payload),
-        seen(at + 0.0001, "home-router", OUT, HOME, to, payload),
-        seen(at + 0.0002, "core", IN, HOME, to, payload),
-    ]
 
 
 def with_site(site: str, **changes: str) -> Topology:
@@ -71,7 +34,7 @@ def one(packets: Sequence[Packet], topology: Topology = TOPOLOGY) -> Row:
 
 
 def test_both_sides_of_a_router_are_one_row_that_says_what_was_translated() -> None:
-    at_home, at_core = rows(home_to(1.0, FLAT))
+    at_home, at_core = rows(out_of_home(1.0, FLAT))
     assert (at_home.place, at_home.source, at_home.destination) == ("home lan", "bob:40000", "flat wan:50000")
     assert (at_home.what, at_home.fate, at_home.became) == ("STUN check", "translated", "as home wan:40000")
     assert at_home.brief == "as :40000"
@@ -184,7 +147,7 @@ def test_a_packet_is_what_its_first_bytes_say(packet: Packet, what: str) -> None
 
 
 def test_places_that_are_slow_to_tell_come_in_their_order() -> None:
-    passing, (came, left, crossed) = Passing(TOPOLOGY), home_to(1.0, FLAT)
+    passing, (came, left, crossed) = Passing(TOPOLOGY), out_of_home(1.0, FLAT)
     passing.hear(crossed, 10.0)
     assert passing.due(10.0 + SETTLE / 2) == []
     for packet in (left, came):
@@ -194,7 +157,7 @@ def test_places_that_are_slow_to_tell_come_in_their_order() -> None:
 
 def test_a_place_that_is_slower_than_expected_is_waited_for_from_then_on() -> None:
     passing, found = Passing(TOPOLOGY), list[Row]()
-    sent = [(1 + n / 10, home_to(1 + n / 10, FLAT, voice(n))) for n in range(60)]
+    sent = [(1 + n / 10, out_of_home(1 + n / 10, FLAT, voice(n))) for n in range(60)]
     arrivals = [(at, packet) for at, (*home, _) in sent for packet in home] + [
         (at + 0.6, core) for at, (*_, core) in sent
     ]
@@ -206,7 +169,7 @@ def test_a_place_that_is_slower_than_expected_is_waited_for_from_then_on() -> No
 
 
 def test_no_order_of_arrival_changes_what_is_shown() -> None:
-    packets = [packet for n in range(40) for packet in home_to(1 + n / 50, FLAT, voice(n))]
+    packets = [packet for n in range(40) for packet in out_of_home(1 + n / 50, FLAT, voice(n))]
     expected = rows(packets)
     for seed in range(20):
         chance, passing, found = random.Random(seed), Passing(TOPOLOGY), []
@@ -251,7 +214,7 @@ def test_markers_and_packets_of_others_are_left_out() -> None:
 
 def test_a_note_stands_where_it_happened() -> None:
     passing = Passing(TOPOLOGY)
-    for packet in home_to(1, FLAT):
+    for packet in out_of_home(1, FLAT):
         passing.hear(packet, 10)
     passing.note(0.5, "bob: dialled", 10.0, "bob: dialled")
     passing.note(2.0, "flat-router was restarted", 10.0)
@@ -273,7 +236,7 @@ def test_the_world_may_change_meanwhile() -> None:
 def test_nothing_is_remembered_of_what_was_told() -> None:
     passing = Passing(TOPOLOGY)
     for number in range(500):
-        for packet in [*home_to(number, FLAT, voice(number)), seen(number, "flat-router", IN, HOME, FLAT)]:
+        for packet in [*out_of_home(number, FLAT, voice(number)), seen(number, "flat-router", IN, HOME, FLAT)]:
             passing.hear(packet, number)
         passing.due(number)
     passing.due(1000)
@@ -286,15 +249,15 @@ def test_nothing_is_remembered_of_what_was_told() -> None:
 def test_the_first_of_each_kind_is_an_event_and_the_second_is_none() -> None:
     nominates = stun(1, b"n" * 12, b"\0\x25\0\0")
     packets = [
-        *home_to(1.0, RELAY, stun(0x2E0)),
-        *home_to(1.1, FLAT, stun(1, b"x" * 12)),
-        *home_to(1.2, FLAT, stun(1, b"y" * 12)),
+        *out_of_home(1.0, RELAY, stun(0x2E0)),
+        *out_of_home(1.1, FLAT, stun(1, b"x" * 12)),
+        *out_of_home(1.2, FLAT, stun(1, b"y" * 12)),
         seen(1.3, "home-router", IN, FLAT, HOME),
         seen(1.3001, "home-router", OUT, FLAT, BOB),
-        *home_to(1.4, FLAT, nominates),
-        *home_to(1.5, FLAT, voice(1)),
-        *home_to(1.52, FLAT, voice(2)),
-        *home_to(1.54, RELAY, voice(3)),
+        *out_of_home(1.4, FLAT, nominates),
+        *out_of_home(1.5, FLAT, voice(1)),
+        *out_of_home(1.52, FLAT, voice(2)),
+        *out_of_home(1.54, RELAY, voice(3)),
     ]
     events = [row.event for row in rows(packets) if row.event]
     assert events == [
@@ -309,7 +272,7 @@ def test_the_first_of_each_kind_is_an_event_and_the_second_is_none() -> None:
 
 def test_a_call_that_comes_later_has_events_of_its_own() -> None:
     later = 1.0 + QUIET + 1
-    packets = [*home_to(1.0, FLAT, stun(1, b"x" * 12)), *home_to(later, FLAT, stun(1, b"y" * 12))]
+    packets = [*out_of_home(1.0, FLAT, stun(1, b"x" * 12)), *out_of_home(later, FLAT, stun(1, b"y" * 12))]
     assert [row.event for row in rows(packets) if row.event] == ["first check of bob"] * 2
 
 

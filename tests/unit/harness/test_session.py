@@ -1,8 +1,13 @@
 """What calls share: whose packets are nobody's of a call."""
 
 from pathlib import Path
+from typing import Any
 
-from lab.harness.session import foreign_to
+import pytest
+
+from lab.errors import LabError, RuntimeUnavailable
+from lab.harness import session as session_module
+from lab.harness.session import Session, foreign_to
 from lab.topology import parse
 from lab.topology.model import Role
 
@@ -26,3 +31,34 @@ def test_the_carrier_before_a_site_has_part_in_its_calls_and_its_other_subscribe
     left_out = foreign("mobile-1-pc", "linux-1-pc")
     assert not left_out & {str(address) for address in ZOO.node("carrier-1-router").addresses}
     assert left_out >= {str(address) for address in ZOO.node("mobile-2-router").addresses}
+
+
+def test_a_router_is_asked_over_its_own_conversation_and_anew_where_that_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = list[str]()
+
+    class Conversation:
+        def __init__(self, error: LabError | None) -> None:
+            self.error = error
+
+        def order(self, what: str, *, within: float, **fields: Any) -> dict[str, Any]:
+            if self.error is not None:
+                raise self.error
+            said.append("kept")
+            return {"flow": None}
+
+    def anew(engine: Any, world: Any, node: str, what: str, **fields: Any) -> dict[str, Any]:
+        said.append(f"anew {what} {fields}")
+        return {"flow": None}
+
+    monkeypatch.setattr(session_module.standing, "order", anew)
+    made: Any = Session.__new__(Session)
+    made._engine = made._world = None
+    kept, gone, never = Conversation(None), Conversation(RuntimeUnavailable("gone")), Conversation(LabError("no"))
+    made._orders = {"home-router": kept, "flat-router": gone, "bank-router": never}
+    for router in ("home-router", "flat-router", "park-router"):
+        made._order(router, "tally", protocol="udp")
+    assert said == ["kept", *["anew tally {'protocol': 'udp'}"] * 2]
+    with pytest.raises(LabError, match="no"):
+        made._order("bank-router", "tally")

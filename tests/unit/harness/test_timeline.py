@@ -53,3 +53,11 @@ def test_it_knows_whose_cables_are_out(tmp_path: Path, events: list[tuple[str, s
     for event, node in events:
         timeline.stamp(event, 0.0, node=node)
     assert timeline.unplugged() == out
+
+
+def test_a_timeline_that_was_not_written_since_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline = Timeline(tmp_path, "lab")
+    at = timeline.stamp("kill", 0.0, node="relay-1")["at"]
+    assert [line["event"] for line in timeline.read(since=at)] == ["kill"]
+    monkeypatch.setattr(Path, "read_text", lambda file: pytest.fail("a matrix asks for every call"))
+    assert timeline.read(since=at + 60) == []

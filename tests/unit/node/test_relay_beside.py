@@ -154,11 +154,13 @@ def test_it_listens_as_a_relay_when_asked_and_no_more_when_demoted(monkeypatch: 
         status = hosting.status()
         assert status["promoted"] == "relay" and "bob has reached it" in status["promoted_because"]
         assert status["sessions"] == 0 and "calls" not in status
+        assert hosting.carried({"call": "c7"})["up_since"] > 0, "it is a witness of the calls that it relays"
         client.candidacy.says("supernode-2", Nominate("supernode", ("198.51.100.20", 1)), answer, time.monotonic())
         assert isinstance(said[-1], Unwilling)
         client.candidacy.cease("supernode-1 cannot reach it by UDP")
         shell.settle()
         assert hosting.beside() is None and hosting.status()["promoted"] is None
+        assert hosting.carried({"call": "c7"}) == {"up_since": 0.0, "sessions": []}
         assert await reader.read() == b"", "its connections are closed with it"
         writer.close()
 

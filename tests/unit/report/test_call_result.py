@@ -111,7 +111,7 @@ def test_a_changed_key_is_a_question_to_the_user() -> None:
 def test_the_witnesses_are_named_by_what_they_did() -> None:
     told = [("packets", True), ("relay-1", False), ("home-router", None), ("home-router", None)]
     text = shown(report(witnesses=tuple(Witness(name, "why", agrees) for name, agrees in told)))
-    assert "  agree: packets; DISAGREE: relay-1; not asked: home-router" in text
+    assert "  agree: packets; DISAGREE: relay-1; absent: home-router" in text
 
 
 def test_a_failed_call_says_why() -> None:

@@ -54,6 +54,18 @@ def test_nothing_is_said_in_words() -> None:
     assert "remembers nothing" in shown(replace(HOME, mappings=()))[1]
 
 
+@pytest.mark.parametrize("mappings", [(), (TCP,)])
+def test_long_after_a_sign_in_it_is_said_how_long_udp_is_remembered_and_what_makes_it(
+    mappings: tuple[Mapped, ...],
+) -> None:
+    lines = shown(replace(HOME, mappings=mappings, udp_timeout_one_way_s=30, udp_timeout_s=120))
+    assert lines[-2:] == [
+        "  no UDP mapping: it forgets one after 120 s of silence, unanswered after 30 s",
+        "  signing in and calls make some: lab nat home --watch",
+    ]
+    assert "no UDP mapping" not in "\n".join(shown(HOME))
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_while_it_is_watched_changes_are_seen(terminal: bool) -> None:
     out = io.StringIO()

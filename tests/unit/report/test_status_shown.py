@@ -77,3 +77,14 @@ def test_a_link_is_whole_on_a_narrow_terminal() -> None:
 def test_core_says_what_chance_begins_with() -> None:
     core = NodeStatus("core", "core", None, None, None, "ready", None, None, seed=7)
     assert shown(core, 130)[-1].endswith("seed 7")
+
+
+@pytest.mark.parametrize(("state", "old"), [("ready", False), ("away", True), ("unplugged", True)])
+@pytest.mark.parametrize("width", [80, 160])
+def test_what_a_client_that_is_away_has_found_out_is_marked_old(state: str, old: bool, width: int) -> None:
+    node = NodeStatus(
+        "bob", "client", "home", "linux", "none", state, "supernode-1" if state == "ready" else None, None,
+        network={"mapping": "endpoint-independent"}, lets_out=EVERYTHING, keepalive_s=10.0,
+    )  # fmt: skip
+    row = next(line for line in reversed(shown(node, width)) if line.startswith("bob"))
+    assert row.startswith("bob (old)") == old
