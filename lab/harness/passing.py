@@ -25,6 +25,8 @@ SETTLE = 0.25
 """Seconds for which a packet waits for earlier ones of other places, whose captures are slower to tell."""
 MOMENT = 0.25
 """Seconds of the router's own packets after which one that has not left was dropped."""
+MOMENT_OF_A_LINE = 2.0
+"""The same where a carrier's line to a site ends, which holds packets back in the router itself."""
 LONGEST = 2.0
 """Seconds for which it waits at the most, where a place has turned out to be slower than that."""
 PATIENCE = 1.0
@@ -104,6 +106,7 @@ class Passing:
         self._names = Names(topology)
         self._roles = {address: node.role for address, node in holders(topology).items()}
         self._nodes = {node.name: node for node in topology.nodes}
+        self._moments = dict.fromkeys(_line_ends(topology), MOMENT_OF_A_LINE)
         self._gates = {
             node.name: Gate(topology, node) for node in topology.by_role(Role.ROUTER) if node.site is not None
         }
@@ -153,7 +156,8 @@ class Passing:
             if not gate.inside(packet.destination.address):
                 gate.remember(packet)
             waiting = self._waiting.get(_key(packet), ())
-            came = next((one for one in waiting if _goes_on(one.packet, packet)), None)
+            moment = self._moments.get(packet.place, MOMENT)
+            came = next((one for one in waiting if _goes_on(one.packet, packet, moment)), None)
             if came is not None:
                 came.out, came.waits = packet, False
                 self._waiting[_key(packet)].remove(came)
@@ -176,7 +180,8 @@ class Passing:
     def _decided(self, one: _Sighting, now: float) -> bool:
         if not one.waits:
             return True
-        return self._reached[one.packet.place] - one.packet.time > MOMENT or now - one.heard >= PATIENCE
+        moment = self._moments.get(one.packet.place, MOMENT)
+        return self._reached[one.packet.place] - one.packet.time > moment or now - one.heard >= max(PATIENCE, moment)
 
     def _row(self, one: _Sighting) -> Row:
         packet, out = one.packet, one.out
@@ -299,9 +304,15 @@ def _key(packet: Packet) -> tuple[object, ...]:
     return packet.place, packet.protocol, packet.payload, packet.length, packet.sequence, packet.flags
 
 
-def _goes_on(came: Packet, out: Packet) -> bool:
+def _line_ends(topology: Topology) -> set[str]:
+    """The routers between which the lines of carriers to their sites are."""
+    behind = {site: carrier for site in topology.sites() if (carrier := topology.behind(site))}
+    return {topology.router_of(site).name for site in (*behind, *behind.values())}
+
+
+def _goes_on(came: Packet, out: Packet, moment: float) -> bool:
     """Whether what left may be what came; of a packet that is turned back both addresses change."""
-    if out.time - came.time > MOMENT:
+    if out.time - came.time > moment:
         return False
     return came.source == out.source or came.destination == out.destination or out.length > 0 or bool(out.flags & 0x02)
 

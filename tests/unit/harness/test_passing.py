@@ -3,14 +3,17 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lab.evidence.pcap import Direction, Packet, Protocol
 from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_rows
+from lab.topology import parse
 from lab.topology.model import Topology
 from tests.unit.router_packets import BOB, FLAT, FRANK, HOME, IN, OUT, TOPOLOGY, out_of_home, seen, stun
 
+ZOO = parse(Path(__file__).parents[3] / "compose" / "zoo.yml", {})
 DAVE, ERIN = "192.168.35.10:7000", "192.168.36.10:7000"
 SUPERNODE, RELAY = "203.0.113.11:33033", "203.0.113.21:33034"
 
@@ -44,6 +47,14 @@ def test_both_sides_of_a_router_are_one_row_that_says_what_was_translated() -> N
 def test_what_comes_from_outside_is_handed_to_somebody() -> None:
     row = one([seen(1, "home-router", IN, FLAT, HOME), seen(1.0001, "home-router", OUT, FLAT, BOB)])
     assert (row.place, row.became) == ("home wan", "to bob:40000")
+
+
+@pytest.mark.parametrize(("after", "became"), [(0.4, "to mobile-1-pc:40000"), (3.0, "dropped")])
+def test_at_a_carrier_s_line_a_packet_may_be_held_back_for_as_long_as_the_line_takes(after: float, became: str) -> None:
+    there, own, inside = "203.0.113.31:5000", "100.64.63.11:40000", "192.168.67.10:40000"
+    came = seen(1, "mobile-1-router", IN, there, own)
+    row = rows([came, seen(1 + after, "mobile-1-router", OUT, there, inside)], ZOO)[0]
+    assert row.became.startswith(became)
 
 
 def test_a_router_that_translates_nothing_passes_on() -> None:
