@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lab.errors import ProtocolError
 from lab.overlay.directory import Directory
-from lab.overlay.doorkeeper import Doorkeeper
+from lab.overlay.doorkeeper import Doorkeeper, TooMuch
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_location, check_signature
 from lab.overlay.mesh import one_a_family
 from lab.overlay.relief import Hub, Relief
@@ -37,6 +37,7 @@ class House(Hub, Protocol):
     def drop(self, link: int, reason: str, now: float) -> None: ...
     def refuse(self, link: int, reason: str, now: float) -> None: ...
     def tell_issuers(self, link: int) -> None: ...
+    def listens_for(self, link: int) -> None: ...
 
 
 class Gate:
@@ -58,8 +59,10 @@ class Gate:
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
         if message.role == "client":
             session.location = self._located(message, wall)
-        self.hub.door.known(session.host)
+        if (reason := self.hub.door.known(link, message.role, credential.name, session.host, now)) is not None:
+            raise TooMuch(reason)
         session.role, session.name, session.key = message.role, credential.name, credential.key
+        self.hub.listens_for(link)
         if session.role == "client":
             self._client_comes(link, session, now)
         elif session.role == "supernode":
@@ -114,7 +117,7 @@ class Gate:
 
     def turn_away(self, link: int, now: float) -> None:
         """There is no room, not even to wait in, or no time."""
-        self.hub.door.turned["full"] += 1
+        self.hub.actions.refusals.counted["full"] += 1
         self.hub.actions.emit(TurnedAway(self.hub.sessions[link].name, tuple(self.hub.mesh.peers)))
         lines = 1 + min(len(self.hub.mesh.peers), MOST_ASKED)
         after = 0.0 if self.hub.leaving is not None else self.hub.admission.come_back(now, lines)
