@@ -125,7 +125,8 @@ class Shell:
 
     def _turned_away(self, host: str, reason: str) -> None:
         self.machine.turned_away(host, reason, time.monotonic())
-        self.settle()
+        if self.machine.actions.pending:  # no deadline changes, and ten thousand a second may be turned away
+            self.settle()
 
     def beside(self, port: int, other: "Shell | None", tls: ssl.SSLContext | None) -> None:
         """What connects to a port and asks for a hub is another shell's from now on, in whose name `tls` speaks; None:
