@@ -15,7 +15,7 @@ from lab.overlay.lobby import Displaced, Lobby, holder
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import FRAME_LIMIT, Enrol, Enrolled, Refused, decode_authority, encode
 
-LINK_LIMIT = 10.0
+LINK_LIMIT = 5.0
 """Seconds for which a connection is kept; an enrolment takes two packets."""
 APPLICANTS_EACH, APPLICANTS = 64, 1_024
 """Connections, of one address and of all, that have enrolled nothing yet."""

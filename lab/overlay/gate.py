@@ -15,6 +15,9 @@ from lab.overlay.roster import Roster
 from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway
 from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Wait, Welcome
 
+MOST_LINKS = 3
+"""Links of one relay, or of a supernode that is still being dialled: one that is dead and not yet found silent may be
+among them."""
 MOST_ASKED = 6
 """Other supernodes that one who is turned away has asked as well, or will: those that everybody knows are so many."""
 
@@ -63,6 +66,8 @@ class Gate:
             raise TooMuch(reason)
         session.role, session.name, session.key = message.role, credential.name, credential.key
         self.hub.listens_for(link)
+        if session.role != "client":
+            self._few(session, now)
         if session.role == "client":
             self._client_comes(link, session, now)
         elif session.role == "supernode":
@@ -71,6 +76,17 @@ class Gate:
             self._welcome(link, session)
             self.hub.roster.comes(message, session.host, lambda word: self.hub.send(link, word))
             self.hub.tell_issuers(link)
+
+    def _few(self, session: Seat, now: float) -> None:
+        """One who signs in again and again has few links at a time; of a client the one before is dropped at once."""
+        alike = [
+            link
+            for link, other in self.hub.sessions.items()
+            if (other.role, other.name) == (session.role, session.name)
+            and (session.role == "relay" or other.trial is not None)
+        ]
+        for link in alike[:-MOST_LINKS]:
+            self.hub.refuse(link, f"{session.role} {session.name} has signed in again", now)
 
     def _located(self, hello: Hello, wall: float) -> Location:
         if hello.location is None:

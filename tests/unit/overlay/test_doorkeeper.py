@@ -22,6 +22,7 @@ from lab.overlay.doorkeeper import (
     Doorkeeper,
     TooMuch,
 )
+from lab.overlay.gate import MOST_LINKS
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
 from lab.overlay.refusals import MOST_REASONS, TOLD, Refusals
 from lab.overlay.supernode import Supernode
@@ -30,6 +31,7 @@ from lab.wire.messages import (
     Carry,
     Credential,
     Envelope,
+    Hello,
     Invite,
     Message,
     Ping,
@@ -163,6 +165,21 @@ def test_a_client_that_never_ends_a_message_is_silent(net: FakeNet) -> None:
             supernode.link_data(link, b"x", net.now)
     assert link not in supernode.sessions
     place(net, "alice", "frank")
+
+
+def test_a_relay_that_signs_in_again_and_again_has_few_links(net: FakeNet) -> None:
+    supernode = net.hosts["supernode-1"].machine
+    relay = net.hosts["relay-1"].machine
+    identity, greeting = relay.membership.identity, relay.hubs[0].greeting
+    for port in range(10):
+        link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (STRANGER, 1024 + port)), net.now)
+        signature = identity.sign("lab hello", supernode.sessions[link].nonce, supernode.membership.identity.public)
+        hello = Hello("relay", identity.credential, signature, greeting.udp_port, greeting.tcp_ports)
+        supernode.link_data(link, frame(encode(hello), 4), net.now)
+    alike = [each for each, seat in supernode.sessions.items() if seat.name == "relay-1"]
+    assert len(alike) == MOST_LINKS and alike[-1] == link
+    assert supernode.actions.refusals.counted["relay relay-1 has signed in again"] == 11 - MOST_LINKS
+    assert "relay-1" in supernode.roster.here
 
 
 def seat_of(net: FakeNet, name: str) -> tuple[Supernode, int]:
