@@ -39,6 +39,7 @@ from tests.unit.overlay.fakenet import FakeNet
 
 HERE = "127.0.0.1"
 HELLO = 0x16
+TICK = 0.002  # the loop counts whole milliseconds
 IP_BIND_ADDRESS_NO_PORT = 24  # of linux/in.h; the socket module has it from Python 3.12 on
 
 
@@ -199,7 +200,7 @@ def test_who_says_nothing_is_cut_off_in_time_with_a_counted_reason(monkeypatch: 
         began = time.monotonic()
         reader, writer = await asyncio.open_connection(HERE, world.port)
         assert await reader.read() == b""
-        assert 0.2 <= time.monotonic() - began < 2
+        assert 0.2 - TICK <= time.monotonic() - began < 2
         assert world.supernode.counted["a silent connection"] == 1
         assert not len(world.supernode.shell.hall.silent) and not world.supernode.shell.hall.arrivals
         writer.close()
@@ -235,7 +236,7 @@ def test_a_handshake_that_trickles_in_is_cut_off_in_time(monkeypatch: pytest.Mon
                     break
         with suppress(ConnectionError):
             assert await over == b""
-        assert 0.3 <= time.monotonic() - began < 2
+        assert 0.3 - TICK <= time.monotonic() - began < 2
         await until(lambda: world.supernode.counted.get("a TLS handshake that took too long") == 1)
         assert not len(world.supernode.shell.hall.shaking)
         writer.close()
