@@ -186,7 +186,7 @@ def supernode_status(machine: Supernode) -> Order:
         "waiting": [waiting.name for waiting in machine.admission.line.values()],
         "supernodes": sorted(machine.peers),
         "relays": sorted(machine.roster.all()),
-        "turned_away": dict(machine.door.turned),
+        "turned_away": dict(machine.actions.refusals.counted),
     }
 
 

@@ -4,10 +4,12 @@ Asked for over the control socket: no port is open for it. Three lines a figure 
 help and the format. Never: counting.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lab.overlay.actions import Machine
 from lab.overlay.client import Client
 from lab.overlay.relay import Relay
 from lab.overlay.supernode import Supernode
@@ -79,17 +81,24 @@ def of_supernode(exposition: Exposition, supernode: Supernode) -> None:
     exposition.counter(
         "lookups_found", "Names found, by how many other supernodes had to be asked in turn.", found, "hops"
     )
-    exposition.counter("turned_away", "Links and words refused, by reason.", supernode.door.turned, "reason")
+    exposition.gauge("strangers", "Links that have not signed in.", len(supernode.door.strangers))
 
 
 def of_relay(exposition: Exposition, relay: Relay) -> None:
     exposition.gauge("sessions", "Calls that the relay carries.", len(relay.sessions))
+    exposition.gauge("unbound", "Connections that have not bound.", len(relay.unbound))
     exposition.gauge("sessions_in_kernel", "Those that the kernel forwards.", len(relay.offloading.placed))
     exposition.counter("packets", "Packets forwarded.", relay.packets)
     exposition.counter("bytes", "Bytes forwarded.", relay.bytes)
 
 
-def exposed(node: str, machines: Iterable[object], counts: Mapping[str, int]) -> str:
+def refusals(exposition: Exposition, machines: Iterable[Machine]) -> None:
+    """Whom the node has turned away, or cut off, and why."""
+    counted = sum((machine.actions.refusals.counted for machine in machines), Counter[str]())
+    exposition.counter("turned_away", "Links and words refused, by reason.", counted, "reason")
+
+
+def exposed(node: str, machines: Sequence[Machine], counts: Mapping[str, int]) -> str:
     """All figures of a node that runs these machines."""
     exposition = Exposition(node)
     for machine in machines:
@@ -100,5 +109,6 @@ def exposed(node: str, machines: Iterable[object], counts: Mapping[str, int]) ->
                 of_supernode(exposition, machine)
             case Relay():
                 of_relay(exposition, machine)
+    refusals(exposition, machines)
     events(exposition, counts)
     return exposition.text()

@@ -9,7 +9,8 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from lab.node.shell import Shell, bound, mapped, plain
+from lab.node.shell import Shell
+from lab.node.sockets import bound, mapped, plain
 from lab.overlay.relay import RELAY_SOCKET, Relay
 from lab.wire.addresses import Address
 

@@ -4,7 +4,6 @@ The same shell runs every role. It decides nothing about calls and looks into no
 """
 
 import asyncio
-import os
 import socket
 import ssl
 import time
@@ -13,7 +12,8 @@ from typing import Any, Protocol, assert_never, cast
 
 from lab.errors import ConfigError
 from lab.node.proxy import HttpProxy
-from lab.node.sniffing import Doorkeeper, is_for_relay
+from lab.node.sniffing import CLOSING_LIMIT, Doorkeeper, Hall, is_for_relay
+from lab.node.sockets import bound, mapped, plain, plainly, share
 from lab.node.tls import asks_for_hub, client_context, peer_key
 from lab.overlay.actions import (
     Close,
@@ -37,6 +37,8 @@ from lab.wire.addresses import Address
 
 STALE_BYTES = 64 * 1024
 """Bytes waiting on a link beyond which media is dropped: late voice is no voice."""
+UNREAD_BYTES = 1024 * 1024
+"""Bytes waiting on a link beyond which it is cut off: its other end asks, and reads no answers."""
 
 
 class UdpSocket(Protocol):
@@ -80,6 +82,7 @@ class Shell:
         self.straight: Callable[[int, bytes, float], int | None] | None = None  # a relay's: from link to link
         self.hub_tls = client_context(signalling=True)
         self.listeners: list[asyncio.Server | Doorkeeper] = []  # kept: uvloop closes a server that nobody refers to
+        self.hall = Hall(self.loop, self._turned_away)
         self.shared: dict[int, tuple[Doorkeeper, ssl.SSLContext]] = {}
         self.other: Shell | None = None
         self.relay: Shell | None = None
@@ -100,21 +103,30 @@ class Shell:
         self.settle()
 
     async def listen(self, name: str, port: int, tls: ssl.SSLContext | None) -> int:
-        """Accepts TCP connections, inside TLS where `tls` is given; port 0 takes any. Returns the port."""
+        """Accepts TCP connections, inside TLS alone where `tls` is given; port 0 takes any. Returns the port."""
         listener = bound(socket.SOCK_STREAM, port)
-        server = await self.loop.create_server(lambda: _Link(self, None, name), sock=listener, ssl=tls)
-        self.listeners.append(server)
-        return int(server.sockets[0].getsockname()[1])
+        if tls is not None:
+            self.listeners.append(
+                Doorkeeper(listener, tls, lambda _: _Link(self, None, name), self.hall, plainly=False)
+            )
+        else:
+            self.listeners.append(await self.loop.create_server(lambda: _Link(self, None, name), sock=listener))
+        return int(listener.getsockname()[1])
 
     def listen_to_both(self, plain: str, secure: str, port: int, tls: ssl.SSLContext) -> int:
         """Accepts TCP connections that begin with TLS as the listener `secure`, others as `plain`; returns the port."""
         listener = bound(socket.SOCK_STREAM, port)
         doorkeeper = Doorkeeper(
-            listener, tls, lambda inside_tls: _Link(self, None, secure if inside_tls else plain), self.loop
+            listener, tls, lambda inside_tls: _Link(self, None, secure if inside_tls else plain), self.hall
         )
         self.listeners.append(doorkeeper)
         self.shared[port] = (doorkeeper, tls)
         return int(listener.getsockname()[1])
+
+    def _turned_away(self, host: str, reason: str) -> None:
+        self.machine.turned_away(host, reason, time.monotonic())
+        if self.machine.actions.pending:  # no deadline changes, and ten thousand a second may be turned away
+            self.settle()
 
     def beside(self, port: int, other: "Shell | None", tls: ssl.SSLContext | None) -> None:
         """What connects to a port and asks for a hub is another shell's from now on, in whose name `tls` speaks; None:
@@ -214,11 +226,17 @@ class Shell:
         task.add_done_callback(self.opening.discard)
 
     def write(self, link: int, data: bytes, media: bool) -> None:
-        """Sends on a link, if it is up; media only while little waits."""
+        """Sends on a link, if it is up; media only while little waits, and all else only while it is read."""
         transport = self.links.get(link)
         if transport is None or transport.is_closing():
             return
-        if media and transport.get_write_buffer_size() > STALE_BYTES:
+        waiting = transport.get_write_buffer_size()
+        if media and waiting > STALE_BYTES:
+            return
+        if waiting > UNREAD_BYTES:
+            host, _ = plain(transport.get_extra_info("peername"))
+            transport.abort()
+            self.machine.turned_away(host, "a link on which nothing is read", time.monotonic())
             return
         transport.write(data)
 
@@ -241,7 +259,7 @@ class Shell:
                 await self.loop.create_connection(lambda: _Link(self, link, ""), *address, ssl=tls)
         except OSError as error:
             self.connecting.pop(link, None)
-            self.machine.link_down(link, _plainly(error), time.monotonic())
+            self.machine.link_down(link, plainly(error), time.monotonic())
             self.settle()
         finally:
             self.connecting.pop(link, None)
@@ -251,13 +269,15 @@ class Shell:
             task.cancel()
         if (transport := self.links.pop(link, None)) is not None:
             transport.close()
+            if transport.get_write_buffer_size():  # who reads nothing would keep it for ever
+                self.loop.call_later(CLOSING_LIMIT, transport.abort)
 
     async def _connect_from(self, port: int, address: Address) -> socket.socket:
         """A connection from a port that this host listens on, perhaps to a peer that connects at the same time."""
         made = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         try:
             made.setblocking(False)
-            _share(made)
+            share(made)
             made.bind(("", port))
             await self.loop.sock_connect(made, address)
         except BaseException:  # a cancelled attempt gives up its port as well
@@ -386,61 +406,3 @@ class _Udp(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """ICMP's word that a candidate leads nowhere: the check's own time runs out."""
-
-
-def _plainly(error: OSError) -> str:
-    """The system's own words; event loops wrap them in sentences of theirs."""
-    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
-
-
-_MAPPED = "::ffff:"
-"""What IPv4 addresses begin with on a socket of both families (RFC 4291, 2.5.5.2); no machine ever sees it."""
-
-
-def _share(made: socket.socket) -> None:
-    """Lets a port be listened on and connected from at once; every socket on it has to agree."""
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-
-
-def bound(kind: int, port: int, shared: bool = False) -> socket.socket:
-    """A TCP or UDP socket on a port of every own address, of both families where the kernel has both; `shared`: one
-    that connections are opened from as well.
-
-    Raises ConfigError where the port is taken; port 0 takes any.
-    """
-    families = (socket.AF_INET6, socket.AF_INET) if _kernel_has_ipv6() else (socket.AF_INET,)
-    made = socket.socket(families[0], kind)
-    try:
-        made.setblocking(False)
-        if kind == socket.SOCK_STREAM:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            _share(made)
-        if families[0] == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        made.bind(("::" if families[0] == socket.AF_INET6 else "0.0.0.0", port))
-    except OSError as error:
-        made.close()
-        name = "TCP" if kind == socket.SOCK_STREAM else "UDP"
-        raise ConfigError(f"{name} port {port} cannot be opened: {_plainly(error)}; stop what uses it") from None
-    return made
-
-
-def _kernel_has_ipv6() -> bool:
-    try:
-        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
-    except OSError:
-        return False
-    return True
-
-
-def plain(address: tuple[Any, ...]) -> Address:
-    """A socket's address as machines know it: IPv4 as IPv4, and no flow or zone."""
-    host = str(address[0])
-    return (host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host), int(address[1])
-
-
-def mapped(address: Address) -> Address:
-    """The other way: as a socket of both families takes it."""
-    return address if ":" in address[0] else (_MAPPED + address[0], address[1])

@@ -8,6 +8,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lab.overlay.refusals import Refusals
 from lab.wire.addresses import Address
 
 
@@ -136,6 +137,14 @@ class Event:
     """Base of what a machine tells the program around it; the subclasses stand beside the machine that emits them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected(Event):
+    """A link or a word was refused, and why."""
+
+    address: str
+    reason: str
+
+
 Udp = OpenUdp | CloseUdp | SendTo
 Tcp = OpenTcp | CloseTcp | Connect | Write | Close
 Ports = MapPort | UnmapPort
@@ -188,7 +197,8 @@ class PortOwner(LinkOwner, Protocol):
 
 @dataclass
 class Actions:
-    """The one outbox of a machine, shared by its parts; also knows which part owns which link and socket."""
+    """The one outbox of a machine, shared by its parts; also knows which part owns which link and socket, and who was
+    turned away."""
 
     pending: list[Action] = field(default_factory=list)
     links: dict[int, LinkOwner] = field(default_factory=dict)
@@ -196,6 +206,7 @@ class Actions:
     ports: dict[int, PortOwner] = field(default_factory=dict)
     mappings: dict[int, MappingOwner] = field(default_factory=dict)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    refusals: Refusals = field(default_factory=Refusals)
 
     def take(self) -> list[Action]:
         """What has been asked since the last call, in order."""
@@ -264,6 +275,12 @@ class Actions:
     def emit(self, event: Event) -> None:
         self.pending.append(event)
 
+    def reject(self, host: str, reason: str, now: float, worded: bool = False) -> None:
+        """Somebody is turned away: that is counted, and told unless it has just been. `worded`: a stranger's words
+        stand in the reason."""
+        if self.refusals.count(host, reason, now, worded):
+            self.emit(Rejected(host, reason))
+
 
 class Machine:
     """Base of the four programs' machines: dispatches inputs to the owners of links and sockets.
@@ -289,6 +306,10 @@ class Machine:
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         """A peer connected to one of the shell's listeners, called by its name; returns the new link's number."""
         raise NotImplementedError
+
+    def turned_away(self, host: str, reason: str, now: float) -> None:
+        """The shell has cut a peer off that never became a link."""
+        self.actions.reject(host, reason, now)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         if (owner := self.actions.links.get(link)) is not None:

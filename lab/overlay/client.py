@@ -20,6 +20,7 @@ from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
 from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
+from lab.overlay.lobby import Lobby
 from lab.overlay.mapped_port import Gateway
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, SignedOut, Trouble
 from lab.overlay.passage import ANY, STUN_PORT, Passage
@@ -45,8 +46,10 @@ from lab.wire.messages import (
 from lab.wire.stun import StunMessage, is_stun, verify
 
 MOST_CALLS = 16
-MOST_STRANGERS = 32
-"""Inbound connections that have not yet shown which call they belong to."""
+STRANGERS_EACH, MOST_STRANGERS = 16, 64
+"""Inbound connections that have not yet shown which call they belong to, of one address and of all."""
+MOST_HELD = 64
+"""Frames that are kept of one that names a call whose keys are not known yet."""
 STRANGER_LIMIT = 5.0
 """Seconds in which an inbound connection has to show a check of a call."""
 REMEMBERED_INVITES = 1024
@@ -59,7 +62,6 @@ OUTBOX = 64
 @dataclass
 class _Stranger:
     info: LinkInfo
-    expires: float
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
     held: list[bytes] = field(default_factory=list)
 
@@ -69,24 +71,25 @@ class Strangers:
 
     def __init__(self, actions: Actions, calls: dict[str, Call]) -> None:
         self.actions, self.calls = actions, calls
-        self.waiting: OrderedDict[int, _Stranger] = OrderedDict()
+        self.waiting: dict[int, _Stranger] = {}
+        self.lobby: Lobby[int] = Lobby(
+            "connections that are of no call", MOST_STRANGERS, STRANGERS_EACH, STRANGER_LIMIT
+        )
 
     def accept(self, info: LinkInfo, now: float) -> int:
         link = next(self.actions.numbers)
         self.actions.links[link] = self
-        self.waiting[link] = _Stranger(info, now + STRANGER_LIMIT)
-        if len(self.waiting) > MOST_STRANGERS:
-            oldest, _ = self.waiting.popitem(last=False)
-            self.actions.close(oldest)
+        self.waiting[link] = _Stranger(info)
+        if (displaced := self.lobby.enter(link, info.peer[0], now)) is not None:
+            self._turn_away(displaced.key, displaced.reason, now)
         return link
 
     def deadline(self) -> float | None:
-        return next((stranger.expires for stranger in self.waiting.values()), None)
+        return self.lobby.deadline()
 
     def poll(self, now: float) -> None:
-        while self.waiting and now >= next(iter(self.waiting.values())).expires:
-            link, _ = self.waiting.popitem(last=False)
-            self.actions.close(link)
+        for link, _ in self.lobby.late(now):
+            self._turn_away(link, "a connection that is of no call", now)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         """Inbound links are up from the start."""
@@ -98,7 +101,7 @@ class Strangers:
             stranger.held += stranger.deframer.feed(data)
             self._admit(link, stranger, now)
         except ProtocolError:
-            self._turn_away(link)
+            self._turn_away(link, "no frames of media", now)
 
     def revisit(self, now: float) -> None:
         """A call has learnt its keys: a connection for it may have come first, being faster than the signalling."""
@@ -111,20 +114,27 @@ class Strangers:
             return
         call = self._call_of(stranger.held[0])
         if call is None:
-            self._turn_away(link)
-        elif call.checklist.key is not None:
-            del self.waiting[link]
-            if not verify(stranger.held[0], call.checklist.key):
-                self.actions.close(link)
-            else:
-                call.checklist.adopt(link, stranger.info, stranger.held, stranger.deframer, now)
+            self._turn_away(link, "a connection for a call that is not here", now)
+        elif call.checklist.key is None:
+            if len(stranger.held) > MOST_HELD:
+                self._turn_away(link, "too many frames before the keys of a call", now)
+        elif not verify(stranger.held[0], call.checklist.key):
+            self._turn_away(link, "a connection without the key of its call", now)
+        else:
+            self._leave(link)
+            call.checklist.adopt(link, stranger.info, stranger.held, stranger.deframer, now)
 
-    def _turn_away(self, link: int) -> None:
-        self.waiting.pop(link, None)
-        self.actions.close(link)
+    def _turn_away(self, link: int, reason: str, now: float) -> None:
+        if (stranger := self._leave(link)) is not None:
+            self.actions.reject(stranger.info.peer[0], reason, now)
+            self.actions.close(link)
+
+    def _leave(self, link: int) -> _Stranger | None:
+        self.lobby.leave(link)
+        return self.waiting.pop(link, None)
 
     def link_down(self, link: int, reason: str, now: float) -> None:
-        self.waiting.pop(link, None)
+        self._leave(link)
 
     def _call_of(self, data: bytes) -> Call | None:
         if not is_stun(data):

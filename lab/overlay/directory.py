@@ -222,6 +222,10 @@ class Directory:
         for keeper in asked:
             self.send(keeper, Lookup(name))
 
+    def knows(self, name: str, now: float) -> bool:
+        """Whether nobody has to be asked where a client sits."""
+        return self._known(name, now, anew=False) is not None
+
     def doubt(self, name: str) -> None:
         """Somebody was not where it was found."""
         self._cached.pop(name, None)

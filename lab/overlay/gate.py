@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lab.errors import ProtocolError
 from lab.overlay.directory import Directory
-from lab.overlay.doorkeeper import Doorkeeper
+from lab.overlay.doorkeeper import Doorkeeper, TooMuch
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_location, check_signature
 from lab.overlay.mesh import one_a_family
 from lab.overlay.relief import Hub, Relief
@@ -15,6 +15,9 @@ from lab.overlay.roster import Roster
 from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway
 from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Wait, Welcome
 
+MOST_LINKS = 3
+"""Links of one relay, or of a supernode that is still being dialled: one that is dead and not yet found silent may be
+among them."""
 MOST_ASKED = 6
 """Other supernodes that one who is turned away has asked as well, or will: those that everybody knows are so many."""
 
@@ -37,6 +40,7 @@ class House(Hub, Protocol):
     def drop(self, link: int, reason: str, now: float) -> None: ...
     def refuse(self, link: int, reason: str, now: float) -> None: ...
     def tell_issuers(self, link: int) -> None: ...
+    def listens_for(self, link: int) -> None: ...
 
 
 class Gate:
@@ -58,8 +62,12 @@ class Gate:
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
         if message.role == "client":
             session.location = self._located(message, wall)
-        self.hub.door.known(session.host)
+        if (reason := self.hub.door.known(link, message.role, credential.name, session.host, now)) is not None:
+            raise TooMuch(reason)
         session.role, session.name, session.key = message.role, credential.name, credential.key
+        self.hub.listens_for(link)
+        if session.role != "client":
+            self._few(session, now)
         if session.role == "client":
             self._client_comes(link, session, now)
         elif session.role == "supernode":
@@ -68,6 +76,17 @@ class Gate:
             self._welcome(link, session)
             self.hub.roster.comes(message, session.host, lambda word: self.hub.send(link, word))
             self.hub.tell_issuers(link)
+
+    def _few(self, session: Seat, now: float) -> None:
+        """One who signs in again and again has few links at a time; of a client the one before is dropped at once."""
+        alike = [
+            link
+            for link, other in self.hub.sessions.items()
+            if (other.role, other.name) == (session.role, session.name)
+            and (session.role == "relay" or other.trial is not None)
+        ]
+        for link in alike[:-MOST_LINKS]:
+            self.hub.refuse(link, f"{session.role} {session.name} has signed in again", now)
 
     def _located(self, hello: Hello, wall: float) -> Location:
         if hello.location is None:
@@ -114,7 +133,7 @@ class Gate:
 
     def turn_away(self, link: int, now: float) -> None:
         """There is no room, not even to wait in, or no time."""
-        self.hub.door.turned["full"] += 1
+        self.hub.actions.refusals.counted["full"] += 1
         self.hub.actions.emit(TurnedAway(self.hub.sessions[link].name, tuple(self.hub.mesh.peers)))
         lines = 1 + min(len(self.hub.mesh.peers), MOST_ASKED)
         after = 0.0 if self.hub.leaving is not None else self.hub.admission.come_back(now, lines)

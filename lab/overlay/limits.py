@@ -36,6 +36,16 @@ class Limiter:
             self._buckets.popitem(last=False)
         return allowed
 
+    def spent(self, key: Hashable, now: float) -> float:
+        """How much of what `key` may at once it has used lately."""
+        left, since = self._buckets.get(key, (self.rate.at_once, now))
+        return max(0.0, self.rate.at_once - left - (now - since) * self.rate.a_second)
+
+    def give_back(self, key: Hashable) -> None:
+        """What `key` did last does not count."""
+        if (found := self._buckets.get(key)) is not None:
+            self._buckets[key] = (min(self.rate.at_once, found[0] + 1.0), found[1])
+
     def forget(self, key: Hashable) -> None:
         """Who had the key is gone."""
         self._buckets.pop(key, None)

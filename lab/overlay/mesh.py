@@ -68,6 +68,9 @@ class MeshOwner(Protocol):
     def peer_up(self, peer: Peer, now: float) -> None: ...
     def peer_down(self, peer: Peer, reason: str, now: float) -> None: ...
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None: ...
+    def hears(self, peer: Peer, now: float) -> None:
+        """One more message; raises ProtocolError where there are too many."""
+
     def room_changed(self, peer: Peer, now: float) -> None: ...
 
 
@@ -218,7 +221,9 @@ class Mesh:
         return peer
 
     def says(self, peer: Peer, message: HubMessage, now: float) -> None:
-        """A word of a peer: what is the mesh's own is done here, the rest is the supernode's."""
+        """A word of a peer: what is the mesh's own is done here, the rest is the supernode's. Raises
+        ProtocolError."""
+        self.owner.hears(peer, now)
         if isinstance(message, Supernodes):
             self.learn(message.machines, now)
         elif isinstance(message, Room):

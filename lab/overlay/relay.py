@@ -12,6 +12,7 @@ from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
 from lab.overlay.identity import check_token
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
+from lab.overlay.lobby import Lobby
 from lab.overlay.member import (
     RELAY_TCP_PORTS,
     RELAY_UDP_PORT,
@@ -44,6 +45,12 @@ STANDBY_LIMIT = 30.0
 """Seconds without a refresh after which a connection that waits for a call is closed; clients refresh every ten."""
 MOST_STANDBY, MOST_STANDBY_EACH = 2_000, 2
 """Connections that may wait for a call, of all clients and of one."""
+UNBOUND_EACH, UNBOUND = 128, 1_024
+"""Connections that have not bound, of one address and of all: each client behind a carrier's address opens one or two
+as a call begins, and has bound a round trip later."""
+MOST_ASKED = 4
+"""Binds that are refused, and questions whether the relay is there, of one connection before it is closed: each costs a
+signature, and honest ones ask once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +90,8 @@ class HandedOver(Event):
 @dataclass
 class _Stream:
     info: LinkInfo
-    expires: float | None
     waits_for: str = ""
+    asked: int = 0
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
@@ -106,6 +113,9 @@ class Relay(Member):
         self.by_token: dict[bytes, tuple[str, int]] = {}
         self.offloading = Offloading(self.actions, self.by_address)
         self.streams: dict[int, _Stream] = {}
+        self.unbound: Lobby[int] = Lobby("connections that have not bound", UNBOUND, UNBOUND_EACH, BIND_LIMIT)
+        self.standby: Lobby[int] = Lobby("connections that wait", MOST_STANDBY, MOST_STANDBY_EACH, STANDBY_LIMIT)
+        """Those that wait for a call, held by their clients' names."""
         self.issuers: dict[str, bytes] = {}
         self.next_sweep = 0.0
         self.past_packets = self.past_bytes = 0
@@ -200,11 +210,11 @@ class Relay(Member):
     # -- time and inputs -----------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        unbound = (stream.expires for stream in self.streams.values())
         sweep = self.next_sweep if self.sessions else None
         parting = self.parting.deadline() if self.parting is not None and not self.left else None
         own = (self.enrolment.deadline(), self.ready_by, sweep, parting)
-        return earliest(*own, *unbound, *(hub.deadline() for hub in self.hubs))
+        lobbies = (self.unbound.deadline(), self.standby.deadline())
+        return earliest(*own, *lobbies, *(hub.deadline() for hub in self.hubs))
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
@@ -212,10 +222,10 @@ class Relay(Member):
         for hub in self.hubs:
             hub.poll(now)
         self._settle(now)
-        for link, stream in list(self.streams.items()):
-            if stream.expires is not None and now >= stream.expires:
-                self.actions.close(link)
-                self.link_down(link, "did not bind", now)
+        for link, _ in self.unbound.late(now):
+            self._turn_away(link, "did not bind", now)
+        for link, _ in self.standby.late(now):
+            self._cut(link, "waited without a refresh", now)
         if now >= self.next_sweep:
             self.next_sweep = now + 1.0
             for session in [s for s in self.sessions.values() if now - s.last > IDLE_LIMIT]:
@@ -226,8 +236,25 @@ class Relay(Member):
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         link = next(self.actions.numbers)
         self.actions.links[link] = self
-        self.streams[link] = _Stream(info, now + BIND_LIMIT)
+        self.streams[link] = _Stream(info)
+        if (displaced := self.unbound.enter(link, info.peer[0], now)) is not None:
+            self._turn_away(displaced.key, displaced.reason, now)
         return link
+
+    def _turn_away(self, link: int, reason: str, now: float) -> None:
+        self.actions.reject(self.streams[link].info.peer[0], reason, now)
+        self._cut(link, reason, now)
+
+    def _asked_in_vain(self, link: int | None, now: float) -> None:
+        """A connection has asked for what makes it none of a call."""
+        if link is not None and link not in self.by_link:
+            self.streams[link].asked += 1
+            if self.streams[link].asked >= MOST_ASKED:
+                self._turn_away(link, "too many questions of a connection that has not bound", now)
+
+    def _cut(self, link: int, reason: str, now: float) -> None:
+        self.actions.close(link)
+        self.link_down(link, reason, now)
 
     def udp_up(self, socket: int, local: Address, now: float) -> None:
         """The relay's socket is the shell's from the start."""
@@ -251,10 +278,13 @@ class Relay(Member):
                     self._bind(body, stream.info.peer, link, now)
                 elif is_stun(body) and peek_method(body) == Method.BINDING and link not in self.by_link:
                     self._greet(body, stream.info.peer, link)
+                    self._asked_in_vain(link, now)
                 elif (leg := self.by_link.get(link)) is not None:
                     self._forward(leg, body, now)
+                if link not in self.streams:
+                    return
         except ProtocolError as error:
-            self.actions.emit(BindRefused(stream.info.peer[0], str(error)))
+            self._refuse(stream.info.peer[0], str(error), now)
             self.actions.close(link)
             self.link_down(link, str(error), now)
 
@@ -263,8 +293,14 @@ class Relay(Member):
             super().link_down(link, reason, now)
             return
         self.actions.links.pop(link, None)
+        self._leave(link)
         if (leg := self.by_link.pop(link, None)) is not None and leg.session.legs[leg.index] is leg:
             leg.session.legs[leg.index] = None
+
+    def _leave(self, link: int) -> None:
+        """A connection has bound, or is gone."""
+        self.unbound.leave(link)
+        self.standby.leave(link)
 
     def relocated(self, addresses: tuple[str, ...], now: float) -> None:
         super().relocated(addresses, now)
@@ -370,8 +406,9 @@ class Relay(Member):
         try:
             call, index = self._granted(request.token or b"", link, now)
         except ProtocolError as error:
-            self.actions.emit(BindRefused(source[0], str(error)))
+            self._refuse(source[0], str(error), now)
             answer(StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])))
+            self._asked_in_vain(link, now)
             return
         if index is None or link is not None:
             answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, leaving=leaving))
@@ -390,6 +427,10 @@ class Relay(Member):
 
         self.offloading.with_counts(leg.session, counted)
         self.offloading.review(leg.session, now)
+
+    def _refuse(self, host: str, reason: str, now: float) -> None:
+        if self.actions.refusals.count(host, reason, now, worded=True):
+            self.actions.emit(BindRefused(host, reason))
 
     def _granted(self, token_bytes: bytes, link: int | None, now: float) -> tuple[str, int | None]:
         if (known := self.by_token.get(token_bytes)) is not None:  # checked before, and its session goes on
@@ -421,14 +462,13 @@ class Relay(Member):
         if stream.waits_for != client:
             if late > 0:
                 raise ProtocolError(f"the token expired {late:.0f} s ago")
-            waiting = [each for each, other in self.streams.items() if other.waits_for and each not in self.by_link]
-            if len(waiting) >= MOST_STANDBY:
+            if len(self.standby) >= MOST_STANDBY and self.standby.count(client) < MOST_STANDBY_EACH:
                 raise ProtocolError("too many wait here")
-            own = [each for each in waiting if self.streams[each].waits_for == client]
-            for each in own[: len(own) + 1 - MOST_STANDBY_EACH]:
-                self.actions.close(each)
-                del self.streams[each]
-        stream.waits_for, stream.expires = client, now + STANDBY_LIMIT
+            self._leave(link)
+            if (displaced := self.standby.enter(link, client, now)) is not None:
+                self._cut(displaced.key, "a newer connection of the same client waits", now)
+        self.standby.again(link, now)
+        stream.waits_for = client
 
     def _place(self, call: str, index: int, source: Address, link: int | None, now: float, token: bytes) -> Leg:
         session = self.sessions.get(call)
@@ -451,7 +491,7 @@ class Relay(Member):
                 self.offloading.review(displaced.session, now)
         else:
             self.by_link[link] = leg
-            self.streams[link].expires = None
+            self._leave(link)
         self.actions.emit(Bound(call, index, "udp" if link is None else "tcp", source))
         return leg
 

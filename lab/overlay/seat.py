@@ -47,14 +47,6 @@ class TurnedAway(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected(Event):
-    """A link or an envelope was refused, and why."""
-
-    address: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Unreachable(Event):
     """A supernode or relay that had been promoted cannot be reached any more, by this one; or this one by that."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.lobby import Displaced, Lobby
 from lab.wire.addresses import Address, family
 from lab.wire.messages import Reflect
 from lab.wire.stun import Change, Kind, Method, StunMessage, StunStream
@@ -18,8 +19,14 @@ ALTERNATE_PORT = 3479
 """The second port of a supernode's STUN service; RFC 5780 leaves its number open, servers use this one."""
 LONGEST = 2048
 """Bytes of the longest request that is read from a stream."""
+FIRST_LIMIT = 5.0
+"""Seconds in which a TCP connection has to ask something; whoever opens one asks at once."""
 IDLE_LIMIT = 30.0
 """Seconds for which a TCP connection is kept after its last request."""
+SILENT_EACH, SILENT = 64, 512
+"""TCP connections that have asked nothing yet, of one address and of all."""
+ASKING_EACH, ASKING = 512, 2_048
+"""Those that have: each client keeps one while it is in a call, and a carrier's address may stand for many."""
 HOST_BURST, HOST_RATE = 40, 10.0
 """Answers to one host from elsewhere than it asked: so many at once, and a second. A client asks 20 times."""
 BURST, RATE = 400, 200.0
@@ -161,21 +168,40 @@ class StunConnections:
 
     def __init__(self, actions: Actions) -> None:
         self.actions = actions
-        self.streams: dict[int, tuple[StunStream, Address, float]] = {}
+        self.streams: dict[int, tuple[StunStream, Address]] = {}
+        self.silent: Lobby[int] = Lobby("STUN connections that ask nothing", SILENT, SILENT_EACH, FIRST_LIMIT)
+        self.asking: Lobby[int] = Lobby("STUN connections", ASKING, ASKING_EACH, IDLE_LIMIT)
 
     def accept(self, info: LinkInfo, now: float) -> int:
         link = next(self.actions.numbers)
         self.actions.links[link] = self
-        self.streams[link] = (StunStream(LONGEST), info.peer, now + IDLE_LIMIT)
+        self.streams[link] = (StunStream(LONGEST), info.peer)
+        self._make_room(self.silent.enter(link, info.peer[0], now), now)
         return link
 
+    def _make_room(self, displaced: Displaced[int] | None, now: float) -> None:
+        if displaced is not None:
+            self.actions.reject(displaced.host, displaced.reason, now)
+            self._close(displaced.key)
+
+    def _close(self, link: int) -> None:
+        self._forget(link)
+        self.actions.close(link)
+
+    def _forget(self, link: int) -> None:
+        self.streams.pop(link, None)
+        self.silent.leave(link)
+        self.asking.leave(link)
+
     def deadline(self) -> float | None:
-        return earliest(*(expires for _, _, expires in self.streams.values()))
+        return earliest(self.silent.deadline(), self.asking.deadline())
 
     def poll(self, now: float) -> None:
-        for link in [link for link, (_, _, expires) in self.streams.items() if now >= expires]:
-            del self.streams[link]
-            self.actions.close(link)
+        for link, host in self.silent.late(now):
+            self.actions.reject(host, "a STUN connection that asks nothing", now)
+            self._close(link)
+        for link, _ in self.asking.late(now):
+            self._close(link)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         """Inbound links are up from the start."""
@@ -183,15 +209,21 @@ class StunConnections:
     def link_data(self, link: int, data: bytes, now: float) -> None:
         if link not in self.streams:
             return
-        stream, source, _ = self.streams[link]
+        stream, source = self.streams[link]
         try:
             for message in stream.feed(data):
                 if (answer := answer_binding(message, source)) is not None:
                     self.actions.write(link, answer)
-                    self.streams[link] = (stream, source, now + IDLE_LIMIT)
+                    self._asked(link, source, now)
         except ProtocolError:
-            del self.streams[link]
-            self.actions.close(link)
+            self.actions.reject(source[0], "no STUN on a STUN connection", now)
+            self._close(link)
+
+    def _asked(self, link: int, source: Address, now: float) -> None:
+        if self.silent.leave(link):
+            self._make_room(self.asking.enter(link, source[0], now), now)
+        else:
+            self.asking.again(link, now)
 
     def link_down(self, link: int, reason: str, now: float) -> None:
-        self.streams.pop(link, None)
+        self._forget(link)

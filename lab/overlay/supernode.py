@@ -12,7 +12,7 @@ from lab.overlay.actions import LinkInfo, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.directory import Directory
-from lab.overlay.doorkeeper import Doorkeeper
+from lab.overlay.doorkeeper import Doorkeeper, TooMuch
 from lab.overlay.gate import Gate
 from lab.overlay.hub import HubLink
 from lab.overlay.member import Member, Membership
@@ -21,7 +21,7 @@ from lab.overlay.passage import STUN_PORT
 from lab.overlay.receipts import Receipts
 from lab.overlay.relief import Relief
 from lab.overlay.roster import Roster
-from lab.overlay.seat import Empty, Joined, Left, Rejected, Seat, Unreachable
+from lab.overlay.seat import Empty, Joined, Left, Seat, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT, Other, StunConnections, StunService
 from lab.wire.addresses import Address, family
 from lab.wire.framing import frame
@@ -52,14 +52,13 @@ from lab.wire.messages import (
     Willing,
     decode_hub,
     encode,
+    is_invite,
 )
 
 STUN_SOCKET = 0
 """Number of the UDP socket that the shell binds to the STUN port before the machine starts."""
 ALTERNATE_SOCKET = -1
 """The same, of the second STUN port."""
-GREETING_LIMIT = 5.0
-"""Seconds in which a new link has to sign in."""
 SILENCE = 5.0
 """Seconds after which a node that stopped pinging has left; nodes ping every second."""
 MOST_NAMED = 8
@@ -169,6 +168,7 @@ class Supernode(Member):
             self.mesh.deadline(),
             self.directory.deadline(),
             self.admission.deadline(len(self.clients)),
+            self.door.strangers.deadline(),
             self.relief.deadline(),
             self._silences[0][0] if self._silences else None,
             self._next_words(),
@@ -190,24 +190,23 @@ class Supernode(Member):
     def listens_for(self, link: int) -> None:
         """When that link is next looked at, for it may be silent by then."""
         session = self.sessions[link]
-        heapq.heappush(self._silences, (session.last_heard + self._patience(session), link))
+        heapq.heappush(self._silences, (session.last_heard + SILENCE * session.heartbeat, link))
 
     def _drop_the_silent(self, now: float) -> None:
-        """Each session stands once in the heap, at a time before which it cannot be found silent."""
+        """Who is signed in stands once in the heap, at a time before which it cannot be found silent; who is not has so
+        long to sign in, whatever it says meanwhile."""
+        for link, host in self.door.strangers.late(now):
+            self.actions.reject(host, "did not sign in", now)
+            self.drop(link, "did not sign in", now)
         while self._silences and now >= self._silences[0][0]:
             _, link = heapq.heappop(self._silences)
             session = self.sessions.get(link)
             if session is None:
                 continue
-            if now < (due := min(session.last_heard + self._patience(session), session.kept_until)):
+            if now < (due := min(session.last_heard + SILENCE * session.heartbeat, session.kept_until)):
                 heapq.heappush(self._silences, (due, link))
             else:
-                self.drop(link, "silent" if session.role else "did not sign in", now)
-
-    def _patience(self, session: Seat) -> float:
-        if not session.role:
-            return GREETING_LIMIT
-        return SILENCE * session.heartbeat
+                self.drop(link, "silent", now)
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         if listener == "stun":
@@ -215,11 +214,13 @@ class Supernode(Member):
         link = next(self.actions.numbers)
         self.actions.links[link] = self
         if (reason := self.door.knocks(info.peer[0], now)) is not None:
-            self._reject(info.peer[0], reason, now)
+            self.actions.reject(info.peer[0], reason, now)
             self.actions.close(link)
             return link
         self.sessions[link] = session = Seat(info, self.membership.rng.randbytes(32), now, now)
-        heapq.heappush(self._silences, (now + GREETING_LIMIT, link))
+        if (displaced := self.door.greets(link, session.host, now)) is not None:
+            self.actions.reject(displaced.host, displaced.reason, now)
+            self.drop(displaced.key, displaced.reason, now)
         credential = self.membership.identity.credential
         if credential is None:
             self.refuse(link, f"{self.name} is not enrolled yet; try again", now)
@@ -256,9 +257,9 @@ class Supernode(Member):
             super().link_data(link, data, now)
             self._touched(owner)
             return
-        session.last_heard = now
         try:
             for body in session.deframer.feed(data):
+                session.last_heard = now  # not of a part of a message: who never ends one says nothing
                 message = decode_hub(body)
                 if not session.role:
                     self.gate.greeted(link, session, message, now)
@@ -266,6 +267,8 @@ class Supernode(Member):
                     self._said(link, session, message, now)
                 if link not in self.sessions:
                     return
+        except TooMuch as error:
+            self.refuse(link, str(error), now, worded=False)
         except ProtocolError as error:
             self.refuse(link, str(error), now)
 
@@ -291,8 +294,8 @@ class Supernode(Member):
     # -- what is said --------------------------------------------------------------------------------------------
 
     def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
-        if session.role == "client" and not self.door.frame(session.name, now):
-            raise ProtocolError("too many messages in a short time")
+        if session.role != "supernode" or isinstance(message, Ping):
+            self._counts(session.role, session.name, session.host, now)
         if isinstance(message, Ping):
             self.send(link, Pong())
             if session.role == "relay":
@@ -313,19 +316,38 @@ class Supernode(Member):
             waits = " while it waits" if session.waiting else ""
             raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}{waits}")
 
+    def _counts(self, role: str, name: str, host: str, now: float) -> None:
+        """One more message of who is signed in; raises TooMuch."""
+        if (reason := self.door.frame(role, name, host, now)) is not None:
+            raise TooMuch(reason)
+
     def _of_client(self, link: int, session: Seat, carry: Carry, now: float) -> None:
         envelope = carry.envelope
         if envelope.sender != session.name:
             raise ProtocolError(f"{session.name} sent an envelope as {envelope.sender}")
-        if carry.relays and not self.door.invitation(session.name, now):
-            reason = "too many invitations in a short time; wait a little"
-            self.send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
-            self._reject(session.host, "too many invitations in a short time", now)
+        if (reason := self._too_much(session, carry, now)) is not None:
+            said = f"{reason}; wait a little"
+            self.send(link, Undeliverable(envelope.call, envelope.sender, envelope.recipient, said))
+            self.actions.reject(session.host, reason, now)
             return
         seen = tuple(dict.fromkeys((session.host, *self.receipts.proven(carry.receipts))))
         self.carrying.of_client(carry, seen, lambda message: self.send(link, message), now)
 
+    def _too_much(self, session: Seat, carry: Carry, now: float) -> str | None:
+        """Why an envelope is not carried of a client that asks for too many, or None. Relays are asked for with an
+        invitation alone, and a callee rings without any."""
+        envelope = carry.envelope
+        invites = carry.relays or is_invite(envelope.body)
+        if invites and (reason := self.door.invitation(session.name, session.host, now)) is not None:
+            return reason
+        if self.directory.knows(envelope.recipient, now):
+            return None
+        return self.door.lookup(session.name, session.host, now)
+
     # -- the mesh ------------------------------------------------------------------------------------------------
+
+    def hears(self, peer: Peer, now: float) -> None:
+        self._counts("supernode", peer.name, peer.name, now)
 
     def peer_up(self, peer: Peer, now: float) -> None:
         self.directory.up(peer.name)
@@ -361,7 +383,11 @@ class Supernode(Member):
                 self.directory.moved(message, wall)
             case Carry(envelope) if not self.door.brings(peer.name, envelope.recipient, now):
                 reason = f"{peer.name} brings too many messages for {envelope.recipient}"
-                self._reject(peer.name, reason, now)
+                self.actions.reject(peer.name, reason, now, worded=True)
+                peer.send(Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
+            case Carry(envelope) if not self._may_seek(peer, message, now):
+                reason = f"{peer.name} brings too many messages for clients that are not here"
+                self.actions.reject(peer.name, reason, now, worded=True)
                 peer.send(Undeliverable(envelope.call, envelope.sender, envelope.recipient, reason))
             case Carry():
                 self.carrying.of_peer(message, peer.send, now)
@@ -377,6 +403,11 @@ class Supernode(Member):
                 self.actions.emit(Unreachable(self.name, message.reason))
             case _:
                 raise ProtocolError(f"supernode {peer.name} sent {type(message).__name__}")
+
+    def _may_seek(self, peer: Peer, carry: Carry, now: float) -> bool:
+        """Whether an envelope's recipient is here, or is sought for a supernode that has it sought not too often."""
+        here = carry.envelope.recipient in self.clients
+        return here or carry.sought or self.door.mesh_lookup(peer.name, now)
 
     def room_changed(self, peer: Peer, now: float) -> None:
         """Another supernode has room, or has none any more."""
@@ -453,12 +484,8 @@ class Supernode(Member):
             self.actions.emit(Empty(len(self.clients)))
             self.leaving = float("inf")
 
-    def _reject(self, host: str, reason: str, now: float) -> None:
-        if self.door.count(host, reason, now):
-            self.actions.emit(Rejected(host, reason))
-
-    def refuse(self, link: int, reason: str, now: float) -> None:
-        self._reject(self.sessions[link].host, reason, now)
+    def refuse(self, link: int, reason: str, now: float, worded: bool = True) -> None:
+        self.actions.reject(self.sessions[link].host, reason, now, worded)
         self.send(link, Refused(reason[:300]))
         self.drop(link, reason, now)
 
@@ -466,7 +493,7 @@ class Supernode(Member):
         session = self.sessions.pop(link)
         self.actions.close(link)
         if not session.role:
-            self.door.known(session.host)
+            self.door.gone(link)
             return
         if session.trial is not None:
             session.trial.stop()

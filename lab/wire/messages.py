@@ -508,6 +508,14 @@ def decode_call(data: bytes) -> CallMessage:
     return _decode(_call, "end-to-end message", data)
 
 
+def is_invite(body: bytes) -> bool:
+    """Whether the body of an envelope is an Invite that its recipient understands; raises nothing."""
+    try:
+        return isinstance(decode_call(body), Invite)
+    except ProtocolError:
+        return False
+
+
 def decode_envelope(data: bytes) -> Envelope:
     """An envelope that came over a media path; raises ProtocolError."""
     return _decode(_envelope, "envelope", data)

@@ -3,6 +3,8 @@
 import re
 
 from lab.node.metrics import Exposition, exposed
+from lab.overlay.actions import LinkInfo
+from lab.overlay.relay import UNBOUND_EACH
 from lab.wire.framing import frame
 from lab.wire.messages import Ping, encode
 from tests.unit.overlay.fakenet import FakeNet, Router
@@ -58,3 +60,19 @@ def test_what_strangers_say_breaks_no_line() -> None:
     exposition = Exposition("n")
     exposition.counter("turned_away", "Refused.", {'a "b"\\\n': 2}, "reason")
     assert exposition.text().splitlines()[2] == 'lab_turned_away_total{node="n",reason="a \\"b\\"\\\\\\n"} 2'
+
+
+def test_whom_a_node_has_cut_off_is_counted_once_for_all_of_its_machines() -> None:
+    net = net_with_a_client()
+    client, relay = net.hosts["bob"].machine, net.hosts["relay-1"].machine
+    for port in range(UNBOUND_EACH + 2):
+        relay.accepted("relay", LinkInfo(("203.0.113.21", 443), ("198.51.100.66", 1024 + port)), net.now)
+    client.turned_away("198.51.100.66", "a silent connection", net.now)
+    relay.turned_away("198.51.100.66", "a silent connection", net.now)
+    text = exposed("bob", [client, relay], {})
+    shown = figures(text)
+    assert shown['lab_turned_away_total{node="bob",reason="a silent connection"}'] == 2
+    reason = "too many connections that have not bound of one address"
+    assert shown[f'lab_turned_away_total{{node="bob",reason="{reason}"}}'] == 2
+    assert shown['lab_unbound{node="bob"}'] == UNBOUND_EACH
+    assert text.count("# TYPE lab_turned_away_total") == 1

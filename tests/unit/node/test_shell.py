@@ -8,7 +8,8 @@ import time
 import pytest
 
 from lab.errors import ConfigError
-from lab.node.shell import Shell, plain
+from lab.node.shell import Shell
+from lab.node.sockets import plain
 from lab.node.tls import client_context, server_context
 from lab.overlay.actions import LinkInfo, Machine
 from lab.overlay.identity import Identity

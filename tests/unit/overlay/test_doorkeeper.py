@@ -5,14 +5,43 @@ from dataclasses import replace
 import pytest
 
 from lab.errors import ConfigError
-from lab.overlay.actions import Close, LinkInfo
-from lab.overlay.doorkeeper import FRAMES, INVITATIONS, MOST_REASONS, STRANGERS, STRANGERS_EACH, Doorkeeper
+from lab.overlay.actions import Close, LinkInfo, Rejected, Write
+from lab.overlay.doorkeeper import (
+    ADDRESS_FRAMES,
+    ADDRESS_LOOKUPS,
+    FRAMES,
+    GREETING_LIMIT,
+    INVITATIONS,
+    KNOCKS,
+    LOOKUPS,
+    MESH_FRAMES,
+    MESH_LOOKUPS,
+    SIGN_INS,
+    STRANGERS,
+    STRANGERS_EACH,
+    Doorkeeper,
+    TooMuch,
+)
+from lab.overlay.gate import MOST_LINKS
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
-from lab.overlay.seat import Rejected
-from lab.overlay.supernode import GREETING_LIMIT
+from lab.overlay.refusals import MOST_REASONS, TOLD, Refusals
+from lab.overlay.supernode import Supernode
 from lab.wire.framing import frame
-from lab.wire.messages import Carry, Envelope, Ping, encode
-from tests.unit.overlay.fakenet import FakeNet, Router
+from lab.wire.messages import (
+    Carry,
+    Credential,
+    Envelope,
+    Hello,
+    Invite,
+    Message,
+    Ping,
+    Room,
+    Trickle,
+    Undeliverable,
+    decode_hub,
+    encode,
+)
+from tests.unit.overlay.fakenet import WALL, FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
 STRANGER = "198.51.100.66"
@@ -34,63 +63,226 @@ def test_a_limiter_keeps_no_more_keys_than_fit() -> None:
     assert len(limiter._buckets) == MOST_KEYS
 
 
-def test_strangers_are_limited_by_address_and_in_all() -> None:
+def test_strangers_are_limited_by_address_and_in_all_and_who_has_few_stays() -> None:
     door = Doorkeeper()
-    now, admitted = 0.0, 0
-    for number in range(STRANGERS):
-        now += 1.0
-        admitted += door.knocks(f"198.18.0.{number % 250}", now) is None
-    assert admitted == STRANGERS
-    assert door.knocks("198.19.0.1", now) == "too many strangers at a time"
-    door.known("198.18.0.1")
-    assert door.knocks("198.19.0.1", now) is None
+    few = door.greets(-1, "198.19.0.1", 0.0)
+    gone = [door.greets(number, f"198.18.0.{number % 20}", 0.0) for number in range(STRANGERS + 5)]
+    assert few is None and sum(each is not None for each in gone) == 6
+    assert {each.reason for each in gone if each} == {"too many links that have not signed in"}
+    assert -1 in door.strangers and len(door.strangers) == STRANGERS
 
 
-def test_reasons_that_strangers_can_word_fill_no_memory() -> None:
+def test_a_client_that_signs_in_does_not_count_as_one_that_knocks() -> None:
     door = Doorkeeper()
+    for number in range(10 * int(KNOCKS.at_once)):
+        assert door.knocks(STRANGER, 0.0) is None, "a carrier's address, after an outage"
+        assert door.greets(number, STRANGER, 0.0) is None
+        assert door.known(number, "client", f"client-{number}", STRANGER, 0.0) is None
+    assert [door.knocks(STRANGER, 0.0) for _ in range(int(KNOCKS.at_once) + 1)][-1] == "too many links in a short time"
+    assert door.knocks("198.51.100.67", 0.0) is None
+
+
+def test_nobody_signs_in_again_and_again() -> None:
+    door = Doorkeeper()
+    said = [door.known(0, "client", "bob", STRANGER, 0.0) for _ in range(int(SIGN_INS.at_once) + 1)]
+    assert said[-1] == "too many sign-ins in a short time; wait a little" and not any(said[:-1])
+    assert door.known(0, "client", "alice", STRANGER, 0.0) is None
+    assert door.known(0, "client", "bob", STRANGER, 60.0) is None
+
+
+def test_reasons_that_strangers_can_word_fill_no_memory_and_hide_no_other() -> None:
+    refusals = Refusals()
     for number in range(10 * MOST_REASONS):
-        door.count(STRANGER, f"said {number}", 0.0)
-    assert len(door.turned) <= MOST_REASONS + 1
-    assert door.turned.total() == 10 * MOST_REASONS
+        refusals.count(STRANGER, f"said {number}", 0.0, worded=True)
+    refusals.count(STRANGER, "did not sign in", 0.0)
+    assert len(refusals.counted) <= MOST_REASONS + 2
+    assert refusals.counted.total() == 10 * MOST_REASONS + 1
+    assert refusals.counted["did not sign in"] == 1
 
 
-def test_ten_thousand_connections_that_say_nothing_keep_nobody_out(net: FakeNet) -> None:
+def test_who_is_turned_away_under_many_addresses_fills_no_log() -> None:
+    refusals = Refusals()
+    told = [refusals.count(f"198.18.{number >> 8}.{number & 255}", "silent", 0.0) for number in range(10_000)]
+    assert sum(told) == TOLD.at_once and refusals.counted["silent"] == 10_000
+
+
+def addresses(kind: str) -> list[str]:
+    """Ten thousand source addresses: of one host, of many, of one IPv6 subscriber."""
+    return {
+        "one address": [STRANGER] * 10_000,
+        "many addresses": [f"198.18.{number >> 8}.{number & 255}" for number in range(10_000)],
+        "one IPv6 subscriber": [f"2001:db8:66::{number:x}" for number in range(10_000)],
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["one address", "many addresses", "one IPv6 subscriber"])
+def test_ten_thousand_connections_that_say_nothing_keep_nobody_out(net: FakeNet, kind: str) -> None:
     supernode = net.hosts["supernode-1"].machine
-    for number in range(10_000):
-        supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (STRANGER, 1024 + number)), net.now)
+    for port, host in enumerate(addresses(kind)):
+        supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (host, 1024 + port)), net.now)
+    most = STRANGERS if kind == "many addresses" else STRANGERS_EACH
     closed = [action for action in supernode.actions.take() if isinstance(action, Close)]
-    assert len(closed) == 10_000 - STRANGERS_EACH
-    assert sum(not session.role for session in supernode.sessions.values()) == STRANGERS_EACH
-    assert supernode.door.turned["too many links that have not signed in"] == 10_000 - STRANGERS_EACH
-    assert len(net.told("supernode-1", Rejected)) <= 1, "one line a second"
+    assert len(closed) == 10_000 - most
+    assert sum(not session.role for session in supernode.sessions.values()) == most
+    counted = supernode.actions.refusals.counted
+    assert counted.total() == 10_000 - most, counted
+    if kind != "many addresses":
+        knocks = int(KNOCKS.at_once)
+        assert counted["too many links in a short time"] == 10_000 - knocks
+        assert counted["too many links that have not signed in of one address"] == knocks - STRANGERS_EACH
+    assert len(net.told("supernode-1", Rejected)) <= TOLD.at_once
     net.client("late", "198.51.100.77")
     assert net.run(3, until=lambda: net.hosts["late"].machine.hub.hub is not None)
     net.run(GREETING_LIMIT + 1)
     assert all(session.role for session in supernode.sessions.values())
-    assert (
-        supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (STRANGER, 9)), net.now)
-        in supernode.sessions
-    )
+    assert counted["did not sign in"] >= most - 1, "one may have made room for the honest one"
+    link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (addresses(kind)[0], 9)), net.now)
+    assert link in supernode.sessions
     place(net, "late", "bob")
 
 
-@pytest.mark.parametrize("what", ["pings", "invitations"])
-def test_a_client_that_asks_too_much_is_cut_off_or_told_to_wait_and_others_are_not(net: FakeNet, what: str) -> None:
-    hub = net.hosts["bob"].machine.hub
-    supernode = net.hosts[str(hub.hub)].machine
-    (link,) = [link for link, session in supernode.sessions.items() if session.name == "bob"]
-    if what == "pings":
-        for _ in range(int(FRAMES.at_once) + 1):
-            supernode.link_data(link, frame(encode(Ping()), 4), net.now)
-        assert link not in supernode.sessions
-        assert supernode.door.turned["too many messages in a short time"] == 1
-    else:
-        carry = Carry(Envelope("bob", "nobody", "c1.x", b"an invite", bytes(64)), relays=True)
-        for _ in range(int(INVITATIONS.at_once) + 5):
-            supernode.link_data(link, frame(encode(carry), 4), net.now)
-        assert link in supernode.sessions
-        assert supernode.door.turned["too many invitations in a short time"] == 5
+def test_a_link_that_says_a_byte_now_and_then_has_no_longer_to_sign_in(net: FakeNet) -> None:
+    supernode = net.hosts["supernode-1"].machine
+    began = net.now
+    link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (STRANGER, 9)), began)
+    net.settle(net.hosts["supernode-1"])
+    for byte in frame(encode(Ping()), 4)[:9]:
+        supernode.link_data(link, bytes([byte]), net.now)
+        net.run(0.4)
+    assert net.run(GREETING_LIMIT, until=lambda: link not in supernode.sessions)
+    assert net.now == pytest.approx(began + GREETING_LIMIT)
+    assert supernode.actions.refusals.counted["did not sign in"] == 1
     place(net, "alice", "frank")
+
+
+def test_a_client_that_never_ends_a_message_is_silent(net: FakeNet) -> None:
+    supernode, link = seat_of(net, "bob")
+    net.hosts["bob"].alive = False
+    supernode.link_data(link, (1000).to_bytes(4, "big"), net.now)
+    for _ in range(7):
+        net.run(1.0)
+        if link in supernode.sessions:
+            supernode.link_data(link, b"x", net.now)
+    assert link not in supernode.sessions
+    place(net, "alice", "frank")
+
+
+def test_a_relay_that_signs_in_again_and_again_has_few_links(net: FakeNet) -> None:
+    supernode = net.hosts["supernode-1"].machine
+    relay = net.hosts["relay-1"].machine
+    identity, greeting = relay.membership.identity, relay.hubs[0].greeting
+    for port in range(10):
+        link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (STRANGER, 1024 + port)), net.now)
+        signature = identity.sign("lab hello", supernode.sessions[link].nonce, supernode.membership.identity.public)
+        hello = Hello("relay", identity.credential, signature, greeting.udp_port, greeting.tcp_ports)
+        supernode.link_data(link, frame(encode(hello), 4), net.now)
+    alike = [each for each, seat in supernode.sessions.items() if seat.name == "relay-1"]
+    assert len(alike) == MOST_LINKS and alike[-1] == link
+    assert supernode.actions.refusals.counted["relay relay-1 has signed in again"] == 11 - MOST_LINKS
+    assert "relay-1" in supernode.roster.here
+
+
+def seat_of(net: FakeNet, name: str) -> tuple[Supernode, int]:
+    """Where a client sits, and its link there."""
+    supernode: Supernode = net.hosts[str(net.hosts[name].machine.hub.hub)].machine
+    (link,) = [link for link, session in supernode.sessions.items() if session.name == name]
+    return supernode, link
+
+
+def asks(net: FakeNet, name: str, times: int, body: bytes, recipient: str, relays: bool = False) -> list[Undeliverable]:
+    """So many envelopes of a client at once; what it is told of those that are refused."""
+    supernode, link = seat_of(net, name)
+    supernode.actions.take()
+    for number in range(times):
+        to = recipient.format(number)
+        envelope = Envelope(name, to, f"c{number}.x", body, bytes(64))
+        supernode.link_data(link, frame(encode(Carry(envelope, relays)), 4), net.now)
+    assert link in supernode.sessions
+    said = [action.data for action in supernode.actions.take() if isinstance(action, Write) and action.link == link]
+    words = [decode_hub(word[4:]) for word in said]
+    return [word for word in words if isinstance(word, Undeliverable)]
+
+
+def invite() -> bytes:
+    """The body of one that rings."""
+    return encode(Invite(0, WALL, Credential("bob", bytes(32), WALL, bytes(64)), bytes(32), ()))
+
+
+def test_a_client_that_says_too_much_is_cut_off_and_others_are_not(net: FakeNet) -> None:
+    supernode, link = seat_of(net, "bob")
+    for _ in range(int(FRAMES.at_once) + 1):
+        supernode.link_data(link, frame(encode(Ping()), 4), net.now)
+    assert link not in supernode.sessions
+    assert supernode.actions.refusals.counted["too many messages in a short time"] == 1
+    place(net, "alice", "frank")
+
+
+@pytest.mark.parametrize("relays", [False, True])
+def test_invitations_are_counted_whether_or_not_relays_are_asked_for(net: FakeNet, relays: bool) -> None:
+    supernode, _ = seat_of(net, "bob")
+    body = b"an invite" if relays else invite()
+    told = asks(net, "bob", int(INVITATIONS.at_once) + 5, body, "alice", relays)
+    assert [word.reason for word in told] == ["too many invitations in a short time; wait a little"] * 5
+    assert supernode.actions.refusals.counted["too many invitations in a short time"] == 5
+    place(net, "alice", "frank")
+
+
+def test_what_two_clients_say_in_a_call_is_no_invitation(net: FakeNet) -> None:
+    assert asks(net, "bob", 3 * int(INVITATIONS.at_once), encode(Trickle(1, ())), "alice") == []
+
+
+def test_names_that_others_are_asked_for_are_limited_by_user(net: FakeNet) -> None:
+    supernode, _ = seat_of(net, "bob")
+    told = asks(net, "bob", int(LOOKUPS.at_once) + 5, b"a word", "nobody-{}")
+    assert [word.reason for word in told[:5]] == ["too many lookups in a short time; wait a little"] * 5
+    assert supernode.actions.refusals.counted["too many lookups in a short time"] == 5
+    place(net, "alice", "frank")
+    net.run(2.5)
+    assert len(asks(net, "bob", 1, b"a word", "nobody-{}")) == 0, "that is asked for again after a while"
+
+
+def test_no_number_of_users_of_one_address_asks_for_all(net: FakeNet) -> None:
+    door, now = Doorkeeper(), 0.0
+    found = [door.lookup(f"client-{number % 100}", STRANGER, now) for number in range(int(ADDRESS_LOOKUPS.at_once) + 1)]
+    assert found[-1] == "too many lookups of one address in a short time" and not any(found[:-1])
+    assert door.lookup("bob", "198.51.100.67", now) is None
+    begun = [door.invitation(f"client-{number % 100}", STRANGER, now) for number in range(401)]
+    assert begun[-1] == "too many invitations of one address in a short time" and not any(begun[:-1])
+    assert door.invitation("bob", "198.51.100.67", now) is None
+
+
+def test_of_an_address_that_says_too_much_those_are_cut_off_that_say_much() -> None:
+    door = Doorkeeper()
+    loud = [door.frame("client", f"loud-{number % 30}", STRANGER, 0.0) for number in range(int(ADDRESS_FRAMES.at_once))]
+    assert not any(loud), "each has said less than it may"
+    assert door.frame("client", "loud-1", STRANGER, 0.0) == "too many messages of one address in a short time"
+    assert door.frame("client", "quiet", STRANGER, 0.0) is None, "its neighbour goes on"
+    assert door.frame("client", "loud-1", "198.51.100.67", 0.0) is None
+
+
+def test_a_supernode_that_has_too_many_sought_is_told_so_and_what_is_here_is_brought(net: FakeNet) -> None:
+    supernode, _ = seat_of(net, "bob")
+    (peer,) = supernode.peers.values()
+    said: list[Message] = []
+    peer.send = said.append
+    for number in range(int(MESH_LOOKUPS.at_once) + 3):
+        envelope = Envelope("mallory", f"nobody-{number}", "c1.x", b"a word", bytes(64))
+        supernode.peer_says(peer, Carry(envelope), net.now)
+    reason = f"{peer.name} brings too many messages for clients that are not here"
+    assert [word.reason for word in said if isinstance(word, Undeliverable) and "brings" in word.reason] == [reason] * 3
+    assert supernode.actions.refusals.counted[reason] == 3
+    supernode.actions.take()
+    supernode.peer_says(peer, Carry(Envelope("mallory", "bob", "c1.x", b"a word", bytes(64))), net.now)
+    assert any(isinstance(action, Write) for action in supernode.actions.take())
+
+
+def test_a_supernode_that_says_too_much_is_cut_off(net: FakeNet) -> None:
+    supernode, _ = seat_of(net, "bob")
+    (peer,) = supernode.peers.values()
+    for _ in range(int(MESH_FRAMES.at_once)):
+        supernode.mesh.says(peer, Room(1), net.now)
+    with pytest.raises(TooMuch, match="too many messages in a short time"):
+        supernode.mesh.says(peer, Room(1), net.now)
 
 
 @pytest.mark.parametrize("off", [86_400.0, -86_400.0])
@@ -107,7 +299,7 @@ def test_a_client_whose_clock_is_off_by_a_day_is_told_so_and_nobody_else_notices
     assert net.run(10, until=lambda: net.hosts["alice"].machine.hub.hub is not None)
     net.run(5)
     assert net.hosts["odd"].machine.hub.hub is None
-    turned = net.hosts["supernode-1"].machine.door.turned
+    turned = net.hosts["supernode-1"].machine.actions.refusals.counted
     assert sum(times for reason, times in turned.items() if f"clock is {off:+.0f} s off" in reason) > 0, turned
     with pytest.raises(ConfigError, match=r"clock is .* s off, 30 s are allowed; set it"):
         net.hosts["odd"].machine.dial("c1.x", "alice", net.now)

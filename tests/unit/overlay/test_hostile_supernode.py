@@ -224,7 +224,7 @@ def test_a_flood_for_one_client_is_cut_off_and_costs_the_others_nothing(world: F
     to_far = [message for link, message in carried if link == far and isinstance(message, Carry)]
     assert ENVELOPES.at_once <= len(to_far) <= ENVELOPES.at_once + ENVELOPES.a_second * 2
     reason = f"supernode-2 brings too many messages for {FAR}"
-    assert honest_hub.machine.door.turned[reason] >= 400
+    assert honest_hub.machine.actions.refusals.counted[reason] >= 400
     assert outcome(world, MATE, FRIEND) is None, "who sits at either is called as before"
     assert outcome(world, FRIEND, FAR, "c2.x") is None, "and by those whose supernode floods nobody"
 

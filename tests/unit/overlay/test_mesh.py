@@ -2,8 +2,8 @@
 
 import pytest
 
+from lab.overlay.actions import Rejected
 from lab.overlay.mesh import FORGET_AFTER, TOLD_AT_ONCE
-from lab.overlay.seat import Rejected
 from lab.overlay.supernode import TOLD_EVERY, WORDS_A_SECOND, Supernode
 from lab.wire.messages import Message, Room, Supernodes
 from tests.unit.overlay.fakenet import FakeNet, Host, Router
