@@ -12,7 +12,7 @@ import msgspec
 from lab.overlay.actions import Event
 from lab.overlay.directory import Directory
 from lab.overlay.roster import Roster
-from lab.wire.messages import Carry, Envelope, Message, Offers, Undeliverable
+from lab.wire.messages import Carry, Envelope, Found, Location, Message, Offers, Undeliverable
 
 MOST_TALKS = 10_000
 """Pairs of which it is remembered that they have had to do with one another."""
@@ -60,7 +60,8 @@ class Carrying:
 
     def of_client(self, carry: Carry, seen: tuple[str, ...], back: Send, now: float) -> None:
         """An envelope of a client that sits here and has been `seen` at these hosts. With a caller's first go relays
-        for both ends; the caller's are told `back` as soon as it is known that there is a callee."""
+        for both ends; as soon as it is known that there is a callee, the caller's are told `back`, and the callee's own
+        word of where it sits, with the key to seal under: the invite goes on meanwhile, and nobody waits for a key."""
         envelope = carry.envelope
         self._talks[frozenset((envelope.sender, envelope.recipient))] = None
         if len(self._talks) > MOST_TALKS:
@@ -68,10 +69,13 @@ class Carrying:
         relays = self.roster.chosen(without=(envelope.sender, envelope.recipient)) if carry.relays else []
         mine, theirs = self.roster.offers(relays, envelope.call, now)
 
-        def then(hub: str | None, now: float) -> None:
-            if not self._pass_on(hub, Carry(envelope, offers=theirs, seen=seen)):
+        def then(location: Location | None, now: float) -> None:
+            if location is None or not self._pass_on(location.hub, Carry(envelope, offers=theirs, seen=seen)):
                 back(_nowhere(envelope))
-            elif relays:
+                return
+            if carry.relays:
+                back(Found(envelope.recipient, location))
+            if relays:
                 self.emit(Offered(envelope.call, tuple(relay.name for relay in relays)))
                 back(Offers(envelope.call, mine))
 
@@ -87,19 +91,20 @@ class Carrying:
             back(_nowhere(envelope))
             return
 
-        def then(hub: str | None, now: float) -> None:
+        def then(location: Location | None, now: float) -> None:
+            hub = location.hub if location is not None else self.own
             if hub == self.own or not self._pass_on(hub, msgspec.structs.replace(carry, sought=True)):
                 back(_nowhere(envelope))
 
         self.directory.find(envelope.recipient, now, then, anew=True)
 
-    def _pass_on(self, hub: str | None, carry: Carry) -> bool:
+    def _pass_on(self, hub: str, carry: Carry) -> bool:
         envelope = carry.envelope
-        send = self.client(envelope.recipient) if hub == self.own else self.peer(hub or "")
+        send = self.client(envelope.recipient) if hub == self.own else self.peer(hub)
         if send is None:
             return False
         send(carry)
-        toward = envelope.recipient if hub == self.own else hub or ""
+        toward = envelope.recipient if hub == self.own else hub
         self.emit(Carried(envelope.call, envelope.sender, envelope.recipient, toward))
         return True
 
