@@ -3,16 +3,19 @@
 Belongs here: the way of one envelope, and the relays that go with a caller's first. Never: sessions, the mesh's links.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
+from lab.errors import ProtocolError
 from lab.overlay.actions import Event
 from lab.overlay.directory import Directory
+from lab.overlay.identity import seal_seen
 from lab.overlay.roster import Roster
-from lab.wire.messages import Carry, Envelope, Found, Location, Message, Offers, Undeliverable
+from lab.wire.messages import Carry, Envelope, Found, Location, Message, Offers, Sealed, Undeliverable
 
 MOST_TALKS = 10_000
 """Pairs of which it is remembered that they have had to do with one another."""
@@ -70,7 +73,8 @@ class Carrying:
         mine, theirs = self.roster.offers(relays, envelope.call, now)
 
         def then(location: Location | None, now: float) -> None:
-            if location is None or not self._pass_on(location.hub, Carry(envelope, offers=theirs, seen=seen)):
+            told = Carry(envelope, offers=theirs, seen=_for_recipient(envelope, seen, location))
+            if location is None or not self._pass_on(location.hub, told):
                 back(_nowhere(envelope))
                 return
             if carry.relays:
@@ -107,6 +111,15 @@ class Carrying:
         toward = envelope.recipient if hub == self.own else hub
         self.emit(Carried(envelope.call, envelope.sender, envelope.recipient, toward))
         return True
+
+
+def _for_recipient(envelope: Envelope, seen: tuple[str, ...], location: Location | None) -> Sealed | None:
+    """What this supernode has seen of the sender, under the recipient's key, if it has one that is of any use."""
+    if location is None:
+        return None
+    with contextlib.suppress(ProtocolError):
+        return seal_seen(envelope, seen, location.sealing)
+    return None
 
 
 def _nowhere(envelope: Envelope) -> Undeliverable:

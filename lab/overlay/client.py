@@ -17,7 +17,7 @@ from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
-from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_envelope
+from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_envelope, open_seen
 from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.mapped_port import Gateway
@@ -147,7 +147,7 @@ class Client(Member):
         self.strangers = Strangers(self.actions, self.calls)
         self.outbox: list[Envelope] = []
         self.dropped: Counter[str] = Counter()
-        """What others have sent that was refused, for the reason that the log has: messages, locations, datagrams."""
+        """What others have sent that was refused: messages, locations, hosts, datagrams; the log has the reasons."""
         self.contacts = Contacts(self.actions, membership.pins)
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
@@ -413,8 +413,18 @@ class Client(Member):
         else:
             call.envelope(envelope, body, now)
             call.offered(carry.offers, now)
-            call.vouched(carry.seen, now)
+            call.vouched(self._seen(carry, now), now)
             self.strangers.revisit(now)
+
+    def _seen(self, carry: Carry, now: float) -> tuple[str, ...]:
+        """The hosts that the sender's supernode has seen it under; none where that cannot be read."""
+        if carry.seen is None:
+            return ()
+        try:
+            return open_seen(carry.envelope, carry.seen, self.sealing.private(carry.seen.to, now))
+        except ProtocolError as error:
+            self._drop("hosts", f"where {carry.envelope.sender} was seen", error)
+            return ()
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
         envelope = carry.envelope
@@ -436,7 +446,7 @@ class Client(Member):
             self.post(self.membership.identity.seal(envelope.sender, envelope.call, busy, invite.ephemeral))
             return
         call = self._new_call(envelope.call, envelope.sender, False, now)
-        call.vouched(carry.seen, now)
+        call.vouched(self._seen(carry, now), now)
         call.ring(envelope, invite, carry.offers, now)
 
     # -- inside --------------------------------------------------------------------------------------------------

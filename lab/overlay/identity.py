@@ -27,6 +27,7 @@ from lab.wire.messages import (
     Sealed,
     Withdrawn,
     decode_call,
+    decode_seen,
     encode,
 )
 
@@ -117,6 +118,21 @@ def open_envelope(envelope: Envelope, sealed: Sealed, private: X25519PrivateKey)
     """
     context = _context(envelope.sender, envelope.recipient, envelope.call)
     return decode_call(sealing.unseal(sealed.text, private, context))
+
+
+def seal_seen(envelope: Envelope, hosts: tuple[str, ...], to: bytes) -> Sealed:
+    """The hosts that a supernode has seen an envelope's sender under, for the recipient, who reads under `to`; raises
+    ProtocolError for a key that is none."""
+    return Sealed(to, sealing.seal(encode(hosts), to, _seen_with(envelope)))
+
+
+def open_seen(envelope: Envelope, seen: Sealed, private: X25519PrivateKey) -> tuple[str, ...]:
+    """Those hosts; raises ProtocolError. Nobody has signed them: what carries the envelope may have put them there."""
+    return decode_seen(sealing.unseal(seen.text, private, _seen_with(envelope)))
+
+
+def _seen_with(envelope: Envelope) -> bytes:
+    return _covered("lab seen", envelope.sender.encode(), envelope.recipient.encode(), envelope.call.encode())
 
 
 def issue_credential(authority: Ed25519PrivateKey, name: str, key: bytes, wall: float) -> Credential:

@@ -256,16 +256,16 @@ Receipt = tuple[Host, Annotated[bytes, msgspec.Meta(max_length=32)]]
 class Carry(Message, frozen=True):
     """An envelope on its way. A caller asks for relays with its invite; its supernode adds the callee's legs.
 
-    `receipts` show the sender's supernode where it stands; `seen` is what that supernode has seen of it, for the
-    recipient. `sought`: a supernode that did not find the recipient where it was looked for has sent it on; nobody does
-    so again.
+    `receipts` show the sender's supernode where it stands; `seen` is the hosts that it has seen it under, sealed by
+    that supernode for the recipient: none other that carries it learns them. `sought`: a supernode that did not find
+    the recipient where it was looked for has sent it on; nobody does so again.
     """
 
     envelope: Envelope
     relays: bool = False
     offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)] = ()
     receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=4)] = ()
-    seen: Annotated[tuple[Host, ...], msgspec.Meta(max_length=5)] = ()
+    seen: Sealed | None = None
     sought: bool = False
 
 
@@ -503,12 +503,15 @@ _hub: msgspec.msgpack.Decoder[HubMessage] = msgspec.msgpack.Decoder(HubMessage)
 _authority: msgspec.msgpack.Decoder[AuthorityMessage] = msgspec.msgpack.Decoder(AuthorityMessage)
 _body: msgspec.msgpack.Decoder[Body] = msgspec.msgpack.Decoder(Body)
 _call: msgspec.msgpack.Decoder[CallMessage] = msgspec.msgpack.Decoder(CallMessage)
+_seen: msgspec.msgpack.Decoder[tuple[str, ...]] = msgspec.msgpack.Decoder(
+    Annotated[tuple[Host, ...], msgspec.Meta(max_length=5)]
+)
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _token = msgspec.msgpack.Decoder(RelayToken)
 _grant = msgspec.msgpack.Decoder(RelayGrant)
 
 
-def encode(message: msgspec.Struct) -> bytes:
+def encode(message: msgspec.Struct | tuple[str, ...]) -> bytes:
     """The bytes of one message, without a frame around it."""
     return _encoder.encode(message)
 
@@ -538,6 +541,11 @@ def decode_body(data: bytes) -> Body:
 def decode_call(data: bytes) -> CallMessage:
     """What was sealed in an envelope; raises ProtocolError."""
     return _decode(_call, "end-to-end message", data)
+
+
+def decode_seen(data: bytes) -> tuple[str, ...]:
+    """The hosts that a supernode has seen a sender under; raises ProtocolError."""
+    return _decode(_seen, "list of hosts", data)
 
 
 def decode_envelope(data: bytes) -> Envelope:

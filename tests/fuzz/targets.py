@@ -92,6 +92,12 @@ def message(decode: Callable[[bytes], msgspec.Struct], data: bytes) -> None:
         assert encode(decode(encode(read))) == encode(read), "written, read anew"
 
 
+def seen(data: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        hosts = messages.decode_seen(data)
+        assert messages.decode_seen(encode(hosts)) == hosts, "written, read anew"
+
+
 def sealed(data: bytes) -> None:
     """As it comes, which opens for none but the seed; and as if it had been opened."""
     with contextlib.suppress(ProtocolError):
@@ -259,6 +265,7 @@ HUB = (
     messages.Challenge(CREDENTIAL, KEY),
     messages.Hello("client", CREDENTIAL, SIGNATURE, at=1.8e9, location=SIGNATURE, sealing=KEY),
     messages.Carry(ENVELOPE, True, (OFFER,)),
+    messages.Carry(ENVELOPE, seen=messages.Sealed(KEY, b"sealed")),
     messages.Located((LOCATION,)),
     messages.Welcome(("203.0.113.5", 4000), (("203.0.113.11",),)),
     messages.Relays((messages.RelayEntry("relay-1", ("203.0.113.21",), 33034, (443,), 1, 2, True),)),
@@ -322,6 +329,7 @@ TARGETS: Mapping[str, Target] = {
         partial(message, messages.decode_call),
         (encode(RINGING), encode(TOLD), encode(messages.Answer(3)), encode(messages.Bye(2, "no", 5))),
     ),
+    "seen": Target(seen, (encode(("203.0.113.5", "2001:db8::5")), encode(()))),
     "envelope": Target(partial(message, messages.decode_envelope), (encode(ENVELOPE),)),
     "relay-token": Target(token, (encode(messages.RelayToken(encode(GRANT), "supernode-1", SIGNATURE)),)),
     "rtp": Target(rtp, (RtpPacket(111, 1, 2, 3, b"voice", True, ((1, b"\x20"), (2, b"abc"))).encode(),)),

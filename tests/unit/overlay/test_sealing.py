@@ -13,7 +13,7 @@ from lab.overlay.actions import LinkInfo
 from lab.overlay.call_events import Answered, Closing, Ended, Rings
 from lab.overlay.client import MOST_CALLS, Client
 from lab.overlay.directory import CACHE_SECONDS
-from lab.overlay.identity import CLOCK_TOLERANCE, Identity, _context, check_envelope, open_envelope
+from lab.overlay.identity import CLOCK_TOLERANCE, Identity, _context, _covered, check_envelope, open_envelope, seal_seen
 from lab.overlay.member import Trouble
 from lab.overlay.sealing import GRACE, MOST_KEPT, STEP, SealingKeys, check_usable, fill, seal, unfill, unseal
 from lab.wire.framing import frame
@@ -300,6 +300,30 @@ def test_a_callee_that_names_a_useless_key_is_called_all_the_same(net: FakeNet) 
     id = place(net, "bob", "frank")
     assert bob.dropped == {"location": 1}
     assert frank.calls[id].introduced
+
+
+def test_hosts_that_do_not_open_vouch_for_nothing_and_the_word_counts(net: FakeNet) -> None:
+    id = place(net, "bob", "frank")
+    frank, identity = client(net, "frank"), client(net, "bob").membership.identity
+    known = set(frank.calls[id].checklist.manners.vouched)
+    assert known == {"203.0.113.32"}
+    envelope, other = (identity.seal("frank", each, Answer(1), frank.calls[id]._public()) for each in (id, "c9.x"))
+    key = frank.sealing.public
+    context = _covered("lab seen", b"bob", b"frank", id.encode())
+    lies = [
+        seal_seen(other, ("203.0.113.66",), key),
+        seal_seen(envelope, ("203.0.113.66",), PUBLIC),
+        msgspec.structs.replace(seal_seen(envelope, ("203.0.113.66",), PUBLIC), to=key),
+        Sealed(key, b""),
+        Sealed(key, seal(b"\x80", key, context)),
+        Sealed(key, seal(encode(("203.0.113.66",) * 6), key, context)),
+    ]
+    for seen in lies:
+        tamper(net, "frank", Carry(envelope, seen=seen))
+    assert frank.dropped == {"hosts": len(lies)}
+    assert frank.calls[id].checklist.manners.vouched == known
+    tamper(net, "frank", Carry(envelope, seen=seal_seen(envelope, ("203.0.113.67",), key)))
+    assert frank.calls[id].checklist.manners.vouched == known | {"203.0.113.67"}
 
 
 def test_a_word_that_does_not_open_is_counted_and_changes_nothing(net: FakeNet) -> None:

@@ -34,6 +34,7 @@ from lab.wire.messages import (
     decode_call,
     decode_envelope,
     decode_hub,
+    decode_seen,
     decode_token,
     encode,
 )
@@ -51,7 +52,7 @@ CANDIDATE = Candidate("host", "udp", ("192.168.32.10", 40000))
         Ping(3),
         Hello("relay", CREDENTIAL, SIGNATURE, 33034, (33034, 443), ("2001:db8:0:1::21", "203.0.113.21")),
         Carry(ENVELOPE, True, (OFFER,)),
-        Carry(ENVELOPE, receipts=(("203.0.113.32", b"8 bytes."),), seen=("203.0.113.32", "2001:db8::1")),
+        Carry(ENVELOPE, receipts=(("203.0.113.32", b"8 bytes."),), seen=Sealed(KEY, b"sealed")),
         Offers("c7", (OFFER,)),
         Absent(("alice", "bob")),
     ],
@@ -132,7 +133,9 @@ def test_a_token_shows_its_grant() -> None:
         decode_token(encode(RelayToken(b"\x80", "supernode-1", SIGNATURE)))
 
 
-DECODERS = st.sampled_from([decode_hub, decode_authority, decode_body, decode_call, decode_envelope, decode_token])
+DECODERS = st.sampled_from(
+    [decode_hub, decode_authority, decode_body, decode_call, decode_seen, decode_envelope, decode_token]
+)
 
 
 @given(DECODERS, st.binary(max_size=300))
