@@ -171,7 +171,7 @@ class Client(Member):
             membership.capacity,
             membership.calls,
         )
-        self.sealing = self._sealing()
+        self.sealing = SealingKeys()
         self.hub = HubLink(
             self.actions,
             self,
@@ -184,9 +184,6 @@ class Client(Member):
             membership.rng,
             membership.wall_offset,
         )
-
-    def _sealing(self) -> SealingKeys:
-        return SealingKeys()
 
     def _by_preference(self) -> list[tuple[str, ...]]:
         """The supernodes in this client's own order: rendezvous hashing spreads clients and keeps their choice."""

@@ -75,9 +75,9 @@ class SealingKeys:
     """
 
     def __init__(self) -> None:
-        self._current = X25519PrivateKey.generate()
-        self.public = self._current.public_key().public_bytes_raw()
-        """The 32 bytes under which others are to seal now."""
+        self._current: X25519PrivateKey | None = None
+        self.public = b""
+        """The 32 bytes under which others are to seal now; none before the first sign-in is begun."""
         self._used = False
         self._before: OrderedDict[bytes, tuple[X25519PrivateKey, float]] = OrderedDict()
 
@@ -87,10 +87,11 @@ class SealingKeys:
 
     def to_sign_in(self, now: float) -> bytes:
         """The public key to name in a sign-in."""
-        if self._used:
+        if self._current is not None and self._used:
             self._before[self.public] = self._current, now + GRACE
             while len(self._before) > MOST_KEPT:
                 self._before.popitem(last=False)
+        if self._current is None or self._used:
             self._current, self._used = X25519PrivateKey.generate(), False
             self.public = self._current.public_key().public_bytes_raw()
         self.poll(now)
@@ -99,7 +100,7 @@ class SealingKeys:
     def private(self, public: bytes, now: float) -> X25519PrivateKey:
         """The private half of a key that is in use, or was until lately; raises ProtocolError for any other."""
         self.poll(now)
-        if public == self.public:
+        if self._current is not None and public == self.public:
             return self._current
         if public not in self._before:
             raise ProtocolError("it is sealed under a key that this client does not have, or not any more")
