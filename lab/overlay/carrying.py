@@ -2,8 +2,8 @@
 
 Belongs here: the way of one envelope, and the relays that go with a caller's first. Never: sessions, the mesh's links.
 
-What a supernode that carries one can read: sender, recipient, call, the length in steps of 256 bytes; of a caller's first
-the name, key and clock as well, and which relays are offered. All else is sealed from client to client.
+What a supernode that carries one can read: sender, recipient, call, the length in steps of 256 bytes; of a caller's
+first the name, key and clock as well, and which relays are offered. All else is sealed from client to client.
 """
 
 import contextlib

@@ -221,7 +221,7 @@ def test_the_callee_has_where_the_caller_is_before_the_caller_has_heard_it_ring(
     assert client(net, "bob").calls["c1.x"].introduction.told
 
 
-def test_a_words_on_its_way_when_the_callee_signs_in_anew_still_opens(net: FakeNet) -> None:
+def test_a_word_on_its_way_when_the_callee_signs_in_anew_still_opens(net: FakeNet) -> None:
     frank = client(net, "frank")
     before = frank.sealing.public
     dial(net, "bob", "frank")
@@ -297,9 +297,11 @@ def test_a_callee_that_names_a_useless_key_is_called_all_the_same(net: FakeNet) 
     signature = frank.membership.identity.locate(where.hub, where.at, LOW_ORDER)
     false = msgspec.structs.replace(where, sealing=LOW_ORDER, signature=signature)
     bob._located = lambda found, now: type(bob)._located(bob, Found("frank", false), now)
-    id = place(net, "bob", "frank")
-    assert bob.dropped == {"location": 1}
-    assert frank.calls[id].introduced
+    dial(net, "bob", "frank")
+    assert net.run(2, until=lambda: bool(bob.dropped))
+    assert (bob.dropped, bob.calls["c1.x"].seals_to) == ({"location": 1}, None)
+    assert not bob.calls["c1.x"].introduction.begun, "or it would say more under that key, and could not"
+    assert net.run(2, until=lambda: frank.calls["c1.x"].introduced)
 
 
 def test_hosts_that_do_not_open_vouch_for_nothing_and_the_word_counts(net: FakeNet) -> None:
