@@ -66,6 +66,9 @@ def of_client(exposition: Exposition, client: Client) -> None:
     exposition.gauge("waiting_at", "Supernodes at which it waits to be let in.", len(hub.waits_at))
     exposition.gauge("known_supernodes", "Supernodes that it knows.", len(client.hubs.machines()))
     exposition.gauge("calls", "Calls that it takes part in.", len(client.calls))
+    exposition.counter(
+        "dropped", "What others sent that was refused, for the reason in its log.", client.dropped, "what"
+    )
     if hub.rtt is not None:
         exposition.gauge("signalling_rtt_seconds", "Round trip to its supernode.", round(hub.rtt, 6))
 

@@ -29,7 +29,14 @@ from lab.overlay.call_events import (
     Told,
 )
 from lab.overlay.checklist import Checklist
-from lab.overlay.identity import CallKeys, check_credential, derive_keys, open_envelope
+from lab.overlay.identity import (
+    CallKeys,
+    check_credential,
+    check_envelope,
+    check_location,
+    derive_keys,
+    open_envelope,
+)
 from lab.overlay.introduction import Introduction
 from lab.overlay.leg import RelayLeg
 from lab.overlay.legs import Legs
@@ -39,20 +46,25 @@ from lab.overlay.paths import State as PathState
 from lab.overlay.prospects import tcp_may_come
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.reports import Demotion, Reports, Verdict
+from lab.overlay.sealing import check_usable
 from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
 from lab.wire.addresses import Address
 from lab.wire.messages import (
     Answer,
+    Body,
     Bye,
     CallMessage,
     Candidate,
     Envelope,
     Invite,
+    Location,
     Network,
     RelayOffer,
     Ringing,
     Trickle,
+    Withdrawn,
+    decode_body,
     decode_envelope,
     encode,
 )
@@ -95,8 +107,13 @@ TRANSITIONS: dict[tuple[State, type], State] = {
     (State.RINGING, Bye): State.CLOSING,
     (State.TALKING, Bye): State.CLOSING,
     (State.CLOSING, Bye): State.CLOSING,
+    (State.RINGING, Withdrawn): State.CLOSING,
+    (State.TALKING, Withdrawn): State.CLOSING,
+    (State.CLOSING, Withdrawn): State.CLOSING,
 }
 """What the peer may say, and when; anything else is a protocol error and changes nothing."""
+SIDES = {Answer: True, Ringing: True, Withdrawn: False}
+"""What one side alone is told: the caller (True), or the callee."""
 
 
 class Call:
@@ -118,6 +135,10 @@ class Call:
         self.ephemeral = X25519PrivateKey.generate()
         self.keys: CallKeys | None = None
         self.peer_key = b""
+        self.seals_to: bytes | None = None
+        """The X25519 public key that the peer reads under, as soon as it is known."""
+        self.introduced = False
+        """Whether the peer has told its network."""
         self.invite_body = b""
         self.sequence = 0
         self.heard_sequence = -1
@@ -159,29 +180,51 @@ class Call:
     # -- the caller's and the callee's first words ---------------------------------------------------------------
 
     def invite(self, now: float) -> None:
-        """The caller's first word; relay offers come back from the hub by themselves."""
+        """The caller's first word; relay offers, and the key that the callee reads under, come back from the hub by
+        themselves."""
         credential = self.around.identity.credential
         assert credential is not None
-        wall = now + self.around.wall_offset
-        candidates, network = self.introduction.candidates(), self.introduction.introduce(now)
-        message = Invite(self._next(), wall, credential, self._public(), candidates, network)
+        message = Invite(self._next(), now + self.around.wall_offset, credential, self._public())
         self.invite_body = encode(message)
         self._post(message)
 
+    def located(self, location: Location, now: float) -> None:
+        """The callee's own word of where it sits, which the hub has gone by: what the callee is to know of this end
+        goes after the invite, under the key that is named there. Raises ProtocolError where it is not the callee's.
+
+        A hub that keeps it back, or shows an old one, wins nothing: all is told under the key in the callee's first
+        word.
+        """
+        if not self.caller or self.state is not State.INVITING:
+            return
+        check_location(location, self.around.authority, now + self.around.wall_offset)
+        if location.credential.name != self.peer:
+            raise ProtocolError(f"it is {location.credential.name}'s, asked for {self.peer}'s")
+        if self.seals_to != location.sealing:
+            check_usable(location.sealing)
+            self.peer_key, self.seals_to = location.credential.key, location.sealing
+            self._introduce(now)
+
+    def _introduce(self, now: float) -> None:
+        """The caller tells where it can be reached, and its network."""
+        self.introduction.anew()
+        candidates, network = self.introduction.candidates(), self.introduction.introduce(now)
+        self._post(Trickle(self._next(), candidates, network))
+
     def ring(self, envelope: Envelope, invite: Invite, offers: Sequence[RelayOffer], now: float) -> None:
-        """The callee's first word, to an invite whose signature has been checked."""
+        """The callee's first word, to an invite whose signature and key have been checked."""
         self.peer_key, self.invite_body, self.heard_sequence = invite.credential.key, envelope.body, invite.sequence
+        self.seals_to = invite.ephemeral
         self.keys = derive_keys(self.ephemeral, invite.ephemeral, self.id, envelope.body, self._public())
         credential = self.around.identity.credential
         assert credential is not None
         digest = hashlib.sha256(envelope.body).digest()
         candidates, network = self.introduction.candidates(), self.introduction.introduce(now)
-        self._post(Ringing(self._next(), credential, self._public(), candidates, digest, network))
+        sealing = self.around.sealing.public
+        self._post(Ringing(self._next(), credential, self._public(), candidates, digest, sealing, network))
         self.around.actions.emit(Rings(self.id, self.peer, incoming=True))
         self.around.contacts.meets(self.id, self.peer, self.peer_key)
         self.offered(offers, now)
-        self._meet_network(invite.network, now)
-        self._meet_at(invite.candidates, now)
         self.checklist.unlock(self.keys.check, now)
 
     def answer(self, now: float) -> None:
@@ -198,7 +241,8 @@ class Call:
         if self.state is State.ENDED or self.took_leave:
             return
         self.took_leave = True
-        envelope = self._post(Bye(self._next(), reason, frames))
+        known = self.seals_to is not None
+        envelope = self._post(Bye(self._next(), reason, frames) if known else Withdrawn(self._next()))
         self.send(IN_BAND + encode(envelope))
         if self.state is not State.CLOSING:
             self._close(None if self.talked else reason, None, now)
@@ -262,34 +306,49 @@ class Call:
         self.checklist.manners.vouched.update(hosts)
         self._expect(now)
 
-    def envelope(self, envelope: Envelope, message: CallMessage, now: float) -> None:
-        """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's or out of turn."""
+    def envelope(self, envelope: Envelope, body: Body, now: float) -> None:
+        """A message of the peer, not yet trusted; raises ProtocolError when it is not the peer's, does not open, or is
+        out of turn."""
+        if self.peer_key:
+            check_envelope(envelope, self.peer_key)
+        message = self._opened(envelope, body, now)
         if isinstance(message, Ringing) and self.caller and self.state is State.INVITING:
             self._meet(message, now)
         if not self.peer_key:
             raise ProtocolError(f"{envelope.sender} sent {type(message).__name__} before its key is known")
-        open_envelope(envelope, self.peer_key)
+        check_envelope(envelope, self.peer_key)
         if message.sequence <= self.heard_sequence:
             self._overtaken(message, now)
             return  # a copy: the same word may come over the hub and over the media path
         following = TRANSITIONS.get((self.state, type(message)))
-        if following is None or (isinstance(message, Answer) and not self.caller):
+        if following is None or SIDES.get(type(message), self.caller) is not self.caller:
             raise ProtocolError(f"{envelope.sender} sent {type(message).__name__} while the call is {self.state}")
         self.heard_sequence = message.sequence
         if isinstance(message, Ringing):
             self._rings(message, following, now)
         elif isinstance(message, Trickle):
             if message.network is not None:
+                self.introduced = True
                 self._meet_network(message.network, now)
             self._meet_at(message.candidates, now)
+            self._note_path(now)
         elif isinstance(message, Answer):
             self._talk(now)
-        elif isinstance(message, Bye):
-            usual = self.talked and message.reason == HUNG_UP
-            error = self.error if usual else f"{self.peer} ended the call: {message.reason}"
-            self._close(error, message.frames, now)
+        elif isinstance(message, Bye | Withdrawn):
+            reason, frames = (message.reason, message.frames) if isinstance(message, Bye) else (HUNG_UP, None)
+            usual = self.talked and reason == HUNG_UP
+            error = self.error if usual else f"{self.peer} ended the call: {reason}"
+            self._close(error, frames, now)
 
-    def _overtaken(self, message: CallMessage, now: float) -> None:
+    def _opened(self, envelope: Envelope, body: Body, now: float) -> CallMessage | Invite | Withdrawn:
+        """What stands in an envelope: sealed under this end's key of the call, or, the caller's first words, under one
+        of this client's own."""
+        if isinstance(body, Invite | Withdrawn):
+            return body
+        ours = body.to == self._public()
+        return open_envelope(envelope, body, self.ephemeral if ours else self.around.sealing.private(body.to, now))
+
+    def _overtaken(self, message: CallMessage | Invite | Withdrawn, now: float) -> None:
         """A copy, or a word that a later one came before by the shorter way: its candidates are worth having still."""
         if isinstance(message, Trickle) and (self.state, Trickle) in TRANSITIONS:
             unknown = [each for each in message.candidates if each not in self.checklist.remote]
@@ -306,9 +365,13 @@ class Call:
 
     def _rings(self, message: Ringing, following: State, now: float) -> None:
         self.keys = derive_keys(self.ephemeral, message.ephemeral, self.id, self.invite_body, message.ephemeral)
+        sealed_to, self.seals_to = self.seals_to, message.ephemeral
         self.state, self.limit = following, now + RINGING_LIMIT
         self.around.actions.emit(Rings(self.id, self.peer, incoming=False))
         self.around.contacts.meets(self.id, self.peer, self.peer_key)
+        if sealed_to != message.sealing:
+            self._introduce(now)
+        self.introduced = True
         self._meet_network(message.network, now)
         self._meet_at(message.candidates, now)
         self.checklist.unlock(self.keys.check, now)
@@ -326,7 +389,7 @@ class Call:
             return
         envelope = decode_envelope(data[1:])
         if envelope.call == self.id and envelope.sender == self.peer and self.peer_key:
-            self.envelope(envelope, open_envelope(envelope, self.peer_key), now)
+            self.envelope(envelope, decode_body(envelope.body), now)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -381,7 +444,8 @@ class Call:
         self._note_path(now)
 
     def _note_path(self, now: float) -> None:
-        """Tells when the path that voice goes out on, or what it is, has changed."""
+        """Tells when the path that voice goes out on, or what it is, has changed. What one that nothing has proven yet
+        is called, the peer's network decides: the caller's may come in after the callee has picked up."""
         proven = self.checklist.selected is not None
         if proven is not self.proven:
             self.proven, self.found_path = proven, True
@@ -390,7 +454,7 @@ class Call:
             if self.state is State.TALKING:
                 self.pathless_since = now
                 self.limit = None if proven else now + PATH_LIMIT
-        if self.state is not State.TALKING:
+        if self.state is not State.TALKING or not (self.introduced or proven):
             return
         outlet = self.checklist.choice.outlet
         name = outlet.name if outlet else None
@@ -471,7 +535,7 @@ class Call:
         """This end stands elsewhere: learns its addresses anew, tells them, and tries every path again."""
         if self.state in (State.CLOSING, State.ENDED):
             return
-        self.introduction.relocated()
+        self.introduction.anew()
         self.media.relocated(now)
         self.legs.relocated(now)
         if self.port is not None:
@@ -497,13 +561,15 @@ class Call:
         """Asks for relay sessions with fresh tokens: the hub gives both ends theirs with a word of the caller's."""
         if self.state is not State.TALKING or not self.caller:
             return False
-        return self.around.renew(self.around.identity.seal(self.peer, self.id, Trickle(self._next(), ())))
+        assert self.seals_to is not None
+        word = Trickle(self._next(), ())
+        return self.around.renew(self.around.identity.seal(self.peer, self.id, word, self.seals_to))
 
     def _learnt(self, now: float) -> None:
         """Addresses became known after the first words."""
         if self.introduction.begun and self.state in (State.INVITING, State.RINGING, State.TALKING):
             fresh, network = self.introduction.candidates(), self.introduction.other_network(now)
-            if network is not None:
+            if network is not None and self.introduced:
                 self._meet_network(self.checklist.peer_network, now)
             if fresh or network is not None:
                 self.newest = self._post(Trickle(self._next(), fresh, network))
@@ -526,8 +592,13 @@ class Call:
             self.port.close()
         self.around.actions.emit(Ended(self.id, self.error, self.talked and self.found_path))
 
-    def _post(self, message: CallMessage) -> Envelope:
-        envelope = self.around.identity.seal(self.peer, self.id, message)
+    def _post(self, message: CallMessage | Invite | Withdrawn) -> Envelope:
+        identity = self.around.identity
+        if isinstance(message, Invite | Withdrawn):
+            envelope = identity.say(self.peer, self.id, message)
+        else:
+            assert self.seals_to is not None, "whoever speaks to somebody knows its key"
+            envelope = identity.seal(self.peer, self.id, message, self.seals_to)
         self.around.post(envelope, isinstance(message, Invite))
         if len(self.words) < MOST_WORDS:
             self.words.append(envelope)

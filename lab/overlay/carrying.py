@@ -1,18 +1,24 @@
 """How an envelope finds its recipient: here, at the supernode that the directory names, or nowhere.
 
 Belongs here: the way of one envelope, and the relays that go with a caller's first. Never: sessions, the mesh's links.
+
+What a supernode that carries one can read: sender, recipient, call, the length in steps of 256 bytes; of a caller's
+first the name, key and clock as well, and which relays are offered. All else is sealed from client to client.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
+from lab.errors import ProtocolError
 from lab.overlay.actions import Event
 from lab.overlay.directory import Directory
+from lab.overlay.identity import seal_seen
 from lab.overlay.roster import Roster
-from lab.wire.messages import Carry, Envelope, Message, Offers, Undeliverable
+from lab.wire.messages import Carry, Envelope, Found, Location, Message, Offers, Sealed, Undeliverable
 
 MOST_TALKS = 10_000
 """Pairs of which it is remembered that they have had to do with one another."""
@@ -60,7 +66,8 @@ class Carrying:
 
     def of_client(self, carry: Carry, seen: tuple[str, ...], back: Send, now: float) -> None:
         """An envelope of a client that sits here and has been `seen` at these hosts. With a caller's first go relays
-        for both ends; the caller's are told `back` as soon as it is known that there is a callee."""
+        for both ends; as soon as it is known that there is a callee, the caller's are told `back`, and the callee's own
+        word of where it sits, with the key to seal under: the invite goes on meanwhile, and nobody waits for a key."""
         envelope = carry.envelope
         self._talks[frozenset((envelope.sender, envelope.recipient))] = None
         if len(self._talks) > MOST_TALKS:
@@ -68,10 +75,14 @@ class Carrying:
         relays = self.roster.chosen(without=(envelope.sender, envelope.recipient)) if carry.relays else []
         mine, theirs = self.roster.offers(relays, envelope.call, now)
 
-        def then(hub: str | None, now: float) -> None:
-            if not self._pass_on(hub, Carry(envelope, offers=theirs, seen=seen)):
+        def then(location: Location | None, now: float) -> None:
+            told = Carry(envelope, offers=theirs, seen=_for_recipient(envelope, seen, location))
+            if location is None or not self._pass_on(location.hub, told):
                 back(_nowhere(envelope))
-            elif relays:
+                return
+            if carry.relays:
+                back(Found(envelope.recipient, location))
+            if relays:
                 self.emit(Offered(envelope.call, tuple(relay.name for relay in relays)))
                 back(Offers(envelope.call, mine))
 
@@ -87,21 +98,31 @@ class Carrying:
             back(_nowhere(envelope))
             return
 
-        def then(hub: str | None, now: float) -> None:
+        def then(location: Location | None, now: float) -> None:
+            hub = location.hub if location is not None else self.own
             if hub == self.own or not self._pass_on(hub, msgspec.structs.replace(carry, sought=True)):
                 back(_nowhere(envelope))
 
         self.directory.find(envelope.recipient, now, then, anew=True)
 
-    def _pass_on(self, hub: str | None, carry: Carry) -> bool:
+    def _pass_on(self, hub: str, carry: Carry) -> bool:
         envelope = carry.envelope
-        send = self.client(envelope.recipient) if hub == self.own else self.peer(hub or "")
+        send = self.client(envelope.recipient) if hub == self.own else self.peer(hub)
         if send is None:
             return False
         send(carry)
-        toward = envelope.recipient if hub == self.own else hub or ""
+        toward = envelope.recipient if hub == self.own else hub
         self.emit(Carried(envelope.call, envelope.sender, envelope.recipient, toward))
         return True
+
+
+def _for_recipient(envelope: Envelope, seen: tuple[str, ...], location: Location | None) -> Sealed | None:
+    """What this supernode has seen of the sender, under the recipient's key, if it has one that is of any use."""
+    if location is None:
+        return None
+    with contextlib.suppress(ProtocolError):
+        return seal_seen(envelope, seen, location.sealing)
+    return None
 
 
 def _nowhere(envelope: Envelope) -> Undeliverable:

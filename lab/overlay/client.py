@@ -4,7 +4,7 @@ Signalling goes over the one link to the hub; calls are kept in `calls` and do t
 """
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
-from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, open_envelope
+from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_envelope, open_seen
 from lab.overlay.ladder import Route
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.lobby import Lobby
@@ -25,6 +25,7 @@ from lab.overlay.mapped_port import Gateway
 from lab.overlay.member import SIGNALLING_PORTS, Member, Membership, SignedIn, SignedOut, Trouble
 from lab.overlay.passage import ANY, STUN_PORT, Passage
 from lab.overlay.reflexive import MediaSocket
+from lab.overlay.sealing import SealingKeys, check_usable
 from lab.overlay.standby import Standby
 from lab.overlay.surroundings import Surroundings
 from lab.overlay.tcp_port import TcpPort
@@ -34,13 +35,14 @@ from lab.wire.messages import (
     Bye,
     Carry,
     Envelope,
+    Found,
     HubMessage,
     Invite,
     Offers,
     StandBy,
     StandingBy,
     Undeliverable,
-    decode_call,
+    decode_body,
     encode,
 )
 from lab.wire.stun import StunMessage, is_stun, verify
@@ -154,6 +156,8 @@ class Client(Member):
         self.calls: dict[str, Call] = {}
         self.strangers = Strangers(self.actions, self.calls)
         self.outbox: list[Envelope] = []
+        self.dropped: Counter[str] = Counter()
+        """What others have sent that was refused: messages, locations, hosts, datagrams; the log has the reasons."""
         self.contacts = Contacts(self.actions, membership.pins)
         self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.spare: MediaSocket | None = None
@@ -177,12 +181,13 @@ class Client(Member):
             membership.capacity,
             membership.calls,
         )
+        self.sealing = SealingKeys()
         self.hub = HubLink(
             self.actions,
             self,
             membership.identity,
             membership.authority,
-            Greeting("client"),
+            Greeting("client", sealing=self.sealing),
             self.hubs,
             membership.own,
             SIGNALLING_PORTS,
@@ -269,6 +274,7 @@ class Client(Member):
 
     def poll(self, now: float) -> None:
         self.enrolment.poll(now)
+        self.sealing.poll(now)
         self.hub.poll(now)
         self.passage.poll(now)
         self.discovery.poll(now)
@@ -311,7 +317,7 @@ class Client(Member):
         try:
             super().datagram(socket, data, source, now)
         except ProtocolError as error:
-            self.actions.emit(Trouble(f"datagram of {source[0]} dropped: {error}"))
+            self._drop("datagram", f"datagram of {source[0]}", error)
 
     # -- the hub -------------------------------------------------------------------------------------------------
 
@@ -366,7 +372,12 @@ class Client(Member):
             try:
                 self._carried(message, now)
             except ProtocolError as error:
-                self.actions.emit(Trouble(f"message of {message.envelope.sender} dropped: {error}"))
+                self._drop("message", f"message of {message.envelope.sender}", error)
+        elif isinstance(message, Found):
+            try:
+                self._located(message, now)
+            except ProtocolError as error:
+                self._drop("location", f"{hub.last_hub}'s word of where {message.name} sits", error)
         elif isinstance(message, Offers) and (call := self.calls.get(message.call)) is not None:
             call.offered(message.offers, now)
         elif isinstance(message, StandingBy):
@@ -381,25 +392,46 @@ class Client(Member):
         name = hub.attempts[link].hub_name
         self.candidacy.says(name, message, lambda answer: self.actions.write(link, frame(encode(answer), 4)), now)
 
+    def _drop(self, kind: str, what: str, error: ProtocolError) -> None:
+        """Something that is not as it should be; it is counted, and nobody notices otherwise."""
+        self.dropped[kind] += 1
+        self.actions.emit(Trouble(f"{what} dropped: {error}"))
+
+    def _located(self, found: Found, now: float) -> None:
+        """Where somebody sits who has just been invited."""
+        for call in list(self.calls.values()):
+            if call.peer == found.name and found.location is not None:
+                call.located(found.location, now)
+
     def _carried(self, carry: Carry, now: float) -> None:
         envelope = carry.envelope
         if envelope.recipient != self.name:
             raise ProtocolError(f"it is for {envelope.recipient}")
-        message = decode_call(envelope.body)
+        body = decode_body(envelope.body)
         call = self.calls.get(envelope.call)
-        if isinstance(message, Invite) and call is None:
-            self._invited(carry, message, now)
+        if isinstance(body, Invite) and call is None:
+            self._invited(carry, body, now)
         elif call is None:
             return  # a word of a call that is over
         elif call.peer != envelope.sender:
             raise ProtocolError(f"call {call.id} is with {call.peer}")
-        elif isinstance(message, Invite) and envelope.body == call.invite_body:
+        elif isinstance(body, Invite) and envelope.body == call.invite_body:
             call.repeat()  # it has not heard that this side rings
         else:
-            call.envelope(envelope, message, now)
+            call.envelope(envelope, body, now)
             call.offered(carry.offers, now)
-            call.vouched(carry.seen, now)
+            call.vouched(self._seen(carry, now), now)
             self.strangers.revisit(now)
+
+    def _seen(self, carry: Carry, now: float) -> tuple[str, ...]:
+        """The hosts that the sender's supernode has seen it under; none where that cannot be read."""
+        if carry.seen is None:
+            return ()
+        try:
+            return open_seen(carry.envelope, carry.seen, self.sealing.private(carry.seen.to, now))
+        except ProtocolError as error:
+            self._drop("hosts", f"where {carry.envelope.sender} was seen", error)
+            return ()
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
         envelope = carry.envelope
@@ -407,7 +439,8 @@ class Client(Member):
         check_credential(invite.credential, self.membership.authority, wall)
         if invite.credential.name != envelope.sender:
             raise ProtocolError(f"it shows the credential of {invite.credential.name}")
-        open_envelope(envelope, invite.credential.key)
+        check_envelope(envelope, invite.credential.key)
+        check_usable(invite.ephemeral)
         if abs(wall - invite.sent_at) > CLOCK_TOLERANCE:
             raise ProtocolError(f"its invite is {wall - invite.sent_at:.0f} s old, {CLOCK_TOLERANCE:.0f} s are allowed")
         if (envelope.sender, envelope.call) in self.invites:
@@ -416,10 +449,11 @@ class Client(Member):
         if len(self.invites) > REMEMBERED_INVITES:
             self.invites.popitem(last=False)
         if len(self.calls) >= MOST_CALLS:
-            self.post(self.membership.identity.seal(envelope.sender, envelope.call, Bye(1, "busy")))
+            busy = Bye(1, "busy")
+            self.post(self.membership.identity.seal(envelope.sender, envelope.call, busy, invite.ephemeral))
             return
         call = self._new_call(envelope.call, envelope.sender, False, now)
-        call.vouched(carry.seen, now)
+        call.vouched(self._seen(carry, now), now)
         call.ring(envelope, invite, carry.offers, now)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -460,6 +494,7 @@ class Client(Member):
             take_waiting=self.standby.take,
             contacts=self.contacts,
             open_port=self._open_port,
+            sealing=self.sealing,
         )
         call = Call(id, peer, caller, around, media, now, self._take_port(now))
         self.calls[id] = call

@@ -25,8 +25,8 @@ CACHE_SECONDS = 10.0
 AT_ONCE = 64
 """Locations, or names, in one message."""
 
-Then = Callable[[str | None, float], None]
-"""What is done with the supernode that was found, or None; and the time."""
+Then = Callable[[Location | None, float], None]
+"""What is done with the location that was found, or None; and the time."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Directory:
         self.hops: Counter[int] = Counter()
         """How many names were found after so many hops."""
         self._keepers: dict[str, list[tuple[int, str]]] = {}
-        self._cached: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[Location, float]] = OrderedDict()
         self._searches: dict[str, _Search] = {}
 
     # -- who keeps what --------------------------------------------------------------------------------------------
@@ -205,11 +205,11 @@ class Directory:
     # -- looking for a name ----------------------------------------------------------------------------------------
 
     def find(self, name: str, now: float, then: Then, anew: bool = False) -> None:
-        """Calls `then` with the supernode that a client sits at: at once, or when the others have answered; `anew`:
-        what was found before does not hold."""
-        if (hub := self._known(name, now, anew)) is not None:
+        """Calls `then` with where a client sits: at once, or when the others have answered; `anew`: what was found
+        before does not hold."""
+        if (location := self._known(name, now, anew)) is not None:
             self.hops[0] += 1
-            then(hub, now)
+            then(location, now)
             return
         if (search := self._searches.get(name)) is not None:
             search.then.append(then)
@@ -230,14 +230,14 @@ class Directory:
         """Somebody was not where it was found."""
         self._cached.pop(name, None)
 
-    def _known(self, name: str, now: float, anew: bool) -> str | None:
-        if name in self.mine:
-            return self.own
+    def _known(self, name: str, now: float, anew: bool) -> Location | None:
+        if (mine := self.mine.get(name)) is not None:
+            return mine
         if (kept := self.kept.get(name)) is not None and (kept.hub in self.members or kept.hub == self.own):
-            return kept.hub
-        hub, until = self._cached.get(name, ("", 0.0))
-        if hub in self.members and now < until and not anew:
-            return hub
+            return kept
+        cached, until = self._cached.get(name, (None, 0.0))
+        if cached is not None and cached.hub in self.members and now < until and not anew:
+            return cached
         self.doubt(name)
         return None
 
@@ -276,15 +276,15 @@ class Directory:
     def _conclude(self, name: str, now: float) -> None:
         """All have answered, or enough, or there is no more time."""
         search = self._searches.pop(name)
-        hub = None
+        found = None
         if search.newest is not None and search.newest.hub in self.members:
-            hub = search.newest.hub
+            found = search.newest
             self.hops[1] += 1
-            self._cached[name] = (hub, now + CACHE_SECONDS)
+            self._cached[name] = (found, now + CACHE_SECONDS)
             if len(self._cached) > MOST_CACHED:
                 self._cached.popitem(last=False)
         for then in search.then:
-            then(hub, now)
+            then(found, now)
 
 
 def _since(location: Location) -> float:

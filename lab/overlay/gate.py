@@ -91,9 +91,11 @@ class Gate:
     def _located(self, hello: Hello, wall: float) -> Location:
         if hello.location is None:
             raise ProtocolError(f"client {hello.credential.name} does not sign where it sits")
+        if hello.sealing is None:
+            raise ProtocolError(f"client {hello.credential.name} names no key to seal words to it under")
         if abs(off := hello.at - wall) > CLOCK_TOLERANCE:
             raise ProtocolError(f"the clock is {off:+.0f} s off, {CLOCK_TOLERANCE:.0f} s are allowed; set it")
-        location = Location(hello.credential, self.hub.name, hello.at, hello.location)
+        location = Location(hello.credential, self.hub.name, hello.at, hello.sealing, hello.location)
         check_location(location, self.hub.membership.authority, wall)
         return location
 

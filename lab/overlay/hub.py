@@ -15,6 +15,7 @@ from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.host_cache import HostCache, Machine
 from lab.overlay.identity import Identity, check_credential
 from lab.overlay.ladder import Route, rungs
+from lab.overlay.sealing import SealingKeys
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
@@ -90,12 +91,13 @@ class Attempt:
 
 @dataclass
 class Greeting:
-    """What the node says of itself when it signs in."""
+    """What the node says of itself when it signs in. A client has `sealing` keys, and others have none."""
 
     role: str
     udp_port: int | None = None
     tcp_ports: tuple[int, ...] = ()
     beside: bool = False
+    sealing: SealingKeys | None = None
 
 
 class HubLink:
@@ -397,7 +399,8 @@ class HubLink:
             credential = self.identity.credential
             assert credential is not None, "a node enrols before it signs in"
             signature = self.identity.sign("lab hello", attempt.nonce, attempt.hub_key)
-            greeting, client = self.greeting, self.greeting.role == "client"
+            greeting, keys = self.greeting, self.greeting.sealing
+            sealing = keys.to_sign_in(now) if keys is not None else None
             self.last_at = at = max(now + self.wall_offset, self.last_at + 0.001)
             hello = Hello(
                 greeting.role,  # type: ignore[arg-type]
@@ -405,10 +408,11 @@ class HubLink:
                 signature,
                 greeting.udp_port,
                 greeting.tcp_ports,
-                () if client else self.own.addresses,
+                self.own.addresses if sealing is None else (),
                 at,
-                self.identity.locate(attempt.hub_name, at) if client else None,
+                self.identity.locate(attempt.hub_name, at, sealing) if sealing is not None else None,
                 greeting.beside,
+                sealing,
             )
             self.actions.write(link, frame(encode(hello), 4))
 
@@ -423,6 +427,8 @@ class HubLink:
         self.last_heard, self.next_ping = now, now + self.heartbeat
         self.pinged_at = self.probe_by = self.rtt = None
         self.hubs.let_in(attempt.route.address[0])
+        if self.greeting.sealing is not None:
+            self.greeting.sealing.signed_in()
         self._learn(message.others)
         self.listener.signed_in(self, now)
 

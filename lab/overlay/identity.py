@@ -15,7 +15,21 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lab.errors import ProtocolError
-from lab.wire.messages import CallMessage, Credential, Envelope, Location, RelayGrant, RelayToken, decode_call, encode
+from lab.overlay import sealing
+from lab.wire.messages import (
+    CallMessage,
+    Credential,
+    Envelope,
+    Invite,
+    Location,
+    RelayGrant,
+    RelayToken,
+    Sealed,
+    Withdrawn,
+    decode_call,
+    decode_seen,
+    encode,
+)
 
 CREDENTIAL_LIFETIME = 30 * 24 * 3600.0
 """Seconds for which a name stays bound without asking the authority again."""
@@ -65,22 +79,60 @@ class Identity:
     def sign(self, domain: str, *parts: bytes) -> bytes:
         return self.private.sign(_covered(domain, *parts))
 
-    def locate(self, hub: str, at: float) -> bytes:
-        """The signature of this identity's own word that it sits at a supernode since `at`, epoch seconds."""
-        return self.sign("lab location", hub.encode(), repr(at).encode())
+    def locate(self, hub: str, at: float, sealing: bytes) -> bytes:
+        """The signature of this identity's own word that it sits at a supernode since `at`, epoch seconds, and reads
+        what is sealed under this X25519 public key."""
+        return self.sign("lab location", hub.encode(), repr(at).encode(), sealing)
 
-    def seal(self, recipient: str, call: str, message: CallMessage) -> Envelope:
-        """A message for another client, signed end to end."""
-        body = encode(message)
+    def seal(self, recipient: str, call: str, message: CallMessage, to: bytes) -> Envelope:
+        """A message for another client, sealed under its X25519 public key `to` and signed; raises ProtocolError for a
+        key that is none."""
+        context = _context(self.name, recipient, call)
+        return self._signed(recipient, call, Sealed(to, sealing.seal(encode(message), to, context)))
+
+    def say(self, recipient: str, call: str, message: Invite | Withdrawn) -> Envelope:
+        """A word for another client, signed, that all who carry it can read."""
+        return self._signed(recipient, call, message)
+
+    def _signed(self, recipient: str, call: str, content: Invite | Withdrawn | Sealed) -> Envelope:
+        body = encode(content)
         signature = self.sign("lab envelope", self.name.encode(), recipient.encode(), call.encode(), body)
         return Envelope(self.name, recipient, call, body, signature)
 
 
-def open_envelope(envelope: Envelope, key: bytes) -> CallMessage:
-    """The message inside an envelope that `key` must have signed; raises ProtocolError."""
+def _context(sender: str, recipient: str, call: str) -> bytes:
+    """What a sealed message is bound to: its way and its call."""
+    return _covered("lab sealed", sender.encode(), recipient.encode(), call.encode())
+
+
+def check_envelope(envelope: Envelope, key: bytes) -> None:
+    """Raises ProtocolError unless `key` has signed the envelope."""
     parts = (envelope.sender.encode(), envelope.recipient.encode(), envelope.call.encode(), envelope.body)
     _verify(key, envelope.signature, _covered("lab envelope", *parts), f"the envelope of {envelope.sender}")
-    return decode_call(envelope.body)
+
+
+def open_envelope(envelope: Envelope, sealed: Sealed, private: X25519PrivateKey) -> CallMessage:
+    """The message that is `sealed` in an envelope under the public half of `private`; raises ProtocolError.
+
+    Whose it is, `check_envelope` tells.
+    """
+    context = _context(envelope.sender, envelope.recipient, envelope.call)
+    return decode_call(sealing.unseal(sealed.text, private, context))
+
+
+def seal_seen(envelope: Envelope, hosts: tuple[str, ...], to: bytes) -> Sealed:
+    """The hosts that a supernode has seen an envelope's sender under, for the recipient, who reads under `to`; raises
+    ProtocolError for a key that is none."""
+    return Sealed(to, sealing.seal(encode(hosts), to, _seen_with(envelope)))
+
+
+def open_seen(envelope: Envelope, seen: Sealed, private: X25519PrivateKey) -> tuple[str, ...]:
+    """Those hosts; raises ProtocolError. Nobody has signed them: what carries the envelope may have put them there."""
+    return decode_seen(sealing.unseal(seen.text, private, _seen_with(envelope)))
+
+
+def _seen_with(envelope: Envelope) -> bytes:
+    return _covered("lab seen", envelope.sender.encode(), envelope.recipient.encode(), envelope.call.encode())
 
 
 def issue_credential(authority: Ed25519PrivateKey, name: str, key: bytes, wall: float) -> Credential:
@@ -105,7 +157,7 @@ def check_signature(key: bytes, signature: bytes, domain: str, *parts: bytes) ->
 def check_location(location: Location, authority: bytes, wall: float) -> None:
     """Raises ProtocolError unless its client has signed a location, no later than now."""
     check_credential(location.credential, authority, wall)
-    parts = (location.hub.encode(), repr(location.at).encode())
+    parts = (location.hub.encode(), repr(location.at).encode(), location.sealing)
     check_signature(location.credential.key, location.signature, "lab location", *parts)
     if location.at > wall + CLOCK_TOLERANCE:
         raise ProtocolError(f"{location.credential.name} sits at {location.hub} from {location.at - wall:.0f} s on")

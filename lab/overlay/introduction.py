@@ -24,8 +24,9 @@ class Introduction:
         """Whether the peer has been told anything."""
         self.network = Network()
 
-    def relocated(self) -> None:
-        """This end stands elsewhere: where it stood before, the peer may have forgotten."""
+    def anew(self) -> None:
+        """All is to be told again: this end stands elsewhere, and where it stood before, the peer may have forgotten;
+        or the peer could not read it."""
         self.told.clear()
 
     def candidates(self) -> tuple[Candidate, ...]:
@@ -42,13 +43,13 @@ class Introduction:
         found += self.port.candidates() if self.port is not None else []
         fresh = tuple(candidate for candidate in found if candidate not in self.told)
         self.told.update(fresh)
-        self.begun = self.begun or bool(fresh)
         if fresh:
             self.around.actions.emit(Told(self.call, fresh))
         return fresh
 
     def introduce(self, now: float) -> Network:
         """What the peer is told of this end's network, in the first words."""
+        self.begun = True
         self.network = self._found(now)
         return self.network
 

@@ -7,7 +7,7 @@ a test holds its trace against that of the whole client.
 from lab.overlay.client import Client
 from lab.overlay.ladder import Route
 from lab.overlay.member import Membership
-from lab.wire.messages import Bye
+from lab.wire.messages import Withdrawn
 
 
 class SignallingClient(Client):
@@ -24,4 +24,4 @@ class SignallingClient(Client):
 
     def look_up(self, name: str, word: str) -> None:
         """Has a word carried to another client, who knows no such call and says nothing: names resolve if it comes."""
-        self.post(self.membership.identity.seal(name, word, Bye(1, "")))
+        self.post(self.membership.identity.say(name, word, Withdrawn(1)))

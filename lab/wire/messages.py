@@ -88,9 +88,11 @@ class RelayOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one client tells another through supernodes that can neither answer in its place nor change it.
+    """What one client tells another through supernodes that can neither read it, nor answer it, nor change it.
 
-    `body` is an encoded end-to-end message; `signature` is the sender's, over sender, recipient, call and body.
+    `body` is an encoded Invite, Withdrawn or Sealed; `signature` is the sender's, over sender, recipient, call, body.
+    Whoever carries it learns who tells whom something, in which call, when, and its length in steps of 256 bytes; of an
+    Invite or Withdrawn also what stands in there.
     """
 
     sender: Name
@@ -98,6 +100,14 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call: CallId
     body: Annotated[bytes, msgspec.Meta(max_length=FRAME_LIMIT // 2)]
     signature: Signature
+
+
+class Sealed(Message, frozen=True):
+    """An end-to-end message that only the holder of the X25519 public key `to` opens: HPKE's encapsulated key and its
+    ciphertext (RFC 9180), as `lab/overlay/sealing.py` makes them."""
+
+    to: Key
+    text: Annotated[bytes, msgspec.Meta(max_length=FRAME_LIMIT // 2)]
 
 
 # -- end to end, inside an Envelope ----------------------------------------------------------------------------------
@@ -113,22 +123,31 @@ Candidates = Annotated[tuple[Candidate, ...], msgspec.Meta(max_length=50)]
 
 
 class Invite(EndToEnd, frozen=True):
-    """The caller's first word. `sent_at` is its wall clock, epoch seconds; `ephemeral` an X25519 public key."""
+    """The caller's first word, in the clear: it is said before the caller knows under which key the callee reads. It
+    tells who calls and no more; where the caller can be reached follows in a sealed Trickle. `sent_at` is its wall
+    clock, epoch seconds; `ephemeral` an X25519 public key, under which the callee's words are sealed."""
 
     sent_at: float
     credential: Credential
     ephemeral: Key
-    candidates: Candidates
-    network: Network = Network()
+
+
+class Withdrawn(EndToEnd, frozen=True):
+    """The caller hangs up before it knows under which key the callee reads; in the clear, therefore nothing else."""
 
 
 class Ringing(EndToEnd, frozen=True):
-    """The callee has the invite, shows who is calling, and lets checks begin. `invite` is the SHA-256 of its body."""
+    """The callee has the invite, shows who is calling, and lets checks begin. `invite` is the SHA-256 of its body.
+
+    The caller's words are sealed under `ephemeral` from here on; `sealing` is the key that the callee's own word of
+    where it sits names by now: what the caller has sealed under another one may not have been read.
+    """
 
     credential: Credential
     ephemeral: Key
     candidates: Candidates
     invite: Key
+    sealing: Key
     network: Network = Network()
 
 
@@ -137,7 +156,8 @@ class Answer(EndToEnd, frozen=True):
 
 
 class Trickle(EndToEnd, frozen=True):
-    """Candidates found after the first ones were sent, and the sender's network where it is not what was said first."""
+    """Candidates, and the sender's network: the caller's first ones, and either side's that were found after the first
+    ones were sent, with the network where it is not what was said first."""
 
     candidates: Candidates
     network: Network | None = None
@@ -164,7 +184,8 @@ class Hello(Message, frozen=True):
     """The answer to a challenge; `signature` covers the nonce and the hub's key. A relay says where it listens.
 
     `hosts` are a supernode's or relay's addresses beside the one that it signs in from. A client signs that it sits at
-    this hub since `at` (its wall clock, epoch seconds), for the directory. `beside`: the relay is a client as well.
+    this hub since `at` (its wall clock, epoch seconds) and reads what is sealed under `sealing`, for the directory.
+    `beside`: the relay is a client as well.
     """
 
     role: Literal["client", "supernode", "relay"]
@@ -176,6 +197,7 @@ class Hello(Message, frozen=True):
     at: float = 0.0
     location: Signature | None = None
     beside: bool = False
+    sealing: Key | None = None
 
 
 class Welcome(Message, frozen=True):
@@ -234,16 +256,16 @@ Receipt = tuple[Host, Annotated[bytes, msgspec.Meta(max_length=32)]]
 class Carry(Message, frozen=True):
     """An envelope on its way. A caller asks for relays with its invite; its supernode adds the callee's legs.
 
-    `receipts` show the sender's supernode where it stands; `seen` is what that supernode has seen of it, for the
-    recipient. `sought`: a supernode that did not find the recipient where it was looked for has sent it on; nobody does
-    so again.
+    `receipts` show the sender's supernode where it stands; `seen` is the hosts that it has seen it under, sealed by
+    that supernode for the recipient: none other that carries it learns them. `sought`: a supernode that did not find
+    the recipient where it was looked for has sent it on; nobody does so again.
     """
 
     envelope: Envelope
     relays: bool = False
     offers: Annotated[tuple[RelayOffer, ...], msgspec.Meta(max_length=4)] = ()
     receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=4)] = ()
-    seen: Annotated[tuple[Host, ...], msgspec.Meta(max_length=5)] = ()
+    seen: Sealed | None = None
     sought: bool = False
 
 
@@ -277,11 +299,13 @@ class Undeliverable(Message, frozen=True):
 
 
 class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A client's own word that it sits at the supernode `hub` since `at`, epoch seconds; `signature` covers both."""
+    """A client's own word that it sits at the supernode `hub` since `at`, epoch seconds, and reads what is sealed under
+    its X25519 public key `sealing`; `signature` covers all three."""
 
     credential: Credential
     hub: Name
     at: float
+    sealing: Key
     signature: Signature
 
 
@@ -304,7 +328,8 @@ class Lookup(Message, frozen=True):
 
 
 class Found(Message, frozen=True):
-    """The answer to a lookup: the location, or none that the sender knows of."""
+    """The answer to a lookup: the location, or none that the sender knows of. A caller's supernode tells it with this,
+    when it sends its invite on, under which key the callee reads."""
 
     name: Name
     location: Location | None = None
@@ -468,20 +493,25 @@ Mesh = Located | Absent | Lookup | Found | Moved | Supernodes | Relays | Issuers
 Promotion = Nominate | Willing | Unwilling | Dial | Dialled | Promoted | Demoted
 HubMessage = Greetings | Calling | Mesh | Promotion
 AuthorityMessage = Enrol | Enrolled | Refused
-CallMessage = Invite | Ringing | Answer | Trickle | Bye
+Body = Invite | Withdrawn | Sealed
+CallMessage = Ringing | Answer | Trickle | Bye
 
 T = TypeVar("T")
 
 _encoder = msgspec.msgpack.Encoder()
 _hub: msgspec.msgpack.Decoder[HubMessage] = msgspec.msgpack.Decoder(HubMessage)
 _authority: msgspec.msgpack.Decoder[AuthorityMessage] = msgspec.msgpack.Decoder(AuthorityMessage)
+_body: msgspec.msgpack.Decoder[Body] = msgspec.msgpack.Decoder(Body)
 _call: msgspec.msgpack.Decoder[CallMessage] = msgspec.msgpack.Decoder(CallMessage)
+_seen: msgspec.msgpack.Decoder[tuple[str, ...]] = msgspec.msgpack.Decoder(
+    Annotated[tuple[Host, ...], msgspec.Meta(max_length=5)]
+)
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _token = msgspec.msgpack.Decoder(RelayToken)
 _grant = msgspec.msgpack.Decoder(RelayGrant)
 
 
-def encode(message: msgspec.Struct) -> bytes:
+def encode(message: msgspec.Struct | tuple[str, ...]) -> bytes:
     """The bytes of one message, without a frame around it."""
     return _encoder.encode(message)
 
@@ -503,15 +533,25 @@ def decode_authority(data: bytes) -> AuthorityMessage:
     return _decode(_authority, "enrolment frame", data)
 
 
+def decode_body(data: bytes) -> Body:
+    """The body of an envelope, neither trusted nor opened; raises ProtocolError."""
+    return _decode(_body, "body of an envelope", data)
+
+
 def decode_call(data: bytes) -> CallMessage:
-    """The body of an envelope; raises ProtocolError."""
+    """What was sealed in an envelope; raises ProtocolError."""
     return _decode(_call, "end-to-end message", data)
+
+
+def decode_seen(data: bytes) -> tuple[str, ...]:
+    """The hosts that a supernode has seen a sender under; raises ProtocolError."""
+    return _decode(_seen, "list of hosts", data)
 
 
 def is_invite(body: bytes) -> bool:
     """Whether the body of an envelope is an Invite that its recipient understands; raises nothing."""
     try:
-        return isinstance(decode_call(body), Invite)
+        return isinstance(decode_body(body), Invite)
     except ProtocolError:
         return False
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab import internet, links, nat
 from lab.errors import ConfigError, EvidenceError, ProtocolError
@@ -24,6 +25,7 @@ from lab.links.notation import write
 from lab.media.srtp import MediaKeys, Protector
 from lab.node.control import ControlServer, Order
 from lab.node.proxy import HttpProxy
+from lab.overlay.sealing import fill, seal, unfill, unseal
 from lab.topology import parse
 from lab.topology.document import part_of
 from lab.wire import messages
@@ -36,6 +38,8 @@ from lab.wire.stun import Kind, Method, StunMessage, StunStream, is_stun, verify
 COMPOSE = Path(__file__).parents[2] / "compose"
 KEY, SIGNATURE, TRANSACTION = bytes(range(32)), bytes(64), bytes(12)
 RTP_SEALED = Protector(MediaKeys(KEY[:30], KEY[:30])).protect(RtpPacket(111, 1, 2, 3, b"words").encode())
+PRIVATE = X25519PrivateKey.from_private_bytes(KEY)
+PUBLIC = PRIVATE.public_key().public_bytes_raw()
 LIMIT = 400
 """Bytes of a frame that the fuzzed deframers allow."""
 
@@ -94,6 +98,20 @@ def message(decode: Callable[[bytes], msgspec.Struct], data: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         read = decode(data)
         assert encode(decode(encode(read))) == encode(read), "written, read anew"
+
+
+def seen(data: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        hosts = messages.decode_seen(data)
+        assert messages.decode_seen(encode(hosts)) == hosts, "written, read anew"
+
+
+def sealed(data: bytes) -> None:
+    """As it comes, which opens for none but the seed; and as if it had been opened."""
+    with contextlib.suppress(ProtocolError):
+        assert unseal(data, PRIVATE, b"") == b"word", "opened, and never sealed"
+    with contextlib.suppress(ProtocolError):
+        assert fill(unfill(data)) == data, "read, and written otherwise"
 
 
 def token(data: bytes) -> None:
@@ -234,9 +252,12 @@ def of_a_lab() -> bytes:
 CREDENTIAL = messages.Credential("bob", KEY, 2e9, SIGNATURE)
 OFFER = messages.RelayOffer("relay-1", ("203.0.113.21",), 33034, (443,), b"token")
 NEAR = messages.Candidate("host", "udp", ("192.168.32.10", 4000))
-INVITE = messages.Invite(1, 1.8e9, CREDENTIAL, KEY, (NEAR,), messages.Network(True, "none", ports=(1, 2)))
+INVITE = messages.Invite(1, 1.8e9, CREDENTIAL, KEY)
+NETWORK = messages.Network(True, "none", ports=(1, 2))
+RINGING = messages.Ringing(1, CREDENTIAL, KEY, (NEAR,), KEY, KEY, NETWORK)
+TOLD = messages.Trickle(2, (NEAR,), NETWORK)
 ENVELOPE = messages.Envelope("bob", "carol", "c1.x", encode(INVITE), SIGNATURE)
-LOCATION = messages.Location(CREDENTIAL, "supernode-1", 1.8e9, SIGNATURE)
+LOCATION = messages.Location(CREDENTIAL, "supernode-1", 1.8e9, KEY, SIGNATURE)
 GRANT = messages.RelayGrant("c1.x", "relay-1", 0, 1.8e9)
 REQUEST = StunMessage(Method.BINDING, Kind.REQUEST, TRANSACTION, username="c1.x")
 ANSWER = StunMessage(Method.BINDING, Kind.SUCCESS, TRANSACTION, xor_mapped=("203.0.113.5", 4000), software="lab")
@@ -250,8 +271,9 @@ PCAP = (
 )  # fmt: skip
 HUB = (
     messages.Challenge(CREDENTIAL, KEY),
-    messages.Hello("client", CREDENTIAL, SIGNATURE, at=1.8e9, location=SIGNATURE),
+    messages.Hello("client", CREDENTIAL, SIGNATURE, at=1.8e9, location=SIGNATURE, sealing=KEY),
     messages.Carry(ENVELOPE, True, (OFFER,)),
+    messages.Carry(ENVELOPE, seen=messages.Sealed(KEY, b"sealed")),
     messages.Located((LOCATION,)),
     messages.Welcome(("203.0.113.5", 4000), (("203.0.113.11",),)),
     messages.Relays((messages.RelayEntry("relay-1", ("203.0.113.21",), 33034, (443,), 1, 2, True),)),
@@ -307,7 +329,16 @@ TARGETS: Mapping[str, Target] = {
         partial(message, messages.decode_authority),
         (encode(messages.Enrol("bob", KEY, SIGNATURE)), encode(messages.Enrolled(CREDENTIAL))),
     ),
-    "call-message": Target(partial(message, messages.decode_call), (encode(INVITE), encode(messages.Bye(2, "no", 5)))),
+    "envelope-body": Target(
+        partial(message, messages.decode_body),
+        (encode(INVITE), encode(messages.Withdrawn(2)), encode(messages.Sealed(KEY, seal(b"word", PUBLIC, b"")))),
+    ),
+    "sealed": Target(sealed, (seal(b"word", PUBLIC, b""), fill(b"word"), fill(bytes(300)))),
+    "call-message": Target(
+        partial(message, messages.decode_call),
+        (encode(RINGING), encode(TOLD), encode(messages.Answer(3)), encode(messages.Bye(2, "no", 5))),
+    ),
+    "seen": Target(seen, (encode(("203.0.113.5", "2001:db8::5")), encode(()))),
     "envelope": Target(partial(message, messages.decode_envelope), (encode(ENVELOPE),)),
     "relay-token": Target(token, (encode(messages.RelayToken(encode(GRANT), "supernode-1", SIGNATURE)),)),
     "rtp": Target(rtp, (RtpPacket(111, 1, 2, 3, b"voice", True, ((1, b"\x20"), (2, b"abc"))).encode(),)),

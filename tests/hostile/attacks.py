@@ -24,6 +24,7 @@ from lab.overlay.supernode import Supernode
 from lab.wire.addresses import Address
 from lab.wire.messages import (
     Answer,
+    Candidate,
     Carry,
     Credential,
     Envelope,
@@ -40,10 +41,13 @@ from lab.wire.messages import (
     RelayOffer,
     Relays,
     Ringing,
+    Sealed,
     StandBy,
     StandingBy,
+    Trickle,
     Undeliverable,
-    decode_call,
+    decode_body,
+    encode,
 )
 from lab.wire.stun import Kind, StunMessage
 
@@ -55,12 +59,13 @@ PESTERING = 0.5
 """Seconds between two words to every client."""
 
 ON_THE_WAY = ("replay", "hold", "answer", "misdeliver", "alter", "drop", "undeliverable", "no-relays", "talk-over")
+ABOUT_KEYS = ("no-key", "false-key", "stale-key", "sealed-anew")
 ABOUT_PLACES = ("false-location", "stale-location", "false-relays")
 TO_CLIENTS = ("move-nowhere", "move-here", "full", "many-relays")
 ABOUT_ADDRESSES = ("other-host", "other-port", "ever-other")
 DROPPING = ("answer", "misdeliver", "hold", "alter", "drop", "undeliverable", "false-location")
 """Those under which a call of its own clients does not come about; a false word ends its link with the others."""
-ATTACKS = (*ON_THE_WAY, *ABOUT_PLACES, *TO_CLIENTS, *ABOUT_ADDRESSES)
+ATTACKS = (*ON_THE_WAY, *ABOUT_KEYS, *ABOUT_PLACES, *TO_CLIENTS, *ABOUT_ADDRESSES)
 
 
 class Hostile(Supernode):
@@ -77,6 +82,8 @@ class Hostile(Supernode):
         self.actions.sockets.update(dict.fromkeys(self.reflector.ports, self))
         self.known: dict[str, Credential] = {}
         self.sat: dict[str, Location] = {}
+        self.once: dict[str, Location] = {}
+        """Each client's first word of where it sits, with a key that it may have put away since."""
         self.later: list[tuple[float, Callable[[], object]]] = []
         self.next_word = 0.0
         self.wall = membership.wall_offset
@@ -146,7 +153,12 @@ class Hostile(Supernode):
         if (credential := self.known.get(name)) is None:
             return None
         at = now + self.wall
-        return Location(credential, self.name, at, self.membership.identity.locate(self.name, at))
+        return self._under_own_key(credential, at)
+
+    def _under_own_key(self, credential: Credential, at: float) -> Location:
+        """That somebody sits here, and reads what this supernode can read as well."""
+        signature = self.membership.identity.locate(self.name, at, PUBLIC)
+        return Location(credential, self.name, at, PUBLIC, signature)
 
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None:
         if isinstance(message, Lookup) and self.attack() in ("false-location", "stale-location"):
@@ -166,9 +178,18 @@ class Meddling(Carrying):
         self.hub = hub
         self.now = 0.0
         self.done: set[str] = set()
+        self.callers: dict[str, bytes] = {}
+        """By call, the key that the callee's words are sealed under, as the invite shows it to everybody."""
 
-    def of_client(self, carry: Carry, seen: tuple[str, ...], back: Callable[[object], object], now: float) -> None:
+    def of_client(self, carry: Carry, seen: tuple[str, ...], to: Callable[[object], object], now: float) -> None:
         self.now = now
+
+        def back(message: object) -> None:
+            if isinstance(message, Found):
+                self._tell_key(message, to)
+            else:
+                to(message)
+
         if self.hub.attack() == "no-relays" and carry.relays:
             offers = (self.hub._no_relay("relay-1"), self.hub._no_relay("relay-2"))
             carry = Carry(carry.envelope)
@@ -177,19 +198,39 @@ class Meddling(Carrying):
         else:
             super().of_client(carry, seen, back, now)
 
+    def _tell_key(self, found: Found, to: Callable[[object], object]) -> None:
+        """Under which key a callee reads: it is shown none, this supernode's own, under false names, or an old one."""
+        location = found.location
+        assert location is not None
+        match self.hub.attack():
+            case "no-key":
+                return
+            case "false-key":
+                own = self.hub.membership.identity.credential
+                assert own is not None
+                to(Found(found.name, msgspec.structs.replace(location, sealing=PUBLIC)))
+                for credential in (location.credential, own):
+                    to(Found(found.name, self.hub._under_own_key(credential, location.at)))
+            case "stale-key":
+                to(Found(found.name, self.hub.once.get(found.name, location)))
+            case _:
+                to(found)
+
     def of_peer(self, carry: Carry, back: Callable[[object], object], now: float) -> None:
         self.now = now
         super().of_peer(carry, back, now)
 
-    def _pass_on(self, hub: str | None, carry: Carry) -> bool:
+    def _pass_on(self, hub: str, carry: Carry) -> bool:
         def on(other: Carry) -> object:
             return Carrying._pass_on(self, hub, other)
 
         envelope = carry.envelope
         try:
-            word = decode_call(envelope.body)
+            word = decode_body(envelope.body)
         except ProtocolError:
             return bool(on(carry))
+        if isinstance(word, Invite):
+            self.callers[envelope.call] = word.ephemeral
         once = (attack := self.hub.attack()) + envelope.call
         first = once not in self.done
         match attack:
@@ -210,9 +251,13 @@ class Meddling(Carrying):
             case "talk-over":
                 on(carry)
                 stranger = Identity(envelope.sender)
-                for word in (Answer(90), Ringing(91, self._forged(stranger), PUBLIC, (), bytes(32))):
-                    on(Carry(stranger.seal(envelope.recipient, envelope.call, word)))
+                under = word.to if isinstance(word, Sealed) else PUBLIC
+                for false in (Answer(90), Ringing(91, self._forged(stranger), PUBLIC, (), bytes(32), PUBLIC)):
+                    on(Carry(stranger.seal(envelope.recipient, envelope.call, false, under)))
                 return True
+            case "sealed-anew" if isinstance(word, Sealed):
+                self._seal_anew(carry, word, on)
+                return bool(on(carry))
         if not isinstance(word, Invite):
             return bool(on(carry))
         self.done.add(once)
@@ -233,6 +278,22 @@ class Meddling(Carrying):
                 return bool(on(carry))
         return True
 
+    def _seal_anew(self, carry: Carry, word: Sealed, on: Callable[[Carry], object]) -> None:
+        """What somebody has sealed, under other names, cut short, and with another's key on it; and words of its own
+        under the same key, with and without the sender's signature."""
+        envelope, own = carry.envelope, self.hub.membership.identity
+        bodies = [
+            msgspec.structs.replace(word, text=word.text[: len(word.text) // 2]),
+            msgspec.structs.replace(word, to=PUBLIC),
+        ]
+        lured = Trickle(90, (Candidate("host", "udp", (self.hub.nobody, 9)),))
+        for identity in (own, Identity(envelope.sender), Identity(envelope.sender, own.private)):
+            for body in (word, *bodies):
+                on(Carry(identity._signed(envelope.recipient, envelope.call, body)))
+            on(Carry(identity.seal(envelope.recipient, envelope.call, lured, word.to)))
+        for body in bodies:
+            on(Carry(msgspec.structs.replace(envelope, body=encode(body))))
+
     def _back(self, envelope: Envelope, message: object) -> None:
         """To the sender, wherever it sits."""
         if (send := self.client(envelope.sender)) is not None:
@@ -250,13 +311,13 @@ class Meddling(Carrying):
         digest, callee, caller = hashlib.sha256(envelope.body).digest(), envelope.recipient, envelope.sender
         impostor = Identity(callee)
         own = self.hub.membership.identity
-        under = [self._forged(impostor), self.hub.known.get(callee), own.credential]
-        for credential in under:
+        for credential in (self._forged(impostor), self.hub.known.get(callee), own.credential):
             if credential is None:
                 continue
             for identity in (impostor, Identity(callee, own.private)):
-                for word in (Ringing(1, credential, PUBLIC, (), digest), Answer(2)):
-                    self._back(envelope, Carry(identity.seal(caller, envelope.call, word)))
+                for word in (Ringing(1, credential, PUBLIC, (), digest, PUBLIC), Answer(2)):
+                    under = self.callers[envelope.call]
+                    self._back(envelope, Carry(identity.seal(caller, envelope.call, word, under)))
 
     def _misdeliver(self, carry: Carry) -> None:
         """To everybody but whom it is for: as it is, and with another recipient's name on it."""
@@ -314,6 +375,7 @@ class Barred(Gate):
         if session.location is not None:
             hostile.known[session.name] = session.location.credential
             hostile.sat[session.name] = session.location
+            hostile.once.setdefault(session.name, session.location)
         if hostile.attack() == "full":
             hostile.send(link, Full(((hostile.nobody,), hostile.membership.own.addresses), 3600.0))
             hostile.drop(link, "full", now)

@@ -10,13 +10,14 @@ from lab.overlay.call_events import Ended, Moved
 from lab.overlay.client import Client
 from lab.overlay.courtesy import CHECKS, GUESSES, SUSPECT, SYNS
 from lab.overlay.guessing import Guessing
+from lab.overlay.identity import seal_seen
 from lab.overlay.introduction import Introduction
 from lab.overlay.limits import Rate
 from lab.overlay.prospects import Part
 from lab.overlay.remote import MOST_CANDIDATES
 from lab.overlay.supernode import Supernode
 from lab.wire.addresses import Address
-from lab.wire.messages import Candidate, Carry, Network
+from lab.wire.messages import Candidate, Carry, Envelope, Network
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
@@ -174,7 +175,12 @@ def test_hosts_that_the_peers_supernode_sees_it_under_are_known_and_no_others(ne
 
 
 def test_no_client_vouches_for_itself(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Client, "_carry", lambda self, envelope, relays=False: Carry(envelope, relays, seen=(VICTIM,)))
+    keys = {name: machine(net, name).sealing.public for name in ("bob", "frank")}
+
+    def carry(self: Client, envelope: Envelope, relays: bool = False) -> Carry:
+        return Carry(envelope, relays, seen=seal_seen(envelope, (VICTIM,), keys[envelope.recipient]))
+
+    monkeypatch.setattr(Client, "_carry", carry)
     talk(net, 3)
     for name, host in (("bob", "203.0.113.33"), ("frank", "203.0.113.32")):
         assert machine(net, name).calls["c1.x"].checklist.manners.vouched == {host}

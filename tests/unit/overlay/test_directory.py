@@ -11,6 +11,7 @@ from lab.overlay.identity import Identity, issue_credential
 from lab.wire.messages import Absent, Found, Located, Location, Lookup, Message, Moved
 
 WALL = 1_800_000_000.0
+SEALING = bytes(range(32))
 AUTHORITY = Ed25519PrivateKey.generate()
 PUBLIC = AUTHORITY.public_key().public_bytes_raw()
 
@@ -61,7 +62,7 @@ class World:
 
     def find(self, at: str, name: str, now: float = 0.0) -> list[str | None]:
         found: list[str | None] = []
-        self.directories[at].find(name, now, lambda hub, _: found.append(hub))
+        self.directories[at].find(name, now, lambda location, _: found.append(location and location.hub))
         return found
 
 
@@ -73,7 +74,7 @@ def person(name: str) -> Identity:
 
 def sits(identity: Identity, hub: str, at: float = WALL) -> Location:
     assert identity.credential is not None
-    return Location(identity.credential, hub, at, identity.locate(hub, at))
+    return Location(identity.credential, hub, at, SEALING, identity.locate(hub, at, SEALING))
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_nobody_is_believed_where_a_client_has_not_said_so_itself(world: World, 
             location = sits(bob, "s4")
         case "not signed":
             assert bob.credential is not None
-            location = Location(bob.credential, "s3", WALL, bytes(64))
+            location = Location(bob.credential, "s3", WALL, SEALING, bytes(64))
         case "tomorrow's":
             location = sits(bob, "s3", WALL + 86_400)
         case "another authority's":

@@ -7,7 +7,7 @@ from lab.overlay.call_events import Finished, Guesses, Heard, Moved
 from lab.overlay.client import Client
 from lab.overlay.prospects import Part
 from lab.wire.addresses import Address
-from lab.wire.messages import Candidate, Trickle
+from lab.wire.messages import Candidate, Trickle, decode_body
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -169,9 +169,9 @@ def test_candidates_that_a_later_word_has_overtaken_still_count(net: FakeNet) ->
     addresses = [("198.51.100.7", 5000), ("198.51.100.8", 5000)]
     words = [Trickle(cone._next(), (Candidate("host", "udp", address),)) for address in addresses]
     for word in reversed(words):
-        envelope = cone.around.identity.seal("drawing", id, word)
-        drawing.envelope(envelope, word, net.now)
-        drawing.envelope(envelope, word, net.now)
+        envelope = cone.around.identity.seal("drawing", id, word, cone.seals_to)
+        drawing.envelope(envelope, decode_body(envelope.body), net.now)
+        drawing.envelope(envelope, decode_body(envelope.body), net.now)
     assert {path.remote for path in drawing.checklist.paths.values()} >= set(addresses)
 
 

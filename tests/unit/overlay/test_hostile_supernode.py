@@ -1,17 +1,21 @@
 """A supernode that is a stranger's may drop a call: it reads nothing, answers for nobody, sends nobody elsewhere."""
 
+import contextlib
 import hashlib
 import itertools
 
 import pytest
 
+from lab.errors import ProtocolError
 from lab.overlay.call_events import Answered, Ended, Heard, Moved, Rings
 from lab.overlay.contacts import KeyChanged, KeyPinned
 from lab.overlay.doorkeeper import ENVELOPES
-from lab.overlay.identity import derive_keys
+from lab.overlay.identity import derive_keys, open_envelope
 from lab.overlay.member import Trouble
-from lab.wire.messages import Carry, Envelope
-from tests.hostile.attacks import ATTACKS, DROPPING, LATER, LIE, PRIVATE, Hostile
+from lab.overlay.sealing import GRACE
+from lab.wire.framing import LengthPrefixed
+from lab.wire.messages import FRAME_LIMIT, Carry, Envelope, Sealed, decode_body, decode_hub
+from tests.hostile.attacks import ATTACKS, DROPPING, LATER, LIE, PRIVATE, PUBLIC, Hostile
 from tests.hostile.judging import honest
 from tests.unit.overlay.fakenet import FakeNet, Router
 
@@ -267,6 +271,90 @@ def test_a_forged_location_is_refused_and_an_old_one_displaces_none(world: FakeN
         attack(world, what)
         world.run(5)
         assert directory.mine[FAR].hub == "supernode-1"
+
+
+def everything_said(net: FakeNet, caller: str, callee: str, id: str) -> None:
+    """A whole call: rung, answered, moved to another network, hung up with a reason."""
+    assert outcome(net, caller, callee, id) is None
+    net.hosts[caller].machine.calls[id].relocated(net.now)
+    net.settle(net.hosts[caller])
+    net.run(3)
+    net.hosts[callee].machine.hang_up(id, net.now, frames=4321)
+    net.settle(net.hosts[callee])
+    assert net.run(3, until=lambda: ended(net, caller, id) is not None)
+
+
+@pytest.mark.parametrize("what", ["", "no-key", "false-key", "talk-over", "sealed-anew"])
+@pytest.mark.parametrize("where", ["both at the hostile one", "the caller there", "the callee there"])
+def test_who_calls_whom_is_all_that_it_reads(world: FakeNet, where: str, what: str) -> None:
+    caller, callee = PAIRS[where]
+    hub = attack(world, what)
+    hub.seen.clear()
+    everything_said(world, caller, callee, "c1.x")
+    seen = b"".join(hub.seen)
+    assert all(each.encode() in seen for each in (caller, callee, "c1.x")), "it carries the call"
+    for name in (caller, callee):
+        for telling in ("candidates", "network", "server-reflexive", "hung up", "frames", "Ringing", "Trickle", "Bye"):
+            assert telling.encode() not in seen, f"it reads {telling}"
+        inner, outer = world.hosts[name].addresses[4], world.hosts[name].routers[4].outer
+        for host in (inner,) if at(world, name) == "supernode-2" else (inner, outer):
+            assert host.encode() not in seen, f"it reads where {name} is"
+        assert world.hosts[name].machine.sealing._current.private_bytes_raw() not in seen
+
+
+@pytest.mark.parametrize("what", ["", "false-key", "stale-key", "sealed-anew", "answer", "talk-over"])
+def test_nothing_that_it_carries_opens_with_what_it_has(world: FakeNet, what: str) -> None:
+    """Neither under its own name nor in the names of others; what it is sealed under is a client's own key."""
+    hub = attack(world, what)
+    hub.seen.clear()
+    outcome(world, NEAR, MATE)
+    carried: list[Envelope] = []
+    for data in hub.seen:
+        with contextlib.suppress(ProtocolError):  # STUN over TCP is no frame of signalling
+            messages = map(decode_hub, LengthPrefixed(4, FRAME_LIMIT).feed(data))
+            carried += [message.envelope for message in messages if isinstance(message, Carry)]
+    words = [(each, word) for each in carried if isinstance(word := decode_body(each.body), Sealed)]
+    assert words or what == "answer"
+    for envelope, word in words:
+        assert word.to != PUBLIC
+        with pytest.raises(ProtocolError, match="does not open"):
+            open_envelope(envelope, word, PRIVATE)
+
+
+def test_a_key_that_is_not_the_callees_is_refused_and_its_own_gets_through(world: FakeNet) -> None:
+    attack(world, "false-key")
+    assert outcome(world, NEAR, MATE) is None
+    near, mate = (world.hosts[name].machine for name in (NEAR, MATE))
+    assert near.dropped == {"location": 3}, "changed, under another's signature, under another's name"
+    dropped = " ".join(event.what for _, event in world.told(NEAR, Trouble))
+    assert dropped.count("signature that does not fit its key") == 2
+    assert f"it is supernode-2's, asked for {MATE}'s" in dropped
+    assert mate.calls["c1.x"].introduced and not mate.dropped
+
+
+def test_an_old_key_of_the_callees_opens_nothing_any_more_and_what_matters_is_said_again(world: FakeNet) -> None:
+    mate = world.hosts[MATE].machine
+    before = mate.sealing.public
+    mate.sign_in_anew(world.now)
+    world.settle(world.hosts[MATE])
+    assert world.run(10, until=lambda: at(world, MATE) == "supernode-2")
+    world.run(GRACE)
+    hub = attack(world, "stale-key")
+    assert hub.once[MATE].sealing == before != mate.sealing.public
+    assert outcome(world, NEAR, MATE) is None
+    assert any("not any more" in event.what for _, event in world.told(MATE, Trouble))
+    assert mate.calls["c1.x"].introduced
+
+
+def test_what_it_seals_itself_or_carries_elsewhere_is_refused_and_counted(world: FakeNet) -> None:
+    attack(world, "sealed-anew")
+    assert outcome(world, NEAR, MATE) is None
+    nobody = Hostile.nobody
+    for name in (NEAR, MATE):
+        machine = world.hosts[name].machine
+        assert machine.dropped["message"] >= 14
+        assert not any(path.remote[0] == nobody for path in machine.calls["c1.x"].checklist.paths.values())
+        assert nobody not in {candidate.address[0] for candidate in machine.calls["c1.x"].checklist.remote}
 
 
 def test_a_changed_word_is_no_word(world: FakeNet) -> None:

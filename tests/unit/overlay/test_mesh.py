@@ -93,7 +93,9 @@ def test_a_name_resolves_across_a_mesh_that_made_itself() -> None:
         if isinstance(host.machine, Supernode):
             for number in range(12):
                 found: list[str | None] = []
-                host.machine.directory.find(f"c{number}", net.now, lambda hub, _, found=found: found.append(hub))
+                host.machine.directory.find(
+                    f"c{number}", net.now, lambda at, _, found=found: found.append(at and at.hub)
+                )
                 net.settle(host)
                 net.run(1)
                 assert found == [net.hosts[f"c{number}"].machine.hub.hub]

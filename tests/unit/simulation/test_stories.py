@@ -85,7 +85,8 @@ def test_a_client_that_another_supernode_let_in_just_when_it_gave_up_there_keeps
     old, new = sorted(population.supernodes, key=lambda node: client.name not in _clients(node))
     assert old.hub is not None and old.program is not None and client.identity.credential is not None
     at = WALL + network.now
-    elsewhere = Location(client.identity.credential, new.name, at, client.identity.locate(new.name, at))
+    key = bytes(range(32))
+    elsewhere = Location(client.identity.credential, new.name, at, key, client.identity.locate(new.name, at, key))
     old.hub.peer_says(old.hub.peers[new.name], Moved(elsewhere), network.now)
     network.settle(old.program)
     network.run(21.8)

@@ -12,6 +12,7 @@ from lab.wire import messages
 from lab.wire.messages import (
     FRAME_LIMIT,
     Absent,
+    Answer,
     Bye,
     Candidate,
     Carry,
@@ -24,10 +25,16 @@ from lab.wire.messages import (
     RelayGrant,
     RelayOffer,
     RelayToken,
+    Ringing,
+    Sealed,
+    Trickle,
+    Withdrawn,
     decode_authority,
+    decode_body,
     decode_call,
     decode_envelope,
     decode_hub,
+    decode_seen,
     decode_token,
     encode,
 )
@@ -45,7 +52,7 @@ CANDIDATE = Candidate("host", "udp", ("192.168.32.10", 40000))
         Ping(3),
         Hello("relay", CREDENTIAL, SIGNATURE, 33034, (33034, 443), ("2001:db8:0:1::21", "203.0.113.21")),
         Carry(ENVELOPE, True, (OFFER,)),
-        Carry(ENVELOPE, receipts=(("203.0.113.32", b"8 bytes."),), seen=("203.0.113.32", "2001:db8::1")),
+        Carry(ENVELOPE, receipts=(("203.0.113.32", b"8 bytes."),), seen=Sealed(KEY, b"sealed")),
         Offers("c7", (OFFER,)),
         Absent(("alice", "bob")),
     ],
@@ -54,11 +61,35 @@ def test_a_hub_message_comes_back_as_it_was(message: messages.HubMessage) -> Non
     assert decode_hub(encode(message)) == message
 
 
-def test_an_invite_with_all_its_candidates_fits_a_frame() -> None:
-    invite = Invite(1, 1_800_000_000.0, CREDENTIAL, KEY, (CANDIDATE,) * 50)
-    envelope = Envelope("bob", "carol", "c7", encode(invite), SIGNATURE)
+def test_a_word_with_all_its_candidates_fits_a_frame() -> None:
+    ringing = Ringing(1, CREDENTIAL, KEY, (CANDIDATE,) * 50, KEY, KEY)
+    sealed = Sealed(KEY, encode(ringing) + bytes(32 + 16 + 256))  # HPKE's, and what it is filled up with
+    envelope = Envelope("bob", "carol", "c7", encode(sealed), SIGNATURE)
     assert len(encode(Carry(envelope, True, (OFFER,) * 4))) < FRAME_LIMIT // 2
-    assert decode_call(envelope.body) == invite
+    assert decode_body(envelope.body) == sealed
+    assert decode_call(encode(ringing)) == ringing
+
+
+@pytest.mark.parametrize(
+    "message", [Ringing(1, CREDENTIAL, KEY, (), KEY, KEY), Answer(2), Trickle(3, ()), Bye(4, "no")]
+)
+def test_what_is_to_be_sealed_is_not_taken_in_the_clear(message: messages.CallMessage) -> None:
+    with pytest.raises(ProtocolError, match="body of an envelope"):
+        decode_body(encode(message))
+
+
+@pytest.mark.parametrize("message", [Invite(1, 1.8e9, CREDENTIAL, KEY), Withdrawn(2), Sealed(KEY, b"sealed twice")])
+def test_what_goes_in_the_clear_is_not_taken_sealed(message: messages.Body) -> None:
+    assert decode_body(encode(message)) == message
+    with pytest.raises(ProtocolError, match="end-to-end message"):
+        decode_call(encode(message))
+
+
+def test_an_invite_of_the_version_that_sealed_nothing_is_refused() -> None:
+    before = {"type": "Invite", "sequence": 1, "sent_at": 1.8e9, "credential": CREDENTIAL, "ephemeral": KEY}
+    for beside in ({"candidates": ()}, {"candidates": (CANDIDATE,), "network": messages.Network()}):
+        with pytest.raises(ProtocolError, match="unknown field `candidates`"):
+            decode_body(msgspec.msgpack.encode(before | beside))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +133,9 @@ def test_a_token_shows_its_grant() -> None:
         decode_token(encode(RelayToken(b"\x80", "supernode-1", SIGNATURE)))
 
 
-DECODERS = st.sampled_from([decode_hub, decode_authority, decode_call, decode_envelope, decode_token])
+DECODERS = st.sampled_from(
+    [decode_hub, decode_authority, decode_body, decode_call, decode_seen, decode_envelope, decode_token]
+)
 
 
 @given(DECODERS, st.binary(max_size=300))
