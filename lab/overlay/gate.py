@@ -13,7 +13,7 @@ from lab.overlay.mesh import one_a_family
 from lab.overlay.relief import Hub, Relief
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway
-from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Wait, Welcome
+from lab.wire.messages import Credential, Dial, Full, Hello, HubMessage, Location, Renewed, Wait, Welcome
 
 MOST_ASKED = 6
 """Other supernodes that one who is turned away has asked as well, or will: those that everybody knows are so many."""
@@ -57,9 +57,10 @@ class Gate:
         if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
         if message.role == "client":
-            session.location = self._located(message, wall)
+            session.location = self._located(credential, message.at, message.location, wall)
         self.hub.door.known(session.host)
         session.role, session.name, session.key = message.role, credential.name, credential.key
+        session.until = credential.expires - self.hub.membership.wall_offset
         if session.role == "client":
             self._client_comes(link, session, now)
         elif session.role == "supernode":
@@ -69,12 +70,24 @@ class Gate:
             self.hub.roster.comes(message, session.host, lambda word: self.hub.send(link, word))
             self.hub.tell_issuers(link)
 
-    def _located(self, hello: Hello, wall: float) -> Location:
-        if hello.location is None:
-            raise ProtocolError(f"client {hello.credential.name} does not sign where it sits")
-        if abs(off := hello.at - wall) > CLOCK_TOLERANCE:
+    def renewed(self, link: int, session: Seat, message: Renewed, now: float) -> None:
+        """Somebody who is signed in, or waits, has enrolled anew; raises ProtocolError for another name or key."""
+        credential, wall = message.credential, now + self.hub.membership.wall_offset
+        check_credential(credential, self.hub.membership.authority, wall)
+        if (credential.name, credential.key) != (session.name, session.key):
+            raise ProtocolError(f"{session.name} shows another's credential: that of {credential.name}")
+        if session.role == "client":
+            session.location = self._located(credential, message.at, message.location, wall)
+            if self.hub.clients.get(session.name) == link:
+                self.hub.directory.sits_here(session.location)
+        session.until = credential.expires - self.hub.membership.wall_offset
+
+    def _located(self, credential: Credential, at: float, signature: bytes | None, wall: float) -> Location:
+        if signature is None:
+            raise ProtocolError(f"client {credential.name} does not sign where it sits")
+        if abs(off := at - wall) > CLOCK_TOLERANCE:
             raise ProtocolError(f"the clock is {off:+.0f} s off, {CLOCK_TOLERANCE:.0f} s are allowed; set it")
-        location = Location(hello.credential, self.hub.name, hello.at, hello.location)
+        location = Location(credential, self.hub.name, at, signature)
         check_location(location, self.hub.membership.authority, wall)
         return location
 

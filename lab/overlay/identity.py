@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from lab.errors import ProtocolError
+from lab.errors import CredentialExpired, ProtocolError
 from lab.wire.messages import CallMessage, Credential, Envelope, Location, RelayGrant, RelayToken, decode_call, encode
 
 CREDENTIAL_LIFETIME = 30 * 24 * 3600.0
-"""Seconds for which a name stays bound without asking the authority again."""
+"""Seconds for which a name stays bound without asking the authority again; about halfway a node asks (enrolment.py)."""
 
 MOST_REMEMBERED = 4_096
 """Signatures that are remembered to be good: a supernode sees each client's credential twice when it signs in, and
@@ -90,11 +90,12 @@ def issue_credential(authority: Ed25519PrivateKey, name: str, key: bytes, wall: 
 
 
 def check_credential(credential: Credential, authority: bytes, wall: float) -> None:
-    """Raises ProtocolError unless the authority's key has signed the credential and it has not expired."""
+    """Raises ProtocolError unless the authority's key has signed the credential; CredentialExpired where it has, too
+    long ago."""
     covered = _credential_bytes(credential.name, credential.key, credential.expires)
     _verify(authority, credential.signature, covered, f"the credential of {credential.name}")
     if credential.expires < wall:
-        raise ProtocolError(f"the credential of {credential.name} expired {wall - credential.expires:.0f} s ago")
+        raise CredentialExpired(f"the credential of {credential.name} expired {wall - credential.expires:.0f} s ago")
 
 
 def check_signature(key: bytes, signature: bytes, domain: str, *parts: bytes) -> None:

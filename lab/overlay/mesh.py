@@ -69,6 +69,7 @@ class MeshOwner(Protocol):
     def peer_down(self, peer: Peer, reason: str, now: float) -> None: ...
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None: ...
     def room_changed(self, peer: Peer, now: float) -> None: ...
+    def expired(self, hub: HubLink, now: float) -> None: ...
 
 
 @dataclass
@@ -240,6 +241,9 @@ class Mesh:
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Supernodes do not wait for one another."""
+
+    def expired(self, hub: HubLink, now: float) -> None:
+        self.owner.expired(hub, now)
 
     # -- time ------------------------------------------------------------------------------------------------------
 

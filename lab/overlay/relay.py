@@ -95,7 +95,7 @@ class Relay(Member):
     """
 
     def __init__(self, membership: Membership, promoted: bool = False) -> None:
-        super().__init__(membership)
+        super().__init__(membership, beside=promoted)
         self.promoted = promoted
         self.calls = membership.calls or MOST_SESSIONS
         self.parting: Parting | None = None
@@ -207,7 +207,7 @@ class Relay(Member):
         return earliest(*own, *unbound, *(hub.deadline() for hub in self.hubs))
 
     def poll(self, now: float) -> None:
-        self.enrolment.poll(now)
+        self.keep_enrolled(now)
         self._weigh()
         for hub in self.hubs:
             hub.poll(now)

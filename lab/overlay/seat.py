@@ -89,6 +89,8 @@ class Seat:
     trial: Reach | None = None
     eased: float = float("-inf")
     kept_until: float = float("inf")
+    until: float = float("inf")
+    """When its credential expires, monotonic seconds."""
 
     @property
     def moved(self) -> bool:

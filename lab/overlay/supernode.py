@@ -7,7 +7,7 @@ Belongs here: its sessions and which part each of their words is for. Never: wha
 import heapq
 from collections.abc import Callable, Sequence
 
-from lab.errors import ProtocolError
+from lab.errors import CredentialExpired, ProtocolError
 from lab.overlay.actions import LinkInfo, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
@@ -44,6 +44,7 @@ from lab.wire.messages import (
     Reflect,
     Refused,
     Relays,
+    Renewed,
     Room,
     StandBy,
     StandingBy,
@@ -86,7 +87,7 @@ class Supernode(Member):
     """
 
     def __init__(self, membership: Membership, promoted: bool = False) -> None:
-        super().__init__(membership)
+        super().__init__(membership, beside=promoted)
         m = membership
         self.promoted = promoted
         self.sessions: dict[int, Seat] = {}
@@ -175,7 +176,7 @@ class Supernode(Member):
         )
 
     def poll(self, now: float) -> None:
-        self.enrolment.poll(now)
+        self.keep_enrolled(now)
         self.stun.poll(now)
         self.mesh.poll(now)
         self.directory.poll(now)
@@ -199,8 +200,11 @@ class Supernode(Member):
             session = self.sessions.get(link)
             if session is None:
                 continue
-            if now < (due := min(session.last_heard + self._patience(session), session.kept_until)):
+            silent = session.last_heard + self._patience(session)
+            if now < (due := min(silent, session.kept_until, session.until)):
                 heapq.heappush(self._silences, (due, link))
+            elif now >= session.until:
+                self.refuse(link, f"the credential of {session.name} has expired", now, expired=True)
             else:
                 self.drop(link, "silent" if session.role else "did not sign in", now)
 
@@ -267,7 +271,7 @@ class Supernode(Member):
                 if link not in self.sessions:
                     return
         except ProtocolError as error:
-            self.refuse(link, str(error), now)
+            self.refuse(link, str(error), now, expired=isinstance(error, CredentialExpired))
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         if link in self.sessions:
@@ -299,6 +303,8 @@ class Supernode(Member):
                 self.roster.carries(session.name, message.load, message.room)
             elif session.role == "supernode":
                 session.heartbeat = message.within
+        elif isinstance(message, Renewed) and not session.moved:
+            self.gate.renewed(link, session, message, now)
         elif session.role == "supernode" and session.trial is None and session.name in self.peers:
             self.mesh.says(self.peers[session.name], message, now)
         elif session.role == "client" and isinstance(message, Willing | Unwilling | Dialled):
@@ -457,9 +463,10 @@ class Supernode(Member):
         if self.door.count(host, reason, now):
             self.actions.emit(Rejected(host, reason))
 
-    def refuse(self, link: int, reason: str, now: float) -> None:
+    def refuse(self, link: int, reason: str, now: float, expired: bool = False) -> None:
+        """Closes a link with a reason; `expired`: that its credential has, and the other is to enrol first."""
         self._reject(self.sessions[link].host, reason, now)
-        self.send(link, Refused(reason[:300]))
+        self.send(link, Refused(reason[:300], expired))
         self.drop(link, reason, now)
 
     def drop(self, link: int, reason: str, now: float) -> None:

@@ -208,10 +208,21 @@ class Move(Message, frozen=True):
     others: Machines
 
 
-class Refused(Message, frozen=True):
-    """The hub or the authority says no, and why; the link closes after it."""
+class Refused(Message, frozen=True, omit_defaults=True):
+    """The hub or the authority says no, and why; the link closes after it. `expired`: to a credential that is too old,
+    so that its holder enrols before it comes again."""
 
     reason: Reason
+    expired: bool = False
+
+
+class Renewed(Message, frozen=True):
+    """From a node to the hub that it is signed in at: the authority's newer word for the same name and key. A client
+    signs where it sits with it, as in its Hello, for the directory keeps the credential beside."""
+
+    credential: Credential
+    at: float = 0.0
+    location: Signature | None = None
 
 
 class Ping(Message, frozen=True, omit_defaults=True):
@@ -462,7 +473,7 @@ class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: Signature
 
 
-Greetings = Challenge | Hello | Welcome | Wait | Full | Move | Refused | Ping | Pong
+Greetings = Challenge | Hello | Welcome | Wait | Full | Move | Refused | Ping | Pong | Renewed
 Calling = Carry | Offers | StandBy | StandingBy | Undeliverable
 Mesh = Located | Absent | Lookup | Found | Moved | Supernodes | Relays | Issuers | Room | Reflect
 Promotion = Nominate | Willing | Unwilling | Dial | Dialled | Promoted | Demoted
