@@ -46,7 +46,8 @@ class StrangeAuthority(Event):
 
 class Enrolment:
     """Asks the authority, at any of its `hosts`, to bind the identity's name to its key; `done` gets the credential,
-    each time that there is a new one. `renews`: it asks for a fresh one in time; else another part of the program does."""
+    each time that there is a new one. `renews`: it asks for a fresh one in time; else another part of this program does
+    so."""
 
     def __init__(
         self,

@@ -36,7 +36,6 @@ class House(Hub, Protocol):
 
     def drop(self, link: int, reason: str, now: float) -> None: ...
     def refuse(self, link: int, reason: str, now: float) -> None: ...
-    def tell_issuers(self, link: int) -> None: ...
 
 
 class Gate:
@@ -68,7 +67,6 @@ class Gate:
         else:
             self._welcome(link, session)
             self.hub.roster.comes(message, session.host, lambda word: self.hub.send(link, word))
-            self.hub.tell_issuers(link)
 
     def renewed(self, link: int, session: Seat, message: Renewed, now: float) -> None:
         """Somebody who is signed in, or waits, has enrolled anew; raises ProtocolError for another name or key."""

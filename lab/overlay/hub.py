@@ -141,6 +141,8 @@ class HubLink:
         self.held = False
         """Whether it climbs only once the node has enrolled anew."""
         self.heartbeat = HEARTBEAT
+        self.patience = SILENCE * HEARTBEAT
+        """Seconds without a word after which the hub that it sits at counts as dead."""
         self.not_before: dict[Machine, float] = {}
         self.last_at = 0.0
         self.link: int | None = None
@@ -254,6 +256,11 @@ class HubLink:
             self._lost("a new connection is wanted", now, at_fault=False)
             self.start(now)
 
+    def is_dead(self, reason: str, now: float) -> None:
+        """Others have found out that the hub has died: the link ends."""
+        if self.at is not None:
+            self._lost(reason, now)
+
     def send(self, message: Message) -> bool:
         """Says something to the hub; False while the node is away."""
         if self.link is None:
@@ -274,7 +281,7 @@ class HubLink:
     def deadline(self) -> float | None:
         kept = None
         if self.link is not None:
-            kept = earliest(self.next_ping, self.last_heard + SILENCE * self.heartbeat, self.probe_by)
+            kept = earliest(self.next_ping, self.last_heard + self.patience, self.probe_by)
         if not self.attempts and self.retry_at is None and not self.rungs:
             return kept
         expiries = (attempt.expires for attempt in self.attempts.values())
@@ -303,8 +310,8 @@ class HubLink:
 
     def _keep(self, now: float) -> None:
         """The heartbeat of the link that is up."""
-        if now >= self.last_heard + SILENCE * self.heartbeat:
-            self._lost(f"nothing heard for {SILENCE * self.heartbeat:g} s", now)
+        if now >= self.last_heard + self.patience:
+            self._lost(f"nothing heard for {self.patience:g} s", now)
         elif self.probe_by is not None and now >= self.probe_by:
             self._lost("no answer after the network changed", now, at_fault=False)
             self.start(now)
@@ -470,7 +477,8 @@ class HubLink:
         self.rungs, self.next_rung, self.retry_at = [], None, None
         self.link, self.at, self.observed, self.worked = link, attempt, message.observed, _kind(attempt.route)
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
-        self.last_heard, self.next_ping = now, now + self.heartbeat
+        self.last_heard = now
+        self.next_ping = now + (self.heartbeat if self.heartbeat == HEARTBEAT else 0.0)  # else the hub knows no other
         self.pinged_at = self.probe_by = self.rtt = None
         self.hubs.let_in(attempt.route.address[0])
         self._learn(message.others)

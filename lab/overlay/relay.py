@@ -3,7 +3,7 @@
 It reads no media and holds no key of it; it answers binds, and who asks whether it is there, and amplifies nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
@@ -28,7 +28,7 @@ from lab.overlay.seat import Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
-from lab.wire.messages import Demoted, HubMessage, Issuers, decode_token
+from lab.wire.messages import Demoted, HubMessage, decode_token
 from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_method
 
 RELAY_SOCKET = 0
@@ -37,7 +37,9 @@ BIND_LIMIT = 5.0
 """Seconds in which a new connection has to bind."""
 MOST_SESSIONS = 2_000
 """Calls that it carries unless it is told otherwise."""
-MOST_ISSUERS = 1_000
+SHARE = 0.5
+"""Of its room for calls, and for connections that wait, what one issuer may take that is no supernode that it sits at:
+whoever has a name can issue tokens, as any client may become a supernode."""
 MOST_TOKENS = 8
 """Tokens of one call that are known again without checking their signature anew; two are enough for two legs."""
 STANDBY_LIMIT = 30.0
@@ -85,6 +87,8 @@ class _Stream:
     info: LinkInfo
     expires: float | None
     waits_for: str = ""
+    issuer: str = ""
+    """Whose token lets it wait."""
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
@@ -103,10 +107,9 @@ class Relay(Member):
         self.sessions: dict[str, Session] = {}
         self.by_address: dict[Address, Leg] = {}
         self.by_link: dict[int, Leg] = {}
-        self.by_token: dict[bytes, tuple[str, int]] = {}
+        self.by_token: dict[bytes, tuple[str, int, str]] = {}
         self.offloading = Offloading(self.actions, self.by_address)
         self.streams: dict[int, _Stream] = {}
-        self.issuers: dict[str, bytes] = {}
         self.next_sweep = 0.0
         self.past_packets = self.past_bytes = 0
         self.actions.sockets[RELAY_SOCKET] = self
@@ -170,13 +173,12 @@ class Relay(Member):
 
     def _settle(self, now: float) -> None:
         """Ready where it sits at every supernode; with some of them down, at those that are up."""
-        if self.issuers:
+        if any(hub.hub is not None for hub in self.hubs):
             self.settle(all(hub.hub is not None for hub in self.hubs), now)
 
     # -- signalling ----------------------------------------------------------------------------------------------
 
     def signed_in(self, hub: HubLink, now: float) -> None:
-        self.issuers[hub.hub or ""] = hub.hub_key
         self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1] if hub.route else 0))
         hub.tell(now)
         self._settle(now)
@@ -185,14 +187,9 @@ class Relay(Member):
         self.actions.emit(SignedOut(hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        """Its supernodes name others, who may send clients as well; or one of them cannot reach it any more."""
-        if isinstance(message, Demoted):
-            if self.promoted:
-                self.actions.emit(Unreachable(self.name, message.reason))
-        elif isinstance(message, Issuers):
-            for name, key in message.supernodes:
-                if len(self.issuers) < MOST_ISSUERS:
-                    self.issuers.setdefault(name, key)
+        """One of its supernodes cannot reach it any more."""
+        if isinstance(message, Demoted) and self.promoted:
+            self.actions.emit(Unreachable(self.name, message.reason))
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Relays do not wait."""
@@ -368,7 +365,7 @@ class Relay(Member):
             return
         identifier = request.transaction_id
         try:
-            call, index = self._granted(request.token or b"", link, now)
+            call, index, issuer = self._granted(request.token or b"", link, now)
         except ProtocolError as error:
             self.actions.emit(BindRefused(source[0], str(error)))
             answer(StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])))
@@ -376,11 +373,11 @@ class Relay(Member):
         if index is None or link is not None:
             answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, leaving=leaving))
             if index is not None:
-                leg = self._place(call, index, source, link, now, request.token or b"")
+                leg = self._place(call, index, issuer, source, link, now, request.token or b"")
                 leg.asked, leg.heard = identifier, request.leaving
                 self.offloading.review(leg.session, now)
             return
-        leg = self._place(call, index, source, link, now, request.token or b"")
+        leg = self._place(call, index, issuer, source, link, now, request.token or b"")
         leg.asked, leg.heard = identifier, request.leaving
 
         def counted() -> None:
@@ -391,29 +388,36 @@ class Relay(Member):
         self.offloading.with_counts(leg.session, counted)
         self.offloading.review(leg.session, now)
 
-    def _granted(self, token_bytes: bytes, link: int | None, now: float) -> tuple[str, int | None]:
+    def _granted(self, token_bytes: bytes, link: int | None, now: float) -> tuple[str, int | None, str]:
+        """The call and leg that a token is good for, and nothing is kept of one that is not; raises ProtocolError."""
         if (known := self.by_token.get(token_bytes)) is not None:  # checked before, and its session goes on
             return known
         token, grant = decode_token(token_bytes)
-        issuer = self.issuers.get(token.issuer)
-        if issuer is None:
-            raise ProtocolError(f"the token's issuer {token.issuer} is no supernode that this relay sits at")
-        check_token(token, issuer)
+        wall = now + self.membership.wall_offset
         if grant.relay != self.name:
             raise ProtocolError(f"the token is for {grant.relay}")
-        late = now + self.membership.wall_offset - grant.expires
+        check_token(token, self.membership.authority, wall)
+        late = wall - grant.expires
         if self.parting is not None and grant.call not in self.sessions:
             raise ProtocolError("the relay is about to end")
         if grant.leg is None:
-            self._stand_by(grant.call, late, link, now)
+            self._stand_by(grant.call, token.issuer, late, link, now)
         elif grant.call not in self.sessions:
             if late > 0:
                 raise ProtocolError(f"the token expired {late:.0f} s ago")
             if len(self.sessions) >= self.calls:
                 raise ProtocolError("the relay is full")
-        return grant.call, grant.leg
+            held = (session.issuer for session in self.sessions.values())
+            if self._takes_too_much(token.issuer, held, self.calls):
+                raise ProtocolError(f"calls that {token.issuer} sent fill their share of the relay")
+        return grant.call, grant.leg, token.issuer
 
-    def _stand_by(self, client: str, late: float, link: int | None, now: float) -> None:
+    def _takes_too_much(self, issuer: str, held: Iterable[str], room: int) -> bool:
+        """Whether an issuer holds its share already; the supernodes that the relay sits at may take all."""
+        own = any(hub.hub == issuer for hub in self.hubs)
+        return not own and sum(each == issuer for each in held) >= max(1, int(SHARE * room))
+
+    def _stand_by(self, client: str, issuer: str, late: float, link: int | None, now: float) -> None:
         """A connection waits for a call of `client`; its oldest goes where there are too many. Raises ProtocolError."""
         if link is None or link in self.by_link:
             raise ProtocolError("only a connection without a call may wait for one")
@@ -424,19 +428,23 @@ class Relay(Member):
             waiting = [each for each, other in self.streams.items() if other.waits_for and each not in self.by_link]
             if len(waiting) >= MOST_STANDBY:
                 raise ProtocolError("too many wait here")
+            if self._takes_too_much(issuer, (self.streams[each].issuer for each in waiting), MOST_STANDBY):
+                raise ProtocolError(f"too many wait here that {issuer} sent")
             own = [each for each in waiting if self.streams[each].waits_for == client]
             for each in own[: len(own) + 1 - MOST_STANDBY_EACH]:
                 self.actions.close(each)
                 del self.streams[each]
-        stream.waits_for, stream.expires = client, now + STANDBY_LIMIT
+        stream.waits_for, stream.issuer, stream.expires = client, issuer, now + STANDBY_LIMIT
 
-    def _place(self, call: str, index: int, source: Address, link: int | None, now: float, token: bytes) -> Leg:
+    def _place(
+        self, call: str, index: int, issuer: str, source: Address, link: int | None, now: float, token: bytes
+    ) -> Leg:
         session = self.sessions.get(call)
         if session is None:
-            session = self.sessions[call] = Session(call, next(self.actions.numbers), now, paid=now)
+            session = self.sessions[call] = Session(call, next(self.actions.numbers), now, issuer, paid=now)
             self.next_sweep = now + 1.0
         if token not in self.by_token and len(session.tokens) < MOST_TOKENS:
-            self.by_token[token] = (call, index)
+            self.by_token[token] = (call, index, issuer)
             session.tokens.append(token)
         session.last = now
         before = session.legs[index]

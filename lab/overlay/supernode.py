@@ -16,7 +16,7 @@ from lab.overlay.doorkeeper import Doorkeeper
 from lab.overlay.gate import Gate
 from lab.overlay.hub import HubLink
 from lab.overlay.member import Member, Membership
-from lab.overlay.mesh import Mesh, Peer
+from lab.overlay.mesh import Mesh, Peer, patience
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.receipts import Receipts
 from lab.overlay.relief import Relief
@@ -33,7 +33,6 @@ from lab.wire.messages import (
     Dialled,
     Found,
     HubMessage,
-    Issuers,
     Located,
     Lookup,
     Message,
@@ -211,7 +210,7 @@ class Supernode(Member):
     def _patience(self, session: Seat) -> float:
         if not session.role:
             return GREETING_LIMIT
-        return SILENCE * session.heartbeat
+        return patience(session.heartbeat) if session.role == "supernode" else SILENCE * session.heartbeat
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         if listener == "stun":
@@ -303,6 +302,7 @@ class Supernode(Member):
                 self.roster.carries(session.name, message.load, message.room)
             elif session.role == "supernode":
                 session.heartbeat = message.within
+                self.mesh.heard(session.name, now)
         elif isinstance(message, Renewed) and not session.moved:
             self.gate.renewed(link, session, message, now)
         elif session.role == "supernode" and session.trial is None and session.name in self.peers:
@@ -339,9 +339,6 @@ class Supernode(Member):
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
         for word in self._words():
             peer.send(word)
-        for link, session in self.sessions.items():
-            if session.role == "relay":
-                self.tell_issuers(link)
         self._settle(now)
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
@@ -384,6 +381,12 @@ class Supernode(Member):
             case _:
                 raise ProtocolError(f"supernode {peer.name} sent {type(message).__name__}")
 
+    def peer_silent(self, peer: Peer, reason: str, now: float) -> None:
+        for link in [
+            link for link, seat in self.sessions.items() if (seat.role, seat.name) == ("supernode", peer.name)
+        ]:
+            self.drop(link, reason, now)
+
     def room_changed(self, peer: Peer, now: float) -> None:
         """Another supernode has room, or has none any more."""
         self.relief.elsewhere.noted(peer)
@@ -415,10 +418,6 @@ class Supernode(Member):
             if before is None or word not in before:
                 for peer in self.peers.values():
                     peer.send(word)
-
-    def tell_issuers(self, link: int) -> None:
-        names = tuple((peer.name, peer.key) for peer in self.peers.values() if peer.key)
-        self.send(link, Issuers(names[:200]))
 
     # -- inside --------------------------------------------------------------------------------------------------
 

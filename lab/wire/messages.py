@@ -346,16 +346,24 @@ class RelayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beside: bool = False
 
 
+class Probe(Message, frozen=True):
+    """Are you there? Between supernodes, whichever of the two has dialled."""
+
+
+class Present(Message, frozen=True):
+    """Yes."""
+
+
+class Suspected(Message, frozen=True):
+    """The sender watches these supernodes and has heard nothing of them for some seconds."""
+
+    names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)]
+
+
 class Relays(Message, frozen=True):
     """All relays that sit at the sender."""
 
     relays: Annotated[tuple[RelayEntry, ...], msgspec.Meta(max_length=64)]
-
-
-class Issuers(Message, frozen=True):
-    """A hub to a relay that sits there: these supernodes may send clients to it as well."""
-
-    supernodes: Annotated[tuple[tuple[Name, Key], ...], msgspec.Meta(max_length=200)]
 
 
 class Room(Message, frozen=True):
@@ -453,10 +461,11 @@ class Enrolled(Message, frozen=True):
     credential: Credential
 
 
-class RelayGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RelayGrant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a supernode signs into a token: this call may use this relay, on this leg (0 caller, 1 callee).
 
-    Without a leg it lets a connection wait for a call; `call` is then the client's name.
+    Without a leg it lets a connection wait for a call; `call` is then the client's name. An array, as the token around
+    it is: a client sends it in each bind.
     """
 
     call: CallId
@@ -465,17 +474,27 @@ class RelayGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: float
 
 
-class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A grant with its issuer's name and signature."""
+class RelayToken(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A grant with its issuer's signature, and the issuer's credential without names of fields: about 220 bytes, 400
+    where all names are as long as may be. So a relay knows nobody beforehand, and serves whomever supernodes send."""
 
-    grant: bytes
+    grant: Annotated[bytes, msgspec.Meta(max_length=256)]
     issuer: Name
+    key: Key
+    expires: float
+    vouched: Signature
+    """The authority's, of the issuer's name, key and expiry."""
     signature: Signature
+
+    @property
+    def credential(self) -> Credential:
+        """The authority's word for the issuer."""
+        return Credential(self.issuer, self.key, self.expires, self.vouched)
 
 
 Greetings = Challenge | Hello | Welcome | Wait | Full | Move | Refused | Ping | Pong | Renewed
 Calling = Carry | Offers | StandBy | StandingBy | Undeliverable
-Mesh = Located | Absent | Lookup | Found | Moved | Supernodes | Relays | Issuers | Room | Reflect
+Mesh = Located | Absent | Lookup | Found | Moved | Supernodes | Relays | Room | Reflect | Probe | Present | Suspected
 Promotion = Nominate | Willing | Unwilling | Dial | Dialled | Promoted | Demoted
 HubMessage = Greetings | Calling | Mesh | Promotion
 AuthorityMessage = Enrol | Enrolled | Refused
