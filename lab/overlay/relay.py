@@ -24,7 +24,7 @@ from lab.overlay.member import (
 from lab.overlay.offloading import Offloading
 from lab.overlay.parting import Parting
 from lab.overlay.reach import PRESENCE
-from lab.overlay.seat import Unreachable
+from lab.overlay.seat import Unneeded, Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
@@ -187,9 +187,10 @@ class Relay(Member):
         self.actions.emit(SignedOut(hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        """One of its supernodes cannot reach it any more."""
-        if isinstance(message, Demoted) and self.promoted:
-            self.actions.emit(Unreachable(self.name, message.reason))
+        """One of its supernodes cannot reach it any more, or does not need it: then it is idle, or it stays."""
+        if isinstance(message, Demoted) and self.promoted and (message.needed or not self.sessions):
+            said = Unreachable if message.needed else Unneeded
+            self.actions.emit(said(self.name, message.reason))
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Relays do not wait."""

@@ -19,6 +19,8 @@ TOKEN_LIFETIME = 60.0
 RELAYS_OFFERED = 2
 BUSY = 0.8
 """The share of its room from which on a relay is busy."""
+AT_EASE = 0.5
+"""The same, below which it lets promoted ones go: far enough from BUSY that none is made again at once."""
 LEGS: tuple[Literal[0, 1], Literal[0, 1]] = (0, 1)
 """The caller's and the callee's, as grants number them."""
 
@@ -78,6 +80,11 @@ class Roster:
         """Whether no relay is known that is not busy."""
         return not self.free
 
+    @property
+    def suffices(self) -> bool:
+        """Whether a relay that does nothing else has half of its room left, so that users' computers may rest."""
+        return any(not relay.beside and not busy(relay, AT_EASE) for relay in self.all().values())
+
     def _weigh(self, supernode: str, relays: Iterable[RelayEntry]) -> None:
         if all(map(busy, relays)):
             self.free.discard(supernode)
@@ -128,9 +135,9 @@ class Roster:
         return RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, issue_token(self.identity, grant))
 
 
-def busy(relay: RelayEntry) -> bool:
-    """Whether most of a relay's room is taken, as far as it has told of any."""
-    return relay.room is not None and relay.load >= BUSY * (relay.load + relay.room)
+def busy(relay: RelayEntry, share: float = BUSY) -> bool:
+    """Whether so much of a relay's room is taken, as far as it has told of any."""
+    return relay.room is not None and relay.load >= share * (relay.load + relay.room)
 
 
 def _least(relay: RelayEntry) -> tuple[bool, bool, int, str]:

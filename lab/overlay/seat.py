@@ -63,6 +63,14 @@ class Unreachable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Unneeded(Event):
+    """A relay that had been promoted is idle while those that do nothing else have room."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Empty(Event):
     """The supernode has left: its clients are elsewhere, or have had time enough."""
 

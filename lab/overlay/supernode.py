@@ -308,7 +308,7 @@ class Supernode(Member):
         elif session.role == "supernode" and session.trial is None and session.name in self.peers:
             self.mesh.says(self.peers[session.name], message, now)
         elif session.role == "client" and isinstance(message, Willing | Unwilling | Dialled):
-            self.relief.promoting.says(session.name, message, now)
+            self.relief.says(session.name, message, now)
         elif session.role == "client" and isinstance(message, Carry) and not session.waiting:
             self._of_client(link, session, message, now)
         elif session.role == "client" and isinstance(message, StandBy) and not session.waiting:
@@ -494,6 +494,7 @@ class Supernode(Member):
             self.mesh.went(session.name, reason, now)
         elif session.role == "relay":
             self.roster.goes(session.name)
+            self.relief.promoting.is_one_no_more(session.name)
             self.relief.rechecking.gone(session.name)
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]

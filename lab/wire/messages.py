@@ -438,10 +438,12 @@ class Promoted(Message, frozen=True):
 
 
 class Demoted(Message, frozen=True):
-    """The sender can no longer reach what the receiver listens on, or never could: please be what you were."""
+    """The sender can no longer reach what the receiver listens on, or never could: please be what you were. Or it is
+    not `needed` any more."""
 
     role: Role
     reason: Reason
+    needed: bool = True
 
 
 # -- between a node and the authority --------------------------------------------------------------------------------
