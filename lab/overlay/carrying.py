@@ -65,10 +65,12 @@ class Carrying:
         self._talks[frozenset((envelope.sender, envelope.recipient))] = None
         if len(self._talks) > MOST_TALKS:
             self._talks.popitem(last=False)
-        relays = self.roster.chosen(without=(envelope.sender, envelope.recipient)) if carry.relays else []
-        mine, theirs = self.roster.offers(relays, envelope.call, now)
 
         def then(hub: str | None, now: float) -> None:
+            ends = (envelope.sender, envelope.recipient)
+            other = hub if hub != self.own else None
+            relays = self.roster.chosen(without=ends, hub=other) if carry.relays and hub is not None else []
+            mine, theirs = self.roster.offers(relays, envelope.call, now)
             if not self._pass_on(hub, Carry(envelope, offers=theirs, seen=seen)):
                 back(_nowhere(envelope))
             elif relays:

@@ -17,6 +17,7 @@ from lab.overlay.gate import Gate
 from lab.overlay.hub import HubLink
 from lab.overlay.member import Member, Membership
 from lab.overlay.mesh import Mesh, Peer, patience
+from lab.overlay.nearness import Nearness
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.receipts import Receipts
 from lab.overlay.relief import Relief
@@ -38,6 +39,7 @@ from lab.wire.messages import (
     Message,
     Move,
     Moved,
+    Near,
     Ping,
     Pong,
     Reflect,
@@ -100,7 +102,14 @@ class Supernode(Member):
         self._silences: list[tuple[float, int]] = []
         self.mesh = Mesh(self.actions, m, self)
         self.directory = Directory(self.name, m.authority, self._to_peer, self._moved_away)
-        self.roster = Roster(m.identity, m.wall_offset)
+        self.nearness = Nearness(
+            m.rng,
+            lambda: self.roster.all(),
+            m.own.reachable,
+            lambda to, data: self.actions.send_to(STUN_SOCKET, to, data),
+            self._tell_all,
+        )
+        self.roster = Roster(m.identity, m.wall_offset, self.nearness.both)
         self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
         self.relief = Relief(self)
         self.gate = Gate(self)
@@ -170,6 +179,7 @@ class Supernode(Member):
             self.directory.deadline(),
             self.admission.deadline(len(self.clients)),
             self.relief.deadline(),
+            self.nearness.deadline() if self.joined else None,
             self._silences[0][0] if self._silences else None,
             self._next_words(),
         )
@@ -183,6 +193,8 @@ class Supernode(Member):
         self._drop_the_silent(now)
         self.gate.let_in(now)
         self.relief.poll(now)
+        if self.joined:
+            self.nearness.poll(now)
         if (due := self._next_words()) is not None and now >= due:
             self._tell_words(now)
         self._left_empty(now)
@@ -235,6 +247,8 @@ class Supernode(Member):
             super().udp_up(socket, local, now)
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        if socket == STUN_SOCKET and self.nearness.answered(data, source, now):
+            return
         if socket in (STUN_SOCKET, ALTERNATE_SOCKET):
             self.reflector.datagram(socket, data, source, now)
         else:
@@ -339,12 +353,15 @@ class Supernode(Member):
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
         for word in self._words():
             peer.send(word)
+        if self.nearness.told.relays:
+            peer.send(self.nearness.told)
         self._settle(now)
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)
         self.relief.elsewhere.gone(peer.name)
         self.roster.forget(peer.name)
+        self.nearness.forget(peer.name)
         self.relief.rechecking.gone(peer.name)
         self.relief.gone(peer.name, now)
         self.actions.emit(Left("supernode", peer.name, reason))
@@ -374,6 +391,8 @@ class Supernode(Member):
                     send(message)
             case Relays(relays):
                 self.roster.told(peer.name, relays)
+            case Near():
+                self.nearness.word(peer.name, message)
             case Reflect():
                 self.reflector.reflect(message, now)
             case Demoted():
@@ -434,6 +453,10 @@ class Supernode(Member):
     def _peer(self, name: str) -> Callable[[Message], object] | None:
         peer = self.peers.get(name)
         return None if peer is None else peer.send
+
+    def _tell_all(self, message: Message) -> None:
+        for peer in self.peers.values():
+            peer.send(message)
 
     def _to_peer(self, name: str, message: Message) -> None:
         if (peer := self.peers.get(name)) is not None:

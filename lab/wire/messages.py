@@ -366,6 +366,14 @@ class Relays(Message, frozen=True):
     relays: Annotated[tuple[RelayEntry, ...], msgspec.Meta(max_length=64)]
 
 
+class Near(Message, frozen=True):
+    """The relays that are nearest to the sender, with the round trips that it has measured, in milliseconds."""
+
+    relays: Annotated[
+        tuple[tuple[Name, Annotated[int, msgspec.Meta(ge=0, le=60_000)]], ...], msgspec.Meta(max_length=16)
+    ]
+
+
 class Room(Message, frozen=True):
     """How many clients the sender has, and room for how many more; None: as many as come."""
 
@@ -496,7 +504,21 @@ class RelayToken(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 Greetings = Challenge | Hello | Welcome | Wait | Full | Move | Refused | Ping | Pong | Renewed
 Calling = Carry | Offers | StandBy | StandingBy | Undeliverable
-Mesh = Located | Absent | Lookup | Found | Moved | Supernodes | Relays | Room | Reflect | Probe | Present | Suspected
+Mesh = (
+    Located
+    | Absent
+    | Lookup
+    | Found
+    | Moved
+    | Supernodes
+    | Relays
+    | Room
+    | Reflect
+    | Probe
+    | Present
+    | Suspected
+    | Near
+)
 Promotion = Nominate | Willing | Unwilling | Dial | Dialled | Promoted | Demoted
 HubMessage = Greetings | Calling | Mesh | Promotion
 AuthorityMessage = Enrol | Enrolled | Refused

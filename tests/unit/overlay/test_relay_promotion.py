@@ -205,7 +205,7 @@ def test_even_where_a_supernode_offers_it_to_itself() -> None:
     net.run(2)
     roster = net.hosts["supernode-1"].machine.roster
     chosen = roster.chosen
-    roster.chosen = lambda without=(): chosen()  # type: ignore[method-assign]
+    roster.chosen = lambda without=(), hub=None: chosen()  # type: ignore[method-assign]
     id = place(net, "open-0", "blocked")
     net.run(3)
     assert relays_of(net, "open-0", id) == set()
