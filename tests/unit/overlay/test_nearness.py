@@ -1,4 +1,4 @@
-"""Which relays a caller is offered: several, near both ends by measured round trips, and a busy one after the others."""
+"""Which relays a caller is offered: several, near both ends by measured round trips, and busy ones after the others."""
 
 import random
 
