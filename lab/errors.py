@@ -29,6 +29,10 @@ class ProtocolError(LabError):
     exit_code = 1
 
 
+class CredentialExpired(ProtocolError):
+    """The authority's word for a name is too old; its holder has to enrol again, and has broken nothing."""
+
+
 class EvidenceError(LabError):
     """The packets do not allow a verdict: an empty or truncated capture, a missing witness."""
 

@@ -18,12 +18,12 @@ from lab.node.shell import Shell
 from lab.node.spare import measured
 from lab.node.tls import client_context, hub_context, wrapping_context
 from lab.overlay.actions import Event
-from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
+from lab.overlay.candidacy import AskedForSpare, AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.member import RELAY_TCP_PORTS, RELAY_UDP_PORT, SIGNALLING_PORTS, Ready
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
-from lab.overlay.seat import Empty, Unreachable
+from lab.overlay.seat import Empty, Unneeded, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
 from lab.wire.messages import Role
@@ -63,6 +63,11 @@ class Hosting:
                     machine, now = self.hosted.machine, time.monotonic()
                     machine.admit(now) if isinstance(machine, Relay) else machine.admit(supernodes, now)
                     self.hosted.shell.settle()
+            case AskedForSpare(role):
+                task = asyncio.get_running_loop().create_task(self._weigh(role))
+                self.opening.add(task)
+                task.add_done_callback(self.opening.discard)
+                return True
             case DemotedFrom():
                 self._cease()
             case _:
@@ -101,6 +106,12 @@ class Hosting:
         shell.start()
         self._listening(None)
 
+    async def _weigh(self, role: Role) -> None:
+        """Whether the machine still has something to spare."""
+        candidacy = self.client.candidacy
+        candidacy.spares((await measured()).lacking(candidacy.wanted(role)))
+        self.shell.settle()
+
     async def _open_supernode(self, shell: Shell) -> None:
         tls = hub_context(self.client.name, self.client.membership.identity.private)
         for port in SIGNALLING_PORTS:
@@ -127,7 +138,7 @@ class Hosting:
 
     def _event(self, event: Event) -> None:
         """Of the supernode's, or the relay's, machine."""
-        if isinstance(event, Unreachable) and event.name == self.client.name:
+        if isinstance(event, Unreachable | Unneeded) and event.name == self.client.name:
             self.client.candidacy.cease(event.reason)
             self.shell.settle()
         elif isinstance(event, Ready):

@@ -23,6 +23,10 @@ CAPACITY = 200
 """Clients that a promoted one has room for unless its user says otherwise; Skype's had some hundred."""
 CALLS = 20
 """Calls that a promoted relay takes unless its user says otherwise: 2 Mbit/s each way if all talk through it."""
+WEIGH_EVERY = 60.0
+"""Seconds between two looks at what its machine has to spare, while it is a relay."""
+TIRED = 2
+"""Looks in a row that find nothing to spare before it is a client alone again."""
 DIALS = Rate(0.5, 5)
 """What a client dials for its supernodes: it is no scanner of ports."""
 
@@ -32,6 +36,13 @@ Answer = Callable[[Message], object]
 @dataclass(frozen=True, slots=True)
 class AskedToBe(Event):
     """The program is to listen as a supernode or relay does, and to say `listening` when it does."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class AskedForSpare(Event):
+    """The program is to measure what its machine has to spare for this role, and to say `spares`."""
 
     role: Role
 
@@ -74,6 +85,8 @@ class Candidacy:
         self.answer: Answer | None = None
         self.host = self.hub = self.because = ""
         self.room = 0
+        self.weigh_at: float | None = None
+        self.tired = 0
         self.reaches: list[Reach] = []
         self._dials = Limiter(DIALS)
 
@@ -85,7 +98,8 @@ class Candidacy:
                 self._nominated(message, answer, now)
             case Promoted(role, measurer, supernodes):
                 if role == self.role and self.promoted is None:
-                    self.promoted, self.until = role, None
+                    self.promoted, self.until, self.tired = role, None, 0
+                    self.weigh_at = now + WEIGH_EVERY if role == "relay" else None
                     lack = "had too much to do" if role == "supernode" else "knew no relay with room"
                     self.because = f"{self.hub or 'a supernode'} {lack}, and {measurer} has reached it"
                     self.actions.emit(PromotedTo(role, supernodes))
@@ -129,11 +143,19 @@ class Candidacy:
         hosts = one_a_family((self.host, *self.own.addresses))
         self.answer(Willing(self.role, hosts, self.room or self.wanted(self.role)))
 
+    def spares(self, refusal: str | None) -> None:
+        """What the machine has to spare now: None where that is enough, else why it is not. A relay whose user needs
+        the machine is one no more, and its calls are elsewhere first."""
+        if self.promoted == "relay":
+            self.tired = self.tired + 1 if refusal is not None else 0
+            if refusal is not None and self.tired >= TIRED:
+                self.cease(refusal)
+
     def cease(self, reason: str) -> None:
         """It is a client alone again, or will be as soon as its clients, or calls, are elsewhere."""
         if self.role is not None:
             self.actions.emit(DemotedFrom(self.role, reason))
-        self.role = self.promoted = self.answer = self.until = None
+        self.role = self.promoted = self.answer = self.until = self.weigh_at = None
         self.because = ""
 
     def relocated(self) -> None:
@@ -156,10 +178,13 @@ class Candidacy:
         reach.start(now)
 
     def deadline(self) -> float | None:
-        return earliest(self.until, *(reach.deadline() for reach in self.reaches))
+        return earliest(self.until, self.weigh_at, *(reach.deadline() for reach in self.reaches))
 
     def poll(self, now: float) -> None:
         for reach in list(self.reaches):
             reach.poll(now)
         if self.until is not None and now >= self.until:
             self.cease("nobody has promoted it")
+        if self.weigh_at is not None and self.promoted is not None and now >= self.weigh_at:
+            self.weigh_at = now + WEIGH_EVERY
+            self.actions.emit(AskedForSpare(self.promoted))

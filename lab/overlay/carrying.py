@@ -72,10 +72,12 @@ class Carrying:
         self._talks[frozenset((envelope.sender, envelope.recipient))] = None
         if len(self._talks) > MOST_TALKS:
             self._talks.popitem(last=False)
-        relays = self.roster.chosen(without=(envelope.sender, envelope.recipient)) if carry.relays else []
-        mine, theirs = self.roster.offers(relays, envelope.call, now)
 
         def then(location: Location | None, now: float) -> None:
+            ends, relays = (envelope.sender, envelope.recipient), []
+            if carry.relays and location is not None:
+                relays = self.roster.chosen(without=ends, hub=location.hub if location.hub != self.own else None)
+            mine, theirs = self.roster.offers(relays, envelope.call, now)
             told = Carry(envelope, offers=theirs, seen=_for_recipient(envelope, seen, location))
             if location is None or not self._pass_on(location.hub, told):
                 back(_nowhere(envelope))

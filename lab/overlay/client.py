@@ -273,7 +273,7 @@ class Client(Member):
         return earliest(spare, *(part.deadline() for part in parts), *calls)
 
     def poll(self, now: float) -> None:
-        self.enrolment.poll(now)
+        self.keep_enrolled(now)
         self.sealing.poll(now)
         self.hub.poll(now)
         self.passage.poll(now)

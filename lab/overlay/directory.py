@@ -3,12 +3,13 @@
 Belongs here: who keeps a name, what is believed of it, looking for one. Never: links, sessions, what is carried.
 """
 
+import contextlib
 import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from lab.errors import ProtocolError
+from lab.errors import CredentialExpired, ProtocolError
 from lab.overlay.actions import earliest
 from lab.overlay.identity import check_location
 from lab.wire.messages import Absent, Found, Located, Location, Lookup, Message, Moved
@@ -154,11 +155,15 @@ class Directory:
     # -- what other supernodes say ---------------------------------------------------------------------------------
 
     def located(self, sender: str, message: Located, wall: float) -> None:
-        """Raises ProtocolError for what its client has not signed; `wall` is now, epoch seconds."""
+        """Raises ProtocolError for what its client has not signed; `wall` is now, epoch seconds. What has expired on
+        the way is left out: no supernode has broken anything by it."""
         for location in message.locations:
             if location.hub != sender:
                 raise ProtocolError(f"{sender} tells of a client of {location.hub}")
-            check_location(location, self.authority, wall)
+            try:
+                check_location(location, self.authority, wall)
+            except CredentialExpired:
+                continue
             name = location.credential.name
             before = self.mine.get(name) or self.kept.get(name)
             if before is not None and before.at > location.at:
@@ -172,6 +177,10 @@ class Directory:
 
     def moved(self, message: Moved, wall: float) -> None:
         """A client of this supernode sits elsewhere by now, if it says so itself; raises ProtocolError."""
+        with contextlib.suppress(CredentialExpired):
+            self._moved(message, wall)
+
+    def _moved(self, message: Moved, wall: float) -> None:
         check_location(message.location, self.authority, wall)
         mine = self.mine.get(message.location.credential.name)
         if mine is not None and mine.at < message.location.at:
@@ -261,6 +270,8 @@ class Directory:
                     before, search.newest = search.newest, max(search.newest or location, location, key=_since)
                     if before is not None and before.hub == location.hub:
                         search.asked.clear()
+        except CredentialExpired:
+            pass  # as if it had said nothing
         finally:
             if not search.asked:
                 self._conclude(message.name, now)

@@ -1,14 +1,16 @@
-"""How a name becomes a node's own: once, at the authority, over TLS whose key the node knows beforehand.
+"""How a name becomes a node's own, and stays it: at the authority, over TLS whose key the node knows beforehand.
 
-After it nobody needs the authority until the credential expires. The authority's side stands in authority.py.
+After it nobody needs the authority until the credential expires; about halfway to that a node asks for a fresh one, and
+goes on asking, seldom, while the old one holds. The authority's side stands in authority.py.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, Event, LinkInfo, earliest
-from lab.overlay.identity import Identity, check_credential
+from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity, check_credential
 from lab.overlay.ladder import Route, rungs
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.framing import LengthPrefixed, frame
@@ -17,10 +19,22 @@ from lab.wire.messages import FRAME_LIMIT, Credential, Enrol, Enrolled, Refused,
 STAGGER = 0.3
 ATTEMPT_LIMIT = 5.0
 """Seconds, as on the ladder to a supernode."""
-RETRY = 1.0
-"""Seconds before the ladder is climbed again."""
+RETRY, RETRY_MOST, RETRY_GROWTH = 1.0, 60.0, 1.5
+"""Seconds before the ladder is climbed again by who has no credential that holds: the first time, the most, and the
+factor from one time to the next; jittered, for after a long outage of the authority many ask at once."""
 REFUSED_RETRY = 10.0
 """Seconds before asking again after a refusal, which seldom changes by itself."""
+
+
+RENEW_AT = (0.4, 0.6)
+"""The share of what is left of a credential after which a node asks for a fresh one, drawn anew each time."""
+RENEW_AGAIN = 6 * 3600.0
+"""Seconds, give or take half, before it asks again where nobody has answered, while the old one holds for longer."""
+LITTLE_LEFT, SOON = 0.4, 600.0
+"""The share of its lifetime below which a credential that a node starts with is renewed soon, and seconds within which:
+who runs for an hour a day never comes to half of what is left."""
+HURRY_EVERY = 60.0
+"""Seconds between two enrolments that a hub's word alone has caused: it may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,9 @@ class StrangeAuthority(Event):
 
 
 class Enrolment:
-    """Asks the authority, at any of its `hosts`, to bind the identity's name to its key; `done` gets the credential."""
+    """Asks the authority, at any of its `hosts`, to bind the identity's name to its key; `done` gets the credential,
+    each time that there is a new one. `renews`: it asks for a fresh one in time; else another part of this program does
+    so."""
 
     def __init__(
         self,
@@ -44,21 +60,52 @@ class Enrolment:
         wall_offset: float,
         done: Callable[[Credential, float], None],
         refused: Callable[[str], None],
+        rng: random.Random,
+        renews: bool = True,
     ) -> None:
         self.actions, self.identity, self.authority = actions, identity, authority
         self.hosts, self.own, self.ports, self.wall_offset = tuple(hosts), own, tuple(ports), wall_offset
-        self.done, self.refused = done, refused
+        self.done, self.refused, self.rng, self.renews = done, refused, rng, renews
         self.links: dict[int, tuple[LengthPrefixed, float]] = {}
         self.rungs: list[Route] = []
         self.next_try: float | None = None
+        self.failures = 0
+        """Climbs in a row that led to no credential."""
+        self.last_hurry = float("-inf")
 
     def start(self, now: float) -> None:
+        """Asks now: there is no credential, or none that holds."""
         self._again(now)
         self.poll(now)
 
+    def keep(self, now: float) -> None:
+        """The credential at hand holds; it is renewed in time."""
+        if not self.renews:
+            return
+        left = self.left(now)
+        within = left * self.rng.uniform(*RENEW_AT)
+        if left < LITTLE_LEFT * CREDENTIAL_LIFETIME:
+            within = min(within, SOON * self.rng.random())
+        self._again(now + within)
+
+    def left(self, now: float) -> float:
+        """Seconds for which the credential still holds; 0 where there is none, or none that does."""
+        credential = self.identity.credential
+        return 0.0 if credential is None else max(0.0, credential.expires - now - self.wall_offset)
+
+    def hurry(self, now: float) -> None:
+        """The credential does not hold, or a hub says so: asks now, unless that is under way, or has just been done at
+        a hub's word."""
+        if not self.renews or self.links or self.rungs or (self.failures and not self.left(now)):
+            return
+        if now >= self.last_hurry + HURRY_EVERY:
+            self.last_hurry = now
+            self._again(now)
+
     def relocated(self, now: float) -> None:
-        """The node stands elsewhere: what was on its way is lost, and so is the reason to wait."""
-        if self.links or self.next_try is not None:
+        """The node stands elsewhere: what was on its way is lost, and so is the reason to wait, but for the time when a
+        credential that holds is due."""
+        if self.links or self.rungs or self.failures or (self.next_try is not None and not self.left(now)):
             self._close_all()
             self.start(now)
 
@@ -75,7 +122,7 @@ class Enrolment:
         if not self.rungs:
             self.rungs = rungs(self.hosts, self.ports, self.own)
         if not self.rungs:
-            self.next_try = now + RETRY  # unplugged, or of another family than the authority
+            self._failed(now)  # unplugged, or of another family than the authority
             return
         route = self.rungs.pop(0)
         link = self.actions.connect(self, route.address, route.secure, route.proxied)
@@ -104,7 +151,7 @@ class Enrolment:
                 reason = message.reason if isinstance(message, Refused) else "an answer that makes no sense"
                 self.refused(f"the authority refuses the name {self.identity.name}: {reason}")
                 self._close_all()
-                self._again(now + REFUSED_RETRY)
+                self._failed(now, REFUSED_RETRY)
                 return
         except ProtocolError as error:
             self.actions.close(link)
@@ -112,7 +159,17 @@ class Enrolment:
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         if self.links.pop(link, None) is not None and not self.links and self.next_try is None:
-            self._again(now + RETRY)
+            self._failed(now)
+
+    def _failed(self, now: float, least: float = 0.0) -> None:
+        """Nobody has signed: again after a while, a long one where the credential at hand still holds."""
+        left = self.left(now)
+        if left:
+            pause = min(RENEW_AGAIN * self.rng.uniform(0.5, 1.5), left * self.rng.uniform(*RENEW_AT))
+        else:
+            pause = min(RETRY * RETRY_GROWTH ** min(self.failures, 20), RETRY_MOST) * self.rng.uniform(0.5, 1.0)
+        self.failures += 1
+        self._again(now + max(pause, least, RETRY / 2))
 
     def _again(self, at: float) -> None:
         self.rungs, self.next_try = [], at
@@ -122,8 +179,9 @@ class Enrolment:
         if (credential.name, credential.key) != (self.identity.name, self.identity.public):
             raise ProtocolError("the authority signed another name or key than was asked for")
         self._close_all()
-        self.next_try = None
+        self.rungs, self.next_try, self.failures = [], None, 0
         self.identity.credential = credential
+        self.keep(now)
         self.done(credential, now)
 
     def _close_all(self) -> None:

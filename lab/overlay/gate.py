@@ -13,7 +13,7 @@ from lab.overlay.mesh import one_a_family
 from lab.overlay.relief import Hub, Relief
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway
-from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Wait, Welcome
+from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Renewed, Wait, Welcome
 
 MOST_LINKS = 3
 """Links of one relay, or of a supernode that is still being dialled: one that is dead and not yet found silent may be
@@ -39,7 +39,6 @@ class House(Hub, Protocol):
 
     def drop(self, link: int, reason: str, now: float) -> None: ...
     def refuse(self, link: int, reason: str, now: float) -> None: ...
-    def tell_issuers(self, link: int) -> None: ...
     def listens_for(self, link: int) -> None: ...
 
 
@@ -65,6 +64,7 @@ class Gate:
         if (reason := self.hub.door.known(link, message.role, credential.name, session.host, now)) is not None:
             raise TooMuch(reason)
         session.role, session.name, session.key = message.role, credential.name, credential.key
+        session.until = credential.expires - self.hub.membership.wall_offset
         self.hub.listens_for(link)
         if session.role != "client":
             self._few(session, now)
@@ -75,7 +75,6 @@ class Gate:
         else:
             self._welcome(link, session)
             self.hub.roster.comes(message, session.host, lambda word: self.hub.send(link, word))
-            self.hub.tell_issuers(link)
 
     def _few(self, session: Seat, now: float) -> None:
         """One who signs in again and again has few links at a time; of a client the one before is dropped at once."""
@@ -88,14 +87,26 @@ class Gate:
         for link in alike[:-MOST_LINKS]:
             self.hub.refuse(link, f"{session.role} {session.name} has signed in again", now)
 
-    def _located(self, hello: Hello, wall: float) -> Location:
-        if hello.location is None:
-            raise ProtocolError(f"client {hello.credential.name} does not sign where it sits")
-        if hello.sealing is None:
-            raise ProtocolError(f"client {hello.credential.name} names no key to seal words to it under")
-        if abs(off := hello.at - wall) > CLOCK_TOLERANCE:
+    def renewed(self, link: int, session: Seat, message: Renewed, now: float) -> None:
+        """Somebody who is signed in, or waits, has enrolled anew; raises ProtocolError for another name or key."""
+        credential, wall = message.credential, now + self.hub.membership.wall_offset
+        check_credential(credential, self.hub.membership.authority, wall)
+        if (credential.name, credential.key) != (session.name, session.key):
+            raise ProtocolError(f"{session.name} shows another's credential: that of {credential.name}")
+        if session.role == "client":
+            session.location = self._located(message, wall)
+            if self.hub.clients.get(session.name) == link:
+                self.hub.directory.sits_here(session.location)
+        session.until = credential.expires - self.hub.membership.wall_offset
+
+    def _located(self, said: Hello | Renewed, wall: float) -> Location:
+        if said.location is None:
+            raise ProtocolError(f"client {said.credential.name} does not sign where it sits")
+        if said.sealing is None:
+            raise ProtocolError(f"client {said.credential.name} names no key to seal words to it under")
+        if abs(off := said.at - wall) > CLOCK_TOLERANCE:
             raise ProtocolError(f"the clock is {off:+.0f} s off, {CLOCK_TOLERANCE:.0f} s are allowed; set it")
-        location = Location(hello.credential, self.hub.name, hello.at, hello.sealing, hello.location)
+        location = Location(said.credential, self.hub.name, said.at, said.sealing, said.location)
         check_location(location, self.hub.membership.authority, wall)
         return location
 

@@ -22,6 +22,7 @@ from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import (
     FRAME_LIMIT,
     Challenge,
+    Credential,
     Full,
     Hello,
     HubMessage,
@@ -30,6 +31,7 @@ from lab.wire.messages import (
     Ping,
     Pong,
     Refused,
+    Renewed,
     Wait,
     Welcome,
     decode_hub,
@@ -71,10 +73,14 @@ class HubListener(Protocol):
     def asked_waiting(self, hub: "HubLink", link: int, message: HubMessage, now: float) -> None:
         """A hub at which the node waits says something; an answer goes to that link."""
 
+    def expired(self, hub: "HubLink", now: float) -> None:
+        """The node's credential does not hold any more, by its own clock or by a hub's word: it has to enrol."""
+
 
 @dataclass
 class Attempt:
-    """One rung that is being tried: a link on its way to a Welcome. `waiting`: the hub has told it to wait."""
+    """One rung that is being tried: a link on its way to a Welcome. `waiting`: the hub has told it to wait; `shown` is
+    the credential that it has been shown."""
 
     route: Route
     expires: float
@@ -85,6 +91,7 @@ class Attempt:
     hub_key: bytes = b""
     nonce: bytes | None = None
     greeted: bool = False
+    shown: Credential | None = None
     waiting: bool = False
     next_ping: float = 0.0
 
@@ -133,7 +140,11 @@ class HubLink:
         self.retry_at: float | None = None
         self.backoff = BACKOFF_FIRST
         self.hasty = False
+        self.held = False
+        """Whether it climbs only once the node has enrolled anew."""
         self.heartbeat = HEARTBEAT
+        self.patience = SILENCE * HEARTBEAT
+        """Seconds without a word after which the hub that it sits at counts as dead."""
         self.not_before: dict[Machine, float] = {}
         self.last_at = 0.0
         self.link: int | None = None
@@ -170,8 +181,13 @@ class HubLink:
 
     def start(self, now: float) -> None:
         """Begins to climb the ladder from its first rung, but for the hubs where it waits already, and those that are
-        full and have asked it to come back later."""
+        full and have asked it to come back later. Who has no credential that holds enrols first."""
         self.rungs.clear()
+        if self.held or not self._holds(now):
+            self.held, self.next_rung, self.retry_at = True, None, None
+            self.last_refusal = "its credential has expired and the authority has not given it another yet"
+            self.listener.expired(self, now)
+            return
         self.not_before = {machine: then for machine, then in self.not_before.items() if then > now}
         self.listed = {host for attempt in self.attempts.values() for host in self._machine(attempt)}
         for machine in self.hubs.machines():
@@ -181,6 +197,40 @@ class HubLink:
         if not self.rungs:
             self._come_back(now)
         self.poll(now)
+
+    def _holds(self, now: float) -> bool:
+        credential = self.identity.credential
+        return credential is not None and credential.expires >= now + self.wall_offset
+
+    def renewed(self, now: float) -> None:
+        """The node has a fresh credential: the hubs that it is signed in at, or waits at, are shown it."""
+        for link, attempt in self.attempts.items():
+            if attempt.waiting:
+                self._show_fresh(link, attempt, now)
+        if self.link is not None and self.at is not None:
+            self._show_fresh(self.link, self.at, now)
+        if self.held:
+            self.held = False
+            self.start(now)
+
+    def _show_fresh(self, link: int, attempt: Attempt, now: float) -> None:
+        """Shows a hub that knows an older credential the one of now."""
+        credential = self.identity.credential
+        if credential is None or credential is attempt.shown:
+            return
+        attempt.shown = credential
+        fresh, keys = Renewed(credential), self.greeting.sealing
+        if keys is not None:
+            at, sealing = self._since(now), keys.to_sign_in(now)
+            fresh = Renewed(credential, at, self.identity.locate(attempt.hub_name, at, sealing), sealing)
+            if link == self.link:
+                keys.signed_in()
+        self.actions.write(link, frame(encode(fresh), 4))
+
+    def _since(self, now: float) -> float:
+        """The wall clock, later than any time that was signed before."""
+        self.last_at = max(now + self.wall_offset, self.last_at + 0.001)
+        return self.last_at
 
     def _machine(self, attempt: Attempt) -> Machine:
         return self.hubs.machine_at(attempt.route.address[0])
@@ -210,6 +260,11 @@ class HubLink:
             self._lost("a new connection is wanted", now, at_fault=False)
             self.start(now)
 
+    def is_dead(self, reason: str, now: float) -> None:
+        """Others have found out that the hub has died: the link ends."""
+        if self.at is not None:
+            self._lost(reason, now)
+
     def send(self, message: Message) -> bool:
         """Says something to the hub; False while the node is away."""
         if self.link is None:
@@ -223,13 +278,14 @@ class HubLink:
             self.actions.close(link)
         self.attempts.clear()
         self.link = self.at = self.next_rung = self.retry_at = None
+        self.held = False
 
     # -- time ----------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
         kept = None
         if self.link is not None:
-            kept = earliest(self.next_ping, self.last_heard + SILENCE * self.heartbeat, self.probe_by)
+            kept = earliest(self.next_ping, self.last_heard + self.patience, self.probe_by)
         if not self.attempts and self.retry_at is None and not self.rungs:
             return kept
         expiries = (attempt.expires for attempt in self.attempts.values())
@@ -258,8 +314,8 @@ class HubLink:
 
     def _keep(self, now: float) -> None:
         """The heartbeat of the link that is up."""
-        if now >= self.last_heard + SILENCE * self.heartbeat:
-            self._lost(f"nothing heard for {SILENCE * self.heartbeat:g} s", now)
+        if now >= self.last_heard + self.patience:
+            self._lost(f"nothing heard for {self.patience:g} s", now)
         elif self.probe_by is not None and now >= self.probe_by:
             self._lost("no answer after the network changed", now, at_fault=False)
             self.start(now)
@@ -317,6 +373,8 @@ class HubLink:
         elif isinstance(message, Refused):
             self.last_refusal = message.reason
             self._give_up(link, message.reason, now)
+            if message.expired:
+                self.listener.expired(self, now)
         else:
             raise ProtocolError(f"a hub greeted with {type(message).__name__} out of turn")
 
@@ -398,10 +456,11 @@ class HubLink:
             attempt.greeted = True
             credential = self.identity.credential
             assert credential is not None, "a node enrols before it signs in"
+            attempt.shown = credential
             signature = self.identity.sign("lab hello", attempt.nonce, attempt.hub_key)
             greeting, keys = self.greeting, self.greeting.sealing
             sealing = keys.to_sign_in(now) if keys is not None else None
-            self.last_at = at = max(now + self.wall_offset, self.last_at + 0.001)
+            at = self._since(now)
             hello = Hello(
                 greeting.role,  # type: ignore[arg-type]
                 credential,
@@ -424,17 +483,21 @@ class HubLink:
         self.rungs, self.next_rung, self.retry_at = [], None, None
         self.link, self.at, self.observed, self.worked = link, attempt, message.observed, _kind(attempt.route)
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
-        self.last_heard, self.next_ping = now, now + self.heartbeat
+        self.last_heard = now
+        self.next_ping = now + (self.heartbeat if self.heartbeat == HEARTBEAT else 0.0)  # else the hub knows no other
         self.pinged_at = self.probe_by = self.rtt = None
         self.hubs.let_in(attempt.route.address[0])
         if self.greeting.sealing is not None:
             self.greeting.sealing.signed_in()
         self._learn(message.others)
+        self._show_fresh(link, attempt, now)
         self.listener.signed_in(self, now)
 
     def _heard(self, message: HubMessage, now: float) -> None:
         self.last_heard, self.probe_by = now, None
         if isinstance(message, Refused):
+            if message.expired:
+                self.listener.expired(self, now)
             raise ProtocolError(f"the hub closed the door: {message.reason}")
         if isinstance(message, Pong) and self.pinged_at is not None:
             self.rtt, self.pinged_at = now - self.pinged_at, None

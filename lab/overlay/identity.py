@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from lab.errors import ProtocolError
+from lab.errors import CredentialExpired, ProtocolError
 from lab.overlay import sealing
 from lab.wire.messages import (
     CallMessage,
@@ -32,11 +32,11 @@ from lab.wire.messages import (
 )
 
 CREDENTIAL_LIFETIME = 30 * 24 * 3600.0
-"""Seconds for which a name stays bound without asking the authority again."""
+"""Seconds for which a name stays bound without asking the authority again; about halfway a node asks (enrolment.py)."""
 
 MOST_REMEMBERED = 4_096
-"""Signatures that are remembered to be good: a supernode sees each client's credential twice when it signs in, and
-again with each word of where it sits."""
+"""Signatures that are remembered to be good, those asked for last: a supernode sees each client's credential twice when
+it signs in, and again with each word of where it sits; a relay sees that of each supernode with each of its tokens."""
 
 CLOCK_TOLERANCE = 30.0
 """Seconds by which the wall clocks of two honest machines may differ, and for which an invite stays fresh."""
@@ -142,11 +142,12 @@ def issue_credential(authority: Ed25519PrivateKey, name: str, key: bytes, wall: 
 
 
 def check_credential(credential: Credential, authority: bytes, wall: float) -> None:
-    """Raises ProtocolError unless the authority's key has signed the credential and it has not expired."""
+    """Raises ProtocolError unless the authority's key has signed the credential; CredentialExpired where it has, too
+    long ago."""
     covered = _credential_bytes(credential.name, credential.key, credential.expires)
     _verify(authority, credential.signature, covered, f"the credential of {credential.name}")
     if credential.expires < wall:
-        raise ProtocolError(f"the credential of {credential.name} expired {wall - credential.expires:.0f} s ago")
+        raise CredentialExpired(f"the credential of {credential.name} expired {wall - credential.expires:.0f} s ago")
 
 
 def check_signature(key: bytes, signature: bytes, domain: str, *parts: bytes) -> None:
@@ -164,14 +165,18 @@ def check_location(location: Location, authority: bytes, wall: float) -> None:
 
 
 def issue_token(issuer: Identity, grant: RelayGrant) -> bytes:
-    """A relay token: the grant, signed by the supernode that offers the relay."""
-    body = encode(grant)
-    return encode(RelayToken(body, issuer.name, issuer.sign("lab relay grant", body)))
+    """A relay token: the grant, signed by the supernode that offers the relay, with the authority's word for that one,
+    which it must have by then."""
+    body, credential = encode(grant), issuer.credential
+    assert credential is not None, "a node enrols before it offers anything"
+    signature = issuer.sign("lab relay grant", body)
+    return encode(RelayToken(body, issuer.name, credential.key, credential.expires, credential.signature, signature))
 
 
-def check_token(token: RelayToken, issuer_key: bytes) -> None:
-    """Raises ProtocolError unless the issuer's key signed the grant."""
-    _verify(issuer_key, token.signature, _covered("lab relay grant", token.grant), f"the token of {token.issuer}")
+def check_token(token: RelayToken, authority: bytes, wall: float) -> None:
+    """Raises ProtocolError unless the authority still vouches for the issuer and the issuer's key signed the grant."""
+    check_credential(token.credential, authority, wall)
+    _verify(token.key, token.signature, _covered("lab relay grant", token.grant), f"the token of {token.issuer}")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What client, supernode and relay have in common: an identity that is enrolled once, and times that are shared.
+"""What client, supernode and relay have in common: an identity that stays enrolled, and times that are shared.
 
 Each of them is a member of the overlay; what it does there stands in its own file.
 """
@@ -97,7 +97,8 @@ READY_LIMIT = 5.0
 class Member(Machine):
     """A machine that enrols first and then joins."""
 
-    def __init__(self, membership: Membership) -> None:
+    def __init__(self, membership: Membership, beside: bool = False) -> None:
+        """`beside`: another machine of the same program has the same identity, and enrols."""
         super().__init__()
         self.membership = membership
         self.enrolment = Enrolment(
@@ -110,7 +111,11 @@ class Member(Machine):
             membership.wall_offset,
             self._enrolled,
             lambda reason: self.actions.emit(Trouble(reason)),
+            membership.rng,
+            renews=not beside,
         )
+        self.shown: Credential | None = None
+        """What this machine has last signed in with."""
         self.ready = False
         self.ready_by: float | None = None
 
@@ -119,10 +124,28 @@ class Member(Machine):
         return self.membership.identity.name
 
     def start(self, now: float) -> None:
-        if self.membership.identity.credential is None:
+        if not self.enrolment.left(now):
             self.enrolment.start(now)
         else:
-            self.join(now)
+            self.enrolment.keep(now)
+            self._joins(now)
+
+    def _joins(self, now: float) -> None:
+        self.shown = self.membership.identity.credential
+        self.join(now)
+
+    def keep_enrolled(self, now: float) -> None:
+        """To be called with each poll: renews the credential in time, and shows a fresh one to the hubs."""
+        self.enrolment.poll(now)
+        fresh = self.membership.identity.credential
+        if self.shown is not None and fresh is not self.shown:
+            self.shown = fresh
+            for hub in self.hub_links():
+                hub.renewed(now)
+
+    def expired(self, hub: HubLink, now: float) -> None:
+        """The credential does not hold any more, or a hub says so."""
+        self.enrolment.hurry(now)
 
     def join(self, now: float) -> None:
         """The name is this node's: it may sign in."""
@@ -152,4 +175,7 @@ class Member(Machine):
 
     def _enrolled(self, credential: Credential, now: float) -> None:
         self.actions.emit(NameEnrolled(credential))
-        self.join(now)
+        if self.shown is None:
+            self._joins(now)
+        else:
+            self.keep_enrolled(now)

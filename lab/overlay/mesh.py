@@ -11,11 +11,12 @@ from typing import Protocol
 
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.host_cache import HostCache
-from lab.overlay.hub import HEARTBEAT, Greeting, HubLink
+from lab.overlay.hub import HEARTBEAT, SILENCE, Greeting, HubLink
 from lab.overlay.member import SIGNALLING_PORTS, Membership
 from lab.overlay.paths import nobodys
+from lab.overlay.watching import Watch
 from lab.wire.addresses import family
-from lab.wire.messages import HubMessage, Message, Room, Supernodes
+from lab.wire.messages import HubMessage, Message, Present, Probe, Room, Supernodes, Suspected
 
 Machine = tuple[str, ...]
 
@@ -33,6 +34,11 @@ AT_ONCE = 200
 """Machines in one message."""
 PINGS_A_SECOND = 20.0
 """Heartbeats that one supernode sends to others at the most: in a large mesh, each hears it less often."""
+QUICK = 1.5
+"""Seconds between two heartbeats of a link beyond which these alone would tell of a death too late: from thirty others
+on, a few watch each (watching.py)."""
+STALL = 3.5
+"""Seconds beside one heartbeat for which a supernode may say nothing and live: one that stands still for three."""
 
 
 @dataclass
@@ -72,6 +78,10 @@ class MeshOwner(Protocol):
         """One more message; raises ProtocolError where there are too many."""
 
     def room_changed(self, peer: Peer, now: float) -> None: ...
+    def peer_silent(self, peer: Peer, reason: str, now: float) -> None:
+        """The peer has died; its link, which it has dialled, ends."""
+
+    def expired(self, hub: HubLink, now: float) -> None: ...
 
 
 @dataclass
@@ -94,6 +104,7 @@ class Mesh:
     """By the links that this node has dialled, or is dialling."""
 
     def __post_init__(self) -> None:
+        self.watch = Watch(self.membership.identity.name, self.membership.rng, self._to, self._silent)
         for hosts in self.membership.supernodes:
             if not set(hosts) & set(self.membership.own.addresses):
                 self._know(hosts, built_in=True, now=0.0)
@@ -128,6 +139,7 @@ class Mesh:
     def leave(self) -> None:
         """Ends the links that this node has dialled; the others are its sessions'."""
         self.joined = False
+        self.watch.members.clear()
         for known in self.known:
             self._unlink(known)
 
@@ -203,6 +215,8 @@ class Mesh:
             self.alarm = earliest(self.alarm, now + FORGET_AFTER)
             if self.joined:
                 self._plan(known, now)
+        self.watch.down(name, now)
+        self._pace(now)
         self.owner.peer_down(peer, reason, now)
 
     def _up(self, known: _Known, peer: Peer, now: float) -> Peer:
@@ -214,17 +228,48 @@ class Mesh:
         if not known.built_in:
             for other in self.membership.rng.sample(others, min(TOLD_AT_ONCE, len(others))):
                 other.send(Supernodes((known.hosts,)))
-        heartbeat = self.heartbeat
-        for link in self.dialled:
-            link.heartbeat = heartbeat
+        self.watch.up(peer.name, now)
+        self._pace(now)
         self.owner.peer_up(peer, now)
         return peer
+
+    def _pace(self, now: float) -> None:
+        """The size of the mesh has changed, and how often each hears the others with it."""
+        heartbeat = self.heartbeat
+        for link in self.dialled:
+            link.heartbeat, link.patience = heartbeat, patience(heartbeat)
+        self.watch.turn(heartbeat > QUICK, now)
+
+    def heard(self, name: str, now: float) -> None:
+        """Something has come from a supernode."""
+        self.watch.heard(name, now)
+
+    def _to(self, name: str, message: Message) -> None:
+        if (peer := self.peers.get(name)) is not None:
+            peer.send(message)
+
+    def _silent(self, name: str, now: float) -> None:
+        """Two watchers have not heard it, and it has not answered this node either."""
+        peer, reason = self.peers[name], "two others have not heard it, nor does it answer here"
+        known = next((self.by_host[host] for host in peer.hosts if host in self.by_host), None)
+        if known is not None and known.link is not None and known.link.hub == name:
+            known.link.is_dead(reason, now)
+            self.touched(known.link)
+        else:
+            self.owner.peer_silent(peer, reason, now)
 
     def says(self, peer: Peer, message: HubMessage, now: float) -> None:
         """A word of a peer: what is the mesh's own is done here, the rest is the supernode's. Raises
         ProtocolError."""
         self.owner.hears(peer, now)
-        if isinstance(message, Supernodes):
+        self.watch.heard(peer.name, now)
+        if isinstance(message, Probe):
+            peer.send(Present())
+        elif isinstance(message, Present):
+            pass  # as is any word, it is heard
+        elif isinstance(message, Suspected):
+            self.watch.suspected(peer.name, message.names, now)
+        elif isinstance(message, Supernodes):
             self.learn(message.machines, now)
         elif isinstance(message, Room):
             peer.clients, peer.room = message.clients, message.room
@@ -246,6 +291,9 @@ class Mesh:
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Supernodes do not wait for one another."""
 
+    def expired(self, hub: HubLink, now: float) -> None:
+        self.owner.expired(hub, now)
+
     # -- time ------------------------------------------------------------------------------------------------------
 
     def links(self) -> list[HubLink]:
@@ -259,9 +307,11 @@ class Mesh:
             self.alarm = earliest(self.alarm, known.due)
 
     def deadline(self) -> float | None:
-        return self.alarm if self.joined else None
+        return earliest(self.alarm, self.watch.deadline()) if self.joined else None
 
     def poll(self, now: float) -> None:
+        if self.joined:
+            self.watch.poll(now)
         if not self.joined or (self.alarm is not None and now < self.alarm):
             return
         for known in list(self.known):
@@ -322,8 +372,13 @@ class Mesh:
             m.rng,
             m.wall_offset,
         )
-        link.heartbeat = self.heartbeat
+        link.heartbeat, link.patience = self.heartbeat, patience(self.heartbeat)
         return link
+
+
+def patience(heartbeat: float) -> float:
+    """Seconds without a word on a link of the mesh after which its other end counts as dead."""
+    return max(SILENCE * heartbeat, STALL + heartbeat)
 
 
 def one_a_family(hosts: Sequence[str]) -> Machine:

@@ -5,10 +5,11 @@ Belongs here: who is asked, who measures, what is believed. Never: links; what a
 """
 
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.overlay.actions import Event
+from lab.overlay.actions import Event, earliest
 from lab.overlay.limits import Limiter, Rate
 from lab.wire.addresses import Address
 from lab.wire.messages import (
@@ -40,10 +41,14 @@ MOST_MEASURERS = 3
 """Nodes that are asked in turn to dial a candidate: some cannot dial anybody."""
 MEASURINGS = Rate(0.2, 3)
 """What one node is asked to dial."""
+MOST_ABLE = 1_000
+"""Nodes of which it is remembered that they have reached somebody: their word counts where they reach nobody."""
 RECHECK = 15.0
 """Seconds between two measurings of supernodes and relays that were promoted, each time of another."""
+RECHECK_SOON = 2.0
+"""The same after one that somebody did not reach."""
 FAILURES = 2
-"""Times in a row that one has to be out of reach before it is told so."""
+"""Measurers in a row that have to fail before one is told that it is out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,10 @@ class Promoting:
         where, until = self.unfit.get((candidate.name, role), (candidate.observed, 0.0))
         return where[0] != candidate.observed[0] or now >= until
 
+    def measures(self, name: str, message: Dialled) -> bool:
+        """Whether that node has been asked to dial that one."""
+        return self.asking is not None and (name, message.name) == (self.asking.measurer, self.asking.candidate.name)
+
     def says(self, name: str, message: Message, now: float) -> None:
         """A word of a client about being asked, or of a node about what it has measured; what nobody waits for is
         nothing."""
@@ -205,6 +214,11 @@ class Promoting:
         self.emit(FoundFit(name, asking.role, asking.measurer))
         asking.candidate.send(Promoted(asking.role, asking.measurer, tuple(self.machines())[:200]))
 
+    def is_one_no_more(self, name: str) -> None:
+        """A promoted relay has stepped down: it may be asked again when one is lacking."""
+        if self.promoted.get(name) == "relay":
+            del self.promoted[name]
+
     def gone(self, name: str, now: float) -> None:
         """A client has left; who was promoted may be asked again when it is back, for it is a client again."""
         self.promoted.pop(name, None)
@@ -224,13 +238,32 @@ class Promoting:
             candidate.send(Demoted(role, reason[:300]))
 
 
-class Rechecking:
-    """Whether supernodes and relays that were promoted can still be reached: now and then one is dialled, from here."""
+HERE = ""
+"""The measurer that a supernode is itself."""
 
-    def __init__(self, rng: random.Random, dial: Callable[[Dial, float], object]) -> None:
-        self.rng, self.dial = rng, dial
+
+class Rechecking:
+    """Whether supernodes and relays that were promoted can still be reached: now and then one is dialled, from here or
+    by one of the `strangers` to it, in turn: a router may have come to let in whom it knows, and nobody else.
+
+    Out of reach is what this node has failed to reach twice in a row, or what two strangers have that have reached
+    somebody before: many networks let them dial nobody.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        dial: Callable[[Dial, float], object],
+        strangers: Callable[[Dial], Mapping[str, Callable[[Message], object]]],
+    ) -> None:
+        self.rng, self.dial, self.strangers = rng, dial, strangers
         self.next: float | None = None
-        self.failures: dict[str, int] = {}
+        self.failures: dict[str, list[str]] = {}
+        """Who has failed to reach each, since somebody did."""
+        self.able: OrderedDict[str, None] = OrderedDict()
+        self.asked: tuple[str, Dial] | None = None
+        """The stranger that is dialling, and whom."""
+        self._measurers = Limiter(MEASURINGS)
 
     def deadline(self) -> float | None:
         return self.next
@@ -244,12 +277,55 @@ class Rechecking:
         self.next = now + RECHECK * self.rng.uniform(0.5, 1.0) if questions else None
         if due and questions:
             failing = [each for each in questions if self.failures.get(each.name)]
-            self.dial(self.rng.choice(failing or questions), now)
+            self._measure(self.rng.choice(failing or questions), now)
 
-    def dialled(self, name: str, reached: bool) -> bool:
-        """What came of it; whether it has now been out of reach too often."""
-        self.failures[name] = 0 if reached else self.failures.get(name, 0) + 1
-        return self.failures[name] >= FAILURES
+    def _measure(self, question: Dial, now: float) -> None:
+        """From here, or by a stranger; again so, and by another stranger, where that has just failed."""
+        before = self.failures.get(question.name, [])
+        strangers = self.strangers(question)
+        names = [name for name in sorted(strangers) if name not in before and (not before or name in self.able)]
+        if names and HERE not in before and (before or self.rng.random() < 0.5):
+            measurer = self.rng.choice(names)
+            if self._measurers.allows(measurer, now):
+                self.asked = measurer, question
+                strangers[measurer](question)
+                return
+        self.dial(question, now)
+
+    def says(self, measurer: str, message: Dialled, now: float) -> tuple[Dial, bool, bool] | None:
+        """A node's word about what it has measured: the question, and whether TCP and UDP got there, where it was asked
+        and its word counts."""
+        if self.asked is None or (measurer, message.name) != (self.asked[0], self.asked[1].name):
+            return None
+        question, self.asked = self.asked[1], None
+        if message.tcp and message.udp:
+            self.can(measurer)
+        elif measurer not in self.able:
+            self.next = earliest(self.next, now + RECHECK_SOON)
+            return None
+        return question, message.tcp, message.udp
+
+    def can(self, measurer: str) -> None:
+        """A node has reached somebody."""
+        self.able[measurer] = None
+        self.able.move_to_end(measurer)
+        if len(self.able) > MOST_ABLE:
+            self.able.popitem(last=False)
+
+    def dialled(self, name: str, reached: bool, now: float, measurer: str = HERE) -> bool:
+        """What came of it; whether it is out of reach."""
+        failed = self.failures.setdefault(name, [])
+        # a stranger's failure is not refuted by this node, which a router may know, nor the other way round
+        alike = not failed or (failed[0] == HERE) is (measurer == HERE)
+        if reached:
+            if alike:
+                failed.clear()
+            return False
+        if not alike:
+            failed.clear()
+        failed.append(measurer)
+        self.next = earliest(self.next, now + RECHECK_SOON)
+        return len(failed) >= FAILURES
 
     def gone(self, name: str) -> None:
         self.failures.pop(name, None)

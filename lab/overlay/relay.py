@@ -3,7 +3,7 @@
 It reads no media and holds no key of it; it answers binds, and who asks whether it is there, and amplifies nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
@@ -25,11 +25,11 @@ from lab.overlay.member import (
 from lab.overlay.offloading import Offloading
 from lab.overlay.parting import Parting
 from lab.overlay.reach import PRESENCE
-from lab.overlay.seat import Unreachable
+from lab.overlay.seat import Unneeded, Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
-from lab.wire.messages import Demoted, HubMessage, Issuers, decode_token
+from lab.wire.messages import Demoted, HubMessage, decode_token
 from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_method
 
 RELAY_SOCKET = 0
@@ -38,7 +38,9 @@ BIND_LIMIT = 5.0
 """Seconds in which a new connection has to bind."""
 MOST_SESSIONS = 2_000
 """Calls that it carries unless it is told otherwise."""
-MOST_ISSUERS = 1_000
+SHARE = 0.5
+"""Of its room for calls, and for connections that wait, what one issuer may take that is no supernode that it sits at:
+whoever has a name can issue tokens, as any client may become a supernode."""
 MOST_TOKENS = 8
 """Tokens of one call that are known again without checking their signature anew; two are enough for two legs."""
 STANDBY_LIMIT = 30.0
@@ -92,6 +94,8 @@ class _Stream:
     info: LinkInfo
     waits_for: str = ""
     asked: int = 0
+    issuer: str = ""
+    """Whose token lets it wait."""
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
@@ -102,7 +106,7 @@ class Relay(Member):
     """
 
     def __init__(self, membership: Membership, promoted: bool = False) -> None:
-        super().__init__(membership)
+        super().__init__(membership, beside=promoted)
         self.promoted = promoted
         self.calls = membership.calls or MOST_SESSIONS
         self.parting: Parting | None = None
@@ -110,13 +114,12 @@ class Relay(Member):
         self.sessions: dict[str, Session] = {}
         self.by_address: dict[Address, Leg] = {}
         self.by_link: dict[int, Leg] = {}
-        self.by_token: dict[bytes, tuple[str, int]] = {}
+        self.by_token: dict[bytes, tuple[str, int, str]] = {}
         self.offloading = Offloading(self.actions, self.by_address)
         self.streams: dict[int, _Stream] = {}
         self.unbound: Lobby[int] = Lobby("connections that have not bound", UNBOUND, UNBOUND_EACH, BIND_LIMIT)
         self.standby: Lobby[int] = Lobby("connections that wait", MOST_STANDBY, MOST_STANDBY_EACH, STANDBY_LIMIT)
         """Those that wait for a call, held by their clients' names."""
-        self.issuers: dict[str, bytes] = {}
         self.next_sweep = 0.0
         self.past_packets = self.past_bytes = 0
         self.actions.sockets[RELAY_SOCKET] = self
@@ -180,13 +183,12 @@ class Relay(Member):
 
     def _settle(self, now: float) -> None:
         """Ready where it sits at every supernode; with some of them down, at those that are up."""
-        if self.issuers:
+        if any(hub.hub is not None for hub in self.hubs):
             self.settle(all(hub.hub is not None for hub in self.hubs), now)
 
     # -- signalling ----------------------------------------------------------------------------------------------
 
     def signed_in(self, hub: HubLink, now: float) -> None:
-        self.issuers[hub.hub or ""] = hub.hub_key
         self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1] if hub.route else 0))
         hub.tell(now)
         self._settle(now)
@@ -195,14 +197,10 @@ class Relay(Member):
         self.actions.emit(SignedOut(hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        """Its supernodes name others, who may send clients as well; or one of them cannot reach it any more."""
-        if isinstance(message, Demoted):
-            if self.promoted:
-                self.actions.emit(Unreachable(self.name, message.reason))
-        elif isinstance(message, Issuers):
-            for name, key in message.supernodes:
-                if len(self.issuers) < MOST_ISSUERS:
-                    self.issuers.setdefault(name, key)
+        """One of its supernodes cannot reach it any more, or does not need it: then it is idle, or it stays."""
+        if isinstance(message, Demoted) and self.promoted and (message.needed or not self.sessions):
+            said = Unreachable if message.needed else Unneeded
+            self.actions.emit(said(self.name, message.reason))
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Relays do not wait."""
@@ -217,7 +215,7 @@ class Relay(Member):
         return earliest(*own, *lobbies, *(hub.deadline() for hub in self.hubs))
 
     def poll(self, now: float) -> None:
-        self.enrolment.poll(now)
+        self.keep_enrolled(now)
         self._weigh()
         for hub in self.hubs:
             hub.poll(now)
@@ -404,7 +402,7 @@ class Relay(Member):
             return
         identifier = request.transaction_id
         try:
-            call, index = self._granted(request.token or b"", link, now)
+            call, index, issuer = self._granted(request.token or b"", link, now)
         except ProtocolError as error:
             self._refuse(source[0], str(error), now)
             answer(StunMessage(Method.BIND, Kind.ERROR, identifier, error=(401, str(error)[:100])))
@@ -413,11 +411,11 @@ class Relay(Member):
         if index is None or link is not None:
             answer(StunMessage(Method.BIND, Kind.SUCCESS, identifier, xor_mapped=source, leaving=leaving))
             if index is not None:
-                leg = self._place(call, index, source, link, now, request.token or b"")
+                leg = self._place(call, index, issuer, source, link, now, request.token or b"")
                 leg.asked, leg.heard = identifier, request.leaving
                 self.offloading.review(leg.session, now)
             return
-        leg = self._place(call, index, source, link, now, request.token or b"")
+        leg = self._place(call, index, issuer, source, link, now, request.token or b"")
         leg.asked, leg.heard = identifier, request.leaving
 
         def counted() -> None:
@@ -432,29 +430,36 @@ class Relay(Member):
         if self.actions.refusals.count(host, reason, now, worded=True):
             self.actions.emit(BindRefused(host, reason))
 
-    def _granted(self, token_bytes: bytes, link: int | None, now: float) -> tuple[str, int | None]:
+    def _granted(self, token_bytes: bytes, link: int | None, now: float) -> tuple[str, int | None, str]:
+        """The call and leg that a token is good for, and nothing is kept of one that is not; raises ProtocolError."""
         if (known := self.by_token.get(token_bytes)) is not None:  # checked before, and its session goes on
             return known
         token, grant = decode_token(token_bytes)
-        issuer = self.issuers.get(token.issuer)
-        if issuer is None:
-            raise ProtocolError(f"the token's issuer {token.issuer} is no supernode that this relay sits at")
-        check_token(token, issuer)
+        wall = now + self.membership.wall_offset
         if grant.relay != self.name:
             raise ProtocolError(f"the token is for {grant.relay}")
-        late = now + self.membership.wall_offset - grant.expires
+        check_token(token, self.membership.authority, wall)
+        late = wall - grant.expires
         if self.parting is not None and grant.call not in self.sessions:
             raise ProtocolError("the relay is about to end")
         if grant.leg is None:
-            self._stand_by(grant.call, late, link, now)
+            self._stand_by(grant.call, token.issuer, late, link, now)
         elif grant.call not in self.sessions:
             if late > 0:
                 raise ProtocolError(f"the token expired {late:.0f} s ago")
             if len(self.sessions) >= self.calls:
                 raise ProtocolError("the relay is full")
-        return grant.call, grant.leg
+            held = (session.issuer for session in self.sessions.values())
+            if self._takes_too_much(token.issuer, held, self.calls):
+                raise ProtocolError(f"calls that {token.issuer} sent fill their share of the relay")
+        return grant.call, grant.leg, token.issuer
 
-    def _stand_by(self, client: str, late: float, link: int | None, now: float) -> None:
+    def _takes_too_much(self, issuer: str, held: Iterable[str], room: int) -> bool:
+        """Whether an issuer holds its share already; the supernodes that the relay sits at may take all."""
+        own = any(hub.hub == issuer for hub in self.hubs)
+        return not own and sum(each == issuer for each in held) >= max(1, int(SHARE * room))
+
+    def _stand_by(self, client: str, issuer: str, late: float, link: int | None, now: float) -> None:
         """A connection waits for a call of `client`; its oldest goes where there are too many. Raises ProtocolError."""
         if link is None or link in self.by_link:
             raise ProtocolError("only a connection without a call may wait for one")
@@ -464,19 +469,24 @@ class Relay(Member):
                 raise ProtocolError(f"the token expired {late:.0f} s ago")
             if len(self.standby) >= MOST_STANDBY and self.standby.count(client) < MOST_STANDBY_EACH:
                 raise ProtocolError("too many wait here")
+            waiting = (other.issuer for other in self.streams.values() if other.waits_for)
+            if self._takes_too_much(issuer, waiting, MOST_STANDBY):
+                raise ProtocolError(f"too many wait here that {issuer} sent")
             self._leave(link)
             if (displaced := self.standby.enter(link, client, now)) is not None:
                 self._cut(displaced.key, "a newer connection of the same client waits", now)
         self.standby.again(link, now)
-        stream.waits_for = client
+        stream.waits_for, stream.issuer = client, issuer
 
-    def _place(self, call: str, index: int, source: Address, link: int | None, now: float, token: bytes) -> Leg:
+    def _place(
+        self, call: str, index: int, issuer: str, source: Address, link: int | None, now: float, token: bytes
+    ) -> Leg:
         session = self.sessions.get(call)
         if session is None:
-            session = self.sessions[call] = Session(call, next(self.actions.numbers), now, paid=now)
+            session = self.sessions[call] = Session(call, next(self.actions.numbers), now, issuer, paid=now)
             self.next_sweep = now + 1.0
         if token not in self.by_token and len(session.tokens) < MOST_TOKENS:
-            self.by_token[token] = (call, index)
+            self.by_token[token] = (call, index, issuer)
             session.tokens.append(token)
         session.last = now
         before = session.legs[index]

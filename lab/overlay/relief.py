@@ -13,12 +13,12 @@ from lab.overlay.admission import OVERBOOKED, Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.member import Membership
 from lab.overlay.mesh import Machine, Mesh
-from lab.overlay.promoting import Candidate, Promoting, Rechecking
+from lab.overlay.promoting import HERE, Candidate, Promoting, Rechecking
 from lab.overlay.reach import Reach
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Seat, Unreachable
 from lab.overlay.vacancies import BUSY, Vacancies
-from lab.wire.messages import Demoted, Dial, Message, Move, Role
+from lab.wire.messages import Demoted, Dial, Dialled, Message, Move, Role, Unwilling, Willing
 
 EASE_TO = 0.75
 """The share of its room down to which a supernode that is busy sends its clients where there is more."""
@@ -33,6 +33,10 @@ URGENT = 0.25
 """Clients that wait, of its room, from which on it waits for no other to promote somebody."""
 EASED_AGAIN = 20.0
 """Seconds for which a client is not asked again to move."""
+SPARED_AFTER = 300.0
+"""Seconds for which a promoted relay carries nothing, while those that do nothing else suffice, before it is let go."""
+LOOK_EVERY = 10.0
+"""Seconds between two looks at that."""
 LACKING = 15.0
 """Seconds without a relay that has room after which a client is asked to be one: relays that are restarted, or start
 together with the supernodes, are there by then."""
@@ -85,12 +89,16 @@ class Relief:
         """When a client is asked to be a relay, unless there is one by then."""
         rng = hub.membership.rng
         self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
-        self.rechecking = Rechecking(rng, self._dial)
+        self.rechecking = Rechecking(rng, self._dial, self._strangers_to)
+        self.idle: dict[str, float] = {}
+        """Since when promoted relays that sit here carry nothing while others suffice."""
+        self.next_look = 0.0
 
     def deadline(self) -> float | None:
         return earliest(
             self._asks_at(),
             self.rechecking.deadline(),
+            self.next_look if self.hub.roster.promoted else None,
             self.next_ease if self._surplus() or self._line_could_go() else None,
             *(reach.deadline() for reach in self.reaches),
         )
@@ -107,6 +115,9 @@ class Relief:
         patience = self._patience() if needed == "supernode" else 0.0
         self.promoting.poll(needed, self._candidates, patience, now)
         self.rechecking.poll(self._promoted, now)
+        if now >= self.next_look and self.hub.roster.promoted:
+            self.next_look = now + LOOK_EVERY
+            self._let_the_idle_go(now)
         if now >= self.next_ease and (self._surplus() or self._line_could_go()):
             self.next_ease = now + EASE_EVERY
             self.tell_the_line(self.elsewhere.spare)
@@ -225,6 +236,35 @@ class Relief:
             and not self.hub.carrying.have_talked(other.name, candidate.name)
         }
 
+    def _strangers_to(self, promoted: Dial) -> dict[str, Callable[[Message], object]]:
+        """The same, of one that is promoted."""
+        return {
+            other.name: other.send
+            for other in self._candidates()
+            if other.observed[0] not in promoted.hosts
+            and other.name != promoted.name
+            and not self.hub.carrying.have_talked(other.name, promoted.name)
+        }
+
+    def says(self, name: str, message: Willing | Unwilling | Dialled, now: float) -> None:
+        """A client's word about being asked to be something, or to dial somebody."""
+        if isinstance(message, Dialled):
+            if message.tcp and message.udp and self.promoting.measures(name, message):
+                self.rechecking.can(name)
+            if (found := self.rechecking.says(name, message, now)) is not None:
+                self._rechecked(*found, name, now)
+                return
+        self.promoting.says(name, message, now)
+
+    def _let_the_idle_go(self, now: float) -> None:
+        """Users' computers that relay nothing are clients again where those that do nothing else suffice."""
+        roster = self.hub.roster
+        idle = [name for name in roster.promoted if not roster.here[name].load] if roster.suffices else []
+        self.idle = {name: self.idle.get(name, now) for name in idle}
+        for name in [name for name, since in self.idle.items() if now >= since + SPARED_AFTER]:
+            del self.idle[name]
+            roster.promoted[name].send(Demoted("relay", "the relays that do nothing else suffice", needed=False))
+
     def _promoted(self) -> list[Dial]:
         peers, roster = self.hub.mesh.peers.values(), self.hub.roster
         hubs = [
@@ -238,11 +278,17 @@ class Relief:
         self.reach(question, self._dialled, now)
 
     def _dialled(self, question: Dial, tcp: bool, udp: bool, now: float) -> None:
-        send = self._way_to(question)
-        if send is None:
+        if self._way_to(question) is None:
             self.promoting.dialled(question, tcp, udp, now)
-        elif self.rechecking.dialled(question.name, tcp and udp):
-            reason = f"{self.hub.membership.identity.name} cannot reach it by {'TCP' if udp else 'UDP'}"
+        else:
+            self._rechecked(question, tcp, udp, HERE, now)
+
+    def _rechecked(self, question: Dial, tcp: bool, udp: bool, measurer: str, now: float) -> None:
+        """Somebody who is promoted has been dialled, from here or by a stranger."""
+        send = self._way_to(question)
+        if send is not None and self.rechecking.dialled(question.name, tcp and udp, now, measurer):
+            who = measurer or self.hub.membership.identity.name
+            reason = f"{who} cannot reach it by {'TCP' if udp else 'UDP'}"
             self.hub.actions.emit(Unreachable(question.name, reason))
             send(Demoted(question.role, reason))
 

@@ -16,9 +16,17 @@ from lab.wire.messages import Hello, Message, RelayEntry, RelayGrant, RelayOffer
 
 TOKEN_LIFETIME = 60.0
 """Seconds for which a relay token opens a session."""
-RELAYS_OFFERED = 2
+RELAYS_OFFERED = 3
+NEARER = 0.02
+"""Seconds of a call's round trip that count as no difference: then the load decides."""
+USERS_OWN = 0.05
+"""Seconds that a user's computer has to be nearer to be taken before a relay that does nothing else."""
+UNKNOWN = 1.0
+"""Seconds that a relay counts as away that nobody has measured yet: it comes after all that somebody has."""
 BUSY = 0.8
 """The share of its room from which on a relay is busy."""
+AT_EASE = 0.5
+"""The same, below which it lets promoted ones go: far enough from BUSY that none is made again at once."""
 LEGS: tuple[Literal[0, 1], Literal[0, 1]] = (0, 1)
 """The caller's and the callee's, as grants number them."""
 
@@ -32,10 +40,16 @@ class Promoted:
 
 
 class Roster:
-    """One supernode's. `wall_offset` is epoch seconds minus monotonic seconds."""
+    """One supernode's. `wall_offset` is epoch seconds minus monotonic seconds; `distance` gives the seconds over a
+    relay from here to another supernode and back, None where they are not known."""
 
-    def __init__(self, identity: Identity, wall_offset: float) -> None:
-        self.identity, self.wall_offset = identity, wall_offset
+    def __init__(
+        self,
+        identity: Identity,
+        wall_offset: float,
+        distance: Callable[[str, str | None], float | None] = lambda relay, hub: None,
+    ) -> None:
+        self.identity, self.wall_offset, self.distance = identity, wall_offset, distance
         self.here: dict[str, RelayEntry] = {}
         self.elsewhere: dict[str, dict[str, RelayEntry]] = {}
         self.promoted: dict[str, Promoted] = {}
@@ -78,6 +92,11 @@ class Roster:
         """Whether no relay is known that is not busy."""
         return not self.free
 
+    @property
+    def suffices(self) -> bool:
+        """Whether a relay that does nothing else has half of its room left, so that users' computers may rest."""
+        return any(not relay.beside and not busy(relay, AT_EASE) for relay in self.all().values())
+
     def _weigh(self, supernode: str, relays: Iterable[RelayEntry]) -> None:
         if all(map(busy, relays)):
             self.free.discard(supernode)
@@ -91,17 +110,28 @@ class Roster:
             known.update(relays)
         return {**known, **self.here}
 
-    def chosen(self, without: Collection[str] = ()) -> list[RelayEntry]:
-        """The least loaded ones; of these, the ends of a call take what is nearest to both by measured round trip.
+    def chosen(self, without: Collection[str] = (), hub: str | None = None) -> list[RelayEntry]:
+        """Those that are not busy and nearest to both ends, by the round trips that this supernode and the callee's,
+        `hub`, have measured, None: the same; of equally near ones the least loaded. Of these, the ends of a call take
+        what is nearest by what they measure themselves.
 
         Never one that has no room or is about to end, nor one of those `without`: where a call's own end is a relay
         beside, whoever reaches that reaches the end itself. A user's computer comes after those that do nothing else,
-        unless they are busy.
+        unless they are busy, or farther by USERS_OWN.
 
         The first of each supernode that tells of any, and of those that sit here, come before every second one: who
         makes up a hundred idle relays takes one place, and none of the one that this supernode has seen itself.
         """
-        ranked: list[tuple[int, bool, bool, bool, int, str, RelayEntry]] = []
+        near: dict[str, int] = {}
+
+        def least(relay: RelayEntry) -> tuple[bool, int, int, str]:
+            if relay.name not in near:
+                seconds = self.distance(relay.name, hub)
+                far = (UNKNOWN if seconds is None else min(seconds, UNKNOWN)) + USERS_OWN * relay.beside
+                near[relay.name] = round(far / NEARER)
+            return busy(relay), near[relay.name], relay.load, relay.name
+
+        ranked: list[tuple[int, bool, tuple[bool, int, int, str], RelayEntry]] = []
         for told in (self.here, *self.elsewhere.values()):
             elsewhere = told is not self.here
             best = sorted(
@@ -110,13 +140,15 @@ class Roster:
                     for relay in told.values()
                     if not (elsewhere and relay.name in self.here) and relay.room != 0 and relay.name not in without
                 ),
-                key=_least,
+                key=least,
             )
-            ranked += [(turn, elsewhere, *_least(each), each) for turn, each in enumerate(best[:RELAYS_OFFERED])]
+            ranked += [(turn, elsewhere, least(each), each) for turn, each in enumerate(best[:RELAYS_OFFERED])]
+        own = [each for each in ranked if each[:2] == (0, False)]
+        ranked = own + sorted((each for each in ranked if each not in own), key=lambda each: (each[0], each[2]))
         chosen: dict[str, RelayEntry] = {}
-        for *_, name, relay in sorted(ranked, key=lambda each: each[:6]):
-            chosen.setdefault(name, relay)
-        return list(chosen.values())[:RELAYS_OFFERED]
+        for *_, relay in ranked:
+            chosen.setdefault(relay.name, relay)
+        return sorted(list(chosen.values())[:RELAYS_OFFERED], key=least)
 
     def offers(self, relays: Sequence[RelayEntry], call: str, now: float) -> tuple[tuple[RelayOffer, ...], ...]:
         """The caller's legs and the callee's, each with a token, at these relays."""
@@ -128,11 +160,6 @@ class Roster:
         return RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, issue_token(self.identity, grant))
 
 
-def busy(relay: RelayEntry) -> bool:
-    """Whether most of a relay's room is taken, as far as it has told of any."""
-    return relay.room is not None and relay.load >= BUSY * (relay.load + relay.room)
-
-
-def _least(relay: RelayEntry) -> tuple[bool, bool, int, str]:
-    """Whose turn it is first."""
-    return busy(relay), relay.beside, relay.load, relay.name
+def busy(relay: RelayEntry, share: float = BUSY) -> bool:
+    """Whether so much of a relay's room is taken, as far as it has told of any."""
+    return relay.room is not None and relay.load >= share * (relay.load + relay.room)

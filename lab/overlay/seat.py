@@ -55,6 +55,14 @@ class Unreachable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Unneeded(Event):
+    """A relay that had been promoted is idle while those that do nothing else have room."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Empty(Event):
     """The supernode has left: its clients are elsewhere, or have had time enough."""
 
@@ -81,6 +89,8 @@ class Seat:
     trial: Reach | None = None
     eased: float = float("-inf")
     kept_until: float = float("inf")
+    until: float = float("inf")
+    """When its credential expires, monotonic seconds."""
 
     @property
     def moved(self) -> bool:

@@ -33,6 +33,8 @@ class Session:
     call: str
     number: int
     last: float
+    issuer: str = ""
+    """Whose token it began with."""
     legs: list[Leg | None] = field(default_factory=lambda: [None, None])
     tokens: list[bytes] = field(default_factory=list)
     budget: float = CALL_BURST

@@ -7,7 +7,7 @@ Belongs here: its sessions and which part each of their words is for. Never: wha
 import heapq
 from collections.abc import Callable, Sequence
 
-from lab.errors import ProtocolError
+from lab.errors import CredentialExpired, ProtocolError
 from lab.overlay.actions import LinkInfo, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
@@ -16,7 +16,8 @@ from lab.overlay.doorkeeper import Doorkeeper, TooMuch
 from lab.overlay.gate import Gate
 from lab.overlay.hub import HubLink
 from lab.overlay.member import Member, Membership
-from lab.overlay.mesh import Mesh, Peer
+from lab.overlay.mesh import Mesh, Peer, patience
+from lab.overlay.nearness import Nearness
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.receipts import Receipts
 from lab.overlay.relief import Relief
@@ -33,17 +34,18 @@ from lab.wire.messages import (
     Dialled,
     Found,
     HubMessage,
-    Issuers,
     Located,
     Lookup,
     Message,
     Move,
     Moved,
+    Near,
     Ping,
     Pong,
     Reflect,
     Refused,
     Relays,
+    Renewed,
     Room,
     StandBy,
     StandingBy,
@@ -85,7 +87,7 @@ class Supernode(Member):
     """
 
     def __init__(self, membership: Membership, promoted: bool = False) -> None:
-        super().__init__(membership)
+        super().__init__(membership, beside=promoted)
         m = membership
         self.promoted = promoted
         self.sessions: dict[int, Seat] = {}
@@ -99,7 +101,14 @@ class Supernode(Member):
         self._silences: list[tuple[float, int]] = []
         self.mesh = Mesh(self.actions, m, self)
         self.directory = Directory(self.name, m.authority, self._to_peer, self._moved_away)
-        self.roster = Roster(m.identity, m.wall_offset)
+        self.nearness = Nearness(
+            m.rng,
+            lambda: self.roster.all(),
+            m.own.reachable,
+            lambda to, data: self.actions.send_to(STUN_SOCKET, to, data),
+            self._tell_all,
+        )
+        self.roster = Roster(m.identity, m.wall_offset, self.nearness.both)
         self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
         self.relief = Relief(self)
         self.gate = Gate(self)
@@ -170,12 +179,13 @@ class Supernode(Member):
             self.admission.deadline(len(self.clients)),
             self.door.strangers.deadline(),
             self.relief.deadline(),
+            self.nearness.deadline() if self.joined else None,
             self._silences[0][0] if self._silences else None,
             self._next_words(),
         )
 
     def poll(self, now: float) -> None:
-        self.enrolment.poll(now)
+        self.keep_enrolled(now)
         self.stun.poll(now)
         self.mesh.poll(now)
         self.directory.poll(now)
@@ -183,6 +193,8 @@ class Supernode(Member):
         self._drop_the_silent(now)
         self.gate.let_in(now)
         self.relief.poll(now)
+        if self.joined:
+            self.nearness.poll(now)
         if (due := self._next_words()) is not None and now >= due:
             self._tell_words(now)
         self._left_empty(now)
@@ -203,10 +215,16 @@ class Supernode(Member):
             session = self.sessions.get(link)
             if session is None:
                 continue
-            if now < (due := min(session.last_heard + SILENCE * session.heartbeat, session.kept_until)):
+            silent = session.last_heard + self._patience(session)
+            if now < (due := min(silent, session.kept_until, session.until)):
                 heapq.heappush(self._silences, (due, link))
+            elif now >= session.until:
+                self.refuse(link, f"the credential of {session.name} has expired", now, expired=True)
             else:
                 self.drop(link, "silent", now)
+
+    def _patience(self, session: Seat) -> float:
+        return patience(session.heartbeat) if session.role == "supernode" else SILENCE * session.heartbeat
 
     def accepted(self, listener: str, info: LinkInfo, now: float) -> int:
         if listener == "stun":
@@ -233,6 +251,8 @@ class Supernode(Member):
             super().udp_up(socket, local, now)
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
+        if socket == STUN_SOCKET and self.nearness.answered(data, source, now):
+            return
         if socket in (STUN_SOCKET, ALTERNATE_SOCKET):
             self.reflector.datagram(socket, data, source, now)
         else:
@@ -270,7 +290,7 @@ class Supernode(Member):
         except TooMuch as error:
             self.refuse(link, str(error), now, worded=False)
         except ProtocolError as error:
-            self.refuse(link, str(error), now)
+            self.refuse(link, str(error), now, expired=isinstance(error, CredentialExpired))
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         if link in self.sessions:
@@ -302,10 +322,13 @@ class Supernode(Member):
                 self.roster.carries(session.name, message.load, message.room)
             elif session.role == "supernode":
                 session.heartbeat = message.within
+                self.mesh.heard(session.name, now)
+        elif isinstance(message, Renewed) and not session.moved:
+            self.gate.renewed(link, session, message, now)
         elif session.role == "supernode" and session.trial is None and session.name in self.peers:
             self.mesh.says(self.peers[session.name], message, now)
         elif session.role == "client" and isinstance(message, Willing | Unwilling | Dialled):
-            self.relief.promoting.says(session.name, message, now)
+            self.relief.says(session.name, message, now)
         elif session.role == "client" and isinstance(message, Carry) and not session.waiting:
             self._of_client(link, session, message, now)
         elif session.role == "client" and isinstance(message, StandBy) and not session.waiting:
@@ -355,15 +378,15 @@ class Supernode(Member):
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
         for word in self._words():
             peer.send(word)
-        for link, session in self.sessions.items():
-            if session.role == "relay":
-                self.tell_issuers(link)
+        if self.nearness.told.relays:
+            peer.send(self.nearness.told)
         self._settle(now)
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)
         self.relief.elsewhere.gone(peer.name)
         self.roster.forget(peer.name)
+        self.nearness.forget(peer.name)
         self.relief.rechecking.gone(peer.name)
         self.relief.gone(peer.name, now)
         self.actions.emit(Left("supernode", peer.name, reason))
@@ -397,6 +420,8 @@ class Supernode(Member):
                     send(message)
             case Relays(relays):
                 self.roster.told(peer.name, relays)
+            case Near():
+                self.nearness.word(peer.name, message)
             case Reflect():
                 self.reflector.reflect(message, now)
             case Demoted():
@@ -408,6 +433,12 @@ class Supernode(Member):
         """Whether an envelope's recipient is here, or is sought for a supernode that has it sought not too often."""
         here = carry.envelope.recipient in self.clients
         return here or carry.sought or self.door.mesh_lookup(peer.name, now)
+
+    def peer_silent(self, peer: Peer, reason: str, now: float) -> None:
+        for link in [
+            link for link, seat in self.sessions.items() if (seat.role, seat.name) == ("supernode", peer.name)
+        ]:
+            self.drop(link, reason, now)
 
     def room_changed(self, peer: Peer, now: float) -> None:
         """Another supernode has room, or has none any more."""
@@ -441,10 +472,6 @@ class Supernode(Member):
                 for peer in self.peers.values():
                     peer.send(word)
 
-    def tell_issuers(self, link: int) -> None:
-        names = tuple((peer.name, peer.key) for peer in self.peers.values() if peer.key)
-        self.send(link, Issuers(names[:200]))
-
     # -- inside --------------------------------------------------------------------------------------------------
 
     def tell_to_wait(self, link: int, ahead: int, others: tuple[tuple[str, ...], ...]) -> None:
@@ -460,6 +487,10 @@ class Supernode(Member):
     def _peer(self, name: str) -> Callable[[Message], object] | None:
         peer = self.peers.get(name)
         return None if peer is None else peer.send
+
+    def _tell_all(self, message: Message) -> None:
+        for peer in self.peers.values():
+            peer.send(message)
 
     def _to_peer(self, name: str, message: Message) -> None:
         if (peer := self.peers.get(name)) is not None:
@@ -484,9 +515,10 @@ class Supernode(Member):
             self.actions.emit(Empty(len(self.clients)))
             self.leaving = float("inf")
 
-    def refuse(self, link: int, reason: str, now: float, worded: bool = True) -> None:
+    def refuse(self, link: int, reason: str, now: float, worded: bool = True, expired: bool = False) -> None:
+        """Closes a link with a reason; `expired`: that its credential has, and the other is to enrol first."""
         self.actions.reject(self.sessions[link].host, reason, now, worded)
-        self.send(link, Refused(reason[:300]))
+        self.send(link, Refused(reason[:300], expired))
         self.drop(link, reason, now)
 
     def drop(self, link: int, reason: str, now: float) -> None:
@@ -515,6 +547,7 @@ class Supernode(Member):
             self.mesh.went(session.name, reason, now)
         elif session.role == "relay":
             self.roster.goes(session.name)
+            self.relief.promoting.is_one_no_more(session.name)
             self.relief.rechecking.gone(session.name)
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]

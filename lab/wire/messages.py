@@ -230,10 +230,22 @@ class Move(Message, frozen=True):
     others: Machines
 
 
-class Refused(Message, frozen=True):
-    """The hub or the authority says no, and why; the link closes after it."""
+class Refused(Message, frozen=True, omit_defaults=True):
+    """The hub or the authority says no, and why; the link closes after it. `expired`: to a credential that is too old,
+    so that its holder enrols before it comes again."""
 
     reason: Reason
+    expired: bool = False
+
+
+class Renewed(Message, frozen=True):
+    """From a node to the hub that it is signed in at: the authority's newer word for the same name and key. A client
+    signs where it sits with it and names a fresh key, as in its Hello: the directory keeps the credential beside."""
+
+    credential: Credential
+    at: float = 0.0
+    location: Signature | None = None
+    sealing: Key | None = None
 
 
 class Ping(Message, frozen=True, omit_defaults=True):
@@ -360,16 +372,32 @@ class RelayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beside: bool = False
 
 
+class Probe(Message, frozen=True):
+    """Are you there? Between supernodes, whichever of the two has dialled."""
+
+
+class Present(Message, frozen=True):
+    """Yes."""
+
+
+class Suspected(Message, frozen=True):
+    """The sender watches these supernodes and has heard nothing of them for some seconds."""
+
+    names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)]
+
+
 class Relays(Message, frozen=True):
     """All relays that sit at the sender."""
 
     relays: Annotated[tuple[RelayEntry, ...], msgspec.Meta(max_length=64)]
 
 
-class Issuers(Message, frozen=True):
-    """A hub to a relay that sits there: these supernodes may send clients to it as well."""
+class Near(Message, frozen=True):
+    """The relays that are nearest to the sender, with the round trips that it has measured, in milliseconds."""
 
-    supernodes: Annotated[tuple[tuple[Name, Key], ...], msgspec.Meta(max_length=200)]
+    relays: Annotated[
+        tuple[tuple[Name, Annotated[int, msgspec.Meta(ge=0, le=60_000)]], ...], msgspec.Meta(max_length=16)
+    ]
 
 
 class Room(Message, frozen=True):
@@ -444,10 +472,12 @@ class Promoted(Message, frozen=True):
 
 
 class Demoted(Message, frozen=True):
-    """The sender can no longer reach what the receiver listens on, or never could: please be what you were."""
+    """The sender can no longer reach what the receiver listens on, or never could: please be what you were. Or it is
+    not `needed` any more."""
 
     role: Role
     reason: Reason
+    needed: bool = True
 
 
 # -- between a node and the authority --------------------------------------------------------------------------------
@@ -467,10 +497,11 @@ class Enrolled(Message, frozen=True):
     credential: Credential
 
 
-class RelayGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RelayGrant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a supernode signs into a token: this call may use this relay, on this leg (0 caller, 1 callee).
 
-    Without a leg it lets a connection wait for a call; `call` is then the client's name.
+    Without a leg it lets a connection wait for a call; `call` is then the client's name. An array, as the token around
+    it is: a client sends it in each bind.
     """
 
     call: CallId
@@ -479,17 +510,41 @@ class RelayGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: float
 
 
-class RelayToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A grant with its issuer's name and signature."""
+class RelayToken(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A grant with its issuer's signature, and the issuer's credential without names of fields: about 220 bytes, 400
+    where all names are as long as may be. So a relay knows nobody beforehand, and serves whomever supernodes send."""
 
-    grant: bytes
+    grant: Annotated[bytes, msgspec.Meta(max_length=256)]
     issuer: Name
+    key: Key
+    expires: float
+    vouched: Signature
+    """The authority's, of the issuer's name, key and expiry."""
     signature: Signature
 
+    @property
+    def credential(self) -> Credential:
+        """The authority's word for the issuer."""
+        return Credential(self.issuer, self.key, self.expires, self.vouched)
 
-Greetings = Challenge | Hello | Welcome | Wait | Full | Move | Refused | Ping | Pong
+
+Greetings = Challenge | Hello | Welcome | Wait | Full | Move | Refused | Ping | Pong | Renewed
 Calling = Carry | Offers | StandBy | StandingBy | Undeliverable
-Mesh = Located | Absent | Lookup | Found | Moved | Supernodes | Relays | Issuers | Room | Reflect
+Mesh = (
+    Located
+    | Absent
+    | Lookup
+    | Found
+    | Moved
+    | Supernodes
+    | Relays
+    | Room
+    | Reflect
+    | Probe
+    | Present
+    | Suspected
+    | Near
+)
 Promotion = Nominate | Willing | Unwilling | Dial | Dialled | Promoted | Demoted
 HubMessage = Greetings | Calling | Mesh | Promotion
 AuthorityMessage = Enrol | Enrolled | Refused

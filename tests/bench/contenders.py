@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lab.node.orders import VARIABLE
-from lab.overlay.identity import Identity, issue_token
+from lab.overlay.identity import Identity, issue_credential, issue_token
 from lab.wire.framing import frame
 from lab.wire.messages import RelayGrant
 from lab.wire.stun import Kind, Method, StunMessage
@@ -111,6 +111,7 @@ class Own:
         self.stage, self.kernel = stage, kernel
         self.name = "relay, kernel" if kernel else "relay, user space"
         self.issuer = Identity("bench")
+        self.issuer.credential = issue_credential(self.issuer.private, "bench", self.issuer.public, time.time())
         self.pids: list[int] = []
         self.sockets: list[socket.socket] = []
         self.deputy: subprocess.Popen[bytes] | None = None

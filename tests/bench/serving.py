@@ -1,4 +1,4 @@
-"""`python -m tests.bench.serving PUBLIC_KEY`: this relay without supernodes; it trusts the tokens of that key's holder.
+"""`python -m tests.bench.serving PUBLIC_KEY`: this relay without supernodes; that key's holder is its authority.
 
 Where LAB_DEPUTY names a socket to a deputy, it has the kernel forward. Says `ready` on standard output.
 """
@@ -27,7 +27,6 @@ async def serve(issuer: bytes) -> None:
     offset = time.time() - time.monotonic()
     identity, own = Identity("relay"), Whereabouts(("10.77.0.1",))
     machine = Relay(Membership(identity, issuer, (), (), own, random.SystemRandom(), offset))
-    machine.issuers["bench"] = issuer
 
     def told(event: Event) -> None:
         if isinstance(event, ForwardsInKernel):

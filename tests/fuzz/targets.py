@@ -340,7 +340,9 @@ TARGETS: Mapping[str, Target] = {
     ),
     "seen": Target(seen, (encode(("203.0.113.5", "2001:db8::5")), encode(()))),
     "envelope": Target(partial(message, messages.decode_envelope), (encode(ENVELOPE),)),
-    "relay-token": Target(token, (encode(messages.RelayToken(encode(GRANT), "supernode-1", SIGNATURE)),)),
+    "relay-token": Target(
+        token, (encode(messages.RelayToken(encode(GRANT), "supernode-1", KEY, 2e9, SIGNATURE, SIGNATURE)),)
+    ),
     "rtp": Target(rtp, (RtpPacket(111, 1, 2, 3, b"voice", True, ((1, b"\x20"), (2, b"abc"))).encode(),)),
     "address": Target(address, (pack_address(("203.0.113.5", 4000)), pack_address(("2001:db8::5", 1)))),
     "order": Target(

@@ -29,13 +29,13 @@ from lab.overlay.actions import (
 )
 from lab.overlay.authority import Authority
 from lab.overlay.binds import is_bind
-from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
+from lab.overlay.candidacy import AskedForSpare, AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, Membership
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
-from lab.overlay.seat import Empty, Unreachable
+from lab.overlay.seat import Empty, Unneeded, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
@@ -216,6 +216,8 @@ class FakeNet:
         """Clients that each supernode has room for, and each client would have."""
         self.calls: int | None = None
         """Calls that each relay carries, and each client would."""
+        self.busy: dict[str, str] = {}
+        """Why a client's machine has nothing to spare, once it is asked."""
         self.mapping_delay = 0.05
         """Seconds until a router answers who asks it for a port."""
 
@@ -404,6 +406,8 @@ class FakeNet:
                 machine = self.hosts[f"{host.name}+"].machine
                 machine.admit(self.now) if isinstance(machine, Relay) else machine.admit(supernodes, self.now)
                 self.settle(self.hosts[f"{host.name}+"])
+            case AskedForSpare():
+                host.machine.candidacy.spares(self.busy.get(host.name))
             case DemotedFrom():
                 if (beside := self.hosts.get(f"{host.name}+")) is not None:
                     beside.machine.leave(self.now)
@@ -412,7 +416,7 @@ class FakeNet:
     def _hosted(self, host: Host, event: Event) -> None:
         """What it does when that one's machine says something."""
         client = self.hosts.get(host.name[:-1])
-        if client is not None and isinstance(event, Unreachable) and event.name == client.name:
+        if client is not None and isinstance(event, Unreachable | Unneeded) and event.name == client.name:
             client.machine.candidacy.cease(event.reason)
             self.settle(client)
         elif client is not None and isinstance(event, Empty | HandedOver):

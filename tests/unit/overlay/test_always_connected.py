@@ -1,16 +1,20 @@
 """The link to the hub: the ladder, heartbeats, silent deaths, coming back."""
 
+import random
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from lab.overlay.actions import Actions, Connect
 from lab.overlay.call_events import Answered, Ended, Rings
 from lab.overlay.host_cache import HostCache
-from lab.overlay.hub import BACKOFF_MOST, HostsLearnt
+from lab.overlay.hub import BACKOFF_FIRST, BACKOFF_MOST, Greeting, HostsLearnt, HubLink
+from lab.overlay.identity import issue_credential
 from lab.overlay.member import SignedIn, SignedOut
 from lab.overlay.seat import Joined, ToldToWait, TurnedAway
-from tests.unit.overlay.fakenet import FakeNet, Router
+from tests.unit.overlay.fakenet import WALL, FakeNet, Router
 
 
 def hub_of(net: FakeNet, name: str) -> str | None:
@@ -47,6 +51,68 @@ def test_a_client_without_any_hub_keeps_trying_and_comes_back(net: FakeNet) -> N
             net.hosts[name].machine.link_down(link, "broken while away", net.now)
         net.settle(net.hosts[name])
     assert net.run(BACKOFF_MOST + 10, until=lambda: hub_of(net, "bob") is not None)
+
+
+def alone(seed: int) -> tuple[HubLink, Actions]:
+    """A link to a hub at one address and port, of a client that nobody else hears."""
+    net = FakeNet()
+    member = net.membership("bob", "198.51.100.18")
+    member.identity.credential = issue_credential(net.authority_key, "bob", member.identity.public, WALL)
+    actions = Actions()
+    hub = HubLink(
+        actions,
+        SimpleNamespace(),  # type: ignore[arg-type]  # nobody is told of anything: nothing happens
+        member.identity,
+        member.authority,
+        Greeting("client"),
+        HostCache([("203.0.113.11",)]),
+        member.own,
+        (33033,),
+        random.Random(seed),
+        WALL,
+    )
+    return hub, actions
+
+
+def pauses(hub: HubLink, actions: Actions, climbs: int, now: float = 0.0) -> list[float]:
+    """Seconds between one climb's last refusal and the next climb, so many times."""
+    found = []
+    for _ in range(climbs):
+        (connect,) = [action for action in actions.take() if isinstance(action, Connect)]
+        hub.link_down(connect.link, "connection refused", now)
+        hub.poll(now)
+        assert not [action for action in actions.take() if isinstance(action, Connect)], "it waits"
+        due = hub.deadline()
+        assert due is not None
+        found.append(due - now)
+        now = due
+        hub.poll(now)
+    return found
+
+
+def test_a_client_that_finds_nobody_waits_twice_as_long_each_time_up_to_a_limit_and_never_exactly() -> None:
+    hub, actions = alone(1)
+    hub.start(0.0)
+    found = pauses(hub, actions, 12)
+    for number, pause in enumerate(found):
+        whole = min(BACKOFF_FIRST * 2**number, BACKOFF_MOST)
+        assert whole / 2 <= pause <= whole
+    assert max(found) > BACKOFF_MOST / 2
+    other, others = alone(2)
+    other.start(0.0)
+    assert not set(pauses(other, others, 12)) & set(found)
+
+
+def test_the_back_off_begins_anew_once_somebody_has_let_it_in_or_it_stands_elsewhere() -> None:
+    hub, actions = alone(1)
+    hub.start(0.0)
+    pauses(hub, actions, 8)
+    assert hub.backoff == BACKOFF_MOST
+    for link in list(hub.attempts):
+        hub.link_down(link, "connection refused", 0.0)
+    actions.take()
+    hub.relocated(1_000.0)
+    assert pauses(hub, actions, 1, 1_000.0)[0] <= BACKOFF_FIRST
 
 
 def test_back_off_is_jittered_so_that_nobody_returns_in_step(net: FakeNet) -> None:

@@ -205,7 +205,7 @@ def asks(net: FakeNet, name: str, times: int, body: bytes, recipient: str, relay
 
 def invite() -> bytes:
     """The body of one that rings."""
-    return encode(Invite(0, WALL, Credential("bob", bytes(32), WALL, bytes(64)), bytes(32), ()))
+    return encode(Invite(0, WALL, Credential("bob", bytes(32), WALL, bytes(64)), bytes(32)))
 
 
 def test_a_client_that_says_too_much_is_cut_off_and_others_are_not(net: FakeNet) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from lab.overlay.actions import Rejected
 from lab.overlay.mesh import FORGET_AFTER, TOLD_AT_ONCE
+from lab.overlay.seat import Left
 from lab.overlay.supernode import TOLD_EVERY, WORDS_A_SECOND, Supernode
 from lab.wire.messages import Message, Room, Supernodes
 from tests.unit.overlay.fakenet import FakeNet, Host, Router
@@ -48,6 +49,57 @@ def test_who_comes_to_one_is_soon_linked_with_all_and_once_with_each() -> None:
         assert peers(net, name) == everybody - {name}
         for other in everybody - {name}:
             assert links(net, name, other) == 1, (name, other)
+
+
+@pytest.mark.parametrize(("count", "pings"), [(4, 20.0), (12, 1.0)])
+def test_a_supernode_that_dies_in_silence_is_soon_in_nobodys_directory(
+    count: int, pings: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few by each link's own heartbeat; where that is slow, as among hundreds, by those that watch each other."""
+    monkeypatch.setattr("lab.overlay.mesh.PINGS_A_SECOND", pings)
+    net = supernodes(count)
+    everybody = {f"supernode-{number}" for number in range(1, count + 1)}
+    assert net.run(20, until=lambda: all(peers(net, name) == everybody - {name} for name in everybody))
+    net.run(3)
+    for victim in (2, count):
+        name = f"supernode-{victim}"
+        everybody.discard(name)
+        net.kill(name)
+        net.run(5)
+        for other in everybody:
+            assert peers(net, other) == net.hosts[other].machine.directory.members == everybody - {other}
+    net.run(20)
+    for other in everybody:
+        assert peers(net, other) == everybody - {other}, "and nobody else is taken for dead"
+        reasons = [event.reason for _, event in net.told(other, Left) if event.role == "supernode"]
+        assert len(reasons) == 2
+
+
+def test_a_supernode_that_stands_still_for_three_seconds_is_still_there() -> None:
+    net = supernodes(4)
+    still = net.hosts["supernode-2"]
+    assert net.run(20, until=lambda: len(still.machine.peers) == 3)
+    net.run(1.9)
+    assert stand_still(net, still, 3.0), "it was spoken to meanwhile"
+    net.run(5)
+    for number in (1, 3, 4):
+        assert "supernode-2" in peers(net, f"supernode-{number}")
+        assert not [event for _, event in net.told(f"supernode-{number}", Left) if event.role == "supernode"]
+
+
+def stand_still(net: FakeNet, host: Host, seconds: float) -> list[tuple[str, int, bytes]]:
+    """Its process does nothing for a while; what came is there when it goes on."""
+    machine, came = host.machine, list[tuple[str, int, bytes]]()
+    hears, wakes = machine.link_data, machine.deadline
+    machine.link_data = lambda link, data, now: came.append((host.name, link, data))  # type: ignore[method-assign]
+    machine.deadline, host.alarm = lambda: None, None  # type: ignore[method-assign]
+    net.run(seconds)
+    machine.link_data, machine.deadline = hears, wakes  # type: ignore[method-assign]
+    machine.poll(net.now)
+    for _, link, data in came:
+        machine.link_data(link, data, net.now)
+    net.settle(host)
+    return came
 
 
 def test_who_cannot_be_reached_by_strangers_is_no_supernode_whatever_it_says() -> None:

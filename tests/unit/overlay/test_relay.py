@@ -1,12 +1,16 @@
 """The relay serves holders of a fresh token, forwards between two legs, and nothing else."""
 
 import random
+from types import SimpleNamespace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.overlay.actions import LinkInfo, Write
-from lab.overlay.identity import Identity, issue_token
+from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity, issue_credential, issue_token
 from lab.overlay.relay import BIND_LIMIT, MOST_STANDBY_EACH, STANDBY_LIMIT, Bound, Relay
 from lab.overlay.roster import TOKEN_LIFETIME
-from lab.overlay.session import CALL_BURST
+from lab.overlay.session import CALL_BURST, IDLE_LIMIT
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import RelayGrant
 from lab.wire.stun import Kind, Method, StunMessage
@@ -17,14 +21,20 @@ NEAR, FAR = ("203.0.113.32", 5000), ("203.0.113.33", 6000)
 
 
 class Bench:
-    """A relay alone, with a supernode's key that it trusts."""
+    """A relay alone, that knows no supernode; the authority's word for one of them travels with that one's tokens."""
 
     def __init__(self) -> None:
         net = FakeNet()
-        self.issuer = Identity("supernode-1")
+        self.authority = net.authority_key
+        self.issuer = self.named("supernode-1")
         self.relay = Relay(net.membership("relay-1", "203.0.113.21"))
-        self.relay.issuers["supernode-1"] = self.issuer.public
         self.now = net.now
+
+    def named(self, name: str, wall: float = WALL) -> Identity:
+        """Somebody to whom the authority has given that name then."""
+        identity = Identity(name)
+        identity.credential = issue_credential(self.authority, name, identity.public, wall)
+        return identity
 
     def token(self, leg: int | None, **changes: object) -> bytes:
         expires = WALL + TOKEN_LIFETIME
@@ -61,20 +71,60 @@ def test_without_a_bind_nothing_comes_out() -> None:
 
 def test_bad_tokens_are_refused_with_the_reason() -> None:
     bench = Bench()
-    stranger = Identity("supernode-1")
-    forged = issue_token(stranger, RelayGrant("c1", "relay-1", 0, WALL + 60))
+    grant = RelayGrant("c1", "relay-1", 0, WALL + 60)
+    stranger, thief = Identity("supernode-1"), Identity("supernode-1")
+    stranger.credential = issue_credential(Ed25519PrivateKey.generate(), "supernode-1", stranger.public, WALL)
+    thief.credential = bench.issuer.credential
     for token, why in (
-        (forged, "signature"),
+        (issue_token(stranger, grant), "the credential of supernode-1 has a signature that does not fit"),
+        (issue_token(thief, grant), "the token of supernode-1 has a signature that does not fit"),
+        (issue_token(bench.named("late", WALL - CREDENTIAL_LIFETIME - 1), grant), "the credential of late expired"),
         (bench.token(0, relay="relay-2"), "relay-2"),
         (bench.token(0, expires=WALL - 1), "expired"),
-        (issue_token(Identity("supernode-9"), RelayGrant("c1", "relay-1", 0, WALL + 60)), "no supernode"),
     ):
         request = StunMessage(Method.BIND, Kind.REQUEST, bytes(12), token=token).encode()
         ((_, answer),) = bench.say(NEAR, request)
         refusal = StunMessage.parse(answer)
         assert refusal.kind is Kind.ERROR
         assert refusal.error is not None and why in refusal.error[1]
-    assert not bench.relay.sessions
+    assert not bench.relay.sessions and not bench.relay.by_token and not bench.relay.by_address
+
+
+def test_of_a_thousand_supernodes_whoever_sends_clients_is_served_and_nothing_is_kept_of_them() -> None:
+    bench = Bench()
+    for number in range(1_000):
+        issuer = bench.named(f"supernode-{number}")
+        for leg, (host, port) in ((0, NEAR), (1, FAR)):
+            grant = RelayGrant(f"c{number}", "relay-1", leg, WALL + TOKEN_LIFETIME)
+            assert bench.bind((host, port + number), issue_token(issuer, grant)).kind is Kind.SUCCESS
+        assert bench.say((NEAR[0], NEAR[1] + number), b"\x80x") == [((FAR[0], FAR[1] + number), b"\x80x")]
+    bench.now += IDLE_LIMIT + 1
+    bench.relay.poll(bench.now)
+    assert not bench.relay.sessions and not bench.relay.by_token and not bench.relay.by_address
+
+
+def test_one_issuer_alone_takes_half_of_a_relay_unless_the_relay_sits_there() -> None:
+    bench = Bench()
+    bench.relay.calls = 6
+
+    def begins(call: str, issuer: Identity) -> bool:
+        token = issue_token(issuer, RelayGrant(call, "relay-1", 0, WALL + TOKEN_LIFETIME))
+        return bench.bind((NEAR[0], int(call)), token).kind is Kind.SUCCESS
+
+    assert [begins(f"{number}", bench.issuer) for number in range(1, 5)] == [True, True, True, False]
+    assert begins("5", bench.named("supernode-2"))
+    bench.relay.hubs[0].at = SimpleNamespace(hub_name="supernode-1")  # type: ignore[assignment]
+    assert begins("6", bench.issuer)
+
+
+def test_connections_of_one_issuers_clients_take_half_of_the_places_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.overlay.relay.MOST_STANDBY", 4)
+    bench, other = Bench(), Bench().named("supernode-2")
+    other.credential = issue_credential(bench.authority, other.name, other.public, WALL)
+    grants = [RelayGrant(f"client-{number}", "relay-1", None, WALL + TOKEN_LIFETIME) for number in range(4)]
+    kinds = [Connection(bench, number).bind(issue_token(bench.issuer, grants[number])) for number in range(3)]
+    assert kinds == [Kind.SUCCESS, Kind.SUCCESS, Kind.ERROR]
+    assert Connection(bench, 3).bind(issue_token(other, grants[3])) is Kind.SUCCESS
 
 
 class Connection:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pytest
 
 from lab.overlay.call_events import Ended
-from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
+from lab.overlay.candidacy import TIRED, WEIGH_EVERY, AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
 from lab.overlay.promoting import Asked, FoundFit, FoundUnfit
 from lab.overlay.reach import Reach
 from lab.overlay.relay import Bound, Relay
-from lab.overlay.relief import LACKING
-from lab.overlay.seat import Unreachable
+from lab.overlay.relief import LACKING, SPARED_AFTER
+from lab.overlay.seat import Unneeded, Unreachable
 from lab.wire.messages import Demoted, Dial, Nominate, RelayEntry, Unwilling
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import FakeNet, Router
@@ -205,7 +205,7 @@ def test_even_where_a_supernode_offers_it_to_itself() -> None:
     net.run(2)
     roster = net.hosts["supernode-1"].machine.roster
     chosen = roster.chosen
-    roster.chosen = lambda without=(): chosen()  # type: ignore[method-assign]
+    roster.chosen = lambda without=(), hub=None: chosen()  # type: ignore[method-assign]
     id = place(net, "open-0", "blocked")
     net.run(3)
     assert relays_of(net, "open-0", id) == set()
@@ -270,6 +270,77 @@ def test_one_that_is_out_of_reach_is_demoted_and_its_calls_are_elsewhere_first()
     for name in PAIR:
         assert path(net, name) == "relayed/mixed via relay-1"
     assert_whole(net, PAIR, 100, frame + 200)
+
+
+def test_one_that_strangers_no_longer_reach_is_demoted_though_its_supernode_does() -> None:
+    net = crowd()
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    net.run(180)
+    assert promoted(net) == {"open-0": "relay"}, "who can dial nobody is no witness"
+    net.cut = lambda source, to: to == ("198.51.100.20", 33034) and source[0] != "203.0.113.11"
+    assert net.run(240, until=lambda: not promoted(net))
+    (demoted,) = [event for _, event in net.told("open-0", DemotedFrom)]
+    assert "cannot reach it by" in demoted.reason and "supernode" not in demoted.reason
+
+
+def test_one_whose_machine_its_user_needs_is_a_client_again_and_its_calls_are_elsewhere_first() -> None:
+    net = crowd()
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    net.run(2)
+    id = place(net, *PAIR)
+    talk(net, id, PAIR, 3)
+    assert path(net, "hard") == "relayed/mixed via open-0"
+    net.relay(1)
+    net.busy["open-0"] = "its machine is busy: timers come 300 ms late"
+    since, frame = net.now, 150
+    while promoted(net) and net.now < since + 200:
+        talk(net, id, PAIR, 0.5, first=frame)
+        frame += 25
+    assert WEIGH_EVERY <= net.now - since <= (TIRED + 1) * WEIGH_EVERY
+    (demoted,) = [event for _, event in net.told("open-0", DemotedFrom)]
+    assert demoted.role == "relay" and demoted.reason == net.busy["open-0"]
+    talk(net, id, PAIR, 4, first=frame)
+    assert "open-0+" not in net.hosts
+    net.run(1)
+    for name in PAIR:
+        assert path(net, name) == "relayed/mixed via relay-1"
+    assert_whole(net, PAIR, 100, frame + 200)
+
+
+def test_one_busy_moment_is_none() -> None:
+    net = crowd()
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    candidacy = net.hosts["open-0"].machine.candidacy
+    for refusal in ("busy", None, "busy", None):
+        candidacy.spares(refusal)
+    assert promoted(net)
+
+
+def test_one_that_carries_nothing_while_others_suffice_is_let_go_and_asked_again_when_it_is_needed() -> None:
+    net = crowd()
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    net.run(SPARED_AFTER + 30)
+    assert promoted(net), "it is the only one"
+    net.relay(1)
+    net.run(SPARED_AFTER - 20)
+    assert promoted(net)
+    assert net.run(60, until=lambda: not promoted(net) and "open-0+" not in net.hosts)
+    (demoted,) = [event for _, event in net.told("open-0", DemotedFrom)]
+    assert demoted.reason == "the relays that do nothing else suffice"
+    net.kill("relay-1")
+    assert net.run(90, until=lambda: promoted(net) == {"open-0": "relay"})
+
+
+def test_one_that_carries_a_call_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.overlay.relief.SPARED_AFTER", 15.0)
+    net = crowd()
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    net.run(2)
+    id = place(net, *PAIR)
+    net.relay(1)
+    talk(net, id, PAIR, 45)
+    assert promoted(net) and path(net, "hard") == "relayed/mixed via open-0"
+    assert not net.told("open-0+", Unneeded)
 
 
 def test_one_that_moves_is_a_client_again() -> None:

@@ -422,4 +422,4 @@ def test_a_client_of_the_version_that_sealed_nothing_is_refused_and_counted(net:
     hello = Hello("client", identity.credential, signature, at=at, location=location)
     supernode.link_data(link, frame(encode(hello), 4), net.now)
     assert link not in supernode.sessions
-    assert supernode.door.turned["client bob names no key to seal words to it under"] == 1
+    assert supernode.actions.refusals.counted["client bob names no key to seal words to it under"] == 1

@@ -127,10 +127,19 @@ def test_an_unknown_field_is_refused() -> None:
 
 def test_a_token_shows_its_grant() -> None:
     grant = RelayGrant("c7", "relay-1", 1, 1_800_000_000.0)
-    token = RelayToken(encode(grant), "supernode-1", SIGNATURE)
+    token = RelayToken(encode(grant), "supernode-1", KEY, 1_900_000_000.0, SIGNATURE, SIGNATURE)
     assert decode_token(encode(token)) == (token, grant)
     with pytest.raises(ProtocolError, match="relay grant"):
-        decode_token(encode(RelayToken(b"\x80", "supernode-1", SIGNATURE)))
+        decode_token(encode(RelayToken(b"\x80", "supernode-1", KEY, 1_900_000_000.0, SIGNATURE, SIGNATURE)))
+
+
+def test_a_token_fits_an_offer_and_a_datagram_whatever_the_names() -> None:
+    def size(name: str, call: str) -> int:
+        grant = RelayGrant(call, name, 1, 1_800_000_000.0)
+        return len(encode(RelayToken(encode(grant), name, KEY, 1_900_000_000.0, SIGNATURE, SIGNATURE)))
+
+    assert size("relay-1", "c7.0123abcd") < 240
+    assert size("n" * 64, "c" * 64) < 400
 
 
 DECODERS = st.sampled_from(
