@@ -105,7 +105,7 @@ class Relief:
             self.relay_at = now + LACKING + TURN * min(before, MOST_TURNS)
         needed = self._needed(now)
         patience = self._patience() if needed == "supernode" else 0.0
-        self.promoting.poll(needed, self._candidates, patience, now)
+        self.promoting.poll(needed, self._candidates, patience, now, self._waiting(needed))
         self.rechecking.poll(self._promoted, now)
         if now >= self.next_ease and (self._surplus() or self._line_could_go()):
             self.next_ease = now + EASE_EVERY
@@ -188,6 +188,10 @@ class Relief:
         reserve = int(RESERVE * capacity * (1 + len(hub.mesh.peers)))
         return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting + reserve
 
+    def _waiting(self, needed: Role | None) -> int:
+        """Clients that what is promoted could help."""
+        return len(self.hub.admission.line) if needed == "supernode" else 0
+
     def _patience(self) -> float:
         """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no
         room any more, and one newcomer is enough for some hundred clients. The more wait here, the less."""
@@ -198,10 +202,10 @@ class Relief:
     def _asks_at(self) -> float | None:
         """When somebody may have to be asked, or has not answered."""
         if self.promoting.asking is not None or self._too_busy():
-            return self.promoting.deadline("supernode", self._patience())
+            return self.promoting.deadline("supernode", self._patience(), self._waiting("supernode"))
         if not (self.hub.taking and self.hub.roster.lacking):
             return None
-        return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next_ask)
+        return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next(0.0))
 
     def _candidates(self) -> list[Candidate]:
         hub = self.hub

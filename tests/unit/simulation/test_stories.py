@@ -142,7 +142,7 @@ def test_rates_and_traffic_are_those_of_the_story_alone() -> None:
     """All sign in within a minute before it; with nothing after that, nobody does, and heartbeats are the traffic."""
     nothing = Story("nothing", "nothing happens", lambda population, now, rng: now + 600.0, lookup_every=1e9)
     found = told(nothing, Scale.of(40))
-    assert found.healed and found.peak_login_rate == 0 and found.time_to_heal_s == 0.0
+    assert found.healed and found.peak_login_rate_per_s == 0 and found.time_to_heal_s == 0.0
     heartbeat = 15 + 15 + 2 * 74  # bytes of a Ping and a Pong, and what is around them
     assert found.bytes_per_client_hour == pytest.approx(3600 * heartbeat, rel=0.01)
     assert sum(found.loads) == 40
