@@ -247,8 +247,9 @@ class Rechecking:
         self.next: float | None = None
         self.failures: dict[str, int] = {}
 
-    def deadline(self) -> float | None:
-        return self.next
+    def deadline(self, promoted: bool) -> float | None:
+        """`promoted`: whether there is anybody to be measured."""
+        return self.next if self.next is not None or not promoted else 0.0
 
     def poll(self, promoted: Callable[[], Sequence[Dial]], now: float) -> None:
         """`promoted` gives the questions, one for each promoted supernode that is linked with this one and each

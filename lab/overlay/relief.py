@@ -90,7 +90,7 @@ class Relief:
     def deadline(self) -> float | None:
         return earliest(
             self._asks_at(),
-            self.rechecking.deadline(),
+            self.rechecking.deadline(self._any_promoted()),
             self.next_ease if self._surplus() or self._line_could_go() else None,
             *(reach.deadline() for reach in self.reaches),
         )
@@ -200,11 +200,15 @@ class Relief:
         return PATIENCE * len(hub.mesh.peers) * max(0.0, 1.0 - urgent)
 
     def _asks_at(self) -> float | None:
-        """When somebody may have to be asked, or has not answered."""
-        if self.promoting.asking is not None or self._too_busy():
+        """When somebody may have to be asked, or has not answered; at once where what was needed is not any more, for
+        how patient this one is the next time is not to depend on what else has it look up meanwhile."""
+        if self._too_busy():
             return self.promoting.deadline("supernode", self._patience(), self._waiting("supernode"))
-        if not (self.hub.taking and self.hub.roster.lacking):
-            return None
+        lacking = self.hub.taking and self.hub.roster.lacking
+        if not lacking and not self.relay_at is self.promoting.needed_since is None:
+            return 0.0
+        if self.promoting.asking is not None or not lacking:
+            return self.promoting.deadline(None, 0.0)
         return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next(0.0))
 
     def _candidates(self) -> list[Candidate]:
@@ -228,6 +232,11 @@ class Relief:
             if other.observed[0] != candidate.observed[0]
             and not self.hub.carrying.have_talked(other.name, candidate.name)
         }
+
+    def _any_promoted(self) -> bool:
+        return bool(self.hub.roster.promoted) or any(
+            not peer.built_in and peer.hosts for peer in self.hub.mesh.peers.values()
+        )
 
     def _promoted(self) -> list[Dial]:
         peers, roster = self.hub.mesh.peers.values(), self.hub.roster
