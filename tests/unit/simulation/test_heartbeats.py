@@ -117,7 +117,7 @@ class Everything(Measures):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["outage-2007", "outage-2010"])
 def test_a_story_of_a_hundred_clients_is_the_same_with_and_without_pings(name: str) -> None:
-    """Every word of every machine, promotions and lines among them, which a bad day at five supernodes does not have."""
+    """Every word of every machine, with promotions and lines, which a bad day at five supernodes does not have."""
     outcomes, traces = [], []
     for elide in (True, False):
         measures = Everything()
