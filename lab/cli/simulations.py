@@ -10,7 +10,7 @@ import click
 
 from lab.cli.program import AS_JSON, Output, Within, commands, document, example, written
 
-STORIES = ("outage-2007", "outage-2010", "churn")
+STORIES = ("outage-2007", "outage-2010", "outage-cascade", "churn")
 """As in lab/simulation/stories.py, which is not imported before it is needed."""
 
 
@@ -29,15 +29,18 @@ def _known(context: click.Context, option: click.Parameter, value: str) -> str:
     "--seed", type=Within(0, 2**63, "a seed", whole=True), default=1, show_default=True, help="The same, the same run."
 )
 @click.option("--html", type=Output(), help="Write a page of drawings to this file.")
+@click.option("--svg", type=Output(), help="Write the drawings alone to this file.")
 @AS_JSON
-def simulate(story: str, clients: int, seed: int, html: Path | None, as_json: bool) -> None:
+def simulate(story: str, clients: int, seed: int, html: Path | None, svg: Path | None, as_json: bool) -> None:
     """Let a crowd live through STORY, on a model network and with a clock that jumps; no lab is needed.
 
     The machines are those that run in the containers. outage-2007: most clients restart at once while supernodes are
-    missing; outage-2010: three in ten supernodes crash; churn: six hours of coming and going.
+    missing; outage-2010: three in ten supernodes crash; outage-cascade: half of the supernodes go at once, then all but
+    one, then everything restarts; churn: six hours of coming and going.
 
-    Exit status: 0 when it healed: every client that is up sits at a supernode, and a sample of names is found; 1 when
-    not; 2 when the request was wrong.
+    Exit status: 0 when it healed: every client that is up sits at a supernode, a sample of names is found, no supernode
+    let in more than it says, and, in outage-cascade, all were in in time and no call ended; 1 when not; 2 when the
+    request was wrong.
     """
     from lab.report.console import err, out
     from lab.report.simulation import Simulating
@@ -52,6 +55,11 @@ def simulate(story: str, clients: int, seed: int, html: Path | None, as_json: bo
 
         html.write_text(page(found))
         written(html)
+    if svg:
+        from lab.report.simulation_svg import picture
+
+        svg.write_text(picture(found))
+        written(svg)
     if as_json:
         document(found.to_json())
     else:

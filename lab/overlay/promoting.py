@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.overlay.actions import Event, earliest
+from lab.overlay.admission import OVERBOOKED
 from lab.overlay.limits import Limiter, Rate
 from lab.wire.addresses import Address
 from lab.wire.messages import (
@@ -34,7 +35,8 @@ PAUSE = 0.2
 SEARCH = 1.0
 """The same where a relay is lacking: there may be nobody who is fit, for as long as the supernode is up."""
 SETTLING = 8.0
-"""Seconds after a promotion in which nobody else is promoted: what it helps shows by then."""
+"""Seconds after a promotion in which nobody else is promoted: what it helps shows by then. But where many times more
+wait than it has room for, the next one is asked at once."""
 NOT_AGAIN = 600.0
 """Seconds for which nobody is asked again who is not fit."""
 MOST_MEASURERS = 3
@@ -120,19 +122,30 @@ class Promoting:
         self.turn = 0.0
         """Of its patience, the share for which it waits this time."""
         self.promoted: dict[str, Role] = {}
+        self.settling: list[tuple[float, int]] = []
+        """Of what was promoted lately: until when it settles, and how much it has room for."""
         self._measurers = Limiter(MEASURINGS)
 
-    def deadline(self, needed: Role | None, patience: float) -> float | None:
-        return self.asking.until if self.asking else self._next(patience) if needed else None
+    def deadline(self, needed: Role | None, patience: float, waiting: int = 0) -> float | None:
+        return self.asking.until if self.asking else self.next(patience, waiting) if needed else None
 
-    def _next(self, patience: float) -> float:
-        return max(self.next_ask, (self.needed_since or 0.0) + self.turn * patience)
+    def next(self, patience: float, waiting: int = 0) -> float:
+        """When somebody is asked, where one is needed, if nobody is being asked."""
+        settled = 0.0
+        if waiting <= OVERBOOKED * sum(room for _, room in self.settling):
+            settled = max((until for until, _ in self.settling), default=0.0)
+        return max(self.next_ask, settled, (self.needed_since or 0.0) + self.turn * patience)
 
     def poll(
-        self, needed: Role | None, candidates: Callable[[], Sequence[Candidate]], patience: float, now: float
+        self,
+        needed: Role | None,
+        candidates: Callable[[], Sequence[Candidate]],
+        patience: float,
+        now: float,
+        waiting: int = 0,
     ) -> None:
         """Asks somebody where one is `needed`, some time within `patience` seconds after it is first; gives up on who
-        does not answer."""
+        does not answer. So many clients are `waiting` for what is promoted."""
         if needed is None:
             self.needed_since = None
         elif self.needed_since is None:
@@ -140,7 +153,7 @@ class Promoting:
         if self.asking is not None:
             if now >= self.asking.until:
                 self._unfit("it does not answer", now)
-        elif needed is not None and now >= self._next(patience):
+        elif needed is not None and now >= self.next(patience, waiting):
             self.next_ask = now + (PAUSE if needed == "supernode" else SEARCH)
             fit = [each for each in candidates() if self._may_be(each, needed, now)]
             if fit:
@@ -210,7 +223,9 @@ class Promoting:
             return
         name = asking.candidate.name
         self.promoted[name] = asking.role
-        self.asking, self.next_ask = None, now + SETTLING
+        room = asking.willing.capacity if asking.willing is not None else 0
+        self.settling = [settles for settles in self.settling if settles[0] > now] + [(now + SETTLING, room)]
+        self.asking, self.next_ask = None, now + PAUSE
         self.emit(FoundFit(name, asking.role, asking.measurer))
         asking.candidate.send(Promoted(asking.role, asking.measurer, tuple(self.machines())[:200]))
 
@@ -265,8 +280,9 @@ class Rechecking:
         """The stranger that is dialling, and whom."""
         self._measurers = Limiter(MEASURINGS)
 
-    def deadline(self) -> float | None:
-        return self.next
+    def deadline(self, promoted: bool) -> float | None:
+        """`promoted`: whether there is anybody to be measured."""
+        return self.next if self.next is not None or not promoted else 0.0
 
     def poll(self, promoted: Callable[[], Sequence[Dial]], now: float) -> None:
         """`promoted` gives the questions, one for each promoted supernode that is linked with this one and each

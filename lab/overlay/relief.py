@@ -97,7 +97,7 @@ class Relief:
     def deadline(self) -> float | None:
         return earliest(
             self._asks_at(),
-            self.rechecking.deadline(),
+            self.rechecking.deadline(self._any_promoted()),
             self.next_look if self.hub.roster.promoted else None,
             self.next_ease if self._surplus() or self._line_could_go() else None,
             *(reach.deadline() for reach in self.reaches),
@@ -113,7 +113,7 @@ class Relief:
             self.relay_at = now + LACKING + TURN * min(before, MOST_TURNS)
         needed = self._needed(now)
         patience = self._patience() if needed == "supernode" else 0.0
-        self.promoting.poll(needed, self._candidates, patience, now)
+        self.promoting.poll(needed, self._candidates, patience, now, self._waiting(needed))
         self.rechecking.poll(self._promoted, now)
         if now >= self.next_look and self.hub.roster.promoted:
             self.next_look = now + LOOK_EVERY
@@ -199,6 +199,10 @@ class Relief:
         reserve = int(RESERVE * capacity * (1 + len(hub.mesh.peers)))
         return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting + reserve
 
+    def _waiting(self, needed: Role | None) -> int:
+        """Clients that what is promoted could help."""
+        return len(self.hub.admission.line) if needed == "supernode" else 0
+
     def _patience(self) -> float:
         """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no
         room any more, and one newcomer is enough for some hundred clients. The more wait here, the less."""
@@ -207,12 +211,16 @@ class Relief:
         return PATIENCE * len(hub.mesh.peers) * max(0.0, 1.0 - urgent)
 
     def _asks_at(self) -> float | None:
-        """When somebody may have to be asked, or has not answered."""
-        if self.promoting.asking is not None or self._too_busy():
-            return self.promoting.deadline("supernode", self._patience())
-        if not (self.hub.taking and self.hub.roster.lacking):
-            return None
-        return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next_ask)
+        """When somebody may have to be asked, or has not answered; at once where what was needed is not any more, for
+        how patient this one is the next time is not to depend on what else has it look up meanwhile."""
+        if self._too_busy():
+            return self.promoting.deadline("supernode", self._patience(), self._waiting("supernode"))
+        lacking = self.hub.taking and self.hub.roster.lacking
+        if not lacking and not self.relay_at is self.promoting.needed_since is None:
+            return 0.0
+        if self.promoting.asking is not None or not lacking:
+            return self.promoting.deadline(None, 0.0)
+        return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next(0.0))
 
     def _candidates(self) -> list[Candidate]:
         hub = self.hub
@@ -264,6 +272,11 @@ class Relief:
         for name in [name for name, since in self.idle.items() if now >= since + SPARED_AFTER]:
             del self.idle[name]
             roster.promoted[name].send(Demoted("relay", "the relays that do nothing else suffice", needed=False))
+
+    def _any_promoted(self) -> bool:
+        return bool(self.hub.roster.promoted) or any(
+            not peer.built_in and peer.hosts for peer in self.hub.mesh.peers.values()
+        )
 
     def _promoted(self) -> list[Dial]:
         peers, roster = self.hub.mesh.peers.values(), self.hub.roster

@@ -1,4 +1,5 @@
-"""What is measured while a story goes on: who is away and for how long, how fast supernodes let in, who was found.
+"""What is measured while a story goes on: who is away and for how long, how fast supernodes let in, who was found,
+and which calls ended.
 
 Belongs here: counting what the machines tell. Never: doing anything, or judging.
 """
@@ -9,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lab.overlay.actions import Event
+from lab.overlay.admission import LOGIN_RATE
+from lab.overlay.call_events import Answered, Ended, Moved
 from lab.overlay.carrying import Carried
 from lab.overlay.member import SignedIn, SignedOut
 from lab.overlay.seat import Joined, TurnedAway
@@ -19,15 +22,23 @@ ORDINARY = 10.0
 not been waiting for anything to heal."""
 LOOKUP_LIMIT = 5.0
 """Seconds within which a name has to be found."""
+QUEUE = 1.5
+"""How long clients may queue after a blow: times what the supernodes that are left take at their stated rate."""
 
 
 @dataclass(slots=True)
 class Lookup:
-    """One word to a client by its name; `passed` are the supernodes that carried it on."""
+    """One word to a client by its name, at a moment; `passed` are the supernodes that carried it on."""
 
+    at: float
     callee: str
     passed: int = 0
     found: bool = False
+
+    @property
+    def hops(self) -> int:
+        """From one supernode to another, of a name that was found."""
+        return self.passed - 1
 
 
 @dataclass(frozen=True)
@@ -51,10 +62,57 @@ class Absence:
 
 
 @dataclass
+class Blow:
+    """What befalls supernodes at one moment, and how it was borne.
+
+    So many `survivors`, each of which lets in `login_limit` clients a second, are there for `waiting` clients. While
+    they have places and turns enough, nobody is away for longer than ORDINARY; else clients queue, and all are in
+    within QUEUE times what their turns take. Who is in within ORDINARY has not queued: `limit_s` is the longer of both.
+    """
+
+    what: str
+    at: float
+    survivors: int
+    waiting: int
+    login_limit: float
+    away: int = 0
+    """Clients that were away because of it, and are in again, or off."""
+    longest_s: float = 0.0
+    """Seconds for which one of them was away."""
+    all_in_s: float = 0.0
+    """Seconds from the blow until the last one of them was in."""
+
+    @property
+    def queue_s(self) -> float:
+        return QUEUE * self.waiting / (self.login_limit * self.survivors)
+
+    @property
+    def limit_s(self) -> float:
+        return max(ORDINARY, self.queue_s)
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was borne as it has to be."""
+        return (self.longest_s if self.queue_s <= ORDINARY else self.all_in_s) <= self.limit_s
+
+
+@dataclass
+class Talk:
+    """One call: which ends talk, and since when each has no path for its voice; `ended` says why, once it has."""
+
+    talking: set[str] = field(default_factory=set)
+    pathless: dict[str, float] = field(default_factory=dict)
+    silence: float = 0.0
+    """The longest time without a path, at either end, since the blow."""
+    ended: str | None = None
+
+
+@dataclass
 class Measures(Watcher):
     """Of one run. Times are seconds of the simulated clock, rates a second; `since` is when the story's blow falls."""
 
     since: float = float("inf")
+    login_limit: float = LOGIN_RATE
     up: int = 0
     away: dict[Node, Absence] = field(default_factory=dict)
     off: set[str] = field(default_factory=set)
@@ -69,6 +127,10 @@ class Measures(Watcher):
     turned: int = 0
     lookups: dict[str, Lookup] = field(default_factory=dict)
     moments: list[Moment] = field(default_factory=list)
+    traffic: list[tuple[float, float]] = field(default_factory=list)
+    """Until when, and how many bytes each client sent and received an hour since the last time."""
+    blows: list[Blow] = field(default_factory=list)
+    calls: dict[str, Talk] = field(default_factory=dict)
     up_seconds: float = 0.0
     _counted: float = 0.0
     _logins: Counter[str] = field(default_factory=Counter)
@@ -102,6 +164,21 @@ class Measures(Watcher):
         elif isinstance(event, Carried) and (lookup := self.lookups.get(event.call)) is not None:
             lookup.passed += 1
             lookup.found = lookup.found or event.toward == lookup.callee
+        elif isinstance(event, Answered | Moved | Ended) and (talk := self.calls.get(event.call)) is not None:
+            self._talks(talk, node.name, event, now)
+
+    def struck(self, what: str, survivors: int, waiting: int, now: float) -> None:
+        self.blows.append(Blow(what, now, survivors, waiting, self.login_limit))
+
+    def _talks(self, talk: Talk, name: str, event: Answered | Moved | Ended, now: float) -> None:
+        if isinstance(event, Answered):
+            talk.talking.add(name)
+        elif isinstance(event, Ended):
+            talk.ended = f"{name}: {event.error or 'hung up'}"
+        elif event.path is None:
+            talk.pathless[name] = now
+        elif (since := talk.pathless.pop(name, None)) is not None and now >= self.since:
+            talk.silence = max(talk.silence, now - max(since, self.since))
 
     def _in(self, node: Node, now: float) -> None:
         if node not in self.away:
@@ -115,6 +192,14 @@ class Measures(Watcher):
         absence = self.away.pop(node, Absence(now))
         if absence.struck or now - absence.since > ORDINARY:
             self.last_in = now
+            self._borne(absence, now)
+
+    def _borne(self, absence: Absence, now: float) -> None:
+        blow = next((blow for blow in reversed(self.blows) if blow.at <= absence.since), None)
+        if blow is not None:
+            blow.away += 1
+            blow.longest_s = max(blow.longest_s, now - absence.since)
+            blow.all_in_s = max(blow.all_in_s, now - blow.at)
 
     def _count_up(self, now: float) -> None:
         self.up_seconds += self.up * (now - self._counted)
@@ -129,9 +214,17 @@ class Measures(Watcher):
         self.moments.append(Moment(at, self.up, len(self.away), logins.total(), max(logins.values(), default=0)))
         logins.clear()
 
-    def asks(self, word: str, callee: str) -> None:
+    def asks(self, word: str, callee: str, now: float) -> None:
         """A client looks another one up, with a word that comes only once."""
-        self.lookups[word] = Lookup(callee)
+        self.lookups[word] = Lookup(now, callee)
+
+    def carried(self, bytes_an_hour: float, now: float) -> None:
+        """What each client sent and received an hour, since the last time."""
+        self.traffic.append((now, bytes_an_hour))
+
+    def running(self) -> list[Talk]:
+        """Calls that both ends talk in."""
+        return [talk for talk in self.calls.values() if len(talk.talking) == 2 and talk.ended is None]
 
     def peak(self) -> int:
         """Clients that the busiest supernode let in within one second, since the blow."""

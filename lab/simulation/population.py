@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.overlay.actions import Event, Machine
+from lab.overlay.admission import LOGIN_RATE
+from lab.overlay.call_events import Rings
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.host_cache import Machine as Addresses
@@ -22,7 +24,7 @@ from lab.overlay.seat import Empty, Joined, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
 from lab.overlay.whereabouts import Whereabouts
-from lab.simulation.client import SignallingClient
+from lab.simulation.client import SignallingClient, TalkingClient
 from lab.simulation.heartbeats import Heartbeats
 from lab.simulation.hosts import Host, Program
 from lab.simulation.network import Network
@@ -103,25 +105,40 @@ class Watcher:
     def told(self, node: Node, event: Event, now: float) -> None:
         """A node's machine tells something."""
 
+    def struck(self, what: str, survivors: int, waiting: int, now: float) -> None:
+        """So many supernodes are left, or are there again, at a blow of a story; so many clients come to them now."""
+
 
 @dataclass(frozen=True)
 class Scale:
     """How much there is. The `dedicated` supernodes are built in and never go; all others are promoted clients.
 
     `room` is a supernode's places, None: whoever comes is let in. One that has more than `breaking` clients shuts down
-    for good, as Skype's did in 2010 to spare the computers that they ran on.
+    for good, as Skype's did in 2010 to spare the computers that they ran on. `login_rate` is clients that one lets in a
+    second, None: as many as it says by itself.
     """
 
     clients: int
     dedicated: int
     room: int | None
     breaking: int
+    login_rate: float | None = None
 
     @classmethod
     def of(cls, clients: int) -> "Scale":
         """So many clients; room for some of them at each supernode."""
         room = ROOM if clients >= 4 * ROOM else max(12, clients // 16)
         return cls(clients, min(BUILT_IN, max(2, clients // 30)), room, math.ceil(BREAKING * room))
+
+    @property
+    def login_limit(self) -> float:
+        """Clients that one supernode lets in a second, at the most."""
+        return self.login_rate or LOGIN_RATE
+
+    def in_proportion(self) -> "Scale":
+        """With supernodes that let in as many fewer clients a second as they have fewer places than those of a crowd:
+        how long it takes to fill one is then the same, and what a small crowd does, a large one does."""
+        return replace(self, login_rate=LOGIN_RATE * min(1.0, (self.room or ROOM) / ROOM))
 
 
 class Population:
@@ -148,6 +165,8 @@ class Population:
         self.built_in = tuple((node.host.address,) for node in self.supernodes)
         self.overloaded = 0
         """Supernodes that have shut themselves down because of their load."""
+        self.talkers: set[Node] = set()
+        """Clients that are whole, and talk; the others have signalling alone."""
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
@@ -169,8 +188,10 @@ class Population:
             wall_offset=WALL,
             learnt=node.learnt,
             capacity=self.scale.room,
+            login_rate=self.scale.login_rate,
         )
-        machine = Supernode(membership) if supernode else self.client(membership)
+        client = TalkingClient if node in self.talkers else self.client
+        machine = Supernode(membership) if supernode else client(membership)
         program = node.program = Program(host, machine, node.identity.public, lambda _, event: self._told(node, event))
         if isinstance(machine, Supernode):
             self._open(program)
@@ -233,6 +254,21 @@ class Population:
                 at(now, lambda: self._admitted(node, supernodes))
             case DemotedFrom():
                 at(now, lambda: self._hand_over(node))
+            case Rings(call, _, True):
+                at(now, lambda: self._picks_up(node, call))
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def dial(self, caller: Node, callee: Node, call: str) -> None:
+        """One that talks calls another one, which picks up at once; both are signed in."""
+        if caller.program is not None and isinstance(client := caller.program.machine, Client):
+            client.dial(call, callee.name, self.network.now)
+            self.network.settle(caller.program)
+
+    def _picks_up(self, node: Node, call: str) -> None:
+        if node.program is not None and isinstance(client := node.program.machine, Client):
+            client.answer(call, self.network.now)
+            self.network.settle(node.program)
 
     # -- clients that become supernodes; the same as lab/node/hosting.py does ------------------------------------
 

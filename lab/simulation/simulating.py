@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lab.simulation.client import SignallingClient
-from lab.simulation.measuring import LOOKUP_LIMIT, Measures
+from lab.simulation.client import AskingClient
+from lab.simulation.measuring import LOOKUP_LIMIT, Measures, Talk
 from lab.simulation.outcome import Outcome
 from lab.simulation.population import Node, Population, Scale
 from lab.simulation.stories import Story
@@ -51,22 +51,31 @@ class Simulation:
     ) -> None:
         self.story, self.population, self.measures, self.follow = story, population, measures, follow
         self.rng = random.Random(f"{population.seed} {story.name}")
+        measures.login_limit = population.scale.login_limit
         self.stage = ""
         self.words = 0
+        self.traffic_at: float | None = None
+        """When what the clients have sent and received is looked at next."""
+        self.counted = 0, 0.0
+        """Their bytes when it was looked at last, and the seconds that all of them had been up."""
 
     def run(self) -> Outcome:
         """All of it; minutes for ten thousand clients."""
-        network = self.population.network
+        network, calls = self.population.network, self._pairs()
+        self.population.talkers = {node for pair in calls for node in pair}
         self._sign_in()
-        self._sum_up()
-        bytes_before, up_before = self._client_bytes(), self.measures.up_seconds
+        self._place(calls)
+        self.traffic_at = network.now + self.story.traffic_every
+        self.counted = self._client_bytes(), self.measures.up_seconds
+        self._until(network.now + REST, lambda: False)
+        running = len(self.measures.running())
         since = self.measures.since = network.now
+        bytes_before, up_before = self._client_bytes(), self.measures.up_seconds
         self.stage = self.story.name
         over = self.story.strike(self.population, since, self.rng)
         self._until(over, lambda: False, self.story.lookup_every)
         self.stage = "healing"
         held = self._until(over + HEAL_LIMIT, self._held, self.story.lookup_every)
-        self._sum_up()
         traffic, hours = self._client_bytes() - bytes_before, (self.measures.up_seconds - up_before) / 3600
         names = self._look_up_names()
         found = sum(self.measures.lookups[word].found for word in names)
@@ -76,6 +85,7 @@ class Simulation:
             self.measures,
             inside=held,
             resolved=(found, len(names)),
+            running=running,
             bytes_per_hour=traffic / hours if hours else 0.0,
         )
 
@@ -92,7 +102,6 @@ class Simulation:
             network.at(REST + self.rng.uniform(0.0, window), lambda node=node: population.start(node))  # type: ignore[misc]
         self._until(REST + window, lambda: False)
         self._until(SIGN_IN_LIMIT, lambda: not self.measures.away)
-        self._until(network.now + REST, lambda: False)
 
     def _until(self, end: float, reached: Callable[[], bool], lookup_every: float | None = None) -> bool:
         """Second by second until `reached`, or until `end`; whether it was reached."""
@@ -104,6 +113,9 @@ class Simulation:
             if lookup_every is not None and network.now >= next_lookup:
                 next_lookup += lookup_every
                 self._look_up()
+            if self.traffic_at is not None and network.now >= self.traffic_at:
+                self.traffic_at += self.story.traffic_every
+                self._look_at_traffic()
             network.run(min(end, float(int(network.now) + 1)))
             if network.now == int(network.now):
                 measures.second(int(network.now))
@@ -113,6 +125,21 @@ class Simulation:
     def _held(self) -> bool:
         return not self.measures.away and self.population.network.now >= self.measures.last_in + HOLD
 
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def _pairs(self) -> list[tuple[Node, Node]]:
+        """Who talks to whom: clients behind NATs, who cannot become supernodes, for of a computer that goes the calls
+        end with it. At most one client in five talks."""
+        inside = [node for node in self.population.clients if not node.host.open]
+        count = min(self.story.calls, len(self.population.clients) // 10)
+        chosen = self.rng.sample(inside, 2 * count) if count else []
+        return list(zip(chosen[:count], chosen[count:], strict=True))
+
+    def _place(self, pairs: list[tuple[Node, Node]]) -> None:
+        for number, (caller, callee) in enumerate(pairs, 1):
+            self.measures.calls[f"call-{number}"] = Talk()
+            self.population.dial(caller, callee, f"call-{number}")
+
     # -- names ---------------------------------------------------------------------------------------------------
 
     def _look_up(self) -> str | None:
@@ -121,10 +148,10 @@ class Simulation:
         if caller is None or callee is None or caller is callee or caller.program is None:
             return None
         machine = caller.program.machine
-        assert isinstance(machine, SignallingClient)
+        assert isinstance(machine, AskingClient)
         self.words += 1
         word = f"word-{self.words}"
-        self.measures.asks(word, callee.name)
+        self.measures.asks(word, callee.name, self.population.network.now)
         machine.look_up(callee.name, word)
         self.population.network.settle(caller.program)
         return word
@@ -144,11 +171,18 @@ class Simulation:
 
     # -- sums ----------------------------------------------------------------------------------------------------
 
+    def _look_at_traffic(self) -> None:
+        (bytes_before, up_before), now = self.counted, self.population.network.now
+        self.counted = bytes_now, up_now = self._client_bytes(), self.measures.up_seconds
+        if up_now > up_before:
+            self.measures.carried((bytes_now - bytes_before) * 3600 / (up_now - up_before), now)
+
     def _sum_up(self) -> None:
         if self.population.heartbeats is not None:
             self.population.heartbeats.sum_up(self.population.network.now)
 
     def _client_bytes(self) -> int:
+        self._sum_up()
         return sum(node.bytes for node in self.population.clients)
 
 
@@ -156,7 +190,8 @@ def simulate(story: Story, clients: int, seed: int, follow: Follow = lambda stag
     """A story for so many clients, and as many supernodes as they take."""
     measures = Measures()
     with _no_collecting():
-        population = Population(Scale.of(clients), seed, measures)
+        scale = Scale.of(clients)
+        population = Population(scale.in_proportion() if story.in_proportion else scale, seed, measures)
         return Simulation(story, population, measures, follow).run()
 
 

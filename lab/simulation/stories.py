@@ -1,4 +1,4 @@
-"""What happens to a population: the two outages that felled Skype, and ordinary churn.
+"""What happens to a population: the two outages that felled Skype, one that goes on to the last supernode, and churn.
 
 Belongs here: who is struck, when, and when they are back. Never: how that is measured, or whether it is healed.
 """
@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lab.simulation.measuring import ORDINARY, QUEUE
 from lab.simulation.population import Node, Population
 
 REBOOTING, REBOOT_WINDOW, REBOOT = 0.9, 60.0, (40.0, 120.0)
@@ -30,6 +31,10 @@ SILENT_SHARE = 0.5
 others close their connections. Assumed."""
 CHURN_SPAN = 6 * 3600.0
 """Seconds of churn: a little more than one median session."""
+CASCADE_REST = 40.0
+"""Cascade: seconds between two blows beside those that the clients may take to come in after the first."""
+RESTARTED = 1.0
+"""Cascade: seconds that a program takes to be there again; assumed."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,12 @@ class Story:
     """Whether there is no one blow from which on time could be taken."""
     lookup_every: float = 1.0
     """Seconds between two lookups while it goes on."""
+    traffic_every: float = 10.0
+    """Seconds between two looks at what all clients have sent and received."""
+    calls: int = 0
+    """Calls that run all through it, at the most."""
+    in_proportion: bool = False
+    """Whether the supernodes of a small crowd, which have fewer places, let in fewer a second as well."""
 
 
 def _expendable(population: Population, part: float, rng: random.Random) -> list[Node]:
@@ -85,6 +96,43 @@ def _others(population: Population, struck: list[Node], part: float, rng: random
     return rng.sample(rest, round(part * len(rest)))
 
 
+def outage_cascade(population: Population, now: float, rng: random.Random) -> float:
+    """Half of the supernodes go at once, then all but one, then everything is restarted at once, the last one too.
+
+    The last one is built in: it is what every client knows. Nobody else is struck; a client that is a supernode goes
+    with its computer, and those that have gone are not back before the restart.
+    """
+    network, gone = population.network, list[Node]()
+    hubs = population.hubs()
+    last = rng.choice([node for node in hubs if node.dedicated])
+    half = rng.sample([node for node in hubs if node is not last], len(hubs) // 2)
+
+    def go(what: str, nodes: list[Node]) -> None:
+        survivors = len(population.hubs()) - len(nodes)
+        here = sum(len(node.hub.clients) for node in nodes if node.hub is not None)
+        population.watcher.struck(what, survivors, here, network.now)
+        gone.extend(nodes)
+        for node in nodes:
+            (population.vanish if rng.random() < SILENT_SHARE else population.crash)(node)
+
+    def restart() -> None:
+        waiting = len(population.clients)
+        population.watcher.struck("everything restarts", len(population.supernodes), waiting, network.now)
+        running = population.hubs()
+        for node in running:
+            population.crash(node)
+        for node in (*gone, *running):
+            network.at(network.now + RESTARTED, lambda node=node: population.start(node))  # type: ignore[misc]
+
+    a_second = QUEUE * len(population.clients) / population.scale.login_limit
+    first = now + CASCADE_REST + max(ORDINARY, a_second / (len(hubs) - len(half)))
+    second = first + CASCADE_REST + max(ORDINARY, a_second)
+    network.at(now, lambda: go("half of the supernodes go", half))
+    network.at(first, lambda: go("all but one go", [node for node in population.hubs() if node is not last]))
+    network.at(second, restart)
+    return second + RESTARTED
+
+
 def churn(population: Population, now: float, rng: random.Random) -> float:
     """Everybody comes and goes, at a median session of some hours; the dedicated supernodes stay."""
     end = now + CHURN_SPAN
@@ -121,6 +169,15 @@ STORIES = {
     for story in (
         Story("outage-2007", "a mass restart of clients while supernodes are missing", outage_2007),
         Story("outage-2010", "three in ten supernodes crash at once", outage_2010),
-        Story("churn", "clients and supernodes come and go", churn, gradual=True, lookup_every=20.0),
+        Story(
+            "outage-cascade",
+            "half of the supernodes go, then all but one, then everything restarts at once",
+            outage_cascade,
+            calls=20,
+            in_proportion=True,
+        ),
+        Story(
+            "churn", "clients and supernodes come and go", churn, gradual=True, lookup_every=20.0, traffic_every=120.0
+        ),
     )
 }

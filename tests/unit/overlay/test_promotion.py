@@ -9,8 +9,18 @@ from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
 from lab.overlay.mesh import TURN
-from lab.overlay.promoting import UPTIME_LEAST, Asked, Candidate, FoundFit, FoundUnfit, Promoting
+from lab.overlay.promoting import (
+    PAUSE,
+    SETTLING,
+    UPTIME_LEAST,
+    Asked,
+    Candidate,
+    FoundFit,
+    FoundUnfit,
+    Promoting,
+)
 from lab.overlay.seat import Left, ToldToWait
+from lab.wire.messages import Dial, Dialled, Willing
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -205,3 +215,24 @@ def test_who_has_been_here_longest_is_asked_first_and_nobody_who_has_just_come()
     assert asked == ["oldest"], "it may be gone again"
     alone.poll("supernode", lambda: [candidate("newest", 100.0)], 0.0, 100.0 + UPTIME_LEAST + 1.0)
     assert asked == ["oldest", "newest"]
+
+
+def test_after_a_promotion_the_next_is_asked_at_once_only_where_many_times_more_wait_than_it_has_room_for() -> None:
+    asked: list[str] = []
+    everybody = [
+        Candidate(name, b"", ("198.51.100.1", 1), 0.0, lambda message, name=name: asked.append(name))  # type: ignore[misc]
+        for name in ("first", "second")
+    ]
+    judge = {"judge": lambda message: None}
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: judge, lambda: ())
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.0, 100)
+    promoting.says("first", Willing("supernode", ("198.51.100.1",), 30), 100.1)
+    promoting.dialled(Dial("supernode", "first", b"", ("198.51.100.1",)), True, True, 100.2)
+    promoting.says("judge", Dialled("first", True, True), 100.3)
+    assert list(promoting.promoted) == ["first"]
+    assert promoting.deadline("supernode", 0.0, 61) == pytest.approx(100.3 + PAUSE)
+    assert promoting.deadline("supernode", 0.0, 60) == pytest.approx(100.3 + SETTLING)
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.6, 60)
+    assert "second" not in asked
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.6, 61)
+    assert asked[-1] == "second"

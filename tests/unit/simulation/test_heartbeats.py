@@ -1,15 +1,22 @@
 """What is left out of a quiet link could not be told from what is not."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from lab.overlay.actions import Event
+from lab.overlay.carrying import Carried
 from lab.overlay.hub import HEARTBEAT
 from lab.overlay.member import SignedIn, SignedOut
-from lab.overlay.seat import Left
+from lab.overlay.promoting import FoundFit
+from lab.overlay.seat import Left, ToldToWait
 from lab.overlay.supernode import Supernode
+from lab.simulation import STORIES
+from lab.simulation.measuring import Measures
 from lab.simulation.network import DETOUR
-from lab.simulation.population import Node
+from lab.simulation.population import Node, Population, Scale
+from lab.simulation.simulating import Simulation
 from tests.unit.simulation.crowd import Trace, a_bad_day, crowd
 
 
@@ -93,3 +100,34 @@ def machine(node: Node) -> Supernode:
     found = node.program and node.program.machine
     assert isinstance(found, Supernode)
     return found
+
+
+class Everything(Measures):
+    """All that any machine tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trace: Trace = []
+
+    def told(self, node: Node, event: Event, now: float) -> None:
+        super().told(node, event, now)
+        self.trace.append((node.name, event, now))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["outage-2007", "outage-2010"])
+def test_a_story_of_a_hundred_clients_is_the_same_with_and_without_pings(name: str) -> None:
+    """Every word of every machine, with promotions and lines, which a bad day at five supernodes does not have."""
+    outcomes, traces = [], []
+    for elide in (True, False):
+        measures = Everything()
+        population = Population(Scale.of(100), 1, measures, elide)
+        outcomes.append(Simulation(STORIES[name], population, measures).run())
+        traces.append(measures.trace)
+    kinds = Counter(type(event) for _, event, _ in traces[0])
+    assert kinds[ToldToWait] > 50 and kinds[FoundFit] > 5 and kinds[Carried] > 200
+    assert told(traces[0]) == told(traces[1])
+    quiet, loud = (replace(each, events=0, heartbeats=0, bytes_per_client_hour=0, traffic=()) for each in outcomes)
+    assert quiet == loud
+    assert outcomes[0].bytes_per_client_hour == pytest.approx(outcomes[1].bytes_per_client_hour, rel=0.001)
+    assert outcomes[0].events < outcomes[1].events / 4

@@ -28,7 +28,7 @@ def test_the_document_has_the_figures(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert (status, err) == (0, "")
     assert (found["story"], found["clients"], found["healed"]) == ("outage-2010", 30, True)
     assert 0 <= found["time_to_heal_s"] < 30
-    for figure in ("span_s", "peak_login_rate", "bytes_per_client_hour", "promoted"):
+    for figure in ("span_s", "peak_login_rate_per_s", "login_limit_per_s", "bytes_per_client_hour", "promoted"):
         assert found[figure] > 0, figure
     assert found["supernodes"] == found["dedicated"] + found["promoted"]
     assert found["load_per_supernode"]["most"] > 0
@@ -57,7 +57,7 @@ def test_a_page_needs_no_network(
     status, out, err = run(monkeypatch, capsys, *WORDS, "--html", str(file))
     page = file.read_text()
     assert status == 0
-    assert page.count("<svg") == 5 and "http" not in page and "$" not in page
+    assert page.count("<svg") == 7 and "http" not in page and "$" not in page
     assert "healed after" in page and "healed after" in out
     assert "signing in" in err, "what takes longer than a second says where it is"
 
@@ -65,7 +65,7 @@ def test_a_page_needs_no_network(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("simulate", "outage-2011"), "expected outage-2007, outage-2010 or churn, got outage-2011"),
+        (("simulate", "outage-2011"), "expected outage-2007, outage-2010, outage-cascade or churn, got outage-2011"),
         (("simulate",), "STORY"),
         (("simulate", "churn", "--clients", "9"), "expected a whole number of clients from 10"),
         (("simulate", "churn", "--clients", "many"), "expected a whole number of clients from 10"),

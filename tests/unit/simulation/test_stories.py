@@ -63,7 +63,7 @@ def course(name: str) -> tuple[Outcome, Gone, list[Stage]]:
     return Simulation(STORIES[name], Population(Scale.of(60), 1, gone), gone, stages.append).run(), gone, stages
 
 
-@pytest.mark.parametrize("name", sorted(STORIES))
+@pytest.mark.parametrize("name", sorted(STORIES.keys() - {"outage-cascade"}))  # that one is test_cascade.py's
 def test_a_crowd_heals(name: str) -> None:
     found, _, stages = course(name)
     assert found.healed
@@ -121,7 +121,7 @@ def test_supernodes_that_let_in_whoever_comes_fall_one_after_the_other(monkeypat
     assert found.overloaded >= 2
 
 
-@pytest.mark.parametrize("name", sorted(STORIES))
+@pytest.mark.parametrize("name", sorted(STORIES.keys() - {"outage-cascade"}))  # that one is test_cascade.py's
 def test_dedicated_supernodes_are_the_floor_and_clients_that_became_some_are_struck(name: str) -> None:
     _, gone, _ = course(name)
     assert gone.promoted and not gone.dedicated
@@ -143,7 +143,7 @@ def test_rates_and_traffic_are_those_of_the_story_alone() -> None:
     """All sign in within a minute before it; with nothing after that, nobody does, and heartbeats are the traffic."""
     nothing = Story("nothing", "nothing happens", lambda population, now, rng: now + 600.0, lookup_every=1e9)
     found = told(nothing, Scale.of(40))
-    assert found.healed and found.peak_login_rate == 0 and found.time_to_heal_s == 0.0
+    assert found.healed and found.peak_login_rate_per_s == 0 and found.time_to_heal_s == 0.0
     heartbeat = 15 + 15 + 2 * 74  # bytes of a Ping and a Pong, and what is around them
     assert found.bytes_per_client_hour == pytest.approx(3600 * heartbeat, rel=0.01)
     assert sum(found.loads) == 40
