@@ -88,7 +88,7 @@ def _target(axes: Translation | None, wiring: Wiring) -> str | None:
     """The classic target that gives these axes, or None where it takes maps."""
     if axes is None:
         return None
-    # of one address there is none to choose, and stock SNAT pairs
+    # one address leaves nothing to choose, and stock SNAT pairs
     udp, tcp = (replace(one, pooling=Pooling.PAIRED) for one in (axes.udp, axes.tcp))
     target = _TARGETS.get((udp, axes.clash_free)) if udp == tcp else None
     if target is None or not wiring.outer:
