@@ -134,11 +134,9 @@ def side(topology: Topology, client: Node) -> Side:
     translations = [box for box in boxes if box is not None]
     ipv4 = None
     if not lan.ipv6_only:
-        block = min((box.ports_per_host for box in translations if box.ports_per_host), default=64 * 1024)
-        paired = all(box.pooling is Pooling.PAIRED for box in translations)
         ipv4 = Standing(
-            _chain([box.udp for box in translations], policy, block, paired),
-            _chain([box.tcp for box in translations], policy, block, paired),
+            _chain([box.udp for box in translations], policy),
+            _chain([box.tcp for box in translations], policy),
         )
     ipv6 = None
     if any(attachment.address6 for attachment in client.attachments):
@@ -157,11 +155,13 @@ def _stateful(filtering: Filtering | None, policy: FirewallPolicy) -> Filtering 
     return filtering if policy.inbound else Filtering.ADDRESS_AND_PORT_DEPENDENT
 
 
-def _chain(boxes: list[Behaviour], policy: FirewallPolicy, block: int, paired: bool) -> Seen:
+def _chain(boxes: list[Behaviour], policy: FirewallPolicy) -> Seen:
     """Routers one after the other: the most dependent mapping, the strictest filter, the least foreseeable port."""
     mapping = max((box.mapping for box in boxes), key=_MAPPINGS.index, default=Mapping.ENDPOINT_INDEPENDENT)
     filtering = max((box.filtering for box in boxes), key=_FILTERINGS.index, default=None)
     foreseeable = bool(boxes) and all(box.allocation is Allocation.SEQUENTIAL for box in boxes)
+    block = min((box.ports_per_host for box in boxes if box.ports_per_host), default=64 * 1024)
+    paired = all(box.pooling is Pooling.PAIRED for box in boxes)
     return Seen(bool(boxes), mapping, _stateful(filtering, policy), foreseeable, block, paired)
 
 

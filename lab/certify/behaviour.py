@@ -55,6 +55,9 @@ class Tcp:
     allocation: str | None = None
     hairpinning: bool | None = None
     same_port: str | None = None
+    pooling: str | None = None
+    ports: tuple[int, int] | None = None
+    ports_per_host: int | None = None
     simultaneous_open: bool | None = None
     unsolicited: str | None = None
     timeout_s: float | None = None
@@ -76,8 +79,10 @@ class Outbound:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One site in one family. `unsolicited`: what becomes of UDP that nobody inside asked for.
+    """One site in one family: the axes of UDP, with TCP's beside them in `tcp`.
 
+    `unsolicited`: what becomes of UDP that nobody inside asked for. `pooling`: None of one outer address.
+    `ports`: the first and the last outer one. `ports_per_host`: as many outer ports as one host gets, None: no limit.
     `udp_timeout_s`: how long a mapping lives, or a stateful firewall's state where nothing is translated.
     """
 

@@ -28,6 +28,7 @@ class Bench:
     """`inner`: the probe's addresses inside, each a host to the router; `remote`: its two on the internet.
 
     `quiet` is held while delays are measured: not many at once, or they would measure each other. `stop` breaks it off.
+    `ports`: inner ones to ask with, `tcp_ports`: others for TCP, None: the same.
     `watch`: what it sees the machine stand still in is measured again, of which `say` hears; None: nobody looks.
     """
 
@@ -39,6 +40,7 @@ class Bench:
     stop: threading.Event = field(default_factory=threading.Event)
     quiet: AbstractContextManager[object] = field(default_factory=nullcontext)
     ports: "Ports" = field(default_factory=lambda: Ports())
+    tcp_ports: "Ports | None" = None
     watch: Watch | None = None
     say: Callable[[str], None] = lambda text: None
 
@@ -69,6 +71,10 @@ class Bench:
     def family(self) -> int:
         """4 or 6."""
         return ip_address(self.remote[0]).version
+
+    def over_tcp(self) -> "Bench":
+        """The same with the ports for TCP."""
+        return replace(self, ports=self.tcp_ports or self.ports)
 
     def patient(self, patience: Patience) -> "Bench":
         """The same with another patience."""

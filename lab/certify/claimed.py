@@ -124,8 +124,11 @@ def claimed(
     out = _outbound(routers, proxy)
     inbound = all(router.firewall.inbound for router in routers)
     translations = _translations(routers, family)
-    udp = _transport([one.udp for one in translations], translations, inbound)
-    tcp = _transport([one.tcp for one in translations], translations, inbound)
+    outermost = [router for router in routers if router.profile.translation is not None][-1:]
+    choice = any(router.outer > 1 for router in outermost)
+    alone = len(routers) == 1
+    udp = _transport([one.udp for one in translations], translations, inbound, choice, alone)
+    tcp = _transport([one.tcp for one in translations], translations, inbound, choice, alone)
     prefix = family == 6 and any(router.profile.prefix_translation for router in routers)
     timers = _timers(routers, family)
     translated = bool(translations)
@@ -141,9 +144,9 @@ def claimed(
         hairpinning_source=behaviour.EXTERNAL if out.udp and udp.hairpinning else None,
         udp_timeout_s=float(timers.udp_timeout) if timers and out.udp else None,
         same_port=udp.same_port if out.udp and translated else None,
-        ports_per_host=_ports_per_host(routers) if out.udp else None,
-        pooling=_pooling(routers, translations) if translated and (out.udp or any_tcp) else None,
-        ports=_ports(translations) if translated and (out.udp or any_tcp) else None,
+        pooling=udp.pooling if out.udp else None,
+        ports=udp.ports if out.udp else None,
+        ports_per_host=udp.ports_per_host if out.udp else None,
         unsolicited=udp.unsolicited if out.udp else None,
         prefix_translation=prefix,
         tcp=Tcp(
@@ -154,6 +157,9 @@ def claimed(
             allocation=tcp.allocation if any_tcp and translated else None,
             hairpinning=tcp.hairpinning if two_ports and translated else None,
             same_port=tcp.same_port if two_ports and translated else None,
+            pooling=tcp.pooling if any_tcp else None,
+            ports=tcp.ports if any_tcp else None,
+            ports_per_host=tcp.ports_per_host if any_tcp else None,
             simultaneous_open=True if any_tcp else None,
             unsolicited=tcp.unsolicited if any_tcp else None,
             timeout_s=_waited_for(timers.tcp_timeout) if timers and any_tcp else None,
@@ -172,11 +178,18 @@ class _Transport:
     hairpinning: bool | None
     same_port: str | None
     unsolicited: str
+    pooling: str | None = None
+    ports: tuple[int, int] | None = None
+    ports_per_host: int | None = None
 
 
-def _transport(axes: Sequence[nat.Behaviour], translations: Sequence[Translation], inbound: bool) -> _Transport:
-    """Axes of translations in a row: dependences add up, the outermost address is whose mapping one sees.
+def _transport(
+    axes: Sequence[nat.Behaviour], translations: Sequence[Translation], inbound: bool, choice: bool, alone: bool
+) -> _Transport:
+    """Axes of translations in a row: dependences add up, the outermost is whose addresses and ports one sees.
 
+    `choice`: it has several addresses to choose from. `alone`: there is one router. A limit of ports is looked for
+    where the hosts are its subscribers: behind another router they would use up its share.
     Connection tracking lets nothing new in through a translation that has not asked for it, nor through a firewall
     that blocks it; what is open to everybody filters nothing.
     """
@@ -195,6 +208,9 @@ def _transport(axes: Sequence[nat.Behaviour], translations: Sequence[Translation
         hairpinning=axes[-1].hairpinning and (independent or len(axes) == 1),
         same_port=behaviour.KEPT if all(one.clash_free for one in translations) else behaviour.SPLIT,
         unsolicited=Fate.DROPPED,
+        pooling=str(axes[-1].pooling) if choice else None,
+        ports=(axes[-1].ports.first, axes[-1].ports.last),
+        ports_per_host=axes[-1].ports_per_host if alone else None,
     )
 
 
@@ -215,23 +231,6 @@ def _timers(routers: Sequence[Router], family: int) -> Timers | None:
 
 def _waited_for(seconds: int) -> float | None:
     return float(seconds) if seconds <= LONGEST_TCP_S else None
-
-
-def _ports(translations: Sequence[Translation]) -> tuple[int, int]:
-    """Those of the outermost, whose ports are what one sees."""
-    return translations[-1].ports.first, translations[-1].ports.last
-
-
-def _ports_per_host(routers: Sequence[Router]) -> int | None:
-    """A limit is looked for where the hosts are its subscribers: behind another router they would use up its share."""
-    translation = routers[0].profile.translation
-    return translation.ports_per_host if translation and len(routers) == 1 else None
-
-
-def _pooling(routers: Sequence[Router], translations: Sequence[Translation]) -> str | None:
-    """The outermost one's, where it has several addresses to choose from."""
-    last = [router for router in routers if router.profile.translation is not None][-1]
-    return str(translations[-1].pooling) if last.outer > 1 else None
 
 
 def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:

@@ -31,9 +31,7 @@ def deduce(found: Findings, pool: int) -> Behaviour:
     """The axes of one site in one family. `pool`: how many outer addresses its router is said to have."""
     udp, tcp = found.udp or Transport(), found.tcp or Transport()
     either = udp if found.udp else tcp
-    changed = translated(either)
-    addresses = [(one.address, outer.address) for one, outer in either.allocated]
-    prefix = bool(changed) and all(":" in inner for inner, _ in addresses)
+    prefix = translated(either) and all(":" in inner.address for inner, _ in either.allocated)
     return Behaviour(
         mapping=mapping(udp.mapped) if translated(udp) else None,
         filtering=_filtering(udp, prefix),
@@ -42,18 +40,18 @@ def deduce(found: Findings, pool: int) -> Behaviour:
         hairpinning_source=None if prefix else hairpinning_source(udp.hairpinned),
         udp_timeout_s=timeout(found.timed.idle) if found.timed else None,
         same_port=same_port(udp.mapped, udp.shared) if translated(udp) and udp.shared and not prefix else None,
-        pooling=pooling(addresses, pool) if changed and not prefix else None,
-        ports=port_range([*udp.allocated, *tcp.allocated]) if changed and not prefix else None,
+        pooling=pooling(udp.allocated, pool) if translated(udp) and not prefix else None,
+        ports=port_range(udp.allocated) if translated(udp) and not prefix else None,
         ports_per_host=found.ports_of_one_host,
         unsolicited=udp.unsolicited,
         prefix_translation=prefix,
-        tcp=_tcp(found, tcp, prefix),
+        tcp=_tcp(found, tcp, prefix, pool),
         outbound=outbound(found.reach),
         link=link(found),
     )
 
 
-def _tcp(found: Findings, tcp: Transport, prefix: bool) -> Tcp:
+def _tcp(found: Findings, tcp: Transport, prefix: bool, pool: int) -> Tcp:
     whole = len(found.tcp_ports) > 1  # with one port let out, what depends on ports cannot be told
     return Tcp(
         mapping=mapping(tcp.mapped) if translated(tcp) and whole else None,
@@ -63,6 +61,9 @@ def _tcp(found: Findings, tcp: Transport, prefix: bool) -> Tcp:
         same_port=same_port(tcp.mapped, tcp.shared)
         if translated(tcp) and tcp.shared and whole and not prefix
         else None,
+        pooling=pooling(tcp.allocated, pool) if translated(tcp) and not prefix else None,
+        ports=port_range(tcp.allocated) if translated(tcp) and not prefix else None,
+        ports_per_host=found.tcp_ports_of_one_host,
         simultaneous_open=found.simultaneous_open,
         unsolicited=tcp.unsolicited,
         timeout_s=timeout(found.tcp_timed.idle) if found.tcp_timed else None,
@@ -138,11 +139,11 @@ def port_range(made: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[int, int] | N
     return (min(ports), max(ports)) if ports else None
 
 
-def pooling(addresses: Iterable[tuple[str, str]], pool: int) -> str | None:
+def pooling(made: Iterable[tuple[Endpoint, Endpoint]], pool: int) -> str | None:
     """RFC 4787, 4.1: whether a host's mappings share one outer address. None: there is but one to share."""
     by_host: dict[str, set[str]] = {}
-    for inner, outer in addresses:
-        by_host.setdefault(inner, set()).add(outer)
+    for inner, outer in made:
+        by_host.setdefault(inner.address, set()).add(outer.address)
     if any(len(found) > 1 for found in by_host.values()):
         return behaviour.ARBITRARY
     return behaviour.PAIRED if pool > 1 and by_host else None

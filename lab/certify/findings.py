@@ -156,3 +156,4 @@ class Findings:
     mtu_up: PathMtu | None = None
     mtu_down: PathMtu | None = None
     ports_of_one_host: int | None = None
+    tcp_ports_of_one_host: int | None = None

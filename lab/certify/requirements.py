@@ -88,7 +88,7 @@ def _ipv4(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
     yield _axis("RFC4787-REQ-1", measured.mapping == behaviour.ENDPOINT_INDEPENDENT and measured.same_port != "split",
                 _mapping_words(measured), translated, hidden)  # fmt: skip
     yield _axis("RFC4787-REQ-2", measured.pooling == behaviour.PAIRED, f"{measured.pooling} pooling",
-                measured.pooling is not None, "there is one outer address")  # fmt: skip
+                measured.pooling is not None, "there is one outer address" if translated else hidden)  # fmt: skip
     yield _overloading("RFC4787-REQ-3", udp, hidden)
     mapped = found if translated else replace(found, timed=None)
     yield _timeout("RFC4787-REQ-5", measured, mapped, hidden)
@@ -111,11 +111,19 @@ def _ipv4(found: Findings, measured: Behaviour) -> Iterator[Requirement]:
     yield _errors("RFC5508-REQ-4", udp.reported if udp else (tcp.reported if tcp else None))
     yield _axis("RFC5508-REQ-1", measured.outbound.icmp, "an echo and its reply pass"
                 if measured.outbound.icmp else "no echo comes back", True, "")  # fmt: skip
-    yield _axis("RFC6888-REQ-2", measured.pooling == behaviour.PAIRED, f"{measured.pooling} pooling",
-                measured.pooling is not None, "there is one outer address")  # fmt: skip
-    limit = measured.ports_per_host
-    yield _axis("RFC6888-REQ-4", limit is not None, f"one host got {limit} outer ports and no more",
-                limit is not None, "no limit is claimed, or these hosts share one")  # fmt: skip
+    pooling = _of_each(measured.pooling, measured.tcp.pooling)
+    yield _axis("RFC6888-REQ-2", {measured.pooling, measured.tcp.pooling} <= {behaviour.PAIRED, None},
+                f"{pooling} pooling", bool(pooling), "there is one outer address")  # fmt: skip
+    limits = _of_each(measured.ports_per_host, measured.tcp.ports_per_host)
+    yield _axis("RFC6888-REQ-4", bool(limits), f"one host got {limits} outer ports and no more",
+                bool(limits), "no limit is claimed, or these hosts share one")  # fmt: skip
+
+
+def _of_each(udp: object, tcp: object) -> str:
+    """What was seen of each transport, in one word where it is the same; empty where nothing was."""
+    if udp == tcp:
+        return "" if udp is None else str(udp)
+    return ", ".join(f"{value} {name}" for name, value in (("UDP", udp), ("TCP", tcp)) if value is not None)
 
 
 def _tcp(found: Findings, measured: Behaviour) -> Iterator[Requirement]:

@@ -28,6 +28,7 @@ from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
 from lab.harness.probing import OpenSide, stand
 from lab.links.units import print_rate
+from lab.nat import PortRange
 from lab.runtime import images, probes
 from lab.runtime.connection import Engine, still_there
 from lab.runtime.probes import Probe
@@ -200,7 +201,7 @@ def _site(
                 _verdict,
                 Bench(
                     end, outside.end, place.addresses if family == 4 else place.addresses6, outside.of(family),
-                    _patience(claim), stop, quiet, _ports(claim), watch,
+                    _patience(claim), stop, quiet, *_inner_ports(claim), watch,
                 ),
                 claim,
                 at if family == 4 else None,
@@ -221,7 +222,8 @@ def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, list
     says = _says(claim, bench.family, proxy is not None)
     timers = says.udp_timeout_s, says.tcp.timeout_s, says.tcp.transitory_timeout_s
     queue = claim.link.queue_bytes
-    asked = Asked(*timers, says.ports_per_host, proxy, listener, queue is None or queue >= errors.LONGER_BYTES)
+    fragments = queue is None or queue >= errors.LONGER_BYTES
+    asked = Asked(*timers, says.ports_per_host, proxy, listener, fragments, says.tcp.ports_per_host)
     found = measure(bench, asked, lambda text: None)
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
     says = _says(claim, bench.family, proxy is not None, found.up.size if found.up else 0)
@@ -245,13 +247,20 @@ def _patience(claim: SiteClaim) -> Patience:
     return Patience(delay + MTU * 8 / rate, loss, pace if pace >= LEAST_PACE_S else 0.0, rate, again)
 
 
-def _ports(claim: SiteClaim) -> Ports:
-    """Inner ports that a router which preserves them can preserve."""
-    ranges = [one.profile.translation.ports for one in claim.routers if one.profile.translation]
+def _inner_ports(claim: SiteClaim) -> tuple[Ports, Ports]:
+    """For UDP and TCP, inner ports that a router which preserves them can preserve: one pool where they are alike."""
+    translations = [one.profile.translation for one in claim.routers if one.profile.translation]
+    of_udp, of_tcp = _within([one.udp.ports for one in translations]), _within([one.tcp.ports for one in translations])
+    udp = Ports(of_udp)
+    return udp, udp if of_udp == of_tcp else Ports(of_tcp)
+
+
+def _within(ranges: Sequence[PortRange]) -> Sequence[int]:
+    """All that the questions are asked with, as far as they are in every range; else all that are in every range."""
     within = [port for port in PORTS if all(one.first <= port <= one.last for one in ranges)]
     if len(within) >= LEAST_PORTS or not ranges:
-        return Ports(within or PORTS)
-    return Ports(range(max(one.first for one in ranges), min(one.last for one in ranges) + 1))
+        return within
+    return range(max(one.first for one in ranges), min(one.last for one in ranges) + 1) or PORTS
 
 
 def _longest_s(claim: SiteClaim) -> float:

@@ -40,16 +40,6 @@ class Pooling(StrEnum):
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """What is done to one transport protocol. `hairpinning`: a neighbour is reached under its outer address."""
-
-    mapping: Mapping
-    filtering: Filtering
-    allocation: Allocation
-    hairpinning: bool = False
-
-
-@dataclass(frozen=True)
 class PortRange:
     """Outer ports, both ends included."""
 
@@ -66,6 +56,22 @@ class PortRange:
 
 ALL_PORTS = PortRange(1024, 65535)
 """What Linux draws from where the inner port is above 1023."""
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What is done to one transport protocol. `hairpinning`: a neighbour is reached under its outer address.
+
+    `ports_per_host` None: every host draws from all of `ports`; else each has a block of that many of its own.
+    """
+
+    mapping: Mapping
+    filtering: Filtering
+    allocation: Allocation
+    hairpinning: bool = False
+    ports: PortRange = ALL_PORTS
+    ports_per_host: int | None = None
+    pooling: Pooling = Pooling.PAIRED
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,6 @@ class Translation:
     `clash_free` says whether a host keeps its one mapping also when another host uses the same port;
     stock Linux does not: on a clash, a destination gets a mapping of its own.
     Timeouts are those of Timers; packets of either direction refresh a mapping.
-    `ports_per_host` None: every host draws from all of `ports`; else each has a block of that many of its own.
     """
 
     udp: Behaviour
@@ -99,9 +104,6 @@ class Translation:
     udp_timeout: int
     tcp_transitory_timeout: int = 240
     tcp_timeout: int = 7440
-    ports: PortRange = ALL_PORTS
-    ports_per_host: int | None = None
-    pooling: Pooling = Pooling.PAIRED
 
     @property
     def hairpinning(self) -> bool:

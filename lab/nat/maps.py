@@ -9,6 +9,7 @@ tracking does the rest for each flow. Belongs here: the table `lab`. Never: fire
     taken_udp  outer ports in use, an address each: a second host on the same inner port gets another one
     ports      number -> outer port, an address each, and `numbers` the way back: a drawn port can be looked up
                before it is used only as the packet's mark, which is a number
+    draw       the chain that draws one; `draw-udp` and `draw-tcp` where the two draw among different ports
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,16 +32,14 @@ def translation(axes: Translation, firewall: FirewallPolicy, wiring: Wiring) -> 
     behaviours = {"udp": axes.udp, "tcp": axes.tcp}
     lines = ["table ip lab {"]
     for name in _TRANSPORTS:
-        lines += _stores(name, behaviours[name], axes, wiring)
-    lines += _lottery(axes, behaviours, wiring)
+        lines += _stores(name, behaviours[name], wiring)
+    lines += _lottery(behaviours, wiring)
     for number, address in enumerate(wiring.outer_addresses):
-        lines += _chain(f"address-{number}", _address(axes, behaviours, wiring, number, address))
-    lines += _chain("translate", _translate(axes, behaviours, wiring))
+        lines += _chain(f"address-{number}", _address(behaviours, wiring, number, address))
+    lines += _chain("translate", _translate(behaviours, wiring))
     for name in _TRANSPORTS:
         lines += _chain(f"remember-{name}", list(_remember(name, behaviours[name], axes, wiring)))
-    lines += _chain(
-        "prerouting", _prerouting(axes, behaviours, firewall, wiring), "nat hook prerouting priority dstnat"
-    )
+    lines += _chain("prerouting", _prerouting(behaviours, firewall, wiring), "nat hook prerouting priority dstnat")
     lines += _chain("postrouting", _postrouting(axes, wiring), "nat hook postrouting priority srcnat")
     jumps = {name: f"meta l4proto {name} jump remember-{name}" for name in _TRANSPORTS}
     after = [f'oifname "{wiring.wan}" {jump}' for jump in jumps.values()]
@@ -60,7 +59,7 @@ def _keeps_out(behaviour: Behaviour) -> bool:
     return behaviour.mapping is not Mapping.ADDRESS_AND_PORT_DEPENDENT
 
 
-def _keeps_in(behaviour: Behaviour, axes: Translation) -> bool:
+def _keeps_in(behaviour: Behaviour) -> bool:
     return behaviour.filtering is not Filtering.ADDRESS_AND_PORT_DEPENDENT or behaviour.hairpinning
 
 
@@ -68,17 +67,17 @@ def _keeps_peers(behaviour: Behaviour) -> bool:
     return behaviour.filtering is Filtering.ADDRESS_DEPENDENT
 
 
-def _draws(behaviour: Behaviour, axes: Translation) -> bool:
+def _draws(behaviour: Behaviour) -> bool:
     """Connection tracking chooses at random among ports that are free for one remote endpoint; where a mapping is for
     more than one, its port must be nobody else's (RFC 4787, REQ-3)."""
-    return behaviour.allocation is Allocation.RANDOM and (_keeps_out(behaviour) or _keeps_in(behaviour, axes))
+    return behaviour.allocation is Allocation.RANDOM and (_keeps_out(behaviour) or _keeps_in(behaviour))
 
 
-def _keeps_taken(behaviour: Behaviour, axes: Translation) -> bool:
-    return behaviour.allocation is Allocation.PRESERVING or _draws(behaviour, axes)
+def _keeps_taken(behaviour: Behaviour) -> bool:
+    return behaviour.allocation is Allocation.PRESERVING or _draws(behaviour)
 
 
-def _stores(name: str, behaviour: Behaviour, axes: Translation, wiring: Wiring) -> Iterator[str]:
+def _stores(name: str, behaviour: Behaviour, wiring: Wiring) -> Iterator[str]:
     endpoint = "ipv4_addr . inet_service"
     key = {
         Mapping.ENDPOINT_INDEPENDENT: endpoint,
@@ -87,13 +86,13 @@ def _stores(name: str, behaviour: Behaviour, axes: Translation, wiring: Wiring) 
     }[behaviour.mapping]
     if _keeps_out(behaviour):
         yield _store("map", f"out_{name}", f"{key} : {endpoint}")
-    if _keeps_in(behaviour, axes):
+    if _keeps_in(behaviour):
         yield _store("map", f"in_{name}", f"{endpoint} : {endpoint}")
     if _keeps_peers(behaviour):
         yield _store("set", f"peers_{name}", f"{endpoint} . ipv4_addr")
-    if _keeps_taken(behaviour, axes):
+    if _keeps_taken(behaviour):
         for number in range(len(wiring.outer_addresses)):
-            yield _store("set", f"taken_{name}_{number}", "mark" if _draws(behaviour, axes) else "inet_service")
+            yield _store("set", f"taken_{name}_{number}", "mark" if _draws(behaviour) else "inet_service")
 
 
 def _store(kind: str, name: str, of: str) -> str:
@@ -114,14 +113,13 @@ def _remember(name: str, behaviour: Behaviour, axes: Translation, wiring: Wiring
         # opened from inside; opened from outside (or by hairpinning), where the reply is the inner host's
         mine = f"meta l4proto {name} {condition} ct original ip saddr {inside}"
         theirs = f"meta l4proto {name} {condition} ct status dnat ct reply ip saddr {inside}"
-        yield from _updates(name, behaviour, axes, wiring, mine, seconds, "original", "reply")
-        yield from _updates(name, behaviour, axes, wiring, theirs, seconds, "reply", "original")
+        yield from _updates(name, behaviour, wiring, mine, seconds, "original", "reply")
+        yield from _updates(name, behaviour, wiring, theirs, seconds, "reply", "original")
 
 
 def _updates(
     name: str,
     behaviour: Behaviour,
-    axes: Translation,
     wiring: Wiring,
     when: str,
     seconds: int,
@@ -140,13 +138,13 @@ def _updates(
     kept = f"timeout {seconds}s"
     if _keeps_out(behaviour):
         yield f"{when} update @out_{name} {{ {key} {kept} : {outer} }}"
-    if _keeps_in(behaviour, axes):
+    if _keeps_in(behaviour):
         yield f"{when} update @in_{name} {{ {outer} {kept} : {inner} }}"
     if _keeps_peers(behaviour):
         yield f"{when} update @peers_{name} {{ {outer} . {remote} {kept} }}"
-    if _keeps_taken(behaviour, axes):
+    if _keeps_taken(behaviour):
         port = f"ct {world} proto-dst"
-        if _draws(behaviour, axes):
+        if _draws(behaviour):
             yield f"{when} ct mark 0 ct mark set {port} map @numbers"
             port = f"ct mark and {_PORT_BITS:#x}"
         for number, address in enumerate(wiring.outer_addresses):
@@ -163,7 +161,7 @@ def _postrouting(axes: Translation, wiring: Wiring) -> list[str]:
     return rules
 
 
-def _translate(axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiring) -> list[str]:
+def _translate(behaviours: dict[str, Behaviour], wiring: Wiring) -> list[str]:
     """A mapping that is known, else a new one."""
     rules = []
     for name, behaviour in behaviours.items():
@@ -173,28 +171,30 @@ def _translate(axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiri
     count = len(wiring.outer_addresses)
     if count == 1:
         return [*rules, "goto address-0"]
-    choice = "jhash ip saddr" if axes.pooling is Pooling.PAIRED else "numgen random"
-    ways = ", ".join(f"{number} : goto address-{number}" for number in range(count))
-    return [*rules, f"{choice} mod {count} vmap {{ {ways} }}"]
+    ways = f"mod {count} vmap {{ {', '.join(f'{number} : goto address-{number}' for number in range(count))} }}"
+    arbitrary = [name for name, behaviour in behaviours.items() if behaviour.pooling is Pooling.ARBITRARY]
+    if len(arbitrary) == len(behaviours):
+        return [*rules, f"numgen random {ways}"]
+    # what has no ports goes with the paired one: no host is seen under two addresses without need
+    return [*rules, *(f"meta l4proto {name} numgen random {ways}" for name in arbitrary), f"jhash ip saddr {ways}"]
 
 
-def _address(
-    axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiring, number: int, address: IPv4Address
-) -> list[str]:
+def _address(behaviours: dict[str, Behaviour], wiring: Wiring, number: int, address: IPv4Address) -> list[str]:
     """A new mapping on one outer address; what has no ports keeps what it has in their place."""
-    ports, rules = axes.ports, []
+    rules = []
     for name, behaviour in behaviours.items():
+        ports = behaviour.ports
         match behaviour.allocation:
             case Allocation.SEQUENTIAL:
-                rules.append(f"meta l4proto {name} snat ip to {_in_order(axes, address)}")
-            case Allocation.RANDOM if _draws(behaviour, axes):
+                rules.append(f"meta l4proto {name} snat ip to {_in_order(ports, address)}")
+            case Allocation.RANDOM if _draws(behaviour):
                 rules += [
-                    f"meta l4proto {name} jump draw",
+                    f"meta l4proto {name} jump draw{_apart(name, behaviours)}",
                     f"meta l4proto {name} meta mark != @taken_{name}_{number} snat ip to meta mark map @ports_{number}",
                 ] * _DRAWS
                 rules.append(f"meta l4proto {name} snat ip to meta mark map @ports_{number}")
-            case Allocation.RANDOM if axes.ports_per_host is not None:
-                rules.append(f"meta l4proto {name} snat ip to {_blocks(axes, wiring, address)} fully-random")
+            case Allocation.RANDOM if behaviour.ports_per_host is not None:
+                rules.append(f"meta l4proto {name} snat ip to {_blocks(behaviour, wiring, address)} fully-random")
             case Allocation.RANDOM:
                 rules.append(f"meta l4proto {name} snat to {address}:{ports} fully-random")
             case Allocation.PRESERVING:
@@ -203,30 +203,43 @@ def _address(
     return [*rules, f"snat to {address}"]
 
 
-def _in_order(axes: Translation, address: IPv4Address) -> str:
+def _in_order(among: PortRange, address: IPv4Address) -> str:
     """The next port for every mapping; a table, because a number straight behind the colon counts in bytes' order."""
     outer = str(address)  # once: there are thousands of ports
-    ports = ", ".join(f"{index} : {outer} . {axes.ports.first + index}" for index in range(axes.ports.size))
-    return f"numgen inc mod {axes.ports.size} map {{ {ports} }}"
+    ports = ", ".join(f"{index} : {outer} . {among.first + index}" for index in range(among.size))
+    return f"numgen inc mod {among.size} map {{ {ports} }}"
 
 
-def _lottery(axes: Translation, behaviours: dict[str, Behaviour], wiring: Wiring) -> list[str]:
-    """What a port is drawn with, where any protocol does."""
-    if not any(_draws(behaviour, axes) for behaviour in behaviours.values()):
+def _lottery(behaviours: dict[str, Behaviour], wiring: Wiring) -> list[str]:
+    """What a port is drawn with, where any protocol does: the tables of numbers serve all, a chain each draws."""
+    draws = {_apart(name, behaviours): one for name, one in behaviours.items() if _draws(one)}
+    ports = sorted({port for one in draws.values() for port in range(one.ports.first, one.ports.last + 1)})
+    if not ports:
         return []
-    ports = range(axes.ports.first, axes.ports.last + 1)
     lines = _table("numbers", "inet_service : mark", (f"{port} : {port}" for port in ports))
     for number, address in enumerate(map(str, wiring.outer_addresses)):
         pairs = [f"{port} : {address} . {port}" for port in ports]
         lines += _table(f"ports_{number}", "mark : ipv4_addr . inet_service", pairs)
-    if axes.ports_per_host is None:
-        return [*lines, *_chain("draw", [_draw(axes.ports)])]
-    ways = []
-    for block in _each_block(axes):
-        lines += _chain(f"block-{block.first}", [_draw(block)])
-    for host, block in _block_of_each(axes, wiring):
-        ways.append(f"{host} : goto block-{block.first}")
-    return [*lines, *_chain("draw", [f"ip saddr vmap {{ {', '.join(ways)} }}"])]
+    for apart, behaviour in draws.items():
+        lines += _drawing(apart, behaviour, wiring)
+    return lines
+
+
+def _apart(name: str, behaviours: dict[str, Behaviour]) -> str:
+    """What is added to the names of a protocol's own chains, where the other one draws among other ports."""
+    among = {(one.ports, one.ports_per_host) for one in behaviours.values() if _draws(one)}
+    return f"-{name}" if len(among) > 1 else ""
+
+
+def _drawing(apart: str, behaviour: Behaviour, wiring: Wiring) -> list[str]:
+    if behaviour.ports_per_host is None:
+        return _chain(f"draw{apart}", [_draw(behaviour.ports)])
+    lines, ways = [], []
+    for block in _each_block(behaviour):
+        lines += _chain(f"block{apart}-{block.first}", [_draw(block)])
+    for host, block in _block_of_each(behaviour, wiring):
+        ways.append(f"{host} : goto block{apart}-{block.first}")
+    return [*lines, *_chain(f"draw{apart}", [f"ip saddr vmap {{ {', '.join(ways)} }}"])]
 
 
 def _draw(ports: PortRange) -> str:
@@ -237,32 +250,30 @@ def _table(name: str, of: str, elements: Iterable[str]) -> list[str]:
     return [f"  map {name} {{", f"    type {of}", f"    elements = {{ {', '.join(elements)} }}", "  }"]
 
 
-def _each_block(axes: Translation) -> list[PortRange]:
-    assert axes.ports_per_host is not None
-    size = axes.ports_per_host
-    starts = range(axes.ports.first, axes.ports.last + 2 - size, size)
+def _each_block(behaviour: Behaviour) -> list[PortRange]:
+    assert behaviour.ports_per_host is not None
+    size = behaviour.ports_per_host
+    starts = range(behaviour.ports.first, behaviour.ports.last + 2 - size, size)
     return [PortRange(first, first + size - 1) for first in starts]
 
 
-def _block_of_each(axes: Translation, wiring: Wiring) -> Iterator[tuple[IPv4Address, PortRange]]:
+def _block_of_each(behaviour: Behaviour, wiring: Wiring) -> Iterator[tuple[IPv4Address, PortRange]]:
     """Each host's own ports, by its number in the network; with more hosts than blocks, some share one."""
     assert wiring.inside is not None
-    blocks = _each_block(axes)
+    blocks = _each_block(behaviour)
     for number, host in enumerate(wiring.inside.hosts()):
         yield host, blocks[number % len(blocks)]
 
 
-def _blocks(axes: Translation, wiring: Wiring, address: IPv4Address) -> str:
-    elements = [f"{host} : {address} . {ports}" for host, ports in _block_of_each(axes, wiring)]
+def _blocks(behaviour: Behaviour, wiring: Wiring, address: IPv4Address) -> str:
+    elements = [f"{host} : {address} . {ports}" for host, ports in _block_of_each(behaviour, wiring)]
     return f"ip saddr map {{ {', '.join(elements)} }}"
 
 
 # --- from outside ------------------------------------------------------------
 
 
-def _prerouting(
-    axes: Translation, behaviours: dict[str, Behaviour], firewall: FirewallPolicy, wiring: Wiring
-) -> list[str]:
+def _prerouting(behaviours: dict[str, Behaviour], firewall: FirewallPolicy, wiring: Wiring) -> list[str]:
     """Who was written to in that very flow comes in by connection tracking; here is who else may."""
     rules = []
     for name, behaviour in behaviours.items():

@@ -67,12 +67,8 @@ def _of_transport(
     return put
 
 
-def _of_all(field: str, read: Callable[[str, str], object]) -> Callable[[Translation, str, str], Translation]:
-    def put(translation: Translation, name: str, value: str) -> Translation:
-        changes: Any = {field: read(name, value)}
-        return replace(translation, **changes)
-
-    return put
+def _clash_free(translation: Translation, name: str, value: str) -> Translation:
+    return replace(translation, clash_free=_yes_or_no(name, value))
 
 
 def _timer(field: str) -> Callable[[Axes, str, str], Axes]:
@@ -117,10 +113,6 @@ def _block(name: str, value: str) -> int | None:
     return ports
 
 
-def _pooling(name: str, value: str) -> Pooling:
-    return _word(Pooling, name, value)
-
-
 TIMERS: Table[str, str] = MappingProxyType(
     {
         name: name.replace("-", "_")
@@ -128,23 +120,24 @@ TIMERS: Table[str, str] = MappingProxyType(
     }
 )
 """Axes that every router has, and what they are called in Timers and Translation."""
-_BOTH = ("udp", "tcp")
+_OF_TRANSPORT: dict[str, type[StrEnum] | Callable[[str, str], object]] = {
+    "mapping": Mapping,
+    "filtering": Filtering,
+    "allocation": Allocation,
+    "hairpinning": _yes_or_no,
+    "ports": _range,
+    "ports-per-host": _block,
+    "pooling": Pooling,
+}
+"""Axes that UDP and TCP have each, and how their values are read."""
+_TRANSPORTS = {"": ("udp", "tcp"), "udp-": ("udp",), "tcp-": ("tcp",)}
+"""What stands before such an axis, and whose it is then."""
 _AXES: dict[str, Callable[[Translation, str, str], Translation]] = {
-    "mapping": _of_transport("mapping", Mapping, *_BOTH),
-    "filtering": _of_transport("filtering", Filtering, *_BOTH),
-    "allocation": _of_transport("allocation", Allocation, *_BOTH),
-    "udp-mapping": _of_transport("mapping", Mapping, "udp"),
-    "udp-filtering": _of_transport("filtering", Filtering, "udp"),
-    "udp-allocation": _of_transport("allocation", Allocation, "udp"),
-    "tcp-mapping": _of_transport("mapping", Mapping, "tcp"),
-    "tcp-filtering": _of_transport("filtering", Filtering, "tcp"),
-    "tcp-allocation": _of_transport("allocation", Allocation, "tcp"),
-    "hairpinning": _of_transport("hairpinning", _yes_or_no, *_BOTH),
-    "udp-hairpinning": _of_transport("hairpinning", _yes_or_no, "udp"),
-    "tcp-hairpinning": _of_transport("hairpinning", _yes_or_no, "tcp"),
-    "clash-free": _of_all("clash_free", _yes_or_no),
+    **{
+        f"{before}{name}": _of_transport(name.replace("-", "_"), read, *transports)
+        for before, transports in _TRANSPORTS.items()
+        for name, read in _OF_TRANSPORT.items()
+    },
+    "clash-free": _clash_free,
     **{name: _timer(field) for name, field in TIMERS.items()},
-    "ports": _of_all("ports", _range),
-    "ports-per-host": _of_all("ports_per_host", _block),
-    "pooling": _of_all("pooling", _pooling),
 }

@@ -40,8 +40,9 @@ def _translation(
 
 
 _LINUX = Behaviour(_EI, _ENDPOINT, Allocation.PRESERVING)
-_CARRIER = Behaviour(_EI, _ADDRESS, Allocation.RANDOM, hairpinning=True)
-_SEQUENTIAL = Behaviour(_APD, _ENDPOINT, Allocation.SEQUENTIAL)
+_CARRIER = Behaviour(_EI, _ADDRESS, Allocation.RANDOM, hairpinning=True, ports_per_host=1024)
+# The range is what one table of ports in order can hold; it comes round after so many mappings.
+_SEQUENTIAL = Behaviour(_APD, _ENDPOINT, Allocation.SEQUENTIAL, ports=PortRange(40000, 44095))
 
 TRANSLATIONS: Table[str, Translation | None] = MappingProxyType(
     {
@@ -51,12 +52,11 @@ TRANSLATIONS: Table[str, Translation | None] = MappingProxyType(
         "port-restricted-cone": _translation(_EI, _ENDPOINT, Allocation.PRESERVING, timeout=120),
         "address-dependent": _translation(_AD, _ADDRESS, Allocation.RANDOM, timeout=120),
         "symmetric": _translation(_APD, _ENDPOINT, Allocation.RANDOM, timeout=60),
-        # The range is what one table of ports in order can hold; it comes round after so many mappings.
-        "symmetric-sequential": Translation(_SEQUENTIAL, _SEQUENTIAL, True, 60, 60, ports=PortRange(40000, 44095)),
+        "symmetric-sequential": Translation(_SEQUENTIAL, _SEQUENTIAL, True, 60, 60),
         # What stock MASQUERADE does, with the kernel's timers as Timers has them.
         "linux": Translation(_LINUX, _LINUX, False, 30, 120, tcp_transitory_timeout=120, tcp_timeout=432_000),
         "rfc4787": _translation(_EI, _ADDRESS, Allocation.PRESERVING, hairpinning=True, timeout=300),
-        "carrier-grade": Translation(_CARRIER, _CARRIER, True, 300, 300, ports_per_host=1024),
+        "carrier-grade": Translation(_CARRIER, _CARRIER, True, 300, 300),
     }
 )
 

@@ -4,16 +4,18 @@ Pure; the same axes always give the same text. Belongs here: which tool expresse
 loading.
 """
 
+from dataclasses import replace
+
 from lab.errors import ConfigError
 from lab.nat import filters, maps
 from lab.nat.axes import (
-    ALL_PORTS,
     Allocation,
     Behaviour,
     Filtering,
     FirewallPolicy,
     Mapping,
     NatProfile,
+    Pooling,
     Timers,
     Translation,
 )
@@ -84,14 +86,17 @@ _TARGETS = {
 
 def _target(axes: Translation | None, wiring: Wiring) -> str | None:
     """The classic target that gives these axes, or None where it takes maps."""
-    if axes is None or axes.hairpinning or axes.ports != ALL_PORTS or axes.ports_per_host is not None:
+    if axes is None:
         return None
-    if not axes.clash_free and wiring.outer:
-        first, last = source_range(wiring.outer_addresses)
-        return f"SNAT --to-source {first}-{last} --persistent"
-    if axes.udp != axes.tcp or wiring.outer:
+    # one address leaves nothing to choose, and stock SNAT pairs
+    udp, tcp = (replace(one, pooling=Pooling.PAIRED) for one in (axes.udp, axes.tcp))
+    target = _TARGETS.get((udp, axes.clash_free)) if udp == tcp else None
+    if target is None or not wiring.outer:
+        return target
+    if axes.clash_free:
         return None
-    return _TARGETS.get((axes.udp, axes.clash_free))
+    first, last = source_range(wiring.outer_addresses)
+    return f"SNAT --to-source {first}-{last} --persistent"
 
 
 def _timers(profile: NatProfile) -> str:

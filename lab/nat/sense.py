@@ -3,8 +3,10 @@
 Pure. Belongs here: one reason a rule. Never: how a combination is rendered.
 """
 
+from dataclasses import replace
+
 from lab.errors import ConfigError
-from lab.nat.axes import ALL_PORTS, Allocation, Behaviour, Filtering, Mapping, Pooling, Timers, Translation
+from lab.nat.axes import Allocation, Behaviour, Filtering, Mapping, Timers, Translation
 
 MOST_IN_ORDER = 4096
 """Ports that are given out one after the other: each is an element of one table in the kernel."""
@@ -13,12 +15,8 @@ MOST_IN_ORDER = 4096
 def sensible(axes: Translation) -> None:
     """Raises ConfigError with the reason where a combination makes no sense."""
     for name, behaviour in (("UDP", axes.udp), ("TCP", axes.tcp)):
-        _one_transport(name, behaviour, axes)
+        _one_transport(name, behaviour)
     in_order(axes.timers)
-    if axes.ports_per_host is not None and axes.ports_per_host > axes.ports.size:
-        raise ConfigError(
-            f"ports-per-host={axes.ports_per_host} is more than the {axes.ports.size} ports of ports={axes.ports}"
-        )
     if not axes.clash_free:
         _splits_on_clashes(axes)
 
@@ -32,41 +30,45 @@ def in_order(timers: Timers) -> None:
         )
 
 
-def _one_transport(name: str, behaviour: Behaviour, axes: Translation) -> None:
+def _one_transport(name: str, behaviour: Behaviour) -> None:
+    ports, block = behaviour.ports, behaviour.ports_per_host
     if behaviour.allocation is Allocation.PRESERVING:
         if behaviour.mapping is not Mapping.ENDPOINT_INDEPENDENT:
             raise ConfigError(
                 f"{name}: {behaviour.mapping} mapping cannot preserve ports: it needs another port for another "
                 "destination; take allocation=random or sequential"
             )
-        if axes.ports_per_host is not None:
-            raise ConfigError(
-                f"{name}: a block of {axes.ports_per_host} ports a host cannot preserve ports; take allocation=random"
-            )
+        if block is not None:
+            raise ConfigError(f"{name}: a block of {block} ports a host cannot preserve ports; take allocation=random")
     if behaviour.allocation is Allocation.SEQUENTIAL:
-        if axes.ports_per_host is not None:
+        if block is not None:
             raise ConfigError(
                 f"{name}: ports go up in one order for all hosts, so none has a block; take ports-per-host=all"
             )
-        if axes.ports.size > MOST_IN_ORDER:
+        if ports.size > MOST_IN_ORDER:
             raise ConfigError(
-                f"{name}: at most {MOST_IN_ORDER} ports are given out in order, got {axes.ports.size} "
-                f"(ports={axes.ports}); take ports=40000-44095 or fewer"
+                f"{name}: at most {MOST_IN_ORDER} ports are given out in order, got {ports.size} "
+                f"(ports={ports}); take ports=40000-44095 or fewer"
             )
+    if block is not None and block > ports.size:
+        raise ConfigError(f"{name}: ports-per-host={block} is more than the {ports.size} ports of ports={ports}")
 
 
 def _splits_on_clashes(axes: Translation) -> None:
     """Mappings that split on a clash of ports are what stock MASQUERADE gives, and nothing else gives."""
     stock = Behaviour(Mapping.ENDPOINT_INDEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT, Allocation.PRESERVING)
-    wrong = [name for name, behaviour in (("UDP", axes.udp), ("TCP", axes.tcp)) if behaviour != stock]
-    if wrong or axes.hairpinning or axes.ports != ALL_PORTS:
+    both = (("UDP", axes.udp), ("TCP", axes.tcp))
+    wrong = [name for name, behaviour in both if replace(behaviour, pooling=stock.pooling) != stock]
+    if wrong:
         raise ConfigError(
-            "clash-free=no is stock MASQUERADE: endpoint-independent mapping, address-and-port-dependent filtering, "
-            "ports preserved, all of them, no hairpinning; take clash-free=yes for anything else"
+            f"{' and '.join(wrong)}: clash-free=no is stock MASQUERADE: endpoint-independent mapping, "
+            "address-and-port-dependent filtering, ports preserved, all of them, no hairpinning; take clash-free=yes "
+            "for anything else"
         )
-    if axes.pooling is not Pooling.PAIRED:
+    wrong = [name for name, behaviour in both if behaviour.pooling is not stock.pooling]
+    if wrong:
         # SNAT's own choice, without --persistent, hangs on both ends: toward one destination a host has one address
         raise ConfigError(
-            "clash-free=no is stock SNAT, which chooses an outer address by the host or by the two ends, "
-            "and never at random; take clash-free=yes for pooling=arbitrary"
+            f"{' and '.join(wrong)}: clash-free=no is stock SNAT, which chooses an outer address by the host or by the "
+            "two ends, and never at random; take clash-free=yes for pooling=arbitrary"
         )

@@ -76,6 +76,25 @@ def test_losses_and_delay_hide_nothing_and_feign_nothing(lab: Lab) -> None:
     assert site.ipv4.measured.link.loss == pytest.approx(0.1, abs=0.04)
 
 
+APART = "udp-ports=40000-49999 tcp-ports=20000-29999 tcp-ports-per-host=256"
+
+
+def test_udp_and_tcp_have_outer_ports_of_their_own(lab: Lab) -> None:
+    """Of UDP every host has the whole range, of TCP each has a block: one that asks for more gets no more."""
+    with set_to(lab, "office", SiteChange(axes=f"{SHORT['office']} {APART}"), SiteChange(axes=SHORT["office"])):
+        site = only(lab.certify(["office"]))
+    assert site.disagreements() == ()
+    assert site.ipv4
+    claimed, measured = site.ipv4.claimed, site.ipv4.measured
+    assert (claimed.ports, claimed.ports_per_host) == ((40000, 49999), None)
+    assert (claimed.tcp.ports, claimed.tcp.ports_per_host) == ((20000, 29999), 256)
+    assert measured.ports and measured.tcp.ports
+    assert 40000 <= measured.ports[0] < measured.ports[1] <= 49999
+    assert 20000 <= measured.tcp.ports[0] < measured.tcp.ports[1] <= 29999
+    assert measured.ports_per_host is None
+    assert measured.tcp.ports_per_host and 230 <= measured.tcp.ports_per_host <= 256
+
+
 IMPAIRED = {  # every kind of link that `lab set` makes, one a site, so that one certification measures all
     "park": {"mtu": "1492", "blackhole": "yes"},
     "home": {"jitter": "5ms"},
@@ -198,6 +217,16 @@ def test_masquerade_that_is_called_a_full_cone_is_found_out(lab: Lab, nodes: Nod
         site = only(lab.certify(["home"]))
     assert {"filtering", "hairpinning", "tcp.filtering"} <= differing(site)
     assert site.ipv4 and site.ipv4.measured.filtering == "address-and-port-dependent"
+
+
+def test_all_ports_that_are_called_a_range_of_tcp_s_are_found_out(lab: Lab, nodes: Nodes) -> None:
+    router = nodes["home-router"]
+    masquerade = f"iptables -t nat -A POSTROUTING -o {wan(router)} -j MASQUERADE --random-fully"
+    narrow = SiteChange(profile="symmetric", axes=f"{SHORT['home']} tcp-ports=20000-20999")
+    with set_to(lab, "home", narrow, LINUX), broken(router, lab, NO_TRANSLATION, masquerade):
+        site = only(lab.certify(["home"]))
+    assert "tcp.ports" in differing(site)
+    assert "ports" not in differing(site), "UDP has all of them, as claimed"
 
 
 @pytest.mark.parametrize("to", ["the client", "the probe"])

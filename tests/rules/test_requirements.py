@@ -199,6 +199,60 @@ def test_each_host_keeps_to_its_block_of_ports(world: World, reflectors: Sockets
     assert blocks[0] != blocks[1]
 
 
+DRAWN, BY_FLOW = "carrier-grade", "symmetric"
+"""Presets: one whose ports are drawn here, one that leaves them to connection tracking."""
+
+
+@pytest.mark.parametrize("preset", [DRAWN, BY_FLOW, "full-cone", "symmetric-sequential"])
+def test_udp_and_tcp_have_outer_ports_of_their_own(
+    preset: str, world: World, reflectors: Sockets, listeners: Sockets
+) -> None:
+    world.behave(preset, "ports-per-host=all udp-ports=50000-50999 tcp-ports=20000-20999")
+    with ExitStack() as kept:
+        port = world.port()
+        hosts = [
+            kept.enter_context(world.udp("anna", HOSTS["anna"], port if not n else world.port())) for n in range(4)
+        ]
+        udp = [udp_outer(host, reflectors, TARGETS[0]).port for host in hosts]
+        tcp = [
+            tcp_outer(world, kept, listeners, "anna", port if not n else world.port(), TARGETS[0]).port
+            for n in range(4)
+        ]
+    assert {one // 1000 for one in udp} == {50}
+    assert {one // 1000 for one in tcp} == {20}
+    assert len(set(udp)) == len(set(tcp)) == 4
+
+
+@pytest.mark.parametrize("preset", [DRAWN, BY_FLOW])
+def test_each_host_keeps_to_its_block_of_each_transport(
+    preset: str, world: World, reflectors: Sockets, listeners: Sockets
+) -> None:
+    """RFC 6888 REQ-4 B: limits may be of a transport each. Hosts .2 and .3 have the second and the third block."""
+    world.behave(preset, "udp-ports=50000-51023 udp-ports-per-host=64 tcp-ports=20000-20511 tcp-ports-per-host=16")
+    for number, name in enumerate(HOSTS, start=1):
+        with ExitStack() as kept:
+            hosts = [kept.enter_context(world.udp(name, HOSTS[name], world.port())) for _ in range(10)]
+            udp = {udp_outer(host, reflectors, TARGETS[0]).port for host in hosts}
+            tcp = {tcp_outer(world, kept, listeners, name, world.port(), TARGETS[0]).port for _ in range(5)}
+        assert (len(udp), {(port - 50000) // 64 for port in udp}) == (10, {number})
+        assert (len(tcp), {(port - 20000) // 16 for port in tcp}) == (5, {number})
+
+
+@pytest.mark.parametrize(("arbitrary", "paired"), [("udp", "tcp"), ("tcp", "udp")])
+def test_outer_addresses_are_paired_in_one_transport_and_not_in_the_other(
+    arbitrary: str, paired: str, world: World, reflectors: Sockets, listeners: Sockets
+) -> None:
+    """Twenty mappings of one host; by chance all on one address once in half a million."""
+    world.behave("carrier-grade", f"{arbitrary}-pooling=arbitrary", outer=(OUTER_TOO,))
+    with ExitStack() as kept:
+        hosts = [kept.enter_context(world.udp("anna", HOSTS["anna"], world.port())) for _ in range(20)]
+        used = {
+            "udp": {udp_outer(host, reflectors, TARGETS[0]).address for host in hosts},
+            "tcp": {tcp_outer(world, kept, listeners, "anna", world.port(), TARGETS[0]).address for _ in range(20)},
+        }
+    assert (len(used[arbitrary]), len(used[paired])) == (2, 1)
+
+
 def test_prefixes_are_exchanged_and_no_port_is(world: World) -> None:
     """RFC 6296; anyone may write to an address of the outer prefix."""
     world.behave("linux", profile6="nptv6")

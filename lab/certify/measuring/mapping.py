@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lab.certify import asking, conversation
 from lab.certify.asking import Shot, ask
-from lab.certify.bench import PRIMARY, Bench
+from lab.certify.bench import Bench
 from lab.certify.conversation import Conversation
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Filtered, Mapped, Shared
@@ -98,10 +98,14 @@ def shared(bench: Bench, tcp: bool, ports: Sequence[int]) -> Shared | None:
     return Shared((both[0], both[1]), reachable)
 
 
-def exhausted(bench: Bench, limit: int) -> int:
-    """How many outer ports one host gets that asks for more than `limit`; a host that does nothing else."""
-    host, ports = bench.inner[-1], range(SPARE_PORTS, SPARE_PORTS + limit + BEYOND)
-    shots = [asking.udp(bench.inside, Endpoint(host, port), bench.outside, bench.to(0, PRIMARY)) for port in ports]
+def exhausted(bench: Bench, tcp: bool, port: int, limit: int) -> int:
+    """How many outer ports one host gets that asks for more than `limit`; a host that does nothing else.
+
+    `port`: of the other end. Over TCP it asks with SYNs: a mapping is made by the first packet.
+    """
+    host, make = bench.inner[-1], asking.syn if tcp else asking.udp
+    inner = [Endpoint(host, number) for number in range(SPARE_PORTS, SPARE_PORTS + limit + BEYOND)]
+    shots = [make(bench.inside, one, bench.outside, bench.to(0, port)) for one in inner]
     for start in range(0, len(shots), AT_ONCE):
         ask(shots[start : start + AT_ONCE], bench.patience, tries=1)
     unseen = [shot for shot in shots if not bench.outside.seen(shot.key)]

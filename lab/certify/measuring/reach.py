@@ -18,7 +18,10 @@ def reach(bench: Bench) -> Reach:
     """Send one of each kind; a silence is timed, for nothing is known yet to pass."""
     inside, outside = bench.inside, bench.outside
     udp = asking.udp(inside, bench.fresh(), outside, bench.to(0, PRIMARY))
-    tcp = {port: asking.syn(inside, bench.fresh(), outside, bench.to(0, port)) for port in (HTTPS, HTTP, PRIMARY)}
+    tcp = {
+        port: asking.syn(inside, bench.over_tcp().fresh(), outside, bench.to(0, port))
+        for port in (HTTPS, HTTP, PRIMARY)
+    }
     echo = _echo(bench, "echo", bench.inner[0], bench.remote[0], up=True)
     seen = ask([udp, echo, *tcp.values()], bench.patience)
     answered = False
@@ -38,7 +41,7 @@ def reach(bench: Bench) -> Reach:
 
 def _payloads(bench: Bench, found: Reach) -> Reach:
     """The same connection twice: one begins like TLS, the other like nothing of the kind."""
-    sides = bench.inside, bench.outside
+    sides, bench = (bench.inside, bench.outside), bench.over_tcp()
     tls = conversation.open_tcp(*sides, bench.fresh(), bench.to(0, HTTPS), bench.patience)
     plain = conversation.open_tcp(*sides, bench.fresh(), bench.to(0, HTTPS), bench.patience, tls=False)
     if tls is None or plain is None:

@@ -25,7 +25,7 @@ class Asked:
     """What the procedure has to know beforehand. Around the timeouts each timer is looked for, None: nowhere.
 
     `tcp_timeout_s`: of a connection that stands, `transitory_s`: of one half open. `fragments`: whether the link takes
-    two at once.
+    two at once. `ports_per_host`, `tcp_ports_per_host`: the limits that are looked for, None: none.
     """
 
     timeout_s: float | None
@@ -35,6 +35,7 @@ class Asked:
     proxy: tuple[str, int] | None
     listener: tuple[str, int]
     fragments: bool = True
+    tcp_ports_per_host: int | None = None
 
 
 def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
@@ -52,11 +53,12 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     pace_s = max(THROTTLED_PACE_S, bench.patience.pace_s)
     paced = bench.patient(replace(bench.patience, pace_s=pace_s)) if throttled else bench
     found = replace(found, reach=replace(found.reach, udp_kbit_s=rate))
-    jobs = _jobs(bench, paced, asked, udp, tcp, ports)
+    over_tcp = bench.over_tcp()
+    jobs = _jobs(over_tcp, paced, asked, udp, tcp, ports)
     if udp and not throttled:
         jobs["link"] = partial(_link, bench, False, (PRIMARY, ALTERNATE))
     elif tcp:
-        jobs["link"] = partial(_link, bench, True, ports)
+        jobs["link"] = partial(_link, over_tcp, True, ports)
     say(", ".join(jobs) or "nothing passes")
     # A link with a rate is measured alone: what else is asked would wait in its queue, or be dropped there.
     first = ["link"] if bench.patience.rate and "link" in jobs else []
@@ -70,35 +72,42 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
         found = replace(found, udp=done["udp"])  # type: ignore[arg-type]
         if not throttled and asked.fragments:
             found = replace(found, fragmented=proven(bench, "fragments", partial(errors.fragmented, bench)))
-        if limit := asked.ports_per_host:
-            say("ports per host")
-            many = bench.undisturbed("ports per host", lambda: mapping.exhausted(bench, limit))
-            found = replace(found, ports_of_one_host=many)
+        found = replace(found, ports_of_one_host=_most(bench, False, PRIMARY, asked.ports_per_host, say))
     if done.get("tcp"):
         found = replace(found, tcp=done["tcp"])  # type: ignore[arg-type]
         say("simultaneous open")
-        opened = proven(bench, "simultaneous open", partial(opening.simultaneous_open, bench, ports))
-        found = replace(found, simultaneous_open=opened)
+        opened = proven(bench, "simultaneous open", partial(opening.simultaneous_open, over_tcp, ports))
+        most = _most(over_tcp, True, ports[0], asked.tcp_ports_per_host, say)
+        found = replace(found, simultaneous_open=opened, tcp_ports_of_one_host=most)
     if done.get("link"):
         found = replace(found, **done["link"])  # type: ignore[arg-type]
     return found
 
 
+def _most(bench: Bench, tcp: bool, port: int, limit: int | None, say: Callable[[str], None]) -> int | None:
+    """The outer ports of one host, where a limit is claimed."""
+    if limit is None:
+        return None
+    what = "TCP ports per host" if tcp else "ports per host"
+    say(what)
+    return bench.undisturbed(what, lambda: mapping.exhausted(bench, tcp, port, limit))
+
+
 def _jobs(
-    bench: Bench, paced: Bench, asked: Asked, udp: bool, tcp: bool, ports: tuple[int, ...]
+    over_tcp: Bench, paced: Bench, asked: Asked, udp: bool, tcp: bool, ports: tuple[int, ...]
 ) -> dict[str, Callable[[], object]]:
     """What is asked at the same time, by name: none of it disturbs another."""
     jobs: dict[str, Callable[[], object]] = {}
     if udp and asked.timeout_s is not None:
         jobs["timed"] = partial(timing.timed, paced, False, PRIMARY, asked.timeout_s)
     if tcp and asked.tcp_timeout_s is not None:
-        jobs["tcp_timed"] = partial(timing.timed, bench, True, ports[0], asked.tcp_timeout_s)
+        jobs["tcp_timed"] = partial(timing.timed, over_tcp, True, ports[0], asked.tcp_timeout_s)
     if tcp and asked.transitory_s is not None:
-        jobs["half_open"] = partial(timing.half_open, bench, ports[0], asked.transitory_s)
+        jobs["half_open"] = partial(timing.half_open, over_tcp, ports[0], asked.transitory_s)
     if udp:
         jobs["udp"] = partial(_transport, paced, False, (PRIMARY, ALTERNATE))
     if tcp:
-        jobs["tcp"] = partial(_transport, bench, True, ports)
+        jobs["tcp"] = partial(_transport, over_tcp, True, ports)
     return jobs
 
 

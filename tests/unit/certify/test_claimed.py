@@ -48,7 +48,41 @@ def test_two_translations_in_a_row_depend_on_what_either_depends_on() -> None:
 def test_a_limit_of_ports_is_looked_for_by_its_own_subscribers_alone() -> None:
     carrier = router("carrier-grade", outer=2)
     assert claimed([carrier], LinkClaim()).ports_per_host == 1024
-    assert claimed([router("linux"), carrier], LinkClaim()).ports_per_host is None
+    assert claimed([carrier], LinkClaim()).tcp.ports_per_host == 1024
+    behind = claimed([router("linux"), carrier], LinkClaim())
+    assert (behind.ports_per_host, behind.tcp.ports_per_host) == (None, None)
+    forwarded = claimed([carrier], LinkClaim(), family=6)
+    assert (forwarded.ports_per_host, forwarded.tcp.ports_per_host) == (None, None), "IPv6 is not translated"
+
+
+def test_ports_and_addresses_are_claimed_of_each_transport() -> None:
+    axes = "udp-ports=40000-49999 tcp-ports=20000-29999 tcp-ports-per-host=64 udp-pooling=arbitrary"
+    carrier = router("carrier-grade", axes=axes, outer=2)
+    found = claimed([carrier], LinkClaim())
+    assert (found.ports, found.ports_per_host, found.pooling) == ((40000, 49999), 1024, "arbitrary")
+    assert (found.tcp.ports, found.tcp.ports_per_host, found.tcp.pooling) == ((20000, 29999), 64, "paired")
+    document = found.to_json()
+    assert (document["ports"], document["tcp"]["ports"]) == ((40000, 49999), (20000, 29999))
+    behind = claimed([router("linux"), carrier], LinkClaim())
+    assert (behind.ports, behind.tcp.ports, behind.pooling, behind.tcp.pooling) == (
+        (40000, 49999),
+        (20000, 29999),
+        "arbitrary",
+        "paired",
+    ), "the outermost one's are what one sees"
+
+
+@pytest.mark.parametrize(
+    ("firewall", "udp", "tcp"),
+    [("udp-blocked", False, True), ("tls-only", False, True), ("proxy-only", False, False), ("none", True, True)],
+)
+def test_ports_and_addresses_are_claimed_of_what_gets_out(firewall: str, udp: bool, tcp: bool) -> None:
+    found = claimed([router("carrier-grade", firewall, outer=2)], LinkClaim(), proxy=firewall == "proxy-only")
+    one, other = found, found.tcp
+    assert {value is not None for value in (one.ports, one.ports_per_host, one.pooling)} == {udp}
+    assert {value is not None for value in (other.ports, other.ports_per_host, other.pooling)} == {tcp}
+    found = claimed([router("open", firewall)], LinkClaim(), proxy=firewall == "proxy-only")
+    assert (found.ports, found.pooling, found.tcp.ports, found.tcp.pooling) == (None,) * 4
 
 
 @pytest.mark.parametrize("firewall", ["udp-blocked", "tcp-443", "web-only", "tls-only", "proxy-only"])

@@ -1,10 +1,11 @@
 """What counts as the same: exactly, or within the tolerance that is stated."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound
+from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound, Tcp
 from lab.certify.comparing import deviation, differences
 
 OUT = Outbound(True, True, "anything", True, True)
@@ -53,6 +54,30 @@ def test_a_loss_agrees_within_four_sigma_of_its_probes(asked: float, seen: float
 
 def test_four_sigma_are_narrow_enough_to_tell_five_percent_from_ten() -> None:
     assert 4 * deviation(0.1, 1000) < 0.04
+
+
+@pytest.mark.parametrize(
+    ("axis", "seen", "agrees"),
+    [
+        ("ports", (20100, 29000), True),
+        ("ports", (19999, 29000), False),
+        ("ports", (40000, 49999), False),
+        ("ports", None, False),
+        ("ports_per_host", 60, True),
+        ("ports_per_host", 65, False),
+        ("ports_per_host", None, False),
+        ("pooling", "paired", True),
+        ("pooling", "arbitrary", False),
+    ],
+)
+def test_each_transport_s_ports_and_addresses_are_compared(axis: str, seen: object, agrees: bool) -> None:
+    says: dict[str, Any] = {"ports": (20000, 29999), "ports_per_host": 64, "pooling": "paired"}
+    does = {**says, axis: seen}
+    other = {"ports": (40000, 49999), "ports_per_host": 1024, "pooling": "arbitrary"}
+    of_tcp = axes(replace(CLAIMED, tcp=Tcp(**does), **other), replace(CLAIMED, tcp=Tcp(**says), **other))
+    assert of_tcp == (set() if agrees else {f"tcp.{axis}"})
+    of_udp = axes(replace(CLAIMED, tcp=Tcp(**other), **does), replace(CLAIMED, tcp=Tcp(**other), **says))
+    assert of_udp == (set() if agrees else {axis})
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """From sightings to axes, also where they are few, odd, or contradict each other."""
 
+from dataclasses import replace
+
 import pytest
 
 from lab.certify import deducing
 from lab.certify.ends import Endpoint
-from lab.certify.findings import Filtered, Hairpinned, Mapped, Reach, Shared
+from lab.certify.findings import Filtered, Findings, Hairpinned, Mapped, Reach, Shared, Transport
 
 ONE, TWO = "203.0.113.253", "203.0.113.252"
 MATRIX = [Endpoint(ONE, 1), Endpoint(TWO, 1), Endpoint(TWO, 2), Endpoint(ONE, 2)]
@@ -81,11 +83,32 @@ def test_allocation(outer: tuple[int, ...], expected: str) -> None:
     [(("a", "a"), 1, None), (("a", "a"), 2, "paired"), (("a", "b"), 2, "arbitrary"), (("a", "b"), 1, "arbitrary")],
 )
 def test_pooling(outer: tuple[str, ...], pool: int, expected: str | None) -> None:
-    assert deducing.pooling([("host", address) for address in outer], pool) == expected
+    assert deducing.pooling([(Endpoint("host", 1), Endpoint(address, 1)) for address in outer], pool) == expected
 
 
 def test_hosts_of_different_outer_addresses_are_paired() -> None:
-    assert deducing.pooling([("one", "a"), ("two", "b")], 2) == "paired"
+    made = [(Endpoint("one", 1), Endpoint("a", 1)), (Endpoint("two", 1), Endpoint("b", 1))]
+    assert deducing.pooling(made, 2) == "paired"
+
+
+def test_ports_and_addresses_are_told_of_each_transport() -> None:
+    def made(*outer: tuple[str, int]) -> Transport:
+        return Transport(allocated=tuple((Endpoint("host", 1), Endpoint(*one)) for one in outer))
+
+    udp, tcp = made(("a", 40000), ("a", 40700)), made(("a", 20000), ("b", 20999))
+    out = Reach(True, True, True, True, True, plain_443=True, tls_443=True)
+    found = deducing.deduce(Findings(out, udp, tcp, ports_of_one_host=1000, tcp_ports_of_one_host=64), 2)
+    assert (found.ports, found.pooling, found.ports_per_host) == ((40000, 40700), "paired", 1000)
+    assert (found.tcp.ports, found.tcp.pooling, found.tcp.ports_per_host) == ((20000, 20999), "arbitrary", 64)
+    found = deducing.deduce(Findings(replace(out, udp=False), tcp=tcp), 2)
+    assert (found.ports, found.pooling, found.tcp.ports, found.tcp.pooling) == (
+        None,
+        None,
+        (20000, 20999),
+        "arbitrary",
+    )
+    found = deducing.deduce(Findings(out, udp=udp), 1)
+    assert (found.pooling, found.tcp.ports, found.tcp.pooling) == (None, None, None)
 
 
 @pytest.mark.parametrize(

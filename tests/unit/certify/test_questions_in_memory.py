@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from lab.certify import deducing
+from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Transport
 from lab.certify.measuring import mapping, opening
 
@@ -28,6 +29,21 @@ def test_every_mapping_and_filtering_is_told_apart(maps: str, filters: str, loss
 def test_every_allocation_is_told_apart(allocates: str) -> None:
     _, made = mapping.mapped(bench_of(Router(APD, APD, allocates)), False, PORTS)
     assert deducing.allocation(made) == allocates
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_ports_of_one_host_are_counted_over_either_transport(tcp: bool) -> None:
+    router = Router(APD, APD, "random", loss=0.1)
+    allocate = router.outer
+
+    def within_block(protocol: str, source: Endpoint, to: Endpoint) -> Endpoint:
+        outer = allocate(protocol, source, to)
+        return Endpoint(outer.address, 50_000 + outer.port % 16) if (protocol == "tcp") is tcp else outer
+
+    router.outer = within_block  # type: ignore[method-assign]
+    bench = bench_of(router)
+    assert mapping.exhausted(bench, tcp, 3478, 16) == 16
+    assert mapping.exhausted(bench, not tcp, 3478, 16) == 16 + mapping.BEYOND
 
 
 def test_a_filter_that_lets_one_packet_in_forty_through_is_found_out() -> None:

@@ -112,6 +112,45 @@ def test_refreshing_is_not_known_where_nothing_dies() -> None:
     assert of(replace(FOUND, timed=Timed({90.0: True}, 72.0, 144.0, True, True)))["RFC4787-REQ-6"].met is None
 
 
+TWICE = replace(GOOD, allocated=(*GOOD.allocated, (INNER, Endpoint("203.0.113.33", 5001))))
+
+
+@pytest.mark.parametrize(
+    ("udp", "tcp", "req2", "met", "words"),
+    [
+        (GOOD, GOOD, True, True, "paired pooling"),
+        (GOOD, TWICE, True, False, "paired UDP, arbitrary TCP pooling"),
+        (TWICE, GOOD, False, False, "arbitrary UDP, paired TCP pooling"),
+        (TWICE, TWICE, False, False, "arbitrary pooling"),
+        (None, GOOD, None, True, "paired TCP pooling"),
+    ],
+)
+def test_a_carrier_pairs_addresses_of_both_transports(
+    udp: Transport | None, tcp: Transport, req2: bool | None, met: bool, words: str
+) -> None:
+    """RFC 4787 is of UDP alone."""
+    found = replace(FOUND, reach=replace(OUT, udp=udp is not None), udp=udp, tcp=tcp)
+    seen = {one.id: one for one in requirements(found, deduce(found, 2), 4)}
+    assert seen["RFC4787-REQ-2"].met is req2
+    assert (seen["RFC6888-REQ-2"].met, seen["RFC6888-REQ-2"].seen) == (met, words)
+
+
+@pytest.mark.parametrize(
+    ("udp", "tcp", "met", "words"),
+    [
+        (1000, 1000, True, "one host got 1000 outer ports and no more"),
+        (1000, 64, True, "one host got 1000 UDP, 64 TCP outer ports and no more"),
+        (None, 64, True, "one host got 64 TCP outer ports and no more"),
+        (None, None, None, "no limit is claimed, or these hosts share one"),
+    ],
+)
+def test_ports_of_a_host_are_limited_in_each_transport(
+    udp: int | None, tcp: int | None, met: bool | None, words: str
+) -> None:
+    seen = of(replace(FOUND, ports_of_one_host=udp, tcp_ports_of_one_host=tcp))["RFC6888-REQ-4"]
+    assert (seen.met, seen.seen) == (met, words)
+
+
 def test_what_a_firewall_hides_is_not_judged() -> None:
     seen = of(Findings(replace(OUT, udp=False)))
     assert {one.met for one in seen.values() if one.id.startswith("RFC4787")} == {None}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from lab.certify.bench import Bench, Ports
 from lab.certify.findings import Reach, Transport
 from lab.certify.measuring import site
 from lab.certify.measuring.site import Asked, measure
@@ -40,6 +41,36 @@ def test_a_link_with_a_rate_is_measured_before_anything_else_fills_it(order: lis
     bench = bench.patient(replace(bench.patience, rate=64_000))
     measure(bench, Asked(None, None, None, None, None, ("", 0)), lambda text: None)
     assert order == ["link", "transport", "transport", "fragments", "opening"]
+
+
+def test_a_host_asks_for_more_than_its_share_over_each_transport_that_has_a_limit(
+    order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(bench: Bench, tcp: bool, port: int, limit: int) -> int:
+        order.append(f"{'tcp' if tcp else 'udp'} {limit} {port}")
+        return limit - 1
+
+    monkeypatch.setattr(site.mapping, "exhausted", exhausted)
+    for udp, tcp in ((1024, 64), (None, 64), (1024, None), (None, None)):
+        order.clear()
+        asked = Asked(None, None, None, udp, None, ("", 0), tcp_ports_per_host=tcp)
+        found = measure(bench_of(Router()), asked, lambda text: None)
+        expected = (["udp 1024 3478"] if udp else []) + (["tcp 64 3478"] if tcp else [])
+        assert [words for words in order if words.startswith(("udp", "tcp"))] == expected
+        assert (found.ports_of_one_host, found.tcp_ports_of_one_host) == (udp and 1023, tcp and 63)
+
+
+def test_tcp_is_asked_with_ports_of_its_own(order: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    used: dict[bool, int] = {}
+
+    def transport(bench: Bench, tcp: bool, *_: object) -> Transport:
+        used[tcp] = bench.fresh().port
+        return Transport()
+
+    monkeypatch.setattr(site, "_transport", transport)
+    bench = replace(bench_of(Router()), ports=Ports(range(40_000, 41_000)), tcp_ports=Ports(range(20_000, 21_000)))
+    measure(bench, Asked(None, None, None, None, None, ("", 0)), lambda text: None)
+    assert {tcp: port // 1000 for tcp, port in used.items()} == {False: 40, True: 20}
 
 
 def test_long_datagrams_are_not_asked_of_a_queue_that_takes_none(order: list[str]) -> None:

@@ -107,8 +107,29 @@ def test_inner_ports_are_those_that_the_router_can_preserve() -> None:
         router = Router("r", profile("port-restricted-cone", axes), firewall("none"))
         return SiteClaim("s", "port-restricted-cone", "none", None, (router,), LinkClaim(), (4,))
 
-    assert 20_000 <= certifying._ports(claim("")).take() < 30_000
-    assert 40_000 <= certifying._ports(claim("ports=40000-49999")).take() <= 49_999
+    def taken(axes: str) -> tuple[int, int]:
+        udp, tcp = certifying._inner_ports(claim(axes))
+        return udp.take() // 10_000, tcp.take() // 10_000
+
+    assert taken("") == (2, 2)
+    assert taken("ports=40000-49999") == (4, 4)
+    assert taken("udp-ports=40000-49999 tcp-ports=50000-59999") == (4, 5)
+    assert taken("udp-ports=40000-49999") == (4, 2)
+
+
+def test_no_inner_port_is_used_twice_where_both_transports_have_the_same() -> None:
+    router = Router("r", profile("port-restricted-cone", "ports=40000-40003"), firewall("none"))
+    udp, tcp = certifying._inner_ports(SiteClaim("s", "", "none", None, (router,), LinkClaim(), (4,)))
+    assert {each.take() for each in (udp, tcp, udp, tcp)} == set(range(40000, 40004))
+
+
+def test_two_routers_that_share_no_port_are_asked_all_the_same() -> None:
+    routers = tuple(
+        Router("r", profile("port-restricted-cone", f"tcp-ports={ports}"), firewall("none"))
+        for ports in ("40000-49999", "50000-59999")
+    )
+    _, tcp = certifying._inner_ports(SiteClaim("s", "", "none", "carrier", routers, LinkClaim(), (4,)))
+    assert 20_000 <= tcp.take() < 30_000
 
 
 def test_addresses_for_probes_are_taken_from_the_end_and_never_twice(world: World) -> None:

@@ -32,7 +32,8 @@ def test_presets_expand_to_their_axes(nat: str) -> None:
     udp = found.udp
     assert (udp.mapping, udp.filtering, udp.allocation, found.hairpinning, found.udp_timeout) == PRESETS[nat]
     assert found.tcp == found.udp
-    assert (found.ports_per_host, found.pooling) == (1024 if nat == "carrier-grade" else None, Pooling.PAIRED)
+    assert (udp.ports_per_host, udp.pooling) == (1024 if nat == "carrier-grade" else None, Pooling.PAIRED)
+    assert udp.ports == (PortRange(40000, 44095) if nat == "symmetric-sequential" else PortRange(1024, 65535))
 
 
 def test_an_axis_replaces_the_preset_s() -> None:
@@ -42,7 +43,28 @@ def test_an_axis_replaces_the_preset_s() -> None:
     )
     assert (found.udp_timeout, found.udp_timeout_one_way, found.hairpinning) == (20, 20, False)
     assert (found.udp.filtering, found.tcp.filtering) == (Filtering.ENDPOINT_INDEPENDENT, Filtering.ADDRESS_DEPENDENT)
-    assert (found.ports, found.pooling) == (PortRange(40000, 49999), Pooling.ARBITRARY)
+    assert [(one.ports, one.pooling) for one in (found.udp, found.tcp)] == [
+        (PortRange(40000, 49999), Pooling.ARBITRARY)
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("axis", "field", "value", "read"),
+    [
+        ("ports", "ports", "40000-49999", PortRange(40000, 49999)),
+        ("ports-per-host", "ports_per_host", "64", 64),
+        ("pooling", "pooling", "arbitrary", Pooling.ARBITRARY),
+    ],
+)
+@pytest.mark.parametrize(("mine", "other"), [("udp", "tcp"), ("tcp", "udp")])
+def test_ports_and_addresses_are_of_one_transport_or_of_both(
+    mine: str, other: str, axis: str, field: str, value: str, read: object
+) -> None:
+    found, preset = axes("address-dependent", f"{mine}-{axis}={value}"), axes("address-dependent")
+    assert getattr(getattr(found, mine), field) == read
+    assert getattr(found, other) == getattr(preset, other)
+    both = axes("address-dependent", f"{axis}={value}")
+    assert both.udp == both.tcp == getattr(found, mine)
 
 
 @pytest.mark.parametrize("nat", ["open", "symmetric"])
@@ -93,6 +115,19 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ("linux", "hairpinning=yes", "clash-free=no is stock MASQUERADE"),
         ("linux", "filtering=endpoint-independent", "clash-free=no is stock MASQUERADE"),
         ("linux", "pooling=arbitrary", "clash-free=no is stock SNAT, which chooses an outer address by the host"),
+        ("linux", "tcp-pooling=arbitrary", "TCP: clash-free=no is stock SNAT, which chooses an outer address by"),
+        ("linux", "tcp-ports=40000-49999", "TCP: clash-free=no is stock MASQUERADE"),
+        ("linux", "udp-hairpinning=yes", "UDP: clash-free=no is stock MASQUERADE"),
+        ("linux", "ports=40000-49999", "UDP and TCP: clash-free=no is stock MASQUERADE"),
+        ("full-cone", "tcp-ports-per-host=64", "TCP: a block of 64 ports a host cannot preserve ports"),
+        ("symmetric-sequential", "tcp-ports-per-host=64", "TCP: ports go up in one order for all hosts"),
+        ("symmetric-sequential", "tcp-ports=1024-6000", "TCP: at most 4096 ports are given out in order, got 4977"),
+        ("carrier-grade", "tcp-ports=2000-2999", "TCP: ports-per-host=1024 is more than the 1000 ports of ports=2000"),
+        ("carrier-grade", "udp-ports=2000-2999", "UDP: ports-per-host=1024 is more than the 1000 ports of ports=2000"),
+        ("full-cone", "tcp-ports=80-443", "axis tcp-ports: expected a range of ports within 1024-65535"),
+        ("full-cone", "udp-ports-per-host=0", "axis udp-ports-per-host: expected a number of ports or all, got '0'"),
+        ("full-cone", "tcp-pooling=odd", "axis tcp-pooling: unknown value 'odd'; allowed: paired, arbitrary"),
+        ("open", "tcp-ports=40000-49999", "axis tcp-ports: a router that translates nothing has timers alone"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(nat: str, text: str, words: str) -> None:

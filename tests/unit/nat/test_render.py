@@ -96,6 +96,9 @@ behaviours = st.builds(
     filtering=st.sampled_from(Filtering),
     allocation=st.sampled_from(Allocation),
     hairpinning=st.booleans(),
+    ports=st.sampled_from([PortRange(1024, 65535), PortRange(40000, 41023)]),
+    ports_per_host=st.sampled_from([None, 256]),
+    pooling=st.sampled_from(Pooling),
 )
 translations = st.builds(
     Translation,
@@ -104,9 +107,6 @@ translations = st.builds(
     clash_free=st.booleans(),
     udp_timeout_one_way=st.integers(1, 30),
     udp_timeout=st.integers(30, 3600),
-    ports=st.sampled_from([PortRange(1024, 65535), PortRange(40000, 41023)]),
-    ports_per_host=st.sampled_from([None, 256]),
-    pooling=st.sampled_from(Pooling),
 )
 
 
@@ -296,6 +296,91 @@ def test_several_outer_addresses_are_paired_or_not(pooling: str, choice: str) ->
     rules = maps(f"pooling={pooling}", wiring=replace(PRIVATE_SIDES, outer=(IPv4Address("203.0.113.60"),)))
     assert choice in rules
     assert "snat to 203.0.113.60\n" in rules
+
+
+@pytest.mark.parametrize(("arbitrary", "paired"), [("udp", "tcp"), ("tcp", "udp")])
+def test_one_transport_s_addresses_are_paired_and_the_other_s_are_not(arbitrary: str, paired: str) -> None:
+    wiring = replace(PRIVATE_SIDES, outer=(IPv4Address("203.0.113.60"),))
+    rules = maps(f"{arbitrary}-pooling=arbitrary", wiring=wiring)
+    ways = "mod 2 vmap { 0 : goto address-0, 1 : goto address-1 }"
+    by_chance, by_host = f"    meta l4proto {arbitrary} numgen random {ways}\n", f"    jhash ip saddr {ways}\n"
+    assert by_chance + by_host in rules, "in this order, and what has no ports by host too"
+    assert f"l4proto {paired} numgen" not in rules
+
+
+@pytest.mark.parametrize(
+    ("axes", "statements"),
+    [
+        (
+            f"{BY_FLOW} allocation=random udp-ports=40000-40999 tcp-ports=20000-20999",
+            ("udp snat to 203.0.113.32:40000-40999 fully-random", "tcp snat to 203.0.113.32:20000-20999 fully-random"),
+        ),
+        (
+            "udp-ports=40000-40999 tcp-ports=20000-20999",
+            ("udp sport 40000-40999 udp sport != @taken_udp_0", "tcp sport 20000-20999 tcp sport != @taken_tcp_0"),
+        ),
+        (
+            "allocation=sequential udp-ports=40000-40001 tcp-ports=20000-20000",
+            (
+                "udp snat ip to numgen inc mod 2 map { 0 : 203.0.113.32 . 40000, 1 : 203.0.113.32 . 40001 }",
+                "tcp snat ip to numgen inc mod 1 map { 0 : 203.0.113.32 . 20000 }",
+            ),
+        ),
+        (
+            f"{BY_FLOW} allocation=random udp-ports-per-host=256 tcp-ports-per-host=64",
+            ("192.168.32.2 : 203.0.113.32 . 1280-1535", "192.168.32.2 : 203.0.113.32 . 1088-1151"),
+        ),
+        (
+            f"{BY_FLOW} allocation=random tcp-ports-per-host=64",
+            ("udp snat to 203.0.113.32:1024-65535 fully-random", "192.168.32.2 : 203.0.113.32 . 1088-1151"),
+        ),
+    ],
+)
+def test_each_transport_has_its_own_ports(axes: str, statements: tuple[str, str]) -> None:
+    rules = maps(axes)
+    assert all(rules.count(statement) == 1 for statement in statements)
+
+
+def chain(rules: str, name: str) -> list[str]:
+    """The rules of one chain."""
+    (found,) = re.findall(rf"^  chain {re.escape(name)} {{\n(.*?)^  }}\n", rules, re.S | re.M)
+    return [line.strip() for line in found.splitlines()]
+
+
+def test_each_transport_draws_among_its_own_ports() -> None:
+    rules = maps("allocation=random udp-ports=40000-40003 tcp-ports=20000-20001")
+    assert chain(rules, "draw-udp") == ["meta mark set numgen random mod 4 offset 40000"]
+    assert chain(rules, "draw-tcp") == ["meta mark set numgen random mod 2 offset 20000"]
+    assert "chain draw {" not in rules
+    for name in ("udp", "tcp"):
+        assert chain(rules, "address-0").count(f"meta l4proto {name} jump draw-{name}") == 12
+    numbers = "20000 : 20000, 20001 : 20001, 40000 : 40000, 40001 : 40001, 40002 : 40002, 40003 : 40003"
+    assert rules.count(f"elements = {{ {numbers} }}") == 1
+    assert rules.count("20001 : 203.0.113.32 . 20001, 40000 : 203.0.113.32 . 40000") == 1
+
+
+def test_each_transport_draws_in_the_host_s_block_of_its_own() -> None:
+    rules = maps("allocation=random udp-ports-per-host=256 tcp-ports-per-host=64")
+    assert "192.168.32.2 : goto block-udp-1280" in chain(rules, "draw-udp")[0]
+    assert "192.168.32.2 : goto block-tcp-1088" in chain(rules, "draw-tcp")[0]
+    assert chain(rules, "block-udp-1280") == ["meta mark set numgen random mod 256 offset 1280"]
+    assert chain(rules, "block-tcp-1280") == ["meta mark set numgen random mod 64 offset 1280"]
+
+
+def test_chains_are_apart_only_where_both_draw_and_among_different_ports() -> None:
+    for axes in ("allocation=random", "udp-allocation=random tcp-ports=40000-40999", "tcp-allocation=random"):
+        assert "chain draw {" in maps(axes)
+        assert "chain draw-" not in maps(axes)
+    assert "numgen random mod 1000 offset 40000" in maps("tcp-allocation=random tcp-ports=40000-40999")
+
+
+def test_what_iptables_has_a_target_for_is_alike_for_both_transports() -> None:
+    for axes in ("tcp-ports=40000-49999", "udp-ports-per-host=64", "tcp-mapping=endpoint-independent"):
+        assert "table ip lab {" in maps(axes, "symmetric")
+    assert "table ip lab {" not in maps("tcp-pooling=arbitrary", "symmetric"), "there is but one address"
+    assert "table ip lab {" in maps(
+        "tcp-pooling=arbitrary", "symmetric", wiring=replace(PRIVATE_SIDES, outer=(IPv4Address("203.0.113.33"),))
+    )
 
 
 def test_hairpinning_is_for_neighbours_alone_and_rewrites_their_source() -> None:
