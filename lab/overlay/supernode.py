@@ -202,7 +202,7 @@ class Supernode(Member):
     def listens_for(self, link: int) -> None:
         """When that link is next looked at, for it may be silent by then."""
         session = self.sessions[link]
-        heapq.heappush(self._silences, (session.last_heard + SILENCE * session.heartbeat, link))
+        heapq.heappush(self._silences, (session.last_heard + self._patience(session), link))
 
     def _drop_the_silent(self, now: float) -> None:
         """Who is signed in stands once in the heap, at a time before which it cannot be found silent; who is not has so

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.overlay.actions import Close, LinkInfo, Machine, Write
 from lab.overlay.authority import (
@@ -21,7 +22,7 @@ from lab.overlay.authority import (
     NameBound,
 )
 from lab.overlay.client import MOST_STRANGERS, STRANGER_LIMIT, STRANGERS_EACH
-from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity, check_credential, issue_token
+from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity, check_credential, issue_credential, issue_token
 from lab.overlay.relay import BIND_LIMIT, MOST_ASKED, STANDBY_LIMIT, UNBOUND, UNBOUND_EACH, Relay
 from lab.overlay.roster import TOKEN_LIFETIME
 from lab.overlay.stunserver import (
@@ -120,6 +121,14 @@ def is_enrolled(said: bytes) -> bool:
 ISSUER = Identity("supernode-9")
 
 
+def vouched_for(authority: Ed25519PrivateKey) -> None:
+    """Have that authority's word for the issuer of tokens, which travels with them."""
+    ISSUER.credential = issue_credential(authority, ISSUER.name, ISSUER.public, WALL)
+
+
+vouched_for(Ed25519PrivateKey.generate())
+
+
 def token(leg: int | None, call: str = "c9", late: float = 0.0) -> bytes:
     return issue_token(ISSUER, RelayGrant(call, "relay-1", leg, WALL + TOKEN_LIFETIME - late))
 
@@ -137,8 +146,7 @@ def door(net: FakeNet, kind: str) -> Door:
     if kind == "authority":
         return Door(net, "authority", "enrolment", APPLICANTS_EACH, APPLICANTS, LINK_LIMIT, enrol, is_enrolled)
     if kind == "relay":
-        machine: Relay = net.hosts["relay-1"].machine
-        machine.issuers[ISSUER.name] = ISSUER.public
+        vouched_for(net.authority_key)
         return Door(net, "relay-1", "relay", UNBOUND_EACH, UNBOUND, BIND_LIMIT, lambda: bind(0), is_bound)
     if kind == "client":
         return Door(
@@ -382,10 +390,7 @@ def test_a_relay_gives_nothing_to_who_says_what_is_wrong_and_cuts_it_off(net: Fa
 def test_a_token_for_no_good_call_is_none(net: FakeNet, name: str) -> None:
     at = door(net, "relay")
     assert isinstance(at.machine, Relay)
-    grant = msgspec.msgpack.encode({"call": name, "relay": "relay-1", "leg": 0, "expires": WALL + 60})
-    signed = msgspec.msgpack.encode(
-        {"grant": grant, "issuer": ISSUER.name, "signature": ISSUER.sign("lab relay token", grant)}
-    )
+    signed = issue_token(ISSUER, RelayGrant(name, "relay-1", 0, WALL + 60))
     link = at.knock()
     at.say(link, frame(StunMessage(Method.BIND, Kind.REQUEST, bytes(12), token=signed[:3000]).encode(), 2))
     assert not at.machine.sessions

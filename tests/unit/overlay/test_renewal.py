@@ -8,13 +8,13 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.overlay import enrolment, identity
-from lab.overlay.actions import Connect
+from lab.overlay.actions import Connect, Rejected
 from lab.overlay.call_events import Ended
 from lab.overlay.enrolment import HURRY_EVERY, RETRY_MOST
 from lab.overlay.hub import HubLink
 from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity
 from lab.overlay.member import Member, NameEnrolled, SignedIn, SignedOut
-from lab.overlay.seat import Left, Rejected
+from lab.overlay.seat import Left
 from lab.wire.messages import Credential, Renewed
 from tests.unit.overlay.fakenet import WALL, FakeNet, Host, Router
 from tests.unit.overlay.test_lossy_paths import talk
@@ -22,6 +22,8 @@ from tests.unit.overlay.test_paths_in_memory import place
 from tests.unit.overlay.test_promotion import crowd, promoted
 from tests.unit.overlay.test_survival import longest_gap
 
+KEY = bytes(range(32))
+"""Under which words could be sealed."""
 DAY = 24 * 3600.0
 
 
@@ -265,11 +267,11 @@ def test_nobody_renews_with_what_is_another_s(whose: str) -> None:
     if whose == "another name":
         other = net.hosts["cone-1"].machine.membership.identity
         assert other.credential is not None
-        said = Renewed(other.credential, at, other.locate(hub(net, "cone-0") or "", at))
+        said = Renewed(other.credential, at, other.locate(hub(net, "cone-0") or "", at, KEY), KEY)
     else:
         stranger = Identity("cone-0")
         credential = identity.issue_credential(net.authority_key, "cone-0", stranger.public, at)
-        said = Renewed(credential, at, stranger.locate(hub(net, "cone-0") or "", at))
+        said = Renewed(credential, at, stranger.locate(hub(net, "cone-0") or "", at, KEY), KEY)
     sat_at = net.hosts[hub(net, "cone-0") or ""].machine
     machine.hub.send(said)
     net.settle(net.hosts["cone-0"])
