@@ -88,17 +88,14 @@ class Nearness:
     # -- measuring -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        return earliest(self.next, self.next_word if self._has_word() else None)
+        return earliest(self.next, self.next_word)
 
     def poll(self, now: float) -> None:
         if now >= self.next:
             self._measure(now)
-        if now >= self.next_word and self._has_word():
+        if now >= self.next_word:  # also where there is no word: what luck is drawn is not to hang on who is measured
             self.next_word = now + TELL_EVERY * self.rng.uniform(0.5, 1.0)
             self._say()
-
-    def _has_word(self) -> bool:
-        return bool(self.told.relays or self.rtt)
 
     def _measure(self, now: float) -> None:
         """The relay that is due, and when the next one is; those that are known no more are forgotten."""
