@@ -21,8 +21,10 @@ class Linking:
 
     def replay(self, orders: Iterable[Order]) -> None:
         """Carry out what was kept, in its order, upon what the file says. Raises ConfigError, RuntimeUnavailable."""
-        for order in orders:
-            {"link": self.link, "address": self.address}[order["order"]](order)
+        kept = list(orders)
+        for order in kept:
+            {"link": self._link, "address": self._address}[order["order"]](order)
+        self._told = kept
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -30,32 +32,42 @@ class Linking:
         return {"seed": self.shaping.seed, "orders": self._told}
 
     def link(self, order: Order) -> Order:
-        """{"site", "direction", "toward", "changes": {axis: value}, "addresses": {site: [...]}, "dry"}: a link's
-        figures, or if they would do. A site whose addresses are told needs no link in the file. Raises ConfigError."""
+        """{"site", "direction", "toward", "changes": {axis: value}, "addresses": {site: [...]}, "prefixes": {site:
+        [...]}, "dry"}: a link's figures, or if they would do. A site whose addresses are told, and the prefixes behind
+        it, needs no link in the file. Raises ConfigError."""
+        said = self._link(order)
+        if not order.get("dry"):
+            self._keep(order)
+        return said
+
+    def address(self, order: Order) -> Order:
+        """{"site", "old", "new"}: the site's router has another address on this side. Raises ConfigError."""
+        if self._address(order):
+            self._keep(order)
+        return {}
+
+    def _link(self, order: Order) -> Order:
         changes = order.get("changes")
         if not isinstance(changes, dict) or not changes:
             raise ConfigError(f"expected changes of a link by the names of their axes, got {changes!r}")
         site, direction, toward = str(order.get("site")), str(order.get("direction", "both")), order.get("toward")
         told = {str(name): str(value) for name, value in changes.items()}
         dry, addresses = bool(order.get("dry")), order.get("addresses") or {}
-        link = self.shaping.set_link(site, direction, told, toward, addresses=addresses, dry=dry)
-        if not dry:
-            self._keep(order)
+        known = {"addresses": addresses, "prefixes": order.get("prefixes") or {}}
+        link = self.shaping.set_link(site, direction, told, toward, **known, dry=dry)
         ways = {way: link[way] for way in ("up", "down")}
         ways |= {f"toward {other}": text for other, text in link["toward"].items()}
         return {"ways": ways}
 
-    def address(self, order: Order) -> Order:
-        """{"site", "old", "new"}: the site's router has another address on this side. Raises ConfigError."""
+    def _address(self, order: Order) -> bool:
         site, old, new = (str(order.get(key)) for key in ("site", "old", "new"))
         if site not in self.shaping.sites:
-            return {}  # what has no link has no address that would be looked for
+            return False  # what has no link has no address that would be looked for
         held = self.shaping.addresses(site)
         if old not in held:
             raise ConfigError(f"{site}'s router does not have {old}, but {', '.join(held)}")
         self.shaping.set_address(site, [new if address == old else address for address in held])
-        self._keep(order)
-        return {}
+        return True
 
     def restore(self) -> bool:
         """Have the links that the file says; whether any were others."""

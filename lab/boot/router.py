@@ -70,8 +70,10 @@ class Router:
         """Load the rules of what was told last, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
         router = cls(wiring, environ)
         known = {key: value for key, value in memory.recall().items() if hasattr(router.file, key)}
+        router.settings = replace(router.file, **known)
         router._have_links()
-        router._apply(replace(router.file, **known))
+        router._apply(router.settings)
+        router._remember()
         return router
 
     @property

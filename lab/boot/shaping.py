@@ -88,12 +88,14 @@ class Shaping:
         toward: str | None = None,
         *,
         addresses: Mapping[str, Iterable[str]] = NOBODY,
+        prefixes: Mapping[str, Iterable[str]] = NOBODY,
         dry: bool = False,
     ) -> dict[str, Any]:
         """Change figures of one site's link: `direction` is up, down, both, or toward with the other site's name.
 
         `changes` are axes and values as LAB_LINKS writes them; `dry` only says whether they make sense. `addresses` of
-        sites' routers on the internet: one without a link in LAB_LINKS has, from now on, one that did nothing so far.
+        sites' routers on the internet: one without a link in LAB_LINKS has, from now on, one that did nothing so far;
+        `prefixes`: networks behind it that are not translated, where this hop has no route that says so.
         Returns the link as `link` does. Raises ConfigError.
         """
         known = {**self._entries, **self._met(addresses)}
@@ -103,6 +105,8 @@ class Shaping:
             raise ConfigError(f"unknown site {toward!r} to impair {site} toward; allowed: {others}")
         link = changed(entry.link, direction, changes, toward, ipv6=has_ipv6(entry.addresses))
         if not dry:
+            for one in prefixes.keys() - self._entries.keys():
+                self._prefixes[one] = tuple(ip_network(text) for text in prefixes[one])
             new = {one: known[one] for one in (site, toward) if one is not None}
             self._become({**self._entries, **new, site: replace(entry, link=link)})
         return told(entry.link if dry else link)

@@ -86,6 +86,8 @@ def verdict(
     else:
         from lab.evidence import filed, opened
 
+        if voice is not None and voice.exists() and voice.samefile(file):
+            raise click.UsageError(f"--voice {voice} is the capture itself, which stays as it is; name another file")
         if voice is not None:
             packets = opened.write(file, voice)
             say(f"{packets:,} packets of voice are in {voice}", 0)

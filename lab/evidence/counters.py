@@ -115,9 +115,11 @@ def on_routers(topology: Topology, paths: Iterable[MediaPath], *, held: bool) ->
 
 def _of_end(topology: Topology, path: MediaPath, end: End, own: "_Lately", far: "_Lately") -> Iterator[Tracked]:
     since, last = min(own.since, far.since), max(own.last, far.last)
+    sent = own.sent
     for before, at in pairwise(end.trail):
         if topology.node(at.place).role is Role.ROUTER:
-            yield Tracked(at.place, end.protocol, before.local, before.remote, own.sent, far.arrived, since, last)
+            yield Tracked(at.place, end.protocol, before.local, before.remote, sent, far.arrived, since, last)
+            sent = own.arrived  # what the line to a carrier loses, its router does not track
     if path.via is not None and end.trail:
         outermost = end.trail[-1]
         for router in routers_before(topology, topology.node(path.via), outermost.remote.address)[:1]:

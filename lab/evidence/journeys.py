@@ -18,7 +18,8 @@ from lab.topology.model import Node, Role, Topology
 LONGEST = 2.0
 """Seconds between two sightings of one packet: the longest queue of a link."""
 HAIRPIN = 0.01
-"""Seconds in which a router turns a packet back into its LAN, with both its addresses changed."""
+"""Seconds in which a router turns a packet back into its LAN, with both its addresses changed; one that holds packets
+back for a line may take as long as that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def _alike(way: list[Packet], packet: Packet, world: "_World") -> int:
     if packet.source == last.source:
         return 2
     turned = packet.place == last.place and packet.direction is Direction.OUT and world.routes(packet.place)
-    return 1 if turned and packet.time - last.time <= HAIRPIN else 0
+    return 1 if turned and packet.time - last.time <= (LONGEST if world.holds_back(packet.place) else HAIRPIN) else 0
 
 
 class _World:
@@ -116,6 +117,14 @@ class _World:
         self._topology, self._captures = topology, captures
         self._owners = holders(topology)
         self._nodes = {node.name: node for node in topology.nodes}
+
+    def holds_back(self, place: str) -> bool:
+        """Whether a carrier's line to a site ends there, in the router itself."""
+        site = self._nodes[place].site
+        topology = self._topology
+        return site is not None and (
+            topology.behind(site) is not None or site in {topology.behind(each) for each in topology.sites()}
+        )
 
     def routes(self, place: str) -> bool:
         return self._nodes[place].role is Role.ROUTER

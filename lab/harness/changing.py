@@ -135,6 +135,7 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
         "toward": change.toward,
         "changes": dict(change.link),
         "addresses": {one: _outer_addresses(topology, one) for one in sites},
+        "prefixes": {change.toward: _untranslated(topology, change.toward)} if change.toward else {},
     }
     said: Json = {}
     for end in ends:
@@ -164,6 +165,15 @@ def _outer_addresses(topology: Topology, site: str) -> list[str]:
     outside = [attachment for attachment in router.attachments if attachment.network != lan]
     held6 = [attachment.address6.ip for attachment in outside if attachment.address6]
     return [str(address) for address in (*(one.address.ip for one in outside), *router.outer, *held6)]
+
+
+def _untranslated(topology: Topology, site: str) -> list[str]:
+    """The networks of a site that are seen outside as they are."""
+    lan, router = topology.lan_of(site), topology.router_of(site)
+    profile = nat.profile(str(router.profile), router.axes or "", router.profile6 or "open")
+    seen = [lan.subnet] if profile.translation is None and not lan.ipv6_only else []
+    seen6 = [lan.subnet6] if lan.subnet6 is not None and not profile.prefix_translation else []
+    return [str(network) for network in (*seen, *seen6)]
 
 
 def _order(engine: Engine, world: World, about: str, node: str, order: str, **fields: Any) -> Json:
@@ -212,7 +222,9 @@ def renew(engine: Engine, world: World, site: str, wanted: str | None) -> tuple[
     end = link_ends(topology, site)[0]
     standing.order(engine, world, end, "status")  # it answers, or the router keeps its address
     _order(engine, world, site, router.name, "renew", outer=str(address))
-    standing.order(engine, world, end, "address", site=site, old=before, new=str(address))
+    carriers = {topology.router_of(one).name for each in topology.sites() if (one := topology.behind(each))}
+    for hop in (end, *sorted(name for name in carriers - {end, router.name} if world.containers[name].running)):
+        standing.order(engine, world, hop, "address", site=site, old=before, new=str(address))
     return before, str(address)
 
 

@@ -105,7 +105,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             keepalive_s=said.get("keepalive_s"),
             port_mapped=said.get("port_mapped"),
             heard_at=said.get("heard_at"),
-            link=_link(node, links, answers[world.topology.router_of(behind).name] if behind else core),
+            link=_link(node, links, routers.get(behind, {}) if behind else core),
             seed=(said.get("shaping") or {}).get("seed"),
             behind=behind,
         )

@@ -441,7 +441,7 @@ class Client(Member):
             raise ProtocolError(f"it shows the credential of {invite.credential.name}")
         check_envelope(envelope, invite.credential.key)
         check_usable(invite.ephemeral)
-        if abs(wall - invite.sent_at) > CLOCK_TOLERANCE:
+        if not abs(wall - invite.sent_at) <= CLOCK_TOLERANCE:  # nor is one fresh that was sent at no time
             raise ProtocolError(f"its invite is {wall - invite.sent_at:.0f} s old, {CLOCK_TOLERANCE:.0f} s are allowed")
         if (envelope.sender, envelope.call) in self.invites:
             raise ProtocolError("its invite was seen before")

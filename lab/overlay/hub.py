@@ -224,7 +224,7 @@ class HubLink:
             at, sealing = self._since(now), keys.to_sign_in(now)
             fresh = Renewed(credential, at, self.identity.locate(attempt.hub_name, at, sealing), sealing)
             if link == self.link:
-                keys.signed_in()
+                keys.signed_in(now)
         self.actions.write(link, frame(encode(fresh), 4))
 
     def _since(self, now: float) -> float:
@@ -342,6 +342,8 @@ class HubLink:
         try:
             for body in attempt.deframer.feed(data):
                 message = decode_hub(body)
+                if link != self.link and link not in self.attempts:
+                    return  # given up at the word before
                 if link == self.link:
                     self._heard(message, now)
                 else:
@@ -488,7 +490,7 @@ class HubLink:
         self.pinged_at = self.probe_by = self.rtt = None
         self.hubs.let_in(attempt.route.address[0])
         if self.greeting.sealing is not None:
-            self.greeting.sealing.signed_in()
+            self.greeting.sealing.signed_in(now)
         self._learn(message.others)
         self._show_fresh(link, attempt, now)
         self.listener.signed_in(self, now)

@@ -156,11 +156,12 @@ def check_signature(key: bytes, signature: bytes, domain: str, *parts: bytes) ->
 
 
 def check_location(location: Location, authority: bytes, wall: float) -> None:
-    """Raises ProtocolError unless its client has signed a location, no later than now."""
+    """Raises ProtocolError unless its client has signed a location, no later than now: by the clock of the supernode
+    at which it sits, which may differ from this one as the client's from that."""
     check_credential(location.credential, authority, wall)
     parts = (location.hub.encode(), repr(location.at).encode(), location.sealing)
     check_signature(location.credential.key, location.signature, "lab location", *parts)
-    if location.at > wall + CLOCK_TOLERANCE:
+    if not location.at <= wall + 2 * CLOCK_TOLERANCE:
         raise ProtocolError(f"{location.credential.name} sits at {location.hub} from {location.at - wall:.0f} s on")
 
 

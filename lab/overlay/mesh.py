@@ -32,6 +32,8 @@ TOLD_AT_ONCE = 8
 """Others that are told at once of a new supernode: it dials all that it knows, and each of those tells so many."""
 AT_ONCE = 200
 """Machines in one message."""
+LONGEST_HEARTBEAT = 60.0
+"""Seconds; what a Ping can say."""
 PINGS_A_SECOND = 20.0
 """Heartbeats that one supernode sends to others at the most: in a large mesh, each hears it less often."""
 QUICK = 1.5
@@ -126,7 +128,7 @@ class Mesh:
     @property
     def heartbeat(self) -> float:
         """Seconds between two pings on a link that this node has dialled."""
-        return max(HEARTBEAT, len(self.peers) / PINGS_A_SECOND)
+        return min(max(HEARTBEAT, len(self.peers) / PINGS_A_SECOND), LONGEST_HEARTBEAT)
 
     def join(self, machines: Iterable[Machine], now: float) -> None:
         """Begins to link; `machines` are supernodes that are known beside the built-in ones."""

@@ -3,6 +3,7 @@
 It reads no media and holds no key of it; it answers binds, and who asks whether it is there, and amplifies nothing.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -440,6 +441,8 @@ class Relay(Member):
             raise ProtocolError(f"the token is for {grant.relay}")
         check_token(token, self.membership.authority, wall)
         late = wall - grant.expires
+        if not math.isfinite(late):
+            raise ProtocolError("the token names no time at which it expires")
         if self.parting is not None and grant.call not in self.sessions:
             raise ProtocolError("the relay is about to end")
         if grant.leg is None:

@@ -71,7 +71,8 @@ class SealingKeys:
     """The keys under which others seal a client's first words to it: one from sign-in to sign-in, in memory only.
 
     A replaced one opens for GRACE seconds more, for what was on its way, and is forgotten: who has recorded a call
-    reads nothing of it with all that the client knows later.
+    reads nothing of it with all that the client knows later. That time begins when the client sits under the next one:
+    a sign-in elsewhere may fail, and leave it where it is.
     """
 
     def __init__(self) -> None:
@@ -81,14 +82,16 @@ class SealingKeys:
         self._used = False
         self._before: OrderedDict[bytes, tuple[X25519PrivateKey, float]] = OrderedDict()
 
-    def signed_in(self) -> None:
+    def signed_in(self, now: float) -> None:
         """The client sits at a supernode under this key: the next sign-in is under another one."""
         self._used = True
+        for public, (key, until) in self._before.items():
+            self._before[public] = key, min(until, now + GRACE)
 
     def to_sign_in(self, now: float) -> bytes:
         """The public key to name in a sign-in."""
         if self._current is not None and self._used:
-            self._before[self.public] = self._current, now + GRACE
+            self._before[self.public] = self._current, float("inf")
             while len(self._before) > MOST_KEPT:
                 self._before.popitem(last=False)
         if self._current is None or self._used:

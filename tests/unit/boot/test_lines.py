@@ -49,6 +49,7 @@ class Kernel:
         self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]], *, anew: bool = False
     ) -> None:
         self.links = write(entries)
+        self.networks = {site: list(map(str, owned)) for site, owned in networks.items()}
         self.raw, self.fed = queueing(entries, networks, (), self._first())[4], self.fed + 1
 
     def status(self) -> dict[str, Any]:
@@ -143,6 +144,31 @@ def test_a_change_holds_over_a_restart_and_luck_goes_on(kernel: Kernel) -> None:
     second.orders["restore"]({})
     assert "loss" not in kernel.links and not second.status()["changed"]
     assert kernel.told["links"]["orders"] == []
+
+
+def test_settings_and_links_hold_over_two_restarts(kernel: Kernel) -> None:
+    """Links are had before settings are in force, and what is kept meanwhile must not be the file's."""
+    first = subscriber(kernel)
+    first.orders["set"]({"profile": "symmetric"})
+    first.orders["link"](change())
+    for _ in range(2):
+        again = subscriber(kernel)
+        assert again.status()["profile"] == "symmetric" and "loss=5%" in kernel.links
+        assert kernel.told["profile"] == "symmetric" and len(kernel.told["links"]["orders"]) == 1
+
+
+def test_a_seed_that_was_drawn_is_kept_from_the_start(kernel: Kernel) -> None:
+    carrier(kernel)
+    seed = kernel.seed
+    carrier(kernel)
+    assert kernel.seed == seed
+
+
+def test_toward_a_site_that_is_not_translated_its_hosts_are_meant(kernel: Kernel) -> None:
+    router = carrier(kernel)
+    known = {"addresses": {"open": ["203.0.113.31"]}, "prefixes": {"open": ["198.51.100.16/28"]}}
+    router.orders["link"](change(direction="toward", toward="open", **known))
+    assert kernel.networks["open"] == ["203.0.113.31/32", "198.51.100.16/28"]
 
 
 def test_a_line_that_the_file_does_not_give_is_begun_when_it_is_ordered(kernel: Kernel) -> None:

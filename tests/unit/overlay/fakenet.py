@@ -595,7 +595,7 @@ class FakeNet:
         if pipe.gone and pipe.host.alive and pipe.other is not None:  # RFC 9293, 3.5.2: nobody knows this connection
             near = pipe.other
             self.after(2 * self.delay, lambda: self._hang_up(near))
-        elif pipe.host.alive and (pipe.host.name, pipe.link) in self.pipes and _stands(pipe):
+        elif pipe.host.alive and self.pipes.get((pipe.host.name, pipe.link)) is pipe and _stands(pipe):
             info, pipe.first = pipe.first, None
             beside = self.hosts.get(f"{pipe.host.name}+")
             if info is not None and beside is not None and isinstance(beside.machine, Relay) and is_bind(data[2:]):
@@ -607,7 +607,13 @@ class FakeNet:
             self.settle(pipe.host)
 
     def _hang_up(self, pipe: Pipe) -> None:
-        if _stands(pipe) and self.pipes.pop((pipe.host.name, pipe.link), None) and pipe.host.alive:
+        key = (pipe.host.name, pipe.link)
+        if (
+            not _stands(pipe) or self.pipes.get(key) is not pipe
+        ):  # one who was started anew gives the same numbers again
+            return
+        del self.pipes[key]
+        if pipe.host.alive:
             self._down(pipe.host, pipe.link, "closed by the other end")
 
     def _down(self, host: Host, link: int, reason: str) -> None:

@@ -81,6 +81,7 @@ def test_bad_tokens_are_refused_with_the_reason() -> None:
         (issue_token(bench.named("late", WALL - CREDENTIAL_LIFETIME - 1), grant), "the credential of late expired"),
         (bench.token(0, relay="relay-2"), "relay-2"),
         (bench.token(0, expires=WALL - 1), "expired"),
+        (bench.token(0, expires=float("nan")), "the token names no time at which it expires"),
     ):
         request = StunMessage(Method.BIND, Kind.REQUEST, bytes(12), token=token).encode()
         ((_, answer),) = bench.say(NEAR, request)

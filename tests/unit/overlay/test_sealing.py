@@ -155,7 +155,7 @@ def test_each_sign_in_has_a_key_of_its_own_and_an_attempt_that_fails_none() -> N
     keys = SealingKeys()
     first = keys.to_sign_in(0.0)
     assert keys.to_sign_in(1.0) == first == keys.public
-    keys.signed_in()
+    keys.signed_in(1.0)
     second = keys.to_sign_in(2.0)
     assert second != first and keys.public == second
     assert keys.private(first, 2.0).public_key().public_bytes_raw() == first
@@ -165,8 +165,10 @@ def test_each_sign_in_has_a_key_of_its_own_and_an_attempt_that_fails_none() -> N
 def test_a_replaced_key_opens_for_a_while_and_is_forgotten() -> None:
     keys = SealingKeys()
     first = keys.to_sign_in(0.0)
-    keys.signed_in()
-    keys.to_sign_in(100.0)
+    keys.signed_in(0.0)
+    keys.to_sign_in(50.0)
+    keys.private(first, 100.0)  # it has signed in nowhere else yet
+    keys.signed_in(100.0)
     keys.private(first, 100.0 + GRACE - 0.01)
     keys.poll(100.0 + GRACE)
     assert not keys._before
@@ -180,7 +182,7 @@ def test_who_signs_in_all_the_time_keeps_few_keys() -> None:
     keys = SealingKeys()
     for _ in range(100):
         keys.to_sign_in(0.0)
-        keys.signed_in()
+        keys.signed_in(0.0)
     assert len(keys._before) == MOST_KEPT
 
 
