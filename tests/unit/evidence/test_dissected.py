@@ -115,6 +115,7 @@ def test_checks_are_stun_with_a_good_fingerprint_and_their_answers_name_an_addre
     assert {status for _, _, status, _ in rows} == {"1"}, "every fingerprint is good"
 
 
+@pytest.mark.slow
 def test_voice_is_rtp_that_counts_and_keeps_its_clock(net: Watched, tmp_path: Path) -> None:
     talk(net, "bob", "frank", "punched/udp")
     options = ("--enable-heuristic", "rtp_udp")

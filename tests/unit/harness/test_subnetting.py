@@ -53,6 +53,7 @@ def test_a_file_with_addresses_of_its_own_keeps_them(tmp_path: Path) -> None:
     assert subnetting.variables(tmp_path, "two", file, ()) == {}
 
 
+@pytest.mark.slow
 def test_no_set_is_free(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no free subnets for a lab called two: each of 63 sets overlaps one in use"):
         subnetting.variables(tmp_path, "two", FILE, networks("198.18.0.0/16"))

@@ -162,6 +162,7 @@ SOURCES: dict[str, Callable[[int], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_ten_thousand_that_say_nothing_are_cut_off_and_who_signs_in_and_calls_notices_nothing(source: str) -> None:
     async def story() -> None:

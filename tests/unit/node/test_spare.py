@@ -41,6 +41,7 @@ def test_this_machine_is_measured() -> None:
     assert found.late >= 0.0
 
 
+@pytest.mark.slow
 def test_a_loop_that_is_held_up_is_late() -> None:
     async def held_up() -> Spare:
         async def hog() -> None:

@@ -106,6 +106,7 @@ def test_the_same_networks_need_the_relay_where_it_gives_none() -> None:
     assert path(net, "anna").kind is Kind.RELAYED
 
 
+@pytest.mark.slow
 def test_a_router_that_gives_none_is_asked_once_for_all_calls() -> None:
     router = Giving("203.0.113.40", gives=False)
     net = world(router)
@@ -116,6 +117,7 @@ def test_a_router_that_gives_none_is_asked_once_for_all_calls() -> None:
     assert len(net.told("anna", PortNotMapped)) == 1
 
 
+@pytest.mark.slow
 def test_it_is_asked_again_at_half_of_what_it_gave_and_the_port_is_given_back_after_the_call() -> None:
     router = Giving("203.0.113.40")
     net = world(router)

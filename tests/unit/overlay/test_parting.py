@@ -110,6 +110,7 @@ def test_the_only_relay_serves_to_its_limit_and_its_call_is_back_with_the_next()
         assert not net.told(name, Ended)
 
 
+@pytest.mark.slow
 def test_relays_that_end_one_after_the_other_are_followed_by_as_many() -> None:
     net, pair = world(relays=1), ("blocked", "hard")
     id = place(net, *pair)

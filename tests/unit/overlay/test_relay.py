@@ -91,6 +91,7 @@ def test_bad_tokens_are_refused_with_the_reason() -> None:
     assert not bench.relay.sessions and not bench.relay.by_token and not bench.relay.by_address
 
 
+@pytest.mark.slow
 def test_of_a_thousand_supernodes_whoever_sends_clients_is_served_and_nothing_is_kept_of_them() -> None:
     bench = Bench()
     for number in range(1_000):

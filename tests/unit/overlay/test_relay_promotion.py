@@ -168,6 +168,7 @@ def test_a_users_computer_comes_after_a_relay_that_does_nothing_else() -> None:
     assert [relay.name for relay in roster.chosen()] == [*promoted(net), "relay-1"]
 
 
+@pytest.mark.slow
 def test_a_relay_is_never_a_supernode_as_well_nor_the_other_way_round() -> None:
     net = crowd()
     assert net.run(60, until=lambda: bool(promoted(net)))
@@ -283,6 +284,7 @@ def test_one_that_strangers_no_longer_reach_is_demoted_though_its_supernode_does
     assert "cannot reach it by" in demoted.reason and "supernode" not in demoted.reason
 
 
+@pytest.mark.slow
 def test_one_whose_machine_its_user_needs_is_a_client_again_and_its_calls_are_elsewhere_first() -> None:
     net = crowd()
     assert net.run(60, until=lambda: bool(promoted(net)))
@@ -316,6 +318,7 @@ def test_one_busy_moment_is_none() -> None:
     assert promoted(net)
 
 
+@pytest.mark.slow
 def test_one_that_carries_nothing_while_others_suffice_is_let_go_and_asked_again_when_it_is_needed() -> None:
     net = crowd()
     assert net.run(60, until=lambda: bool(promoted(net)))
@@ -331,6 +334,7 @@ def test_one_that_carries_nothing_while_others_suffice_is_let_go_and_asked_again
     assert net.run(90, until=lambda: promoted(net) == {"open-0": "relay"})
 
 
+@pytest.mark.slow
 def test_one_that_carries_a_call_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.overlay.relief.SPARED_AFTER", 15.0)
     net = crowd()

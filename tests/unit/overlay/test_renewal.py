@@ -100,6 +100,7 @@ def test_a_hundred_days_with_the_authority_down_for_ten_of_them(world: tuple[Fak
     assert len(set(renewals)) == len(renewals) and max(renewals) - min(renewals) > 5 * 3600
 
 
+@pytest.mark.slow
 def test_after_an_outage_that_outlived_credentials_all_are_back_soon_and_not_in_step(
     world: tuple[FakeNet, list[Plain]],
 ) -> None:
@@ -182,6 +183,7 @@ def wall(net: FakeNet) -> float:
     return WALL - 100 + net.now
 
 
+@pytest.mark.slow
 def test_nobody_is_away_while_it_renews_and_a_call_does_not_notice(short: float) -> None:
     net, pair = small(), ("cone-0", "cone-1")
     id = place(net, *pair)
@@ -202,6 +204,7 @@ def test_nobody_is_away_while_it_renews_and_a_call_does_not_notice(short: float)
         assert not net.told(name, Ended) and longest_gap(net, name, began + 1) < 0.1
 
 
+@pytest.mark.slow
 def test_a_promoted_one_shows_its_clients_fresh_credential_and_asks_for_none_itself(short: float) -> None:
     net = crowd()
     assert net.run(60, until=lambda: bool(promoted(net)))

@@ -98,6 +98,7 @@ def test_who_moves_away_from_a_throttle_does_not_take_it_along() -> None:
     assert not throttled(net)
 
 
+@pytest.mark.slow
 def test_a_client_that_is_always_in_calls_goes_on_knowing_its_throttle() -> None:
     net = world(Router(OUTER, udp_rate=THROTTLE))
     net.run(KNOWN)

@@ -102,7 +102,13 @@ class World:
 
 @pytest.mark.parametrize(
     ("count", "loss"),
-    [(40, 0.0), (40, 0.05), (200, 0.05), (1_000, 0.0), pytest.param(1_000, 0.05, marks=pytest.mark.slow)],
+    [
+        (40, 0.0),
+        (40, 0.05),
+        (200, 0.05),
+        pytest.param(1_000, 0.0, marks=pytest.mark.slow),
+        pytest.param(1_000, 0.05, marks=pytest.mark.slow),
+    ],
 )
 def test_a_silent_death_is_known_to_all_within_five_seconds(count: int, loss: float) -> None:
     world = World(count, loss)
@@ -124,6 +130,7 @@ def test_a_silent_death_is_known_to_all_within_five_seconds(count: int, loss: fl
     assert told <= rounds * WATCHED * count, "each watcher tells each other one, and again each second until it is gone"
 
 
+@pytest.mark.slow
 def test_one_that_stands_still_for_three_seconds_is_suspected_and_refutes_it() -> None:
     for seed in range(10):
         world = World(60, seed=seed)
@@ -135,6 +142,7 @@ def test_one_that_stands_still_for_three_seconds_is_suspected_and_refutes_it() -
         assert not world.gone
 
 
+@pytest.mark.slow
 def test_nobody_is_taken_for_dead_because_packets_are_lost() -> None:
     world = World(200, loss=0.05)
     world.run(60)
@@ -142,6 +150,7 @@ def test_nobody_is_taken_for_dead_because_packets_are_lost() -> None:
     assert max(world.sent.values()) / 60 < 2 * WATCHED / PROBE_EVERY + 4
 
 
+@pytest.mark.slow
 def test_half_of_a_mesh_that_dies_at_once_is_known_within_ten_seconds() -> None:
     world = World(100)
     world.run(3)

@@ -58,6 +58,7 @@ def test_programs_of_root_are_found_for_a_plain_user_too(monkeypatch: pytest.Mon
     assert machine.find("ldconfig")
 
 
+@pytest.mark.slow
 def test_a_package_that_apt_does_not_know_is_not_known() -> None:
     if not machine.find("apt-cache"):
         pytest.skip("no apt here")
