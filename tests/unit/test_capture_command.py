@@ -220,6 +220,7 @@ def terminal() -> Iterator[Terminal]:
     found.close()
 
 
+@pytest.mark.slow
 def test_keys_pause_filter_jump_write_and_leave(terminal: Terminal, tmp_path: Path) -> None:
     terminal.until("space pause")
     terminal.type("n")
@@ -237,6 +238,7 @@ def test_keys_pause_filter_jump_write_and_leave(terminal: Terminal, tmp_path: Pa
     assert re.search(r"1,234 packets captured", terminal.seen) and "kernel dropped 7" in terminal.seen
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
     terminal.until("space pause")
     terminal.type("\x03")
@@ -244,12 +246,14 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
     assert "interrupted; 1,234 packets captured" in terminal.seen
 
 
+@pytest.mark.slow
 def test_so_does_the_end_by_a_signal(terminal: Terminal) -> None:
     terminal.until("space pause")
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.left() == 143
 
 
+@pytest.mark.slow
 def test_no_line_is_longer_than_the_terminal(terminal: Terminal) -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.until("space pause"))
     assert all(len(line.rstrip("\r")) <= 80 for line in shown.split("\n"))

@@ -263,6 +263,7 @@ def test_silence_that_is_not_encrypted_is_joined_by_whole_packets(tmp_path: Path
     assert path_of(verdict(world, tmp_path, "bob", "alice")) == ("direct", "udp", None)
 
 
+@pytest.mark.slow
 def test_other_calls_in_the_same_captures_change_nothing(tmp_path: Path) -> None:
     world = World()
     talk(world, ("bob", 4000), ("frank", 5000), START, SECONDS)

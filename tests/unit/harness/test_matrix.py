@@ -83,6 +83,7 @@ def run(
     return matrices.run(None, Checkout(root), WORLD, sites, 1, 500, at_once, follow)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_every_pair_is_a_cell_and_no_client_is_in_two_calls(tmp_path: Path) -> None:
     together = threading.Barrier(3)
 

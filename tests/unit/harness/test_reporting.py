@@ -32,6 +32,7 @@ def fresh(tmp_path: Path) -> Checkout:
     return checkout(tmp_path / "kept")
 
 
+@pytest.mark.slow
 def test_the_last_of_each_is_found_without_a_lab(kept: Checkout) -> None:
     found = reported(kept, "lab", nothing)
     assert found.matrix and found.matrix.name == "m1" and len(found.matrix.cells) == 6 and not found.matrix.interrupted
@@ -56,12 +57,14 @@ def test_a_certification_is_of_its_own_lab(kept: Checkout) -> None:
     assert reported(kept, "two", nothing).certification is None
 
 
+@pytest.mark.slow
 def test_a_matrix_that_was_killed_has_its_calls_and_says_so(fresh: Checkout) -> None:
     (fresh.state / "matrices" / "m1" / "matrix.json").unlink()
     found = reported(fresh, "lab", nothing)
     assert found.matrix and len(found.matrix.cells) == 6 and "ended before" in found.torn[0]
 
 
+@pytest.mark.slow
 def test_where_no_topology_is_kept_settings_are_put_together_then_what_runs_then_a_file(fresh: Checkout) -> None:
     (fresh.state / "matrices" / "m1" / "topology.json").unlink()
     found = reported(fresh, "lab", nothing)
@@ -76,6 +79,7 @@ def test_where_no_topology_is_kept_settings_are_put_together_then_what_runs_then
     assert found.topology and "compose/reference.yml" in found.whence
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_not_there_is_no_error_where_something_is_kept(fresh: Checkout) -> None:
     def gone() -> Topology | None:
         raise RuntimeUnavailable("no engine")
@@ -85,6 +89,7 @@ def test_an_engine_that_is_not_there_is_no_error_where_something_is_kept(fresh: 
     assert reported(fresh, "lab", gone).topology is None
 
 
+@pytest.mark.slow
 def test_torn_files_are_a_sentence_each_and_the_rest_is_there(fresh: Checkout) -> None:
     (fresh.call_folder("c1") / "report.json").write_text('{"torn')
     (fresh.call_folder("c2") / "report.json").write_text("{}")
@@ -119,6 +124,7 @@ def test_a_report_of_before_is_replaced_unless_something_was_put_beside_it(tmp_p
         Handout(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_sentence(fresh: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*words: object, **more: object) -> None:
         raise OSError(28, "No space left on device")
@@ -146,6 +152,7 @@ def test_a_file_or_a_place_that_is_not_there_is_refused(tmp_path: Path) -> None:
         Handout(tmp_path / "no" / "where")
 
 
+@pytest.mark.slow
 def test_a_document_of_a_call_is_read_as_it_was_written(kept: Checkout) -> None:
     for cell in reported(kept, "lab", nothing).matrix.cells:  # type: ignore[union-attr]
         assert cell.to_json() == json.loads((cell.evidence / "report.json").read_text())

@@ -314,6 +314,7 @@ HOSTILE = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(HOSTILE)
 def test_no_packet_at_no_time_breaks_the_buffer(events: list[tuple[int, int, float, int]]) -> None:
     buffer, now, given_out = JitterBuffer(), 0.0, []

@@ -212,6 +212,7 @@ def test_maps_of_a_former_profile_are_taken_away() -> None:
         assert "delete table ip lab\n" in nftables and "delete table ip6 lab\n" in nftables
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(translations, st.sampled_from(list(FIREWALLS.values())), st.sampled_from([(), (IPv4Address("203.0.113.33"),)]))
 def test_any_axes_render_or_are_refused(

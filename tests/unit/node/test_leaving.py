@@ -4,6 +4,8 @@ import asyncio
 import time
 from dataclasses import replace
 
+import pytest
+
 from lab.node.roles import _left
 from lab.node.shell import Shell
 from lab.node.tls import client_context
@@ -44,6 +46,7 @@ def test_without_a_call_it_ends_at_once() -> None:
     assert seconds < 0.5 and HandedOver(0) in told
 
 
+@pytest.mark.slow
 def test_calls_have_time_to_hear_of_it() -> None:
     seconds, told = ends_after(2)
     assert 0.9 < seconds < 4 and HandedOver(0) in told

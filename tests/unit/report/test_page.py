@@ -57,6 +57,7 @@ class _Page(HTMLParser):
             self.buttons.append(said["data-call"] or "")
 
 
+@pytest.mark.slow
 def test_there_is_one_page_and_it_loads_nothing(folder: Path) -> None:
     assert [one.name for one in folder.glob("*.html")] == ["index.html"]
     text = (folder / "index.html").read_text()
@@ -87,6 +88,7 @@ def test_words_of_a_call_cannot_break_out_of_it(folder: Path) -> None:
     assert "nobody &lt;rang&gt;" in part and "<rang>" not in part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", ['{"at": 1}\n', "[]\n", '{"at": "then", "event": "progress"}\n', "{"])
 def test_a_timeline_that_makes_no_sense_costs_its_own_call_alone(tmp_path: Path, torn: str) -> None:
     found = checkout(tmp_path)
@@ -136,6 +138,7 @@ def test_a_curve_is_of_what_was_lost_since_the_word_before() -> None:
     assert curves([], ("bob", "frank")) == ""
 
 
+@pytest.mark.slow
 def test_the_command_makes_it_and_refuses_a_folder_of_something_else(
     kept: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

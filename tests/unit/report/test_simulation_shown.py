@@ -32,6 +32,7 @@ def test_bars_go_from_nothing_to_the_highest_and_no_crest_is_lost() -> None:
     assert crests([3, 1, 4, 1, 5, 9, 2], 3) == [3, 4, 9]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_it_fits(found: Outcome, width: int) -> None:
     lines = drawn(found, width).splitlines()

@@ -106,6 +106,7 @@ def test_a_filter_while_paused_stays_at_its_moment() -> None:
     assert one.shown[one.at].at == 9.0
 
 
+@pytest.mark.slow
 def test_what_was_long_ago_is_let_go_and_what_is_looked_at_stays() -> None:
     one = view(*map(row, range(KEEP + _SLACK)))
     press(one, "up")

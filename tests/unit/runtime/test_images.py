@@ -182,6 +182,7 @@ def engine() -> Iterator[tuple[type[Engine], docker.DockerClient]]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_registry_that_says_nothing_is_left_after_a_short_bound(
     engine: tuple[type[Engine], docker.DockerClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_registry_that_says_nothing_is_left_after_a_short_bound(
     assert client.api.timeout == 30
 
 
+@pytest.mark.slow
 def test_a_registry_that_is_not_there_is_said_in_the_engines_words(
     engine: tuple[type[Engine], docker.DockerClient],
 ) -> None:
@@ -202,6 +204,7 @@ def test_a_registry_that_is_not_there_is_said_in_the_engines_words(
         images.pull(client, "debian:trixie-slim")
 
 
+@pytest.mark.slow
 def test_a_pull_that_breaks_off_is_an_error(engine: tuple[type[Engine], docker.DockerClient]) -> None:
     kind, client = engine
     kind.pulled = ({"status": "Downloading"}, {"error": "unexpected EOF"})
@@ -209,6 +212,7 @@ def test_a_pull_that_breaks_off_is_an_error(engine: tuple[type[Engine], docker.D
         images.pull(client, "debian:trixie-slim")
 
 
+@pytest.mark.slow
 def test_a_pull_that_ends_well_is_silent(engine: tuple[type[Engine], docker.DockerClient]) -> None:
     kind, client = engine
     kind.pulled = ({"status": "Downloading"}, {"status": "Pull complete"})

@@ -38,6 +38,7 @@ def test_a_program_that_is_not_there_is_named() -> None:
         machine.run(["/nowhere/program"], "it", timeout_s=20)
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_end_is_ended() -> None:
     begun = time.monotonic()
     with pytest.raises(RuntimeUnavailable, match=r"did not end within 0.* s: waiting"):

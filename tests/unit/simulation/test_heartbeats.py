@@ -25,6 +25,7 @@ def told(trace: Trace) -> list[tuple[str, str, float]]:
     return sorted((name, str(event), round(at, 6)) for name, event, at in trace)
 
 
+@pytest.mark.slow
 def test_the_traces_of_a_hundred_clients_are_the_same_with_and_without_pings() -> None:
     quiet, short = crowd(elide=True)
     loud, long = crowd(elide=False)

@@ -22,6 +22,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *wo
     return status, said.out, said.err
 
 
+@pytest.mark.slow
 def test_the_document_has_the_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(monkeypatch, capsys, *WORDS, "--json")
     found = json.loads(out)
@@ -36,6 +37,7 @@ def test_the_document_has_the_figures(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "moments" not in found
 
 
+@pytest.mark.slow
 def test_the_seed_decides(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     seeds = ("1", "1", "2")
     documents = [run(monkeypatch, capsys, *WORDS, "--json", "--seed", seed)[1] for seed in seeds]

@@ -61,6 +61,7 @@ def own(pytester: pytest.Pytester, request: pytest.FixtureRequest, monkeypatch: 
     return pytester
 
 
+@pytest.mark.slow
 def test_a_path_that_is_not_the_one_asked_for_fails_with_its_story(own: pytest.Pytester) -> None:
     own.makeconftest(FAKE)
     own.makepyfile(TWO_CALLS)

@@ -430,6 +430,7 @@ def test_ports_through_a_firewall_without_udp_are_refused(tmp_path: Path) -> Non
         parsed(document, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("site", "file", "sentence"),
     [

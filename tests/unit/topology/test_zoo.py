@@ -103,6 +103,7 @@ def test_every_site_has_a_client_and_one_has_two(zoo: Topology) -> None:
     assert len(zoo.nodes) < 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["reference.yml", "zoo.yml", "families.yml"])
 def test_a_second_lab_shares_no_address_with_the_first(file: str) -> None:
     other = {

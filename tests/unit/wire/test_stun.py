@@ -71,6 +71,7 @@ def with_fingerprint(data: bytes) -> bytes:
 # Round trips
 
 
+@pytest.mark.slow
 @given(messages, st.none() | st.binary(max_size=70), st.booleans())
 def test_a_message_is_read_as_it_was_written(message: StunMessage, key: bytes | None, fingerprint: bool) -> None:
     data = message.encode(key, fingerprint)
@@ -273,6 +274,7 @@ def test_any_attributes_are_read_or_refused(attributes: list[tuple[int, bytes]])
     parse_or_refuse(with_fingerprint(with_integrity(raw(*attributes))))
 
 
+@pytest.mark.slow
 @given(messages, st.data())
 def test_a_truncated_or_garbled_message_is_read_or_refused(message: StunMessage, data: st.DataObject) -> None:
     good = message.encode(KEY)
@@ -310,6 +312,7 @@ def test_stun_is_told_by_its_first_bits_and_its_cookie(data: bytes, answer: bool
 # Streams
 
 
+@pytest.mark.slow
 @given(st.lists(messages, max_size=5), st.data())
 def test_a_stream_cut_anywhere_gives_the_same_messages(sent: list[StunMessage], data: st.DataObject) -> None:
     wire = b"".join(message.encode(KEY) for message in sent)
