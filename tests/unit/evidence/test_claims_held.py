@@ -216,6 +216,28 @@ def test_a_move_in_the_last_second_is_followed_to_its_end(tmp_path: Path) -> Non
     assert verdict.observed.kind == "relayed"
 
 
+@pytest.mark.parametrize(("died", "left", "agrees"), [(1.2, 3.8, True), (0.5, 3.0, True), (1.2, 5.0, False)])
+def test_a_path_that_dies_is_held_to_carry_both_ways_until_then(
+    tmp_path: Path, died: float, left: float, agrees: bool
+) -> None:
+    """One end's router is gone: the other sends on through the relay, into what leads nowhere, until it knows."""
+    world = World()
+    relay(world, BOB, FRANK, START, died)
+    relay(world, BOB, FRANK, START + died, left - died, senders=(1,))
+    talk(world, BOB, FRANK, START + left + 0.5, 2.0)
+    verdict = held(world.captures(tmp_path), claim(0, left, RELAYED), claim(left + 0.5, left + 2.5, PUNCHED), end=10)
+    assert verdict.agrees is agrees, verdict.reasons
+    assert agrees or "media on relayed/udp via relay-1 from frank to bob only" in verdict.reasons[0]
+
+
+def test_a_path_that_is_never_left_carries_both_ways_to_its_end(tmp_path: Path) -> None:
+    world = World()
+    relay(world, BOB, FRANK, START, 1.2)
+    relay(world, BOB, FRANK, START + 1.2, 2.6, senders=(1,))
+    verdict = held(world.captures(tmp_path), claim(0, 3.8, RELAYED), end=4)
+    assert "media on relayed/udp via relay-1 from frank to bob only" in verdict.reasons[0]
+
+
 def test_a_claim_is_read_from_a_history() -> None:
     stretch = {"from": 1.0, "to": 2.0, "kind": "relayed", "transport": "udp", "via": "relay-1"}
     assert Claim.parse(stretch) == Claim(1.0, 2.0, "relayed", "udp", "relay-1")
