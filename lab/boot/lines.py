@@ -55,7 +55,5 @@ class Lines(Shaping):
             return (*(ip_network(address) for address in self._held()), *self._inside)
         return super()._networks_of(entry)
 
-    def _set_mtu(self, entry: Entry) -> None:
-        """The way down begins at the carrier."""
-        if entry.site != self._site:
-            super()._set_mtu(entry)
+    def _begins_here(self, entry: Entry) -> bool:
+        return entry.site != self._site

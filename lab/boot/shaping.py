@@ -72,7 +72,7 @@ class Shaping:
         """Have the links that the file says. Raises RuntimeUnavailable where the kernel cannot."""
         self._started.apply(self._links(), self._networks())
         for entry in self._entries.values():
-            if entry.link.down.refused_above != FULL_MTU:
+            if entry.link.down.refused_above != FULL_MTU and self._begins_here(entry):
                 self._set_mtu(entry)
 
     def again(self) -> None:
@@ -140,6 +140,17 @@ class Shaping:
         """Those that have a link."""
         return tuple(self._entries)
 
+    @property
+    def mtus(self) -> dict[str, int]:
+        """Network -> the longest packet of this hop's routes there, where that is not the full one."""
+        shorter = [one for one in self._entries.values() if one.link.down.refused_above != FULL_MTU]
+        return {
+            str(network): entry.link.down.refused_above
+            for entry in shorter
+            if self._begins_here(entry)
+            for network in self._networks_of(entry)
+        }
+
     def addresses(self, site: str) -> list[str]:
         """The addresses that the site's router has on the internet. Raises ConfigError."""
         return [str(address) for address in _entry(site, self._entries).addresses]
@@ -193,8 +204,14 @@ class Shaping:
         for site, entry in (before | wanted).items():
             self._follow(before.get(site), wanted.get(site) or replace(entry, link=Link()))
 
+    def _begins_here(self, entry: Entry) -> bool:
+        """Whether this hop has the routes of the way down."""
+        return True
+
     def _follow(self, before: Entry | None, entry: Entry) -> None:
         """Let the routes to a site have the MTU of a link that has changed. None: it did nothing so far."""
+        if not self._begins_here(entry):
+            return
         before = before or replace(entry, link=Link())
         was, now = before.link.down.refused_above, entry.link.down.refused_above
         if before.addresses != entry.addresses and was != FULL_MTU:

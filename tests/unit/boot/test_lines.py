@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.boot import attach, lines, memory, mtu, rules
+from lab.boot import attach, cable, lines, memory, mtu, rules
 from lab.boot.lines import Lines
 from lab.boot.router import Router
 from lab.boot.wiring import Interface, Wiring
@@ -105,6 +105,29 @@ def test_what_goes_up_waits_at_the_carrier(kernel: Kernel) -> None:
         "-A PREROUTING -s 100.64.63.11/32 -j NFQUEUE --queue-num 1",
     ]
     assert kernel.mtus == [("100.64.63.11/32", 1300)]
+
+
+def test_a_carrier_that_is_plugged_in_again_has_the_mtu_of_its_subscribers_lines_on_its_new_routes(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = carrier(kernel)
+    router.orders["link"](change(direction="down", changes={"mtu": "1200"}))
+    router.orders["address"]({"site": "mobile", "old": "100.64.63.11", "new": "100.64.63.33"})
+    kernel.mtus.clear()
+    monkeypatch.setattr(cable, "_role", lambda: "router")
+    monkeypatch.setattr(attach, "attach", lambda *words: wiring("203.0.113.63/24", "100.64.63.1/26"))
+    assert cable._attach()
+    assert kernel.mtus == [("100.64.63.33/32", 1200)]
+
+
+def test_a_subscriber_that_is_plugged_in_again_knows_nothing_of_the_way_down(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber(kernel)
+    monkeypatch.setattr(cable, "_role", lambda: "router")
+    monkeypatch.setattr(attach, "attach", lambda *words: wiring("100.64.63.11/26", "192.168.67.1/24"))
+    assert cable._attach()
+    assert kernel.mtus == []
 
 
 def test_a_router_without_lines_starts_nothing(kernel: Kernel) -> None:
