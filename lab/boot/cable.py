@@ -103,7 +103,8 @@ def _attach() -> bool:
 def _limit(plan: Wiring, told: Mapping[str, Any]) -> None:
     """The routes are new and know nothing of the lines that they lead to: the router's own, and its subscribers'."""
     mtu.set_up(plan.wan.index, told.get("mtu", FULL_MTU))
-    for network, size in told.get("links", {}).get("mtus", {}).items() if plan.lan else ():
+    assert plan.lan is not None, "a router's wiring has a LAN side"
+    for network, size in told.get("links", {}).get("mtus", {}).items():
         mtu.set_down(plan.lan.index, [ip_network(network)], size)
 
 
