@@ -19,8 +19,6 @@ SHORTEST_JUDGED = 0.4
 """Seconds that must be left of a stretch, less its grace, to be judged by rhythm; shorter ones by trace."""
 LAST = 1.0
 """Seconds at the end of the media whose path is the call's path (design)."""
-DYING = 3.0
-"""Seconds within which a client has left a path that died: voice is back within so many, and checks tell it by then."""
 UNCLAIMED = 1.0
 """Seconds of media that may lie outside every claimed stretch: a ring's first frames, a round trip at the end."""
 
@@ -101,26 +99,13 @@ def hold(
     `history` is the caller's, `far` the callee's, which counts for what the callee sent alone: where media may lie.
     `silences` are the times of which either says that the call was on hold, and that it sent nothing.
     Each stretch is judged without its grace at its beginning and at its end: 250 ms and a round trip, as long as
-    packets were seen to take: a word about a move there, what was sent until then back. A path that was left is held
-    to carry media both ways until it died, `DYING` before that at most: one end goes on sending into what leads
-    nowhere until it knows. Media outside the stretches
+    packets were seen to take: a word about a move there, what was sent until then back. Media outside the stretches
     has the half of the round trip, for it is timed where it is sent. Raises EvidenceError as `judge` does.
     """
     whole = survey(topology, captures, caller, callee, start, end)
     flight = max((path.flight for path in whole.paths), default=0.0)
     grace = GRACE + flight
-    held = tuple(
-        _hold(
-            topology,
-            captures,
-            caller,
-            callee,
-            claim,
-            grace + flight,
-            left=claim.end + DYING < end or claim != history[-1],
-        )
-        for claim in history
-    )
+    held = tuple(_hold(topology, captures, caller, callee, claim, grace + flight) for claim in history)
     first = min((path.first for path in whole.paths), default=None)
     last = max((path.last for path in whole.paths), default=None)
     observed = _in_the_end(whole, topology, captures, caller, callee, start, end)
@@ -162,17 +147,11 @@ def _both_until(paths: Iterable[MediaPath]) -> float:
     return min(way.spans[-1].end for way in final.ways)
 
 
-def _hold(
-    topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float, left: bool
-) -> Held:
+def _hold(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float) -> Held:
     start, end = claim.start + grace, claim.end - grace
     if end - start < SHORTEST_JUDGED:
         return _trace(topology, captures, caller, callee, claim, grace)
     observed = judge(topology, captures, caller, callee, start, end)
-    if left and observed.finding is Finding.ONE_WAY:
-        died = _both_until(observed.paths)
-        if end - died <= DYING and len(observed.paths[-1].ways) == 2:
-            return _hold(topology, captures, caller, callee, replace(claim, end=died + grace), grace, left=False)
     same = (observed.kind, observed.transport, observed.via) == (claim.kind, claim.transport, claim.via)
     if observed.finding is Finding.PATH and same:
         return Held(claim, observed, True, observed.reason)
