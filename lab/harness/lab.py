@@ -88,6 +88,7 @@ class Lab:
         with self.timeline.event("up", topology=file.name) as stamp:
             up = bringing.bring_up(self.checkout, self.name, file, self.timeline, say)
             stamp |= {} if up.seed is None else {"seed": up.seed}
+            stamp |= {"line_seeds": dict(up.line_seeds)} if up.line_seeds else {}
             return up
 
     def file_that_runs(self) -> Path | None:

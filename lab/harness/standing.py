@@ -83,6 +83,20 @@ def seed(engine: Engine, world: World) -> int | None:
         return None
 
 
+def line_seeds(topology: Topology, said: dict[str, Json]) -> dict[str, int]:
+    """Router -> what all that it leaves to chance begins with, of the routers at which carriers' lines end.
+
+    `said`: site -> what its router says."""
+    shaped = {topology.router_of(site).name: answer.get("shaping") for site, answer in said.items()}
+    return {router: int(one["seed"]) for router, one in shaped.items() if one}
+
+
+def lined(topology: Topology) -> set[str]:
+    """The sites behind carriers, and those carriers: at their routers lines end."""
+    behind = {site: topology.behind(site) for site in topology.sites()}
+    return {one for site, carrier in behind.items() if carrier for one in (site, carrier)}
+
+
 def routers(engine: Engine, world: World, sites: Iterable[str] | None = None) -> dict[str, Json]:
     """Site -> what its router says, for those sites (None: all) whose routers run."""
     wanted = None if sites is None else set(sites)

@@ -35,3 +35,17 @@ def test_a_line_loses_each_way_at_the_router_that_holds_it_back(line: dict[str, 
 
 def test_a_carrier_that_is_stopped_says_nothing_of_its_lines() -> None:
     assert standing.losing(ZOO, {"mobile-1": {"shaping": None}}) == frozenset()
+
+
+def test_the_seed_of_each_line_is_known_by_the_router_at_which_it_ends() -> None:
+    seeded = {"shaping": {"by": "nfqueue", "seed": 8, "links": {}}}
+    answers = {"carrier-1": seeded, "mobile-1": {"shaping": {**seeded["shaping"], "seed": 9}}, "linux-1": {}}
+    assert standing.line_seeds(ZOO, {**answers, "linux-2": {"shaping": None}}) == {
+        "carrier-1-router": 8,
+        "mobile-1-router": 9,
+    }
+
+
+def test_lines_end_at_carriers_and_at_those_behind_them() -> None:
+    carriers, sites = {"carrier-1", "carrier-2"}, {f"mobile-{number}" for number in (1, 2, 3, 4)}
+    assert standing.lined(ZOO) == carriers | sites
