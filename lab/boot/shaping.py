@@ -17,7 +17,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from lab.boot import mtu
-from lab.boot.emulating import Emulating
+from lab.boot.emulating import MODULES, Emulating
 from lab.boot.netem import Netem
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.internet import Route, Route6, routes, routes6
@@ -27,6 +27,7 @@ from lab.links.emulator import Network
 from lab.links.notation import SEED, Address, has_ipv6, read_seed, told
 
 NOBODY: Mapping[str, Iterable[str]] = MappingProxyType({})
+MEND = f"it has no netem either: modprobe sch_netem ifb, or {MODULES}, on the machine of the engine, and `lab up` again"
 Means = Callable[[int], "Emulating | Netem"]
 """What holds packets back, from the seed of its luck. Raises RuntimeUnavailable."""
 
@@ -193,6 +194,7 @@ class Shaping:
 
     def _become(self, wanted: dict[str, Entry]) -> None:
         """Have these links; where the kernel refuses, those of before stay."""
+        begun = self._by is None
         before, self._entries = self._entries, wanted
         for site in wanted.keys() - self._prefixes.keys():
             self._prefixes[site] = self._routed_to(wanted[site])
@@ -200,6 +202,9 @@ class Shaping:
             self._started.apply(self._links(), self._networks())
         except RuntimeUnavailable:
             self._entries = before
+            if begun:  # nothing holds packets back, and what could not says nothing of itself either
+                self.stop()
+                self._by = None
             raise
         for site, entry in (before | wanted).items():
             self._follow(before.get(site), wanted.get(site) or replace(entry, link=Link()))
@@ -257,7 +262,7 @@ def _means(seed: int, interface: int) -> Emulating | Netem:
     try:
         return Netem(seed, interface)
     except RuntimeUnavailable:
-        return Emulating(seed, say, own=_addresses(interface))
+        return Emulating(seed, say, MEND, own=_addresses(interface))
 
 
 def _addresses(interface: int) -> list[Address]:
