@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.boot import attach, memory, mtu
+from lab.boot.wiring import Wiring
 from lab.boot.wiring6 import alone
 from lab.errors import ConfigError, LabError
 from lab.links.axes import FULL_MTU
@@ -92,9 +95,17 @@ def _attach() -> bool:
         return True
     plan = attach.attach(role, os.environ)
     if role in FORWARDING:
-        mtu.set_up(plan.wan.index, memory.recall().get("mtu", FULL_MTU))  # the routes are new and know nothing of it
+        _limit(plan, memory.recall())
         attach.forward(plan)
     return True
+
+
+def _limit(plan: Wiring, told: Mapping[str, Any]) -> None:
+    """The routes are new and know nothing of the lines that they lead to: the router's own, and its subscribers'."""
+    mtu.set_up(plan.wan.index, told.get("mtu", FULL_MTU))
+    assert plan.lan is not None, "a router's wiring has a LAN side"
+    for network, size in told.get("links", {}).get("mtus", {}).items():
+        mtu.set_down(plan.lan.index, [ip_network(network)], size)
 
 
 def _is_cable(link: Any) -> bool:

@@ -24,6 +24,9 @@ from lab.links.queueing import queueing
 
 PATIENCE_S = 10.0  # the reader answers in milliseconds, and starts in 0.2 s; the rest is for a busy machine
 SHORTEST_LIFE_S = 5.0  # a reader that ends sooner would end again
+READER = (sys.executable, "-m", "lab.boot.reader")
+MODULES = "nfnetlink_queue xt_NFQUEUE"
+"""Of the kernel, which make the queue."""
 
 
 class Emulating:
@@ -35,12 +38,14 @@ class Emulating:
         self,
         seed: int,
         say: Callable[..., None],
+        mend: str,
         *,
         own: Iterable[Address] = (),
         first: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`own`: addresses whose packets are for this hop itself. `first`: rules of IPv4 that come before these."""
-        self._seed, self._own, self._say, self._first = seed, tuple(own), say, first
+        """`mend`: what to do where the kernel has no queue. `own`: addresses whose packets are for this hop itself.
+        `first`: rules of IPv4 that come before these."""
+        self._seed, self._own, self._say, self._mend, self._first = seed, tuple(own), say, mend, first
         self._links: tuple[tuple[Entry, ...], Mapping[str, tuple[Network, ...]]] = ((), {})
         self._rules: Mapping[int, str] = {}
         self._started_at = 0.0
@@ -65,11 +70,19 @@ class Emulating:
                 # The reader first: it has let go what waited on a link that is clean now before others pass it by.
                 wanted = queueing(entries, networks, self._own, self._first())
                 for version, text in wanted.items() if anew or wanted != self._rules else ():
-                    rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore", "--noflush"], text)
+                    self._feed(version, text)
                 self._rules = wanted
             except RuntimeUnavailable:
                 self._links = before
                 raise
+
+    def _feed(self, version: int, text: str) -> None:
+        try:
+            rules.feed([f"{'iptables' if version == 4 else 'ip6tables'}-restore", "--noflush"], text)
+        except RuntimeUnavailable as error:
+            if self._rules:
+                raise
+            raise RuntimeUnavailable(f"{error}; {self._mend}") from error  # a kernel that never took such rules
 
     def status(self) -> dict[str, Any]:
         """What the reader says of itself. Raises RuntimeUnavailable."""
@@ -106,12 +119,17 @@ class Emulating:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders.settimeout(PATIENCE_S)
         with theirs:
-            command = [sys.executable, "-m", "lab.boot.reader", str(theirs.fileno()), str(self._seed)]
+            command = [*READER, str(theirs.fileno()), str(self._seed)]
             self._reader = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         process = os.pidfd_open(self._reader.pid)
+        try:
+            self._ask(self._order())
+        except RuntimeUnavailable:
+            os.close(process)
+            self._orders.close()  # which ends it, where it has not ended
+            raise
         self._started_at = time.monotonic()
         threading.Thread(target=self._watch, args=(process,), name="reader's end", daemon=True).start()
-        self._ask(self._order())
 
     def _order(self) -> dict[str, Any]:
         entries, networks = self._links
@@ -125,4 +143,7 @@ class Emulating:
             raise RuntimeUnavailable(f"the reader of the links does not answer: {error}") from error
         if not answer:
             raise RuntimeUnavailable("the reader of the links has ended; see `lab logs NODE`")
-        return dict(json.loads(answer))
+        said: dict[str, Any] = json.loads(answer)
+        if "failed" in said:
+            raise RuntimeUnavailable(f"{said['failed']}; {self._mend}")
+        return said

@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 
-from lab.boot.emulating import Emulating
+from lab.boot.emulating import MODULES, Emulating
 from lab.boot.shaping import Shaping, drawn, say
 from lab.boot.wiring import Wiring
 from lab.links import Entry, Link, entries
 from lab.links.emulator import Network
 from lab.links.notation import Address
+
+MEND = (
+    f"a carrier's lines need one, for netem serves at core alone: modprobe {MODULES} on the machine of the engine, or "
+    "leave LAB_LINKS away at carriers and behind them"
+)
 
 
 class Lines(Shaping):
@@ -37,7 +42,7 @@ class Lines(Shaping):
         super().__init__(
             entries(environ.get("LAB_LINKS", "")),
             drawn(environ, kept),
-            lambda seed: Emulating(seed, say, first=lambda: (*before(), f"! -i {watched} -j ACCEPT")),
+            lambda seed: Emulating(seed, say, MEND, first=lambda: (*before(), f"! -i {watched} -j ACCEPT")),
             lan.index,
             part=self._end,
         )
@@ -55,7 +60,5 @@ class Lines(Shaping):
             return (*(ip_network(address) for address in self._held()), *self._inside)
         return super()._networks_of(entry)
 
-    def _set_mtu(self, entry: Entry) -> None:
-        """The way down begins at the carrier."""
-        if entry.site != self._site:
-            super()._set_mtu(entry)
+    def _begins_here(self, entry: Entry) -> bool:
+        return entry.site != self._site

@@ -28,8 +28,9 @@ class Linking:
 
     @property
     def kept(self) -> dict[str, Any]:
-        """{"seed", "orders"}. The seed as well: luck goes on as it began, also where it was drawn."""
-        return {"seed": self.shaping.seed, "orders": self._told}
+        """{"seed", "orders", "mtus"}. The seed as well: luck goes on as it began, also where it was drawn. The MTUs for
+        whoever sets this hop's routes anew (cable.py)."""
+        return {"seed": self.shaping.seed, "orders": self._told, "mtus": self.shaping.mtus}
 
     def link(self, order: Order) -> Order:
         """{"site", "direction", "toward", "changes": {axis: value}, "addresses": {site: [...]}, "prefixes": {site:

@@ -1,4 +1,4 @@
-"""The MTU of an access link, as a metric of routes: core's towards a site, a router's out of its site.
+"""The MTU of an access link, as a metric of routes: core's or a carrier's towards a site, a router's out of its site.
 
 Belongs here: routes' metrics over netlink. Never: which MTU (lab.links), and which routes there are (attach.py).
 A packet that is larger is refused by the kernel with ICMP, or fragmented where it allows that.
@@ -15,6 +15,7 @@ from lab.links.axes import FULL_MTU
 from lab.links.emulator import Network
 
 _LINK_SCOPE, _MAIN_TABLE, _UNICAST = 253, 254, 1  # RT_SCOPE_LINK, RT_TABLE_MAIN, RTN_UNICAST of linux/rtnetlink.h
+_UP = 1  # IFF_UP of linux/if.h
 _MTU_LOCKED = 1 << 2  # RTAX_MTU: path MTU discovery does not change it, and IPv6 forwarding heeds it
 _KEPT = ("proto", "scope", "type")
 
@@ -28,8 +29,9 @@ def set_up(interface: int, mtu: int) -> None:
 
 
 def set_down(interface: int, networks: Iterable[Network], mtu: int) -> None:
-    """Give core's routes to a site this MTU; 1500 takes it away. Single addresses are neighbours, with or without a
-    route of their own."""
+    """Give this hop's routes to a site this MTU; 1500 takes it away. Single addresses are neighbours, with or without a
+    route of their own. While the cable is out there is no route to anybody: cable.py gives those that come with it the
+    MTU that is remembered."""
     wanted = set(networks)
     with IPRoute() as kernel:
         found = {_prefix(message): message for message in _routes(kernel) if _prefix(message) in wanted}
@@ -40,7 +42,7 @@ def set_down(interface: int, networks: Iterable[Network], mtu: int) -> None:
             elif network in found:
                 route = found[network]
                 kernel.route("del", dst=str(network), oif=interface, family=route["family"], scope=route["scope"])
-            elif single and mtu != FULL_MTU:
+            elif single and mtu != FULL_MTU and kernel.get_links(interface)[0]["flags"] & _UP:
                 fresh = {"dst": str(network), "oif": interface, "scope": _LINK_SCOPE, "family": _family(network)}
                 kernel.route("replace", **fresh, metrics=_metrics(mtu))
 

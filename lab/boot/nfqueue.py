@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -50,7 +51,10 @@ class Queue:
 
     def __init__(self, number: int) -> None:
         self.overruns = 0
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+        except OSError as error:
+            raise _none(error.strerror or str(error)) from error
         self._socket.bind((0, 0))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         self._stamping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -106,7 +110,11 @@ class Queue:
                 break
         error = -struct.unpack_from("=i", answer, 16)[0]
         if error:
-            raise RuntimeUnavailable(f"the kernel gives no netfilter queue {number}: {os.strerror(error)}")
+            raise _none(os.strerror(error))
+
+
+def _none(why: str) -> RuntimeUnavailable:
+    return RuntimeUnavailable(f"this kernel gives no netfilter queue, in which links hold packets back ({why})")
 
 
 _VERDICT_DATA = struct.Struct("!II")  # nfqnl_msg_verdict_hdr: NF_DROP is 0, NF_ACCEPT 1
@@ -132,3 +140,10 @@ def parse(buffer: bytearray, length: int, now: float, offset: float) -> Packet |
     if buffer[at] >> 4 == 4:
         return Packet(number, arrived, (buffer[at + 2] << 8) + buffer[at + 3], bytes(buffer[at + 12 : at + 20]))
     return Packet(number, arrived, (buffer[at + 4] << 8) + buffer[at + 5] + 40, bytes(buffer[at + 8 : at + 40]))
+
+
+if __name__ == "__main__":  # `lab doctor` asks whether the kernel has one
+    try:
+        Queue(1)
+    except (RuntimeUnavailable, OSError) as refusal:
+        sys.exit(str(refusal))

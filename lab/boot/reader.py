@@ -17,6 +17,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from lab.boot.nfqueue import Queue
+from lab.errors import RuntimeUnavailable
 from lab.links import entries
 from lab.links.emulator import Emulator
 from lab.links.queueing import QUEUE
@@ -26,9 +27,17 @@ _PR_SET_TIMERSLACK = 29  # linux/prctl.h
 
 
 def main(fd: int, seed: int) -> None:
-    """Serve until the other end of the socket `fd` is closed: one JSON object a datagram, each answered."""
+    """Serve until the other end of the socket `fd` is closed: one JSON object a datagram, each answered.
+
+    Where the kernel has no queue, {"failed": why} is the answer to the first, and the end.
+    """
     orders = socket.socket(fileno=fd)
-    queue = Queue(QUEUE)
+    try:
+        queue = Queue(QUEUE)
+    except RuntimeUnavailable as error:
+        if orders.recv(LONGEST_ORDER):
+            orders.send(json.dumps({"failed": str(error)}).encode())
+        return
     emulator = Emulator(seed)
     both: list[Any] = [queue, orders]
     priority = _be_punctual()

@@ -17,7 +17,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from lab.boot import mtu
-from lab.boot.emulating import Emulating
+from lab.boot.emulating import MODULES, Emulating
 from lab.boot.netem import Netem
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.internet import Route, Route6, routes, routes6
@@ -27,6 +27,7 @@ from lab.links.emulator import Network
 from lab.links.notation import SEED, Address, has_ipv6, read_seed, told
 
 NOBODY: Mapping[str, Iterable[str]] = MappingProxyType({})
+MEND = f"it has no netem either: modprobe sch_netem ifb, or {MODULES}, on the machine of the engine, and `lab up` again"
 Means = Callable[[int], "Emulating | Netem"]
 """What holds packets back, from the seed of its luck. Raises RuntimeUnavailable."""
 
@@ -72,7 +73,7 @@ class Shaping:
         """Have the links that the file says. Raises RuntimeUnavailable where the kernel cannot."""
         self._started.apply(self._links(), self._networks())
         for entry in self._entries.values():
-            if entry.link.down.refused_above != FULL_MTU:
+            if entry.link.down.refused_above != FULL_MTU and self._begins_here(entry):
                 self._set_mtu(entry)
 
     def again(self) -> None:
@@ -140,6 +141,17 @@ class Shaping:
         """Those that have a link."""
         return tuple(self._entries)
 
+    @property
+    def mtus(self) -> dict[str, int]:
+        """Network -> the longest packet of this hop's routes there, where that is not the full one."""
+        shorter = [one for one in self._entries.values() if one.link.down.refused_above != FULL_MTU]
+        return {
+            str(network): entry.link.down.refused_above
+            for entry in shorter
+            if self._begins_here(entry)
+            for network in self._networks_of(entry)
+        }
+
     def addresses(self, site: str) -> list[str]:
         """The addresses that the site's router has on the internet. Raises ConfigError."""
         return [str(address) for address in _entry(site, self._entries).addresses]
@@ -182,6 +194,7 @@ class Shaping:
 
     def _become(self, wanted: dict[str, Entry]) -> None:
         """Have these links; where the kernel refuses, those of before stay."""
+        begun = self._by is None
         before, self._entries = self._entries, wanted
         for site in wanted.keys() - self._prefixes.keys():
             self._prefixes[site] = self._routed_to(wanted[site])
@@ -189,12 +202,21 @@ class Shaping:
             self._started.apply(self._links(), self._networks())
         except RuntimeUnavailable:
             self._entries = before
+            if begun:  # nothing holds packets back, and what could not says nothing of itself either
+                self.stop()
+                self._by = None
             raise
         for site, entry in (before | wanted).items():
             self._follow(before.get(site), wanted.get(site) or replace(entry, link=Link()))
 
+    def _begins_here(self, entry: Entry) -> bool:
+        """Whether this hop has the routes of the way down."""
+        return True
+
     def _follow(self, before: Entry | None, entry: Entry) -> None:
         """Let the routes to a site have the MTU of a link that has changed. None: it did nothing so far."""
+        if not self._begins_here(entry):
+            return
         before = before or replace(entry, link=Link())
         was, now = before.link.down.refused_above, entry.link.down.refused_above
         if before.addresses != entry.addresses and was != FULL_MTU:
@@ -240,7 +262,7 @@ def _means(seed: int, interface: int) -> Emulating | Netem:
     try:
         return Netem(seed, interface)
     except RuntimeUnavailable:
-        return Emulating(seed, say, own=_addresses(interface))
+        return Emulating(seed, say, MEND, own=_addresses(interface))
 
 
 def _addresses(interface: int) -> list[Address]:

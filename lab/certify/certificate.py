@@ -3,7 +3,8 @@
 Pure data. Belongs here: shapes. Never: measuring, printing.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.certify.behaviour import Behaviour
@@ -89,10 +90,16 @@ class SiteCertificate:
 
 @dataclass(frozen=True)
 class Certification:
-    """Every site that was asked for, in the order of the topology."""
+    """Every site that was asked for, in the order of the topology.
+
+    `seed`: what the loss and jitter of links at core were drawn from; `line_seeds`: the same of carriers' lines on the
+    way, by the router at which they end.
+    """
 
     sites: tuple[SiteCertificate, ...]
     seconds: float
+    seed: int | None = None
+    line_seeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
@@ -101,4 +108,9 @@ class Certification:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `lab certify --json`."""
-        return {"sites": [site.to_json() for site in self.sites], "seconds": round(self.seconds, 1)}
+        return {
+            "sites": [site.to_json() for site in self.sites],
+            "seed": self.seed,
+            "line_seeds": dict(self.line_seeds),
+            "seconds": round(self.seconds, 1),
+        }

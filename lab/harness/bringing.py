@@ -34,11 +34,13 @@ _SETTLED = ("running", "exited")
 
 @dataclass(frozen=True)
 class Up:
-    """What stands, the file that it was started from, and what all that its links leave to chance begins with."""
+    """What stands, the file that it was started from, and what all that its links leave to chance begins with: of those
+    that end at core, and of carriers' lines by the router at which they end."""
 
     world: World
     file: Path
     seed: int | None
+    line_seeds: Mapping[str, int]
 
 
 def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say: Say) -> Up:
@@ -74,7 +76,8 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
             say("taking away what has been started")
             lifecycle.take_down(engine, name)
             raise Interrupted("interrupted; what had been started is gone again") from error
-        return Up(world, file, standing.seed(engine, world))
+        said = standing.routers(engine, world, standing.lined(world.topology))
+        return Up(world, file, standing.seed(engine, world), standing.line_seeds(world.topology, said))
 
 
 def _compose_up(engine: Engine, name: str, file: Path, log: Path, variables: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ Belongs here: the shapes. Never: how they are found out, or how they are shown t
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,8 @@ class CallReport:
     """The folder with the captures, logs and timeline of the call."""
     seed: int | None = None
     """What the links' loss and jitter were drawn from; None where core was not there to say."""
+    line_seeds: Mapping[str, int] = field(default_factory=dict)
+    """The same of carriers' lines on the way, by the router at which they end."""
     on_hold: tuple[Hold, ...] = ()
     keys_changed: tuple[KeyChanged, ...] = ()
     """Contacts that may be somebody else than before: no failure of the call, and for a person to ask about."""
@@ -187,6 +189,7 @@ class CallReport:
             dropped_by_captures=said["dropped_by_captures"],
             evidence=evidence,
             seed=said.get("seed"),
+            line_seeds=said.get("line_seeds", {}),
             on_hold=tuple(Hold(**one) for one in said.get("holds", ())),
             keys_changed=tuple(KeyChanged(**one) for one in said.get("keys_changed", ())),
             witnesses=tuple(Witness(name, **one) for name, one in said.get("witnesses", {}).items()),
@@ -215,5 +218,6 @@ class CallReport:
             "witnesses": {one.name: {"said": one.said, "agrees": one.agrees} for one in self.witnesses},
             "dropped_by_captures": dict(self.dropped_by_captures),
             "seed": self.seed,
+            "line_seeds": dict(self.line_seeds),
             "evidence": str(self.evidence),
         }

@@ -70,10 +70,11 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
             raise ConfigError(f"no client is called {name!r}; the clients are {', '.join(sorted(clients))}")
         world.running(name)
     ends = standing.concerned(world.topology, (wanted.caller, wanted.callee))
-    world = replace(world, topology=standing.live(world.topology, standing.routers(engine, world, ends)))
-    seed = standing.seed(engine, world)
+    said = standing.routers(engine, world, ends)
+    world = replace(world, topology=standing.live(world.topology, said))
+    seed, line_seeds = standing.seed(engine, world), standing.line_seeds(world.topology, said)
     number, folder = checkout.new_call()
-    placed = Placed(number, wanted, started=time.time(), seed=seed)
+    placed = Placed(number, wanted, started=time.time(), seed=seed, line_seeds=line_seeds)
     interrupt: KeyboardInterrupt | None = None
     lines: list[Json] = []
     try:

@@ -21,7 +21,7 @@ from lab.evidence import whole
 from lab.harness import dropping
 from lab.harness.feeding import Feed, Sink
 from lab.harness.kept import Kept, one_file
-from lab.harness.passing import Row
+from lab.harness.passing import Losing, Row
 from lab.harness.session import SHARED
 from lab.harness.witnesses import open_all, places
 from lab.runtime.capture import RING, SMALL_RING, Capture, Captured, check
@@ -97,21 +97,21 @@ class Capturing:
         world: World,
         watched: Watched,
         state: Path,
-        stands: Callable[[], Topology],
+        stands: Callable[[], tuple[Topology, Losing]],
         changes: Path,
         rules: dropping.Ask | None = None,
     ) -> None:
-        """`state`: the folder in which it may keep captures until they are written. `stands`: how the world stands,
-        which is asked again whenever the file `changes` is another. `rules`: what routers have counted that they
-        dropped.
+        """`state`: the folder in which it may keep captures until they are written. `stands`: how the world stands, and
+        which lines lose packets, which is asked again whenever the file `changes` is another. `rules`: what routers
+        have counted that they dropped.
 
         Raises ConfigError for a filter that is none, EvidenceError or RuntimeUnavailable where none can be started.
         """
         refuse(engine, world, watched.nodes, watched.expression)
         self.watched, self._stands, self._changes = watched, stands, changes
         self._changed, self._looked = _changed(changes), 0.0
-        self._asked: Future[Topology] | None = None
-        self.topology = stands()
+        self._asked: Future[tuple[Topology, Losing]] | None = None
+        self.topology, losing = stands()
         self._said: queue.SimpleQueue[tuple[str, bytes | None]] = queue.SimpleQueue()
         self._lives: dict[str, int] = {}
         self._stopped: set[str] = set()
@@ -133,7 +133,7 @@ class Capturing:
                 sinks.append(self._keep)
             if (pipe := watched.pipe) is not None:
                 sinks.append(lambda blocks: pipe(b"".join(blocks)))
-            self._feed = Feed(self.topology, watched.nodes, watched.told, sinks)
+            self._feed = Feed(self.topology, watched.nodes, watched.told, sinks, losing)
             self._captures = open_all([self._opener(engine, world, node) for node in watched.nodes])
             self._lives = {capture.node: capture.lives for capture in self._captures}
             self._barrier()
@@ -263,10 +263,10 @@ class Capturing:
         elif self._asked.done():
             asked, self._asked = self._asked, None
             with contextlib.suppress(LabError):
-                self.topology = asked.result()
-                self._feed.know(self.topology)
+                self.topology, losing = asked.result()
+                self._feed.know(self.topology, losing)
 
-    def _ask(self, asked: "Future[Topology]") -> None:
+    def _ask(self, asked: "Future[tuple[Topology, Losing]]") -> None:
         try:
             asked.set_result(self._stands())
         except Exception as error:

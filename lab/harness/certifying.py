@@ -86,7 +86,9 @@ def certify(
                 certificates = _all(engine, world, outside, asked, follow)
         finally:
             probes.remove_all(engine, world.name)
-    return Certification(tuple(certificates), time.monotonic() - began)
+    seeds = {router: seed for claim in asked for router, seed in claim.line_seeds.items()}
+    seed = next((claim.seed for claim in asked), None)
+    return Certification(tuple(certificates), time.monotonic() - began, seed, seeds)
 
 
 def _in_order(world: World, sites: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Belongs here: asking, and the shape of the answers. Never: what follows from the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -31,6 +31,10 @@ class SiteClaim:
     routers: tuple[Router, ...]
     link: LinkClaim
     families: tuple[int, ...]
+    seed: int | None = None
+    """What the links at core leave to chance begins with."""
+    line_seeds: Mapping[str, int] = field(default_factory=dict)
+    """The same of carriers' lines on the way, by the router at which they end."""
 
 
 def claims(engine: Engine, world: World, sites: Sequence[str]) -> tuple[SiteClaim, ...]:
@@ -43,14 +47,17 @@ def _claim(engine: Engine, world: World, site: str, core: Mapping[str, Any]) -> 
     own = world.topology.router_of(site)
     nodes = (own, *world.topology.routers_outward(own))
     said = [_ask(engine, world, node) for node in nodes]
+    by_site = {str(node.site): dict(answer) for node, answer in zip(nodes, said, strict=True)}
     return SiteClaim(
         site=site,
         profile=str(said[0]["profile"]),
         firewall=str(said[0]["firewall"]),
         behind=world.topology.behind(site),
         routers=tuple(_router(node, answer) for node, answer in zip(nodes, said, strict=True)),
-        link=_links(world, {str(node.site): answer for node, answer in zip(nodes, said, strict=True)}, core),
+        link=_links(world, by_site, core),
         families=tuple(family for family, name in ((4, "lan"), (6, "lan6")) if said[0].get(name, name == "lan")),
+        seed=(core.get("shaping") or {}).get("seed"),
+        line_seeds=standing.line_seeds(world.topology, by_site),
     )
 
 
@@ -65,9 +72,9 @@ def _ask(engine: Engine, world: World, node: Node) -> Mapping[str, Any]:
         return channel.order("status")
 
 
-def _links(world: World, said: dict[str, Mapping[str, Any]], core: Mapping[str, Any]) -> LinkClaim:
+def _links(world: World, said: dict[str, dict[str, Any]], core: Mapping[str, Any]) -> LinkClaim:
     """Those of a site and of the carriers that it sits behind, `said` by their routers, the nearest first."""
-    links = standing.ended_at(world.topology, dict(core), {site: dict(answer) for site, answer in said.items()})
+    links = standing.ended_at(world.topology, dict(core), said)
     claims = [link_claim(_link(site, links[site])) for site in said if site in links]
     return reduce(in_series, claims, LinkClaim())
 

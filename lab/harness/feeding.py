@@ -13,7 +13,7 @@ from itertools import count
 from lab.evidence.growing import Frame, Growing
 from lab.evidence.pcap import Decoder
 from lab.evidence.piping import Piping
-from lab.harness.passing import SETTLE, Passing, Row
+from lab.harness.passing import NO_LINE, SETTLE, Losing, Passing, Row
 from lab.topology.model import Node, Topology
 
 Sink = Callable[[Sequence[bytes]], None]
@@ -23,8 +23,10 @@ Sink = Callable[[Sequence[bytes]], None]
 class Feed:
     """What captures bring, chunk by chunk, to rows, and to whoever takes blocks of a pcapng. Pure but for those."""
 
-    def __init__(self, topology: Topology, nodes: Sequence[Node], told: bool, sinks: Sequence[Sink]) -> None:
-        self._passing = Passing(topology)
+    def __init__(
+        self, topology: Topology, nodes: Sequence[Node], told: bool, sinks: Sequence[Sink], losing: Losing = NO_LINE
+    ) -> None:
+        self._passing = Passing(topology, losing)
         self._told, self._sinks = told, sinks
         self._growing = {node.name: Growing(node.name) for node in nodes}
         self._decoders = {node.name: Decoder(node.name) for node in nodes}
@@ -39,9 +41,9 @@ class Feed:
         """Packets that went no further, by router, of the rows so far."""
         return self._passing.dropped
 
-    def know(self, topology: Topology) -> None:
+    def know(self, topology: Topology, losing: Losing) -> None:
         """How the world stands from now on."""
-        self._passing.know(topology)
+        self._passing.know(topology, losing)
 
     def note(self, at: float, text: str, event: str | None = None) -> None:
         """Something that is no packet; of any thread."""

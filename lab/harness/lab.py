@@ -38,6 +38,7 @@ from lab.harness.call_report import CallReport
 from lab.harness.changing import SiteChange
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
+from lab.harness.passing import NO_LINE, Losing
 from lab.harness.settling import SETTLE_SECONDS, find_out, settle
 from lab.harness.subnetting import FIRST_LAB
 from lab.harness.timeline import Json, Timeline
@@ -87,6 +88,7 @@ class Lab:
         with self.timeline.event("up", topology=file.name) as stamp:
             up = bringing.bring_up(self.checkout, self.name, file, self.timeline, say)
             stamp |= {} if up.seed is None else {"seed": up.seed}
+            stamp |= {"line_seeds": dict(up.line_seeds)} if up.line_seeds else {}
             return up
 
     def file_that_runs(self) -> Path | None:
@@ -210,13 +212,15 @@ class Lab:
     def _dropped(self, world: World) -> Callable[[str], dict[str, int]]:
         return lambda router: dict(standing.order(self.engine, world, router, "dropped")["rules"])
 
-    def _stands(self) -> Topology:
-        """The topology as it is at this moment; as it was started, where a router does not say."""
+    def _stands(self) -> tuple[Topology, Losing]:
+        """The topology as it is at this moment, as it was started where a router does not say; which lines lose."""
         world = self.running_world()
         try:
-            return standing.live(world.topology, standing.routers(self.engine, world))
+            said = standing.routers(self.engine, world)
         except LabError:
-            return world.topology
+            return world.topology, NO_LINE
+        live = standing.live(world.topology, said)
+        return live, standing.losing(live, said)
 
     def kept_call(self, call: str) -> kept.Kept:
         """What is kept of a call that is over; ConfigError where nothing is."""

@@ -179,7 +179,7 @@ def play(
     captures = folder / "captures"
     captures.mkdir()
     try:
-        session = Session(engine, world, clients, captures)
+        session = Session(engine, world, clients, captures, said)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -36,6 +36,10 @@ QUIET = 5.0
 SIGNALLING = 33033
 """The port on which supernodes listen that is nobody else's; a client that was made one does as well."""
 
+Losing = frozenset[tuple[str, str]]
+"""(A router, an address of a site's) where the line of that site ends at that router and may lose what is held back."""
+NO_LINE: Losing = frozenset()
+
 Fate = Literal["", "translated", "passed", "dropped", "lost", "own", "note"]
 
 _WORDS = {
@@ -87,7 +91,7 @@ class _Sighting:
 class Passing:
     """Hear packets of any places, in any order; `due` gives the rows whose turn it is."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, losing: Losing = NO_LINE) -> None:
         self._order = count()
         self._heap: list[tuple[float, int, Packet, float]] = []
         self._line: deque[_Sighting] = deque()
@@ -99,10 +103,11 @@ class Passing:
         self._gates: dict[str, Gate] = {}
         self.dropped: Counter[str] = Counter()
         """Packets that went no further, by router."""
-        self.know(topology)
+        self.know(topology, losing)
 
-    def know(self, topology: Topology) -> None:
-        """How the world stands from now on: names, profiles and firewalls."""
+    def know(self, topology: Topology, losing: Losing = NO_LINE) -> None:
+        """How the world stands from now on: names, profiles and firewalls, and which lines lose packets."""
+        self._losing = losing
         self._names = Names(topology)
         self._roles = {address: node.role for address, node in holders(topology).items()}
         self._nodes = {node.name: node for node in topology.nodes}
@@ -247,9 +252,14 @@ class Passing:
         if not one.waits:
             return "own", "for the router itself", "for itself"
         self.dropped[packet.place] += 1
-        why = gate.why(packet, gate.inside(packet.source.address))
+        outward = gate.inside(packet.source.address)
+        why = gate.why(packet, outward)
         told = f"dropped: {why}" if why else "dropped"
-        return "dropped", told, f"✗ {why.removeprefix('firewall ')}" if why else "✗ dropped"
+        short = why.removeprefix("firewall ") if why else "dropped"
+        # The capture sees a packet before its line holds it back: whether it came to the rules at all, nobody knows.
+        if (packet.place, (packet.source if outward else packet.destination).address) in self._losing:
+            return "dropped", f"lost on the line, or {told}", f"✗ lost, or {short}"
+        return "dropped", told, f"✗ {short}"
 
     def _fate_between(self, packet: Packet) -> tuple[Fate, str, str]:
         if self._nodes[packet.place].role is not Role.CORE:

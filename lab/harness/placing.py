@@ -54,7 +54,8 @@ class Request:
 @dataclass
 class Placed:
     """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did;
-    `seed` what the links' luck began with; `said` what relays answered, by name (testimony.Said)."""
+    `seed` what the luck of the links at core began with, `line_seeds` that of carriers' lines on the way, by router;
+    `said` what relays answered, by name (testimony.Said)."""
 
     call: str
     request: Request
@@ -64,6 +65,7 @@ class Placed:
     captured: list[Captured] = field(default_factory=list)
     trouble: str | None = None
     seed: int | None = None
+    line_seeds: Mapping[str, int] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)
 
 

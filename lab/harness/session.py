@@ -65,13 +65,16 @@ class _Line:
 class Session:
     """Opened for some clients; several threads may place calls on it, as long as no client is in two at once."""
 
-    def __init__(self, engine: Engine, world: World, clients: Iterable[str], folder: Path) -> None:
-        """Captures grow in `folder`, in that of the matrix. Nobody else has these clients until the end.
+    def __init__(
+        self, engine: Engine, world: World, clients: Iterable[str], folder: Path, routers: dict[str, Json]
+    ) -> None:
+        """Captures grow in `folder`, in that of the matrix. Nobody else has these clients until the end. `routers`:
+        what those of their sites say.
 
         Raises NotNow where a client is stopped, offline or in a call, EvidenceError where a capture does not start.
         """
         self._engine, self._world, self._topology = engine, world, world.topology
-        self._seed = standing.seed(engine, world)
+        self._seed, self._routers = standing.seed(engine, world), routers
         self._logged: defaultdict[str, list[Json]] = defaultdict(list)
         self._closing = threading.Event()
         self._end = threading.Lock()
@@ -110,7 +113,7 @@ class Session:
         `over` is told as soon as both ends are free again, before the captures are cut. What keeps the call from being
         placed is its trouble, as is whatever keeps the captures from being had.
         """
-        placed = Placed(call, request, started=time.time(), seed=self._seed)
+        placed = Placed(call, request, started=time.time(), seed=self._seed, line_seeds=self._line_seeds(request))
         caller, callee = self._lines[request.caller], self._lines[request.callee]
         said: queue.SimpleQueue[Said] = queue.SimpleQueue()
         for line in (caller, callee):
@@ -156,6 +159,11 @@ class Session:
         return self._captured
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _line_seeds(self, request: Request) -> dict[str, int]:
+        """Of the lines on the way between these two."""
+        ways = standing.concerned(self._topology, (request.caller, request.callee))
+        return standing.line_seeds(self._topology, {site: self._routers[site] for site in ways & self._routers.keys()})
 
     def _dialler(self, engine: Engine, name: str) -> Callable[[], _Line]:
         container = self._world.running(name).id

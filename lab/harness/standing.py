@@ -10,6 +10,8 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from lab.errors import LabError
+from lab.harness.passing import Losing
+from lab.links.notation import heard
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
@@ -45,11 +47,32 @@ def ended_at(topology: Topology, core: Json, said: dict[str, Json]) -> dict[str,
     """The same from what core says of itself, or {} where it does not."""
     found: dict[str, Json] = dict((core.get("shaping") or {}).get("links", {}))
     for site in said:
-        carrier = topology.behind(site)
-        shaped = (said.get(carrier or "") or {}).get("shaping") or {}
-        if site in shaped.get("links", {}):
-            found[site] = shaped["links"][site]
+        if line := _line(said.get(topology.behind(site) or ""), site):
+            found[site] = line
     return found
+
+
+def losing(topology: Topology, said: dict[str, Json]) -> Losing:
+    """The lines of carriers' sites that may lose packets, each way at the router that holds them back."""
+    found: set[tuple[str, str]] = set()
+    for site in said:
+        if (carrier := topology.behind(site)) is None:
+            continue
+        own, up, down = topology.router_of(site), _line(said.get(carrier), site), _line(said[site], site)
+        ways = {
+            topology.router_of(carrier).name: [up.get("up", ""), *up.get("toward", {}).values()],
+            own.name: [down.get("down", "")],
+        }
+        for hop, words in ways.items():
+            if any(heard(one).loses for one in words):
+                found |= {(hop, str(address)) for address in own.addresses}
+    return frozenset(found)
+
+
+def _line(said: Json | None, site: str) -> Json:
+    """A site's link by the word of one router."""
+    shaped = (said or {}).get("shaping") or {}
+    return dict(shaped.get("links", {}).get(site, {}))
 
 
 def seed(engine: Engine, world: World) -> int | None:
@@ -58,6 +81,20 @@ def seed(engine: Engine, world: World) -> int | None:
         return int(core(engine, world)["shaping"]["seed"])
     except LabError:
         return None
+
+
+def line_seeds(topology: Topology, said: dict[str, Json]) -> dict[str, int]:
+    """Router -> what all that it leaves to chance begins with, of the routers at which carriers' lines end.
+
+    `said`: site -> what its router says."""
+    shaped = {topology.router_of(site).name: answer.get("shaping") for site, answer in said.items()}
+    return {router: int(one["seed"]) for router, one in shaped.items() if one}
+
+
+def lined(topology: Topology) -> set[str]:
+    """The sites behind carriers, and those carriers: at their routers lines end."""
+    behind = {site: topology.behind(site) for site in topology.sites()}
+    return {one for site, carrier in behind.items() if carrier for one in (site, carrier)}
 
 
 def routers(engine: Engine, world: World, sites: Iterable[str] | None = None) -> dict[str, Json]:

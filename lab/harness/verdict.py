@@ -72,6 +72,7 @@ def report(topology: Topology, placed: Placed, folder: Path = Path(), asking: As
         dropped_by_captures=dropped,
         evidence=folder,
         seed=placed.seed,
+        line_seeds=placed.line_seeds,
         on_hold=judged.on_hold,
         witnesses=judged.witnesses,
         keys_changed=tuple(parse_key_changed(event) for event in placed.events if event.event == "key-changed"),

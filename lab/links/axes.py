@@ -141,6 +141,12 @@ class Impairment:
         return replace(self, mtu=FULL_MTU) == CLEAN
 
     @property
+    def loses(self) -> bool:
+        """Whether packets may be lost that no router refuses: by luck, in a full queue, in a black hole."""
+        by_luck = bool(self.loss) or (self.burst is not None and self.burst.loss > 0)
+        return by_luck or self.rate is not None or (self.blackhole and self.mtu < FULL_MTU)
+
+    @property
     def queue_limit(self) -> float:
         """Bytes that may wait; without a meaning where there is no rate."""
         return (self.queue or Queue(seconds=DEFAULT_QUEUE)).limit(self.rate or 0)

@@ -19,6 +19,7 @@ class Site:
 
     `inside`, `inside6`: its subnets, None where there is no such family inside. `outer`: its router's IPv4 addresses
     outside. `proxy`: whether it has one. `carrier`: whether those inside are routers of sites, and no hosts.
+    `behind`: whether its router sits behind a carrier's.
     """
 
     inside: IPv4Network | None
@@ -26,6 +27,7 @@ class Site:
     outer: tuple[IPv4Address, ...] = ()
     proxy: bool = False
     carrier: bool = False
+    behind: bool = False
 
 
 def fits(profile: NatProfile, firewall: FirewallPolicy, site: Site) -> None:
@@ -57,6 +59,11 @@ def source_range(addresses: tuple[IPv4Address, ...]) -> tuple[IPv4Address, IPv4A
 def _ipv4(profile: NatProfile, site: Site) -> None:
     inside, axes = site.inside, profile.translation
     if axes is None:
+        if inside is not None and site.behind:
+            raise ConfigError(
+                f"a router that translates nothing has no place behind a carrier's, which has no route to {inside}: "
+                "no answer would come back; take a profile that translates, or put the site on the internet"
+            )
         if inside is not None and is_private(inside):
             raise ConfigError(
                 f"a router that translates nothing needs a public subnet inside, and {inside} is private: "

@@ -46,7 +46,8 @@ _NETEM = (
     " u32 match ip src 192.0.2.0/24 flowid 1:1 action mirred egress redirect dev links-up; } 2>/dev/null"
 )
 _QUEUE = (
-    "iptables -t raw -A PREROUTING -j NFQUEUE --queue-num 1 && ip6tables -t raw -A PREROUTING -j NFQUEUE --queue-num 1"
+    "python3 -m lab.boot.nfqueue && iptables -t raw -A PREROUTING -j NFQUEUE --queue-num 1"
+    " && ip6tables -t raw -A PREROUTING -j NFQUEUE --queue-num 1"
 )
 
 FEATURES = (
@@ -68,6 +69,13 @@ FEATURES = (
         f"if {_NETEM}; then echo 'by netem'; else {_QUEUE} && echo 'by NFQUEUE, this kernel has no netem'; fi",
         "modprobe sch_netem ifb (then netem serves), or modprobe xt_NFQUEUE nfnetlink_queue",
         tells=True,
+    ),
+    Feature(
+        "lines of sites behind carriers",
+        False,
+        _QUEUE,
+        "modprobe xt_NFQUEUE nfnetlink_queue (netem serves at core alone), or leave LAB_LINKS away at carriers "
+        "and behind them",
     ),
     Feature("packet sockets (captures)", True, _PACKET, "modprobe af_packet"),
 )

@@ -31,4 +31,5 @@ def _site(router: Node, nodes: Iterable[Node], networks: tuple[Network, ...]) ->
         outer=(*first, *router.outer),
         proxy=any(node.role is Role.PROXY and node.site == router.site for node in nodes),
         carrier=inside.kind == "carrier",
+        behind=outside is not None and outside.kind == "carrier",
     )

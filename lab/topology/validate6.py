@@ -13,7 +13,13 @@ from lab.topology.model import Network, Role
 
 
 def check_networks6(networks: tuple[Network, ...]) -> None:
-    """Whether the IPv6 subnets lie apart. Raises ConfigError."""
+    """Whether the IPv6 subnets lie apart, and none is a carrier's. Raises ConfigError."""
+    for network in networks:
+        if network.kind == "carrier" and network.subnet6:
+            raise ConfigError(
+                f"network {network.name}: expected no IPv6 subnet on a carrier's network, whose router has routes of "
+                f"IPv6 to no site behind it, got {network.subnet6}; leave it away, or put those sites on the internet"
+            )
     for one, other in combinations([network for network in networks if network.subnet6], 2):
         assert one.subnet6 and other.subnet6
         if one.subnet6.overlaps(other.subnet6):
@@ -35,6 +41,16 @@ def addresses_of_their_own(declared: tuple[Declared, ...], networks: tuple[Netwo
                     f"got {address}, which is {owner[address]}"
                 )
             owner[address] = f"{one.node.name}'s"
+
+
+def none_behind_carriers(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
+    for node in (one.node for one in declared if one.node.role is Role.ROUTER):
+        inside, upstream = lan_of(node.site, networks).subnet6, upstream_of(node, networks)
+        if inside is not None and upstream is not None and upstream.kind == "carrier":
+            raise ConfigError(
+                f"site {node.site}: expected no IPv6 inside behind the carrier {upstream.site}, whose router has "
+                f"routes of IPv6 to no site behind it, got {inside}; leave it away, or put the site on the internet"
+            )
 
 
 def ways_out_first(declared: tuple[Declared, ...], networks: tuple[Network, ...]) -> None:
@@ -90,4 +106,4 @@ def families_told(declared: tuple[Declared, ...], networks: tuple[Network, ...])
             )
 
 
-RULES6 = (addresses_of_their_own, ways_out_first, prefixes_known_to_core, families_told)
+RULES6 = (none_behind_carriers, addresses_of_their_own, ways_out_first, prefixes_known_to_core, families_told)

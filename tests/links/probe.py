@@ -14,6 +14,8 @@ SO_TIMESTAMPNS = 35  # asm-generic/socket.h: the kernel says when a packet came,
 STAMP = struct.Struct("!Iq")  # number of the packet, nanoseconds of the wall clock at which it was sent
 
 QUIET_S = 0.7  # longer than any packet of these tests is under way
+OPENED_S = 10.0  # by then whoever is to ask has come
+OPENINGS = 5  # packets that open a mapping: a link that loses 5 % loses all of them once in three million times
 
 
 def say(value: object) -> None:
@@ -24,20 +26,42 @@ def family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def send(address: str, port: str, count: str, rate: str, size: str) -> None:
-    """Say "sending", then send `count` UDP packets of `size` bytes of payload, `rate` a second (0: at once)."""
+def sender(address: str) -> socket.socket:
+    """Sends with DF, whatever the kernel remembers of the path's MTU."""
     sock = socket.socket(family(address), socket.SOCK_DGRAM)
-    # With DF, whatever the kernel remembers of the path's MTU; IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: IP_PMTUDISC_PROBE.
+    # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: IP_PMTUDISC_PROBE
     level, option = (socket.IPPROTO_IPV6, 23) if ":" in address else (socket.IPPROTO_IP, 10)
     sock.setsockopt(level, option, 3)
+    return sock
+
+
+def send(address: str, port: str, count: str, rate: str, size: str) -> None:
+    """Say "sending", then send `count` UDP packets of `size` bytes of payload, `rate` a second (0: at once)."""
+    sock = sender(address)
     sock.connect((address, int(port)))
-    filling = bytes(int(size) - STAMP.size)
+    train(sock, int(count), int(rate), int(size))
+
+
+def answer(address: str, port: str, count: str, rate: str, size: str) -> None:
+    """Say "waiting", and send the same to whoever sends a packet here first: through the mapping that let it out."""
+    sock = sender(address)
+    sock.bind((address, int(port)))
+    sock.settimeout(OPENED_S)
+    say("waiting")
+    _, source = sock.recvfrom(2048)
+    sock.settimeout(None)
+    sock.connect(source)
+    train(sock, int(count), int(rate), int(size))
+
+
+def train(sock: socket.socket, count: int, rate: int, size: int) -> None:
+    filling = bytes(size - STAMP.size)
     say("sending")
     begin = time.monotonic()
     late = 0
-    for number in range(int(count)):
-        if int(rate):
-            wait = begin + number / int(rate) - time.monotonic()
+    for number in range(count):
+        if rate:
+            wait = begin + number / rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)  # the traffic's pace
             late += wait < -0.01
@@ -46,11 +70,11 @@ def send(address: str, port: str, count: str, rate: str, size: str) -> None:
         except OSError as error:  # refused on the way: an ICMP error that came back
             say({"sent": number, "error": error.strerror})
             return
-    say({"sent": int(count), "seconds": time.monotonic() - begin, "late": late})
+    say({"sent": count, "seconds": time.monotonic() - begin, "late": late})
 
 
-def receive(address: str, port: str) -> None:
-    """Take packets until stdin ends and none has come for QUIET_S.
+def receive(address: str, port: str, asked: str = "") -> None:
+    """Take packets until stdin ends and none has come for QUIET_S. `asked`: who answers, at the same port.
 
     Says "listening", and at last [[number, one-way delay in ms], ...].
     """
@@ -68,6 +92,8 @@ def receive(address: str, port: str) -> None:
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     say("listening")
+    for _ in range(OPENINGS if asked else 0):
+        sock.sendto(b"", (asked, int(port)))
     while True:
         try:
             data, ancillary, _, _ = sock.recvmsg(2048, 64)
@@ -83,4 +109,4 @@ def receive(address: str, port: str) -> None:
 
 if __name__ == "__main__":
     order, *arguments = sys.argv[1:]
-    {"send": send, "receive": receive}[order](*arguments)
+    {"send": send, "answer": answer, "receive": receive}[order](*arguments)

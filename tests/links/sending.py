@@ -6,6 +6,7 @@ Belongs here: sending and hearing. Never: what is expected.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from lab.harness import Lab, standing
 from lab.harness.changing import SiteChange
 from lab.runtime.exec import ExecStream
+from lab.runtime.world import World
 
 PROBE = ["python3", "-c", (Path(__file__).parent / "probe.py").read_text()]
 PORT = "7100"
@@ -69,10 +71,9 @@ class Network:
         `during` is called once they are being sent.
         """
         world = self.lab.running_world()
-        address = str(world.topology.node(receiver).attachments[0].address.ip)
+        address = _address(world, receiver)
         hears = ExecStream(self.lab.engine, world.running(receiver).id, [*PROBE, "receive", address, PORT], stdin=True)
-        payload = str(size - UDP_AND_IP)
-        sends = [*PROBE, "send", address, PORT, str(count), str(rate), payload]
+        sends = [*PROBE, "send", address, PORT, str(count), str(rate), str(size - UDP_AND_IP)]
         with hears:
             heard = _answers(hears)
             assert next(heard) == "listening"
@@ -82,15 +83,51 @@ class Network:
                 during()
                 outcome = next(said)
             hears.close_stdin()
-            pairs = next(heard)
-        numbers = [number for number, _ in pairs if number < count]
-        return Heard(count, numbers, [delay for number, delay in pairs if number < count], outcome.get("error"))
+            return _heard(count, next(heard), outcome)
+
+    def one_way_back(
+        self, sender: str, receiver: str, *, count: int = 1000, rate: int = 2000, size: int = 100
+    ) -> Heard:
+        """The same to a node behind routers that translate: it asks for the probes, and they come by its mapping."""
+        world = self.lab.running_world()
+        address = _address(world, sender)
+        sends = [*PROBE, "answer", address, PORT, str(count), str(rate), str(size - UDP_AND_IP)]
+        with ExecStream(self.lab.engine, world.running(sender).id, sends) as talks:
+            said = _answers(talks)
+            assert next(said) == "waiting"
+            takes = [*PROBE, "receive", _address(world, receiver), PORT, address]
+            with ExecStream(self.lab.engine, world.running(receiver).id, takes, stdin=True) as hears:
+                heard = _answers(hears)
+                assert next(heard) == "listening"
+                assert next(said) == "sending"
+                outcome = next(said)
+                hears.close_stdin()
+                return _heard(count, next(heard), outcome)
 
     def inside(self, node: str, *argv: str) -> str:
         """What a command says inside a node."""
         world = self.lab.running_world()
         with ExecStream(self.lab.engine, world.running(node).id, list(argv)) as stream:
             return b"".join(data for _, data in stream.chunks()).decode()
+
+
+def asked(heard: Heard, delay: float) -> bool:
+    """Within 1 ms and 5 % of what was asked, in milliseconds, and none overtook another."""
+    return abs(heard.median - delay) <= 1 + 0.05 * delay and heard.numbers == sorted(heard.numbers)
+
+
+def binomial(heard: Heard, share: float) -> bool:
+    """Whether that share was lost, within four standard deviations: one run in 16,000 exceeds them."""
+    return abs(heard.lost - share) <= 4 * sqrt(share * (1 - share) / heard.sent)
+
+
+def _address(world: World, node: str) -> str:
+    return str(world.topology.node(node).attachments[0].address.ip)
+
+
+def _heard(count: int, pairs: list[tuple[int, float]], outcome: dict[str, Any]) -> Heard:
+    kept = [(number, delay) for number, delay in pairs if number < count]
+    return Heard(count, [number for number, _ in kept], [delay for _, delay in kept], outcome.get("error"))
 
 
 def _answers(stream: ExecStream) -> Iterator[Any]:

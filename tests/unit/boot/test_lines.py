@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from lab.boot import attach, lines, memory, mtu, rules
+from lab.boot import attach, cable, lines, memory, mtu, rules
 from lab.boot.lines import Lines
 from lab.boot.router import Router
 from lab.boot.wiring import Interface, Wiring
+from lab.errors import RuntimeUnavailable
 from lab.links import Entry, write
 from lab.links.emulator import Network
 from lab.links.queueing import queueing
@@ -40,14 +41,17 @@ class Kernel:
         self.started = self.fed = 0
         self.raw, self.mtus, self.told = "", list[tuple[str, int]](), dict[str, Any]()
         self.loaded = list[str]()
+        self.lacks = ""
 
-    def emulating(self, seed: int, say: object, *, first: Any) -> "Kernel":
+    def emulating(self, seed: int, say: object, mend: str, *, first: Any) -> "Kernel":
         self.started, self.seed, self._first = self.started + 1, seed, first
         return self
 
     def apply(
         self, entries: tuple[Entry, ...], networks: Mapping[str, tuple[Network, ...]], *, anew: bool = False
     ) -> None:
+        if self.lacks:
+            raise RuntimeUnavailable(self.lacks)
         self.links = write(entries)
         self.networks = {site: list(map(str, owned)) for site, owned in networks.items()}
         self.raw, self.fed = queueing(entries, networks, (), self._first())[4], self.fed + 1
@@ -105,6 +109,29 @@ def test_what_goes_up_waits_at_the_carrier(kernel: Kernel) -> None:
         "-A PREROUTING -s 100.64.63.11/32 -j NFQUEUE --queue-num 1",
     ]
     assert kernel.mtus == [("100.64.63.11/32", 1300)]
+
+
+def test_a_carrier_that_is_plugged_in_again_has_the_mtu_of_its_subscribers_lines_on_its_new_routes(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = carrier(kernel)
+    router.orders["link"](change(direction="down", changes={"mtu": "1200"}))
+    router.orders["address"]({"site": "mobile", "old": "100.64.63.11", "new": "100.64.63.33"})
+    kernel.mtus.clear()
+    monkeypatch.setattr(cable, "_role", lambda: "router")
+    monkeypatch.setattr(attach, "attach", lambda *words: wiring("203.0.113.63/24", "100.64.63.1/26"))
+    assert cable._attach()
+    assert kernel.mtus == [("100.64.63.33/32", 1200)]
+
+
+def test_a_subscriber_that_is_plugged_in_again_knows_nothing_of_the_way_down(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber(kernel)
+    monkeypatch.setattr(cable, "_role", lambda: "router")
+    monkeypatch.setattr(attach, "attach", lambda *words: wiring("100.64.63.11/26", "192.168.67.1/24"))
+    assert cable._attach()
+    assert kernel.mtus == []
 
 
 def test_a_router_without_lines_starts_nothing(kernel: Kernel) -> None:
@@ -179,6 +206,16 @@ def test_a_line_that_the_file_does_not_give_is_begun_when_it_is_ordered(kernel: 
     router.orders["link"]({**dry, "dry": False})
     assert "-s 100.64.63.12/32 -j NFQUEUE" in kernel.raw
     assert router.status()["shaping"]["links"]["mobile"]["up"] == "loss=5%"
+
+
+def test_a_line_that_a_kernel_cannot_have_is_refused_and_the_router_says_what_it_is_as_before(kernel: Kernel) -> None:
+    router = Router.begin(wiring("203.0.113.63/24", "100.64.63.1/26"), {**CARRIER, "LAB_LINKS": ""})
+    kernel.lacks = "this kernel gives no netfilter queue"
+    for _ in range(2):
+        with pytest.raises(RuntimeUnavailable, match="no netfilter queue"):
+            router.orders["link"](change(addresses={"mobile": ["100.64.63.12"]}))
+        assert (router.status()["shaping"], router.status()["changed"], kernel.started) == (None, False, 0)
+    assert kernel.told["links"]["orders"] == []
 
 
 def test_lines_know_which_side_is_whose(kernel: Kernel) -> None:

@@ -88,7 +88,7 @@ def opened(tmp_path: Path, world: World, played: Playback) -> Iterator[Opened]:
     def open_(names: tuple[str, ...] = NODES, **options: Any) -> Capturing:
         rules = options.pop("rules", None)
         watched = Watched(chosen(world, names), **options)
-        stands = options.pop("stands", lambda: TOPOLOGY)
+        stands = options.pop("stands", lambda: (TOPOLOGY, frozenset()))
         sessions.append(Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline", rules))
         return sessions[-1]
 
@@ -245,7 +245,7 @@ def test_when_the_lab_is_changed_names_and_rules_are_asked_for_anew(
 
     def stands() -> Any:
         asked.release()
-        return TOPOLOGY
+        return TOPOLOGY, frozenset()
 
     watched = Watched(chosen(world, ("core",)))
     session = Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline")

@@ -203,3 +203,16 @@ def test_what_chance_begins_with_stands_on_the_timeline(
     lab.up(file.parent / "compose" / "reference.yml")
     (line,) = lab.timeline.read()
     assert (line["event"], line["topology"], line["seed"]) == ("up", "reference.yml", 7)
+    assert "line_seeds" not in line, "where there are no carriers"
+
+
+def test_what_chance_begins_with_on_carriers_lines_stands_there_as_well(
+    engine: Engine, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bringing.standing, "line_seeds", lambda *words: {"home-router": 9})
+    (file.parent / "compose").mkdir()
+    (file.parent / "compose" / "reference.yml").touch()
+    lab = Lab(file.parent)
+    lab.up(file.parent / "compose" / "reference.yml")
+    (line,) = lab.timeline.read()
+    assert line["line_seeds"] == {"home-router": 9}

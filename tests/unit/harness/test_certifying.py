@@ -1,6 +1,7 @@
 """Which sites are certified, in which order, and how what the live lab says is read."""
 
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from lab.certify.claimed import LinkClaim, Router
 from lab.errors import ConfigError, RuntimeUnavailable
 from lab.harness import certifying, claiming
 from lab.harness.certifying import Progress
+from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim
 from lab.nat import firewall, profile
 from lab.runtime import probes
 from lab.runtime.world import World
 from lab.topology import parse
+from lab.topology.model import Node
 
 REFERENCE = Path(__file__).parents[3] / "compose" / "reference.yml"
 
@@ -80,6 +83,34 @@ def test_a_link_too_narrow_for_the_questions_is_said_to_be_and_not_judged() -> N
     assert found.failure == (
         "the link of home carries 1kbit a second, too little for what is asked; give it 32kbit or more"
     )
+
+
+def test_a_certification_says_what_the_links_on_the_way_left_to_chance_with(
+    monkeypatch: pytest.MonkeyPatch, world: World, tmp_path: Path
+) -> None:
+    claim = replace(claim_of("home"), seed=7, line_seeds={"carrier-1-router": 8})
+    nothing: Any = None
+    monkeypatch.setattr(certifying.images, "ensure_images", lambda *words, only: None)
+    monkeypatch.setattr(probes, "remove_all", lambda *words: None)
+    monkeypatch.setattr(certifying, "claims", lambda *words: (claim,))
+    monkeypatch.setattr(certifying, "OpenSide", lambda *words: nullcontext())
+    monkeypatch.setattr(certifying, "_all", lambda *words: [])
+    found = certifying.certify(nothing, Checkout(tmp_path), world, (), lambda text: None, lambda step: None).to_json()
+    assert (found["seed"], found["line_seeds"]) == (7, {"carrier-1-router": 8})
+
+
+def test_a_claim_has_the_seeds_of_core_and_of_the_routers_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    routers = {name: 8 + number for number, name in enumerate(("carrier-1-router", "mobile-1-router"))}
+
+    def ask(engine: Any, world: Any, node: Node) -> dict[str, Any]:
+        shaping = {"seed": routers[node.name], "links": {}}
+        return {"profile": node.profile, "axes": node.axes, "firewall": node.firewall, "shaping": shaping}
+
+    monkeypatch.setattr(claiming, "_ask", ask)
+    monkeypatch.setattr(claiming.standing, "core", lambda *words: {"shaping": {"seed": 7, "links": {}}})
+    nothing: Any = None
+    (claim,) = claiming.claims(nothing, World("lab", parse(REFERENCE.with_name("zoo.yml"), {}), {}, None), ["mobile-1"])
+    assert (claim.seed, claim.line_seeds) == (7, routers)
 
 
 def test_questions_are_paced_to_the_link_s_rate() -> None:

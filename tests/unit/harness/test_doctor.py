@@ -60,6 +60,17 @@ def test_how_links_are_made_is_told(machine: pytest.MonkeyPatch) -> None:
     assert seen["connection tracking"] == "works"
 
 
+def test_without_a_netfilter_queue_a_machine_is_healthy_and_has_no_lines_behind_carriers(
+    machine: pytest.MonkeyPatch,
+) -> None:
+    lines = "lines of sites behind carriers"
+    machine.setattr(doctor, "try_features", lambda engine: [Tried(one, one.name != lines, "none") for one in FEATURES])
+    found = diagnose()
+    assert found.healthy and wrong(found) == [lines]
+    (check,) = [check for check in found.checks if check.name == lines]
+    assert "modprobe xt_NFQUEUE nfnetlink_queue" in check.mend and "leave LAB_LINKS away at carriers" in check.mend
+
+
 def test_what_is_missing_says_how_to_have_it(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(doctor, "try_features", lambda engine: [Tried(one, False, "unknown") for one in FEATURES])
     found = diagnose()

@@ -8,6 +8,7 @@ import pytest
 
 from lab.errors import Interrupted, NotNow
 from lab.harness import calling
+from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.events import CallEvent
 from lab.harness.placing import Placed, Request
@@ -16,6 +17,10 @@ from lab.topology import parse
 
 ROOT = Path(__file__).parents[3]
 REQUEST = Request("bob", "frank")
+
+
+SAID = {"profile": "linux", "firewall": "none", "shaping": {"seed": 9}}
+"""By a router at which a line ends."""
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def call(patch: pytest.MonkeyPatch, world: World, state: Path, *events: str, end
         raise end
 
     patch.setattr(calling, "place", place)
-    patch.setattr(calling.standing, "routers", lambda *words: {})
+    patch.setattr(calling.standing, "routers", lambda *words: {"home": SAID})
     patch.setattr(calling.standing, "seed", lambda *words: 7)
     patch.setattr(calling.record, "logs", lambda *words: [])
     calling.call(cast(Any, None), Checkout(state), world, REQUEST, lambda event: None)
@@ -48,6 +53,8 @@ def test_what_is_known_is_reported_as_interrupted_in_the_folder_that_is_named(
     report = json.loads((folder / "report.json").read_text())
     assert (report["error"], report["agrees"], report["call"]) == ("interrupted", False, "c1")
     assert report["seed"] == 7, "of core, so that the same luck can be had again"
+    assert report["line_seeds"] == {"home-router": 9}, "and of lines that end at a router on the way"
+    assert CallReport.from_json(report, folder).line_seeds == {"home-router": 9}
     assert (folder / "timeline.jsonl").is_file()
 
 

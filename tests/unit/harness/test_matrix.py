@@ -29,7 +29,7 @@ WORLD = World("lab", TOPOLOGY, {node.name: Container(node.name, node.name, "runn
 class FakeSession:
     """Calls that fail at once, as those of clients that are silent; says who was in a call when."""
 
-    def __init__(self, engine: Any, world: World, clients: list[str], folder: Path) -> None:
+    def __init__(self, engine: Any, world: World, clients: list[str], folder: Path, routers: object) -> None:
         self.clients, self.captures = clients, folder
         self.busy: list[str] = []
         self.most, self.clashes, self.closed = 0, 0, 0

@@ -57,6 +57,28 @@ def test_at_a_carrier_s_line_a_packet_may_be_held_back_for_as_long_as_the_line_t
     assert row.became.startswith(became)
 
 
+def test_where_a_line_loses_packets_whoever_came_no_further_may_have_been_lost_there() -> None:
+    out = [
+        seen(1, "mobile-1-router", IN, "192.168.67.10:40000", RELAY),
+        seen(1.0001, "mobile-1-router", OUT, "100.64.63.11:40000", RELAY),
+    ]
+    came = seen(2, "mobile-1-router", IN, SUPERNODE, "100.64.63.11:40000")
+    passing = Passing(ZOO, frozenset({("mobile-1-router", "100.64.63.11")}))
+    for packet in [*out, came]:
+        passing.hear(packet, packet.time)
+    row = passing.due(0.0, over=True)[-1]
+    assert (row.fate, row.became) == ("dropped", "lost on the line, or dropped: not asked for")
+    assert row.brief == "✗ lost, or not asked for"
+    assert rows([*out, came], ZOO)[-1].became == "dropped: not asked for", "on a line that loses nothing"
+
+
+def test_what_a_subscriber_sent_may_be_lost_at_its_carrier_and_its_neighbour_s_was_not() -> None:
+    passing = Passing(ZOO, frozenset({("carrier-1-router", "100.64.63.11")}))
+    for subscriber in ("100.64.63.11:40000", "100.64.63.12:40000"):
+        passing.hear(seen(1, "carrier-1-router", IN, subscriber, RELAY), 1)
+    assert [row.became for row in passing.due(0.0, over=True)] == ["lost on the line, or dropped", "dropped"]
+
+
 def test_a_router_that_translates_nothing_passes_on() -> None:
     alice = "198.51.100.18:4000"
     row = one([seen(1, "park-router", IN, alice, FLAT), seen(1.0001, "park-router", OUT, alice, FLAT)])

@@ -7,6 +7,7 @@ import pytest
 
 from lab.errors import LabError, RuntimeUnavailable
 from lab.harness import session as session_module
+from lab.harness.placing import Request
 from lab.harness.session import Session, foreign_to
 from lab.topology import parse
 from lab.topology.model import Role
@@ -31,6 +32,15 @@ def test_the_carrier_before_a_site_has_part_in_its_calls_and_its_other_subscribe
     left_out = foreign("mobile-1-pc", "linux-1-pc")
     assert not left_out & {str(address) for address in ZOO.node("carrier-1-router").addresses}
     assert left_out >= {str(address) for address in ZOO.node("mobile-2-router").addresses}
+
+
+def test_a_call_is_told_with_the_seeds_of_the_lines_that_it_passes_and_of_no_others() -> None:
+    made: Any = Session.__new__(Session)
+    made._topology = ZOO
+    sites = ("linux-1", "carrier-1", "mobile-1", "mobile-2", "carrier-2", "mobile-4")
+    made._routers = {site: {"shaping": {"seed": number} if number else None} for number, site in enumerate(sites)}
+    found = made._line_seeds(Request("mobile-1-pc", "linux-1-pc"))
+    assert found == {"carrier-1-router": 1, "mobile-1-router": 2}
 
 
 def test_a_router_is_asked_over_its_own_conversation_and_anew_where_that_is_over(

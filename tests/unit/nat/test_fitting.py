@@ -22,6 +22,12 @@ OUTER = tuple(IPv4Address(f"203.0.113.{last}") for last in (32, 33, 60))
         (profile("linux"), "none", Site(HOME, LOCAL), "needs a public IPv6 prefix inside, and fd00:0:0:39::/64 is pri"),
         (profile("linux", profile6="nptv6"), "none", Site(HOME, GLOBAL), "and 2001:db8:0:39::/64 is public"),
         (profile("linux", profile6="nptv6"), "none", Site(HOME), "there is no IPv6 inside"),
+        (
+            profile("open"),
+            "none",
+            Site(PARK, behind=True),
+            "which has no route to 198.51.100.16/28: no answer would co",
+        ),
         (profile("linux"), "proxy-only", Site(HOME), "there is no node of role proxy: the site would be cut off"),
         (
             profile("linux"),
@@ -54,6 +60,7 @@ def test_no_ports_are_given_through_a_firewall_that_lets_no_udp_out(policy: str)
         (profile("open"), "inbound-blocked", Site(PARK)),
         (profile("open"), "none", Site(None, GLOBAL)),
         (profile("linux"), "none", Site(HOME, GLOBAL)),
+        (profile("linux"), "none", Site(HOME, behind=True)),
         (profile("linux", profile6="nptv6"), "none", Site(HOME, LOCAL)),
         (profile("linux"), "proxy-only", Site(HOME, proxy=True)),
         (profile("linux"), "none", Site(HOME, outer=OUTER[1::-1])),
