@@ -47,8 +47,10 @@ def compose_up(compose: Sequence[str], name: str, file: Path, log: Path, variabl
         "--no-build",
         "--remove-orphans",
     ]
-    # Compose 1.29 starts nodes one after the other below this; with few it hung
-    environment = {"COMPOSE_PARALLEL_LIMIT": "200", **os.environ, **variables, "COMPOSE_PROJECT_NAME": name}
+    # Compose 1.29 starts nodes one after the other below this limit; with few it hung. Asked for so many at once, an
+    # engine on a busy machine may need longer for one than the minute that Compose gives it.
+    patience = {"COMPOSE_PARALLEL_LIMIT": "200", "COMPOSE_HTTP_TIMEOUT": "300"}
+    environment = {**patience, **os.environ, **variables, "COMPOSE_PROJECT_NAME": name}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         done = subprocess.run(
