@@ -12,7 +12,9 @@ from lab.runtime.logs import Logs, started_at
 from lab.runtime.world import Container
 
 READY_SECONDS = 90.0
-"""Longest wait for all of them; a client needs a second after its supernode, the rest is for a slow machine."""
+EACH_SECONDS = 1.0
+"""Longest wait for all of them, and more for each: a client needs a second after its supernode, the rest is for a slow
+machine, on which a hundred nodes start as fast as one after the other."""
 SAY_EVERY = 1.0
 """Seconds between two words about who is awaited."""
 
@@ -21,11 +23,13 @@ def wait_until_ready(
     engine: Engine,
     containers: Iterable[Container],
     say: Callable[[str], None] = lambda text: None,
-    seconds: float = READY_SECONDS,
+    seconds: float | None = None,
 ) -> None:
     """Return when each container has said that it is ready since it was started; raises RuntimeUnavailable."""
     last = {container.node: "" for container in containers}
     awaited, total = set(last), len(last)
+    if seconds is None:
+        seconds = READY_SECONDS + EACH_SECONDS * total
     deadline, said_at = time.monotonic() + seconds, 0.0
     with Logs(engine, containers, lambda container: started_at(engine, container)) as logs:
         while awaited:
