@@ -95,7 +95,6 @@ def test_what_comes_down_waits_at_the_sites_own_router(kernel: Kernel) -> None:
         "-A PREROUTING -i eth0 -d 192.168.67.0/24 -j DROP",
         "-A PREROUTING ! -i eth0 -j ACCEPT",
         "-A PREROUTING -d 100.64.63.11/32 -j NFQUEUE --queue-num 1",
-        "-A PREROUTING -d 192.168.67.0/24 -j NFQUEUE --queue-num 1",
     ]
     assert (kernel.seed, kernel.mtus) == (7, []), "the MTU of the way down is the carrier's to know"
 
