@@ -46,7 +46,6 @@ class Lines(Shaping):
             lan.index,
             part=self._end,
         )
-        self._inside = [one.network for one in (lan.address, wiring.lan6) if one is not None]
 
     def _end(self, entry: Entry) -> Entry:
         """What of a link this router sees to."""
@@ -55,9 +54,9 @@ class Lines(Shaping):
         return replace(entry, link=Link(up=entry.link.up, toward=entry.link.toward))
 
     def _networks_of(self, entry: Entry) -> tuple[Network, ...]:
-        """Its own are those that it has now, and its hosts', which need not be translated."""
+        """Its own are those that it has now; behind a carrier every site is translated to them."""
         if entry.site == self._site:
-            return (*(ip_network(address) for address in self._held()), *self._inside)
+            return tuple(ip_network(address) for address in self._held())
         return super()._networks_of(entry)
 
     def _begins_here(self, entry: Entry) -> bool:

@@ -35,7 +35,9 @@ class Linking:
     def link(self, order: Order) -> Order:
         """{"site", "direction", "toward", "changes": {axis: value}, "addresses": {site: [...]}, "prefixes": {site:
         [...]}, "dry"}: a link's figures, or if they would do. A site whose addresses are told, and the prefixes behind
-        it, needs no link in the file. Raises ConfigError."""
+        it, needs no link in the file. Answers {"ways"}, and "seed" where this hop's luck begins with it.
+
+        Raises ConfigError, RuntimeUnavailable."""
         said = self._link(order)
         if not order.get("dry"):
             self._keep(order)
@@ -55,10 +57,11 @@ class Linking:
         told = {str(name): str(value) for name, value in changes.items()}
         dry, addresses = bool(order.get("dry")), order.get("addresses") or {}
         known = {"addresses": addresses, "prefixes": order.get("prefixes") or {}}
+        begins = not dry and not self.shaping.started
         link = self.shaping.set_link(site, direction, told, toward, **known, dry=dry)
         ways = {way: link[way] for way in ("up", "down")}
         ways |= {f"toward {other}": text for other, text in link["toward"].items()}
-        return {"ways": ways}
+        return {"ways": ways, **({"seed": self.shaping.seed} if begins else {})}
 
     def _address(self, order: Order) -> bool:
         site, old, new = (str(order.get(key)) for key in ("site", "old", "new"))

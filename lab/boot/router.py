@@ -60,6 +60,8 @@ class Router:
         self.file_address = wiring.wan.address.ip
         self.port_mapping = PortMapping()
         self._before_tracking: tuple[str, ...] = ()
+        self._between = False
+        """Whether the kernel refused half way what was asked last: nothing passes, and what was before is gone."""
         kept = memory.recall().get("links", {})
         self._kept_orders = kept.get("orders", [])
         lines = Lines(wiring, environ, kept.get("seed"), lambda: self._before_tracking, self._held)
@@ -118,7 +120,7 @@ class Router:
             "lan": str(sides.inside) if sides.inside else None,
             "lan6": str(sides.lan6.network) if sides.lan6 else None,
             "shaping": lines.status() if lines.started else None,
-            "changed": now != self._by_the_file or lines.changed,
+            "changed": now != self._by_the_file or lines.changed or self._between,
             "unplugged": cable.unplugged(),
         }
 
@@ -180,7 +182,7 @@ class Router:
         memory.remember({**asdict(self.settings), "links": self.links.kept})
 
     def _become(self, wanted: Settings) -> None:
-        if wanted != self.settings:
+        if wanted != self.settings or self._between:
             self._apply(wanted)
             self._remember()
 
@@ -194,19 +196,22 @@ class Router:
         firewall, sides = nat.firewall(wanted.firewall), _sides(plan, self.environ)
         nat.fits(profile, firewall, sides.site)
         rendered = nat.render(profile, firewall, sides)
+        self._between = True
         attach.hold(self.wiring)
         if address != self.wiring.wan.address.ip:
             self.port_mapping.stop()
             readdress(self.wiring.wan, address)
             plan = attach.attach("router", self.environ)
-        self.wiring, self.settings, self._before_tracking = plan, wanted, nat.before_tracking(profile, sides)
+        self.wiring, self._before_tracking = plan, nat.before_tracking(profile, sides)
         rules.load(rendered)
         self.links.shaping.again()
         rules.forget()
         mtu.set_up(plan.wan.index, wanted.mtu)
         if profile.port_mapping != self.port_mapping.offers:
             self.port_mapping.stop()
+        self.settings = wanted
         attach.forward(plan)
+        self._between = False
         if profile.port_mapping and not self.port_mapping.running:
             self.port_mapping.start(_sides(plan, self.environ), wanted.site, profile.port_mapping)
 

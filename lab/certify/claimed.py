@@ -77,7 +77,7 @@ def in_series(near: LinkClaim, far: LinkClaim) -> LinkClaim:
     queues = [one.queue_bytes for one in (near, far) if one.queue_bytes is not None]
     return LinkClaim(
         up=_after(near.up, far.up),
-        down=_after(near.down, far.down),
+        down=_after(far.down, near.down),
         up_rate=_one_rate(near.up_rate, far.up_rate),
         down_rate=_one_rate(near.down_rate, far.down_rate),
         queue_bytes=min(queues, default=None),
@@ -88,6 +88,7 @@ def in_series(near: LinkClaim, far: LinkClaim) -> LinkClaim:
 
 
 def _after(one: OneWay, other: OneWay) -> OneWay:
+    """In the order in which packets come to them: of two that take as much the first says what longer ones meet."""
     narrow = min(one, other, key=lambda way: way.mtu or MTU)
     delay, loss = (one.delay_ms or 0.0) + (other.delay_ms or 0.0), _either(one.loss or 0.0, other.loss or 0.0)
     return OneWay(delay, loss, narrow.mtu, narrow.blackhole)

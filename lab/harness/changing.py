@@ -117,7 +117,8 @@ def _option(axis: str, text: str) -> None:
 
 
 def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Json:
-    """Carry the change out and return what stands now; each part holds when this returns.
+    """Carry the change out and return what stands now; each part holds when this returns. `line_seeds` is in it where
+    a router has got its first line: what that leaves to chance begins with them.
 
     Raises ConfigError where the request or the site's addresses do not allow it, NotNow where a node that it concerns
     is stopped; nothing has changed then.
@@ -143,7 +144,10 @@ def set_site(engine: Engine, world: World, site: str, change: SiteChange) -> Jso
     if change.router:
         said["router"] = _order(engine, world, site, routers[site], "set", **change.told_to(topology.router_of(site)))
     if change.link:
-        said["link"], *_ = [_order(engine, world, site, end, "link", **link) for end in ends]
+        told = {end: _order(engine, world, site, end, "link", **link) for end in ends}
+        said["link"] = {"ways": told[ends[0]]["ways"]}
+        if seeds := {end: answer["seed"] for end, answer in told.items() if "seed" in answer}:
+            said["line_seeds"] = seeds
         if change.link.keys() & set(OF_A_LINE):
             standing.order(engine, world, routers[site], "mtu", mtu=refused_above(said["link"]["ways"]["up"]))
     return said

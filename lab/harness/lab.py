@@ -277,8 +277,10 @@ class Lab:
 
     def set(self, site: str, change: SiteChange) -> Json:
         """Change a site's profile, firewall or link; returns what its router and core say stands now."""
-        with self.timeline.event("set", site=site, **change.told()):
-            return changing.set_site(self.engine, self.running_world(), site, change)
+        with self.timeline.event("set", site=site, **change.told()) as stamp:
+            said = changing.set_site(self.engine, self.running_world(), site, change)
+            stamp |= {"line_seeds": said["line_seeds"]} if "line_seeds" in said else {}
+            return said
 
     def forget(self, site: str) -> None:
         """Let a site's router lose all its mappings."""

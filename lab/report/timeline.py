@@ -57,9 +57,11 @@ def _words(line: Mapping[str, Any]) -> str:
         return f"{line['before']} to {line['after']}" if "after" in line else ""
     about = {key: value for key, value in line.items() if key not in _OF_EVERY_EVENT}
     link = about.pop("link", None)
+    seeds = about.pop("line_seeds", {})
     way, toward = about.pop("direction", "both"), about.pop("toward", None)
     words = [f"{key} {value}" for key, value in about.items()]
     if isinstance(link, Mapping):
         where = f" toward {toward}" if toward else f" {way}" if way != "both" else ""
         words.append(", ".join(f"{name} {value}" for name, value in link.items()) + where)
+    words += [f"seed of {router}'s lines {seed}" for router, seed in seeds.items()]
     return ", ".join(words)

@@ -3,7 +3,7 @@
 Belongs here: LAB_LINKS and LAB_SEED of core's and of routers' environment. Never: what a link does (lab.links).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from lab.errors import ConfigError
 from lab.links import Entry, entries, write
@@ -27,15 +27,17 @@ def links_fit_sites(declared: tuple[Declared, ...], networks: tuple[Network, ...
                 networks,
             )
         elif node.role is Role.ROUTER and read[node.name]:
-            inside = lan_of(str(node.site), networks)
-            upstream = upstream_of(node, networks)
-            if inside.kind == "carrier":
+            inside, upstream = lan_of(str(node.site), networks), upstream_of(node, networks)
+            carrier = inside.kind == "carrier"
+            subscribers = [entry for entry in read[node.name] if carrier and entry.site != node.site]
+            if subscribers:
                 _no_second_carrier(node, upstream)
-                _links_end_at(node.name, read[node.name], inside, routers, networks)
-                for entry in read[node.name]:
+                _links_end_at(node.name, subscribers, inside, routers, networks)
+                for entry in subscribers:
+                    _toward_nobody(entry, node)
                     _same_at_both_ends(entry, node.name, routers[entry.site].name, read)
-            else:
-                _own_link(node, read[node.name], upstream, routers, read)
+            if own := [entry for entry in read[node.name] if entry not in subscribers]:
+                _own_link(node, own, upstream, routers, read)
 
 
 def _links_of(one: Declared) -> tuple[Entry, ...]:
@@ -67,8 +69,17 @@ def _links_end_at(
 def _no_second_carrier(carrier: Node, upstream: Network | None) -> None:
     if upstream is not None and upstream.kind == "carrier":
         raise ConfigError(
-            f"node {carrier.name}: LAB_LINKS at a carrier that sits behind {upstream.site}; sites behind one carrier "
-            "have links of their own, not those behind two"
+            f"node {carrier.name}: expected no site behind {carrier.site} in its LAB_LINKS, for {carrier.site} sits "
+            f"behind {upstream.site}: sites behind two carriers have no links of their own; leave them away"
+        )
+
+
+def _toward_nobody(entry: Entry, carrier: Node) -> None:
+    for other in entry.link.toward:
+        raise ConfigError(
+            f"node {carrier.name}: expected no toward. for {entry.site} in LAB_LINKS, whose packets go to addresses "
+            f"outside {carrier.site}, got toward.{other}; leave it away (`lab set {entry.site} --toward SITE` is for "
+            "sites on the internet)"
         )
 
 
@@ -84,7 +95,7 @@ def _same_at_both_ends(entry: Entry, one: str, other: str, read: Mapping[str, tu
 
 def _own_link(
     node: Node,
-    links: tuple[Entry, ...],
+    links: Sequence[Entry],
     upstream: Network | None,
     routers: Mapping[str, Node],
     read: Mapping[str, tuple[Entry, ...]],

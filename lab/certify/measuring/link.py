@@ -143,7 +143,7 @@ def mtu(bench: Bench, tcp: bool, ports: Sequence[int], upward: bool) -> PathMtu 
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if passes(middle) else (low, middle)
-    return PathMtu(low, bool(named))
+    return PathMtu(low, low in named)  # a wider link on the way may name its own, and this one swallow the rest
 
 
 def proxied(bench: Bench, proxy: tuple[str, int], listener: tuple[str, int]) -> tuple[bool, Way | None, Way | None]:

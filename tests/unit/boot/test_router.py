@@ -8,7 +8,7 @@ import pytest
 from lab.boot import attach, cable, router
 from lab.boot.router import Router
 from lab.boot.wiring import Interface, Wiring
-from lab.errors import ConfigError
+from lab.errors import ConfigError, RuntimeUnavailable
 
 ENVIRON = {"lab.site": "home", "lab.profile": "linux", "lab.firewall": "none"}
 WAN = Interface(2, "wan0", IPv4Interface("203.0.113.32/24"))
@@ -64,6 +64,30 @@ def test_what_its_site_does_not_allow_changes_nothing(kernel: list[Any], changes
     with pytest.raises(ConfigError, match=reason):
         here.orders["set"](changes)
     assert (kernel, here.status()["changed"]) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("then", "profile"),
+    [({"order": "set", "profile": "symmetric"}, "symmetric"), ({"order": "set", "profile": "linux"}, "linux"),
+     ({"order": "restore"}, "linux")],
+)  # fmt: skip
+def test_after_rules_that_the_kernel_did_not_take_the_next_ones_are_loaded_whichever_they_are(
+    kernel: list[Any], monkeypatch: pytest.MonkeyPatch, then: dict[str, str], profile: str
+) -> None:
+    here, load = begun(), router.rules.load
+
+    def refuse(rules: object) -> None:
+        raise RuntimeUnavailable("nft refuses the rules")
+
+    monkeypatch.setattr(router.rules, "load", refuse)
+    with pytest.raises(RuntimeUnavailable):
+        here.orders["set"]({"profile": "symmetric"})
+    assert (here.status()["profile"], here.status()["changed"]) == ("linux", True)
+    monkeypatch.setattr(router.rules, "load", load)
+    kernel.clear()
+    assert here.orders[then["order"]](then)["profile"] == profile
+    assert kernel == ["hold", "rules", "forget", (2, 1500), "forward"]
+    assert here.status()["changed"] == (profile != "linux")
 
 
 def test_a_router_that_is_plugged_in_again_has_the_mtu_of_its_line_on_its_new_routes(

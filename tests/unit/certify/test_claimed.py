@@ -185,6 +185,12 @@ def test_two_links_in_a_row_are_seen_as_one() -> None:
     assert in_series(LinkClaim(), far) == far
 
 
+def test_of_two_links_that_take_as_much_the_first_on_the_way_says_what_becomes_of_longer_packets() -> None:
+    near, far = (link_claim(Link(*[Impairment(mtu=1400, blackhole=hole)] * 2)) for hole in (False, True))
+    found = in_series(near, far)
+    assert (found.up.blackhole, found.down.blackhole) == (False, True)
+
+
 def test_through_a_proxy_there_is_nothing_but_the_delay() -> None:
     link = link_claim(Link(Impairment(delay=0.01, loss=0.1)))
     found = claimed([router("linux", "proxy-only")], link, proxy=True).link

@@ -184,6 +184,18 @@ def test_nothing_goes_toward_a_site_whose_address_is_its_carrier_s(orders: Order
     assert changes(orders) == []
 
 
+def test_the_seeds_with_which_lines_begin_are_told_by_router(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = standing.order
+
+    def order(engine: Any, world: World, node: str, order: str, **fields: Any) -> Any:
+        said = asked(engine, world, node, order, **fields)
+        return {**said, "seed": 8} if (node, order) == ("mobile-1-router", "link") and not fields["dry"] else said
+
+    monkeypatch.setattr(standing, "order", lambda *words, **fields: order(*words, **{"dry": False, **fields}))
+    said = changing.set_site(cast(Any, None), world(ZOO), "mobile-1", SiteChange(link={"loss": "1%"}))
+    assert said["line_seeds"] == {"mobile-1-router": 8}
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
+from lab.harness import Lab, changing
+from lab.harness.changing import SiteChange
 from lab.harness.timeline import Timeline
 
 
@@ -16,6 +18,20 @@ def test_an_event_is_stamped_with_what_it_was_and_how_long_it_took(tmp_path: Pat
     assert (line["event"], line["site"], line["after"], line["lab"]) == ("renew", "home", "203.0.113.99", "lab")
     assert line["took_ms"] >= 0
     assert timeline.read(since=line["at"] + 1) == timeline.read(until=line["at"] - 1) == []
+
+
+def test_what_luck_begins_with_on_a_line_that_is_given_at_run_time_is_stamped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "compose").mkdir()
+    (tmp_path / "compose" / "base.yml").touch()
+    lab = Lab(tmp_path)
+    monkeypatch.setattr(Lab, "engine", None)
+    monkeypatch.setattr(Lab, "running_world", lambda self: None)
+    for said in ({"link": {}, "line_seeds": {"carrier-1-router": 8}}, {"link": {}}):
+        monkeypatch.setattr(changing, "set_site", lambda *words, said=said: said)
+        lab.set("mobile-1", SiteChange(link={"loss": "5%"}))
+    assert [line.get("line_seeds") for line in lab.timeline.read()] == [{"carrier-1-router": 8}, None]
 
 
 def test_what_was_refused_leaves_no_stamp_and_what_failed_says_why(tmp_path: Path) -> None:

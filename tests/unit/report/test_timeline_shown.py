@@ -34,6 +34,10 @@ def shown(*events: dict[str, Any]) -> list[str]:
             {"event": "set", "site": "home", "link": {"delay": "9ms"}, "direction": "both", "toward": "park"},
             "12 ms  set home  delay 9ms toward park",
         ),
+        (
+            {"event": "up", "seed": 7, "line_seeds": {"carrier-1-router": 8}},
+            "12 ms  up  seed 7, seed of carrier-1-router's lines 8",
+        ),
         ({"event": "start", "node": "bob", "error": "it fell"}, "12 ms  start bob  failed: it fell"),
     ],
 )  # fmt: skip
