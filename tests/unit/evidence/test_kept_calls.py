@@ -61,6 +61,23 @@ def test_the_ladder_of_a_call_begins_when_it_was_dialled(checkout: Checkout) -> 
     assert 0 <= found.rows[0].at_ms < 2
 
 
+def test_a_ladder_names_the_rules_that_were_counted_in_the_call(checkout: Checkout) -> None:
+    def dropped() -> list[str | None]:
+        return [row.why for row in kept(checkout, "c1").ladder().rows if row.dropped]
+
+    folder = checkout.call_folder("c1")
+    assert dropped() == [None], "a call of a matrix, or an older one, has no counters"
+    made = Placed("c1", Request("bob", "frank"), START, dropped={"home-router": {"INPUT's policy": 3}})
+    record.dropped(made, folder)
+    assert dropped() == ["INPUT's policy"]
+    passed = [one for one in kept(checkout, "c1").passages if one.dropped_at]
+    assert [str(one.cause) for one in passed] == ["INPUT's policy"]
+    for torn in ('{"home-router"', "[]", '{"home-router": 3}', '{"home-router": {"x": "many"}}'):
+        (folder / record.DROPPED).write_text(torn)
+        with pytest.raises(EvidenceError, match="cannot be read"):
+            kept(checkout, "c1").ladder()
+
+
 def test_a_disk_that_fills_up_is_one_sentence_and_names_where_the_captures_are(
     checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
