@@ -13,6 +13,7 @@ from lab.evidence.drops import CUT, Cause
 from lab.evidence.journeys import Journey
 from lab.evidence.moments import Moment
 from lab.evidence.sorts import Sort
+from lab.evidence.unsealed import Names
 from lab.topology.model import Node, Role, Topology
 
 PAUSE = 2.0
@@ -93,10 +94,11 @@ def ladder(
     moments: Iterable[Moment],
     dialled: float,
     causes: Mapping[int, Cause] = MappingProxyType({}),
+    signalled: Names = MappingProxyType({}),
 ) -> Ladder:
     """The ladder of a call; `dialled` is the epoch second that its times begin with, `causes` what is known of drops
-    (drops.py)."""
-    drawn = _Drawing(topology, ends, moments, causes)
+    (drops.py), `signalled` of what is inside TLS (unsealed.py)."""
+    drawn = _Drawing(topology, ends, moments, causes, signalled)
     rows = list(drawn.folded(sorted(drawn.concerned(journeys, dialled), key=lambda one: one.at)))
     columns = drawn.columns({name for row in rows for name in row.names})
     place = {name: number for number, column in enumerate(columns) for name in column.nodes}
@@ -131,9 +133,14 @@ class _Group:
 
 class _Drawing:
     def __init__(
-        self, topology: Topology, ends: tuple[str, str], moments: Iterable[Moment], causes: Mapping[int, Cause]
+        self,
+        topology: Topology,
+        ends: tuple[str, str],
+        moments: Iterable[Moment],
+        causes: Mapping[int, Cause],
+        signalled: Names,
     ) -> None:
-        self._causes = causes
+        self._causes, self._signalled = causes, signalled
         self._topology, self._ends = topology, [topology.node(name) for name in ends]
         self._roles = {node.name: node.role for node in topology.nodes}
         self._routers = [topology.routers_outward(end) for end in self._ends]
@@ -222,7 +229,8 @@ class _Drawing:
         other = journey.receiver if journey.sender in self._own else journey.sender
         name = f" {other}" if other in self._hubs or self._roles.get(other or "") is Role.RELAY else ""
         if other in self._hubs and sort in (Sort.SEALED, Sort.DATA):
-            return f"signalling{name}"
+            told = (word for one in journey.sightings for word in self._signalled.get((one.place, one.offset), ()))
+            return f"{', '.join(dict.fromkeys(told)) or 'signalling'}{name}"
         if sort is Sort.SEALED:
             return f"voice in TLS{name}" if voice else f"TLS{name}"
         return f"{sort}{name}"

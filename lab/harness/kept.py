@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
-from lab.evidence import Captures, conclude, read, whole
+from lab.evidence import Captures, conclude, read, unsealed, whole
 from lab.evidence.drops import Cause, Counts, causes
 from lab.evidence.journeys import Journey, follow
 from lab.evidence.ladder import Ladder, ladder
@@ -101,7 +101,7 @@ class Kept:
     def keys(self) -> str:
         """The keys of its TLS connections, where they were asked for."""
         file = self.folder / KEYS
-        return file.read_text() if file.is_file() else ""
+        return file.read_text(errors="replace") if file.is_file() else ""
 
     @property
     def dialled(self) -> float:
@@ -114,7 +114,8 @@ class Kept:
         one, seen = self.setting, self.report.get("observed")
         path = f"{seen['kind']}/{seen['transport']}" + (f" via {seen['via']}" if seen["via"] else "") if seen else None
         ends = (one.caller, one.callee)
-        return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled, self.causes)
+        known = self.causes, unsealed.names(self.captures, self.keys)
+        return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled, *known)
 
 
 def kept(checkout: Checkout, call: str) -> Kept:

@@ -9,7 +9,7 @@ from lab_calls import files, moved, punched, setting
 from packet_world import START, TOPOLOGY
 
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
-from lab.evidence import filed, pcapng, whole
+from lab.evidence import Captures, filed, pcapng, unsealed, whole
 from lab.harness import record
 from lab.harness.checkout import Checkout
 from lab.harness.kept import kept, one_file
@@ -76,6 +76,22 @@ def test_a_ladder_names_the_rules_that_were_counted_in_the_call(checkout: Checko
         (folder / record.DROPPED).write_text(torn)
         with pytest.raises(EvidenceError, match="cannot be read"):
             kept(checkout, "c1").ladder()
+
+
+def test_a_ladder_is_drawn_with_the_keys_that_are_kept(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    call, logs = kept(checkout, "c1"), list[str]()
+    where = next((one.first.place, one.first.offset) for one in call.journeys if one.first.protocol == "tcp")
+
+    def names(captures: Captures, log: str) -> dict[tuple[str, int], tuple[str, ...]]:
+        logs.append(log)
+        return {where: ("hello",)} if log else {}
+
+    monkeypatch.setattr(unsealed, "names", names)
+    monkeypatch.setattr(type(call), "dialled", START - 1)
+    assert not any(row.what.startswith("hello") for row in call.ladder().rows)
+    (call.folder / "tls-keys.txt").write_text("CLIENT_TRAFFIC_SECRET_0 07 aa\n")
+    assert [row.what for row in call.ladder().rows if row.what.startswith("hello")] == ["hello supernode-1"]
+    assert logs == ["", "CLIENT_TRAFFIC_SECRET_0 07 aa\n"]
 
 
 def test_a_disk_that_fills_up_is_one_sentence_and_names_where_the_captures_are(
