@@ -58,7 +58,8 @@ def follow(topology: Topology, captures: Captures) -> list[Journey]:
     ways: list[tuple[list[Packet], Told]] = []
     for packet in captures.everything():
         told = tell(packet)
-        if told is None or packet.source.address in ("127.0.0.1", "::1"):
+        overheard = packet.direction is Direction.OTHER  # a bridge floods what is for nobody that it knows
+        if told is None or overheard or packet.source.address in ("127.0.0.1", "::1"):
             continue
         key = (packet.protocol, packet.payload, packet.sequence, packet.flags & SYN)
         waiting = open_ones[key] = [way for way in open_ones[key] if packet.time - way[-1].time <= LONGEST]

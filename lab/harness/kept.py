@@ -95,7 +95,7 @@ class Kept:
     @cached_property
     def causes(self) -> Mapping[int, Cause]:
         """Why packets went no further, as far as that is known: by id of the journey."""
-        return causes(self.setting.topology, self.journeys, self.counted)
+        return causes(self.setting.topology, self.journeys, self.counted, self.dialled)
 
     @property
     def keys(self) -> str:

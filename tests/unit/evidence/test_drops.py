@@ -15,7 +15,7 @@ from lab.evidence.journeys import Journey, follow
 from lab.evidence.passages import passages
 from lab.evidence.pcap import Direction, Endpoint, Packet
 from lab.evidence.sorts import Told, tell
-from lab.topology.model import Topology
+from lab.topology.model import Role, Topology
 
 INPUT, FORWARD = "INPUT's policy", "FORWARD's policy"
 INNER = "PREROUTING -d 192.168.32.0/24 -i eth0 -j DROP"
@@ -30,12 +30,16 @@ def packet(
     return Packet(START, place, 1, direction, protocol, *ends, 28, stun(1), 1, 0, 0)  # type: ignore[arg-type]
 
 
-def cause(last: Packet, counts: Mapping[str, Mapping[str, int]], topology: Topology = TOPOLOGY) -> str | None:
-    """Of a packet that was seen there last, long before the captures ended."""
+def cause(
+    last: Packet, counts: Mapping[str, Mapping[str, int]], topology: Topology = TOPOLOGY, late: str | None = None
+) -> str | None:
+    """Of a packet that was seen there last, long after all captures but the `late` one began, and before they ended."""
     told = tell(last)
     assert told is not None
+    ran = [one.name for one in topology.nodes if one.role in (Role.CORE, Role.ROUTER, Role.RELAY) and one.name != late]
+    before = Journey(tuple(last._replace(place=name, time=START - 1) for name in ran), told, "frank", "bob", None)
     lost, later = _journey(last, told, last.place), _journey(last._replace(time=START + 9), told, None)
-    found = causes(topology, [lost, later], counts)
+    found = causes(topology, [before, lost, later], counts)
     assert id(later) not in found
     return str(found[id(lost)]) if id(lost) in found else None
 
@@ -85,10 +89,29 @@ def test_of_a_router_whose_counters_nobody_read_nothing_is_said() -> None:
         (packet("relay-1", OUT, "203.0.113.21", "203.0.113.33"), "lost on the line"),
         (packet("core", IN, "203.0.113.33", "192.168.32.2"), "nobody's address"),
         (packet("core", IN, "203.0.113.33", "203.0.113.99"), None),
+        (packet("core", IN, "203.0.113.33", "239.255.255.250"), None),
     ],
 )
 def test_what_is_not_seen_on_the_other_side_of_a_line_was_lost_on_it(last: Packet, said: str | None) -> None:
     assert cause(last, {"home-router": {INPUT: 4}}) == said
+
+
+@pytest.mark.parametrize(
+    ("last", "late"),
+    [
+        (packet("core", IN, "203.0.113.33", "203.0.113.32"), "home-router"),
+        (packet("core", IN, "203.0.113.33", "198.51.100.18"), "park-router"),
+        (packet("core", IN, "203.0.113.33", "203.0.113.11"), None),  # no supernode is captured
+        (packet("home-router", OUT, "203.0.113.32", "203.0.113.33"), "core"),
+    ],
+)
+def test_where_the_next_place_was_not_captured_then_nothing_is_said(last: Packet, late: str | None) -> None:
+    assert cause(last, {}, late=late) is None
+
+
+def test_what_is_for_an_address_that_a_router_has_no_more_came_to_itself() -> None:
+    former = packet("home-router", IN, "203.0.113.33", "203.0.113.98")
+    assert cause(former, {"home-router": {INPUT: 1, FORWARD: 5}}) == INPUT
 
 
 NORTH, CARRIER = SITES["north"][3][0], SITES["carrier"][3][0]
@@ -122,3 +145,4 @@ def test_what_is_on_its_way_when_the_captures_end_was_not_dropped(tmp_path: Path
     found = causes(TOPOLOGY, journeys, {})
     assert [cause.kind for cause in found.values()] == ["line"]
     assert [one.cause for one in passages(TOPOLOGY, journeys, found) if one.cause] == [Cause("line")]
+    assert causes(TOPOLOGY, journeys, {}, since=START + 0.4) == {}, "nor what was before all of them ran"
