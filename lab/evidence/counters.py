@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import inf
 from typing import Literal
 
-from lab.evidence.flows import Captures
+from lab.evidence.flows import Captures, Stream
 from lab.evidence.pcap import Direction, Endpoint
 from lab.evidence.scene import End, MediaPath, Scene, Way
 from lab.evidence.translation import core_of, routers_before
@@ -34,6 +34,11 @@ class Compared:
     agrees: bool
 
 
+def _whole(captures: Captures, place: str) -> bool:
+    """Whether the capture of a place can tell: it saw something, and has lost nothing of it."""
+    return captures.saw_anything(place) and not captures.dropped.get(place) and not captures.truncated.get(place)
+
+
 def relayed(
     topology: Topology,
     captures: Captures,
@@ -48,7 +53,7 @@ def relayed(
     nothing, or has lost packets.
     """
     place = relay if topology.node(relay).role is Role.RELAY else core_of(topology).name
-    if not captures.saw_anything(place) or captures.dropped.get(place) or captures.truncated.get(place):
+    if not _whole(captures, place):
         return None
     table, own = captures.need(place), {str(address) for address in topology.node(relay).addresses}
     start, end = window[0] - AROUND, window[1] + AROUND
@@ -152,21 +157,26 @@ def tracked(
     flow: Tracked,
     counted: Mapping[str, object],
     window: tuple[float, float],
+    remembers: float = inf,
 ) -> Compared | None:
     """What a router's kernel has `counted` of a flow, `packets` and `bytes`, each [out, in].
 
     Of UDP packets against the voice; of TCP, whose segments are cut and joined on their way and whose connection may be
     older than the call, bytes against those of the call alone, which they cannot be fewer than. None where the packets
     cannot tell, or nothing was counted.
+
+    The voice of a path may be more than that of this flow: another router may have given the far end another address in
+    mid-call. After a silence longer than the router `remembers`, seconds, its kernel has begun anew.
     """
     place = flow.router if flow.own else core_of(topology).name
-    if not captures.saw_anything(place) or captures.dropped.get(place) or captures.truncated.get(place):
+    if not _whole(captures, place):
         return None
     table, end = captures.need(place), window[1] + AROUND
     passed = table.stream(flow.protocol, flow.inner, flow.remote, Direction.IN)
+    came = table.stream(flow.protocol, flow.remote, flow.inner, Direction.OUT if flow.own else Direction.IN)
+    since = _anew((passed, came), flow.since, end, remembers)
     if flow.protocol == "tcp":
-        came = table.stream(flow.protocol, flow.remote, flow.inner, Direction.OUT if flow.own else Direction.IN)
-        least = [one.figures(flow.since, end).bytes if one else 0 for one in (passed, came)]
+        least = [one.figures(since, end).bytes if one else 0 for one in (passed, came)]
         found = _pair(counted.get("bytes"))
         if found is None:
             return None
@@ -178,10 +188,20 @@ def tracked(
     if found is None:
         return None
     out, back = found
-    said = f"counted {out:,} packets out and {back:,} in, where {flow.out:,} and {flow.back:,} were voice"
-    enough = out >= LEAST_COUNTED * flow.out - FEW and back >= LEAST_COUNTED * flow.back - FEW
+    voice, heard = (
+        min(told, one.figures(since, end).packets) if one else told
+        for told, one in ((flow.out, passed), (flow.back, came))
+    )
+    said = f"counted {out:,} packets out and {back:,} in, where {voice:,} and {heard:,} were voice"
+    enough = out >= LEAST_COUNTED * voice - FEW and back >= LEAST_COUNTED * heard - FEW
     most = passed.figures(window[0] - AROUND, end).packets if passed else 0
     return Compared(said, enough and (not flow.own or out <= MOST_COUNTED * most + FEW))
+
+
+def _anew(streams: Iterable[Stream | None], since: float, end: float, remembers: float) -> float:
+    """From when on a router has one and the same entry for a flow, which packets of either way keep alive."""
+    times = sorted(time for one in streams if one for time in one.times[one.between(since, end)])
+    return next((later for before, later in reversed(list(pairwise(times))) if later - before > remembers), since)
 
 
 def _pair(said: object) -> tuple[int, int] | None:

@@ -58,7 +58,8 @@ def follow(topology: Topology, captures: Captures) -> list[Journey]:
     ways: list[tuple[list[Packet], Told]] = []
     for packet in captures.everything():
         told = tell(packet)
-        if told is None or packet.source.address in ("127.0.0.1", "::1"):
+        overheard = packet.direction is Direction.OTHER  # a bridge floods what is for nobody that it knows
+        if told is None or overheard or packet.source.address in ("127.0.0.1", "::1"):
             continue
         key = (packet.protocol, packet.payload, packet.sequence, packet.flags & SYN)
         waiting = open_ones[key] = [way for way in open_ones[key] if packet.time - way[-1].time <= LONGEST]
@@ -163,19 +164,23 @@ class _World:
             beside = place.role is Role.PROXY and target.name not in self._captures  # on one LAN
             return last.direction is Direction.IN or (beside and target.site == place.site)
         if target == place:
-            return self._inside(place, ip_address(last.source.address))
+            return inside(self._topology, place, ip_address(last.source.address))
         if place.role is Role.ROUTER:
-            near = last.direction is Direction.OUT and self._inside(place, ip_address(last.destination.address))
+            near = last.direction is Direction.OUT and inside(
+                self._topology, place, ip_address(last.destination.address)
+            )
             return near and target.name not in self._captures
         if target.role is Role.ROUTER or target.site is None:
             return target.name not in self._captures
         return not any(router.name in self._captures for router in self._topology.routers_outward(target))
 
-    def _inside(self, router: Node, address: IPv4Address | IPv6Address) -> bool:
-        if router.role is not Role.ROUTER or not router.site:
-            return False
-        lan = self._topology.lan_of(router.site)
-        return address in lan.subnet if address.version == 4 else bool(lan.subnet6 and address in lan.subnet6)
+
+def inside(topology: Topology, router: Node, address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is of the LAN behind a router."""
+    if router.role is not Role.ROUTER or not router.site:
+        return False
+    lan = topology.lan_of(router.site)
+    return address in lan.subnet if address.version == 4 else bool(lan.subnet6 and address in lan.subnet6)
 
 
 def sent_by(journeys: Iterable[Journey], name: str) -> list[Journey]:

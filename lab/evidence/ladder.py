@@ -6,17 +6,18 @@ Belongs here: which rows and columns there are. Never: how they look, and what p
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
+from lab.evidence.drops import CUT, Cause
 from lab.evidence.journeys import Journey
 from lab.evidence.moments import Moment
 from lab.evidence.sorts import Sort
+from lab.evidence.unsealed import Names
 from lab.topology.model import Node, Role, Topology
 
 PAUSE = 2.0
 """Seconds without voice after which it has a row of its own again: the shortest hold."""
-CUT = 0.2
-"""Seconds at the end in which captures end one after the other: what is missing there was not dropped."""
 SIGNALLING = ("invite", "ringing", "answer")
 """The moments that are inside TLS to a supernode."""
 _LEFT_OUT = (Sort.END, Sort.SYN_ACK, Sort.HANDSHAKE)
@@ -37,7 +38,8 @@ class Row:
     """Packets that one node sent another, `count` of them from `at_ms` to `until_ms` after the call was dialled.
 
     `sender` and `receiver` are numbers of columns; `dropped` is the place that passed them on to nobody: the arrow ends
-    there. `answered`: one of them was. `moment`: one of the packets that matter.
+    there. `answered`: one of them was. `moment`: one of the packets that matter. `why`: the rule that counted what was
+    dropped, or that it was lost on the line, where that is known.
     """
 
     at_ms: float
@@ -50,12 +52,14 @@ class Row:
     dropped: str | None
     answered: bool
     moment: bool
+    why: str | None = None
 
     @property
     def label(self) -> str:
-        """`first voice + 147 more`; what was answered has a tick."""
+        """`first voice + 147 more`; what was answered has a tick, and what was dropped says why."""
         more = f" + {self.count - 1:,} more" if self.count > 1 else ""
-        return f"{self.what}{more}{' ✓' if self.answered else ''}"
+        why = f" ✗ {self.why}" if self.why else ""
+        return f"{self.what}{more}{' ✓' if self.answered else ''}{why}"
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,12 @@ def ladder(
     journeys: Sequence[Journey],
     moments: Iterable[Moment],
     dialled: float,
+    causes: Mapping[int, Cause] = MappingProxyType({}),
+    signalled: Names = MappingProxyType({}),
 ) -> Ladder:
-    """The ladder of a call; `dialled` is the epoch second that its times begin with."""
-    drawn = _Drawing(topology, ends, moments)
+    """The ladder of a call; `dialled` is the epoch second that its times begin with, `causes` what is known of drops
+    (drops.py), `signalled` of what is inside TLS (unsealed.py)."""
+    drawn = _Drawing(topology, ends, moments, causes, signalled)
     rows = list(drawn.folded(sorted(drawn.concerned(journeys, dialled), key=lambda one: one.at)))
     columns = drawn.columns({name for row in rows for name in row.names})
     place = {name: number for number, column in enumerate(columns) for name in column.nodes}
@@ -110,6 +117,7 @@ class _Group:
     count: int
     answered: bool
     moment: bool
+    why: str | None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -119,11 +127,20 @@ class _Group:
         at, until = (round((time - dialled) * 1000, 1) for time in (self.first.at, self.until))
         sender, receiver = place[self.sender], place[self.receiver]
         protocol, dropped = self.first.first.protocol, self.first.dropped
-        return Row(at, until, sender, receiver, self.what, protocol, self.count, dropped, self.answered, self.moment)
+        told = self.what, protocol, self.count, dropped, self.answered, self.moment, self.why
+        return Row(at, until, sender, receiver, *told)
 
 
 class _Drawing:
-    def __init__(self, topology: Topology, ends: tuple[str, str], moments: Iterable[Moment]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        ends: tuple[str, str],
+        moments: Iterable[Moment],
+        causes: Mapping[int, Cause],
+        signalled: Names,
+    ) -> None:
+        self._causes, self._signalled = causes, signalled
         self._topology, self._ends = topology, [topology.node(name) for name in ends]
         self._roles = {node.name: node.role for node in topology.nodes}
         self._routers = [topology.routers_outward(end) for end in self._ends]
@@ -174,11 +191,12 @@ class _Drawing:
             if sender is None or receiver is None or sender == receiver:
                 continue
             what = self._what(journey, flow in voices)
-            key = (sender, receiver, journey.receiver if journey.dropped else None, what, journey.first.protocol)
+            why = str(cause) if (cause := self._causes.get(id(journey))) else None
+            key = (sender, receiver, journey.receiver if journey.dropped else None, what, journey.first.protocol, why)
             same = going.get(key)
             if told or same is None or (journey.told.sort in _VOICE and journey.at - same.until > PAUSE):
                 words = self._words(journey, told) if told else what
-                group = _Group(journey, sender, journey.at, receiver, words, 0, False, bool(told))
+                group = _Group(journey, sender, journey.at, receiver, words, 0, False, bool(told), why)
                 groups.append(group)
                 if not any(moment.what in SIGNALLING for moment in told):  # others inside TLS may be anything
                     going[key] = group
@@ -211,7 +229,8 @@ class _Drawing:
         other = journey.receiver if journey.sender in self._own else journey.sender
         name = f" {other}" if other in self._hubs or self._roles.get(other or "") is Role.RELAY else ""
         if other in self._hubs and sort in (Sort.SEALED, Sort.DATA):
-            return f"signalling{name}"
+            told = (word for one in journey.sightings for word in self._signalled.get((one.place, one.offset), ()))
+            return f"{', '.join(dict.fromkeys(told)) or 'signalling'}{name}"
         if sort is Sort.SEALED:
             return f"voice in TLS{name}" if voice else f"TLS{name}"
         return f"{sort}{name}"

@@ -119,24 +119,33 @@ def write(file: Path, target: Path) -> int:
     logs = [block.log for block in blocks if isinstance(block, pcapng.Keys)]
     if not directions("\n".join(logs)):
         raise ConfigError(f"{file} holds no media keys; `lab call --keys` writes them into --capture")
-    interfaces = [block for block in blocks if isinstance(block, pcapng.Interface)]
-    by_place: dict[int, list[pcapng.PacketRecord]] = {}
-    for block in blocks:
-        if isinstance(block, pcapng.PacketRecord) and interfaces[block.interface].link == LINUX_SLL2:
-            by_place.setdefault(block.interface, []).append(block)
-    opened = {number: list(_opened(records, "\n".join(logs))) for number, records in by_place.items()}
-    best = max(opened, key=lambda number: len(opened[number]), default=None)
-    if best is None or not opened[best]:
+    opened = [(one, list(_opened(one, records, "\n".join(logs)))) for one, records in _by_place(blocks)]
+    place, best = max(opened, key=lambda found: len(found[1]), default=(None, []))
+    if place is None or not best:
         raise ConfigError(f"{file} holds no voice over UDP that its keys open; over TCP it cannot be written as such")
-    place = interfaces[best].name
     with target.open("wb") as out:
-        out.write(pcapng.section((OPENED.format(place=place),), "supernode-lab"))
-        out.write(pcapng.interface(pcapng.Interface(LINUX_SLL2, place)))
-        out.writelines(pcapng.packet(record) for record in opened[best])
-    return len(opened[best])
+        out.write(pcapng.section((OPENED.format(place=place.name),), "supernode-lab"))
+        out.write(pcapng.interface(pcapng.Interface(LINUX_SLL2, place.name)))
+        out.writelines(pcapng.packet(record) for record in best)
+    return len(best)
 
 
-def _opened(records: Iterable[pcapng.PacketRecord], log: str) -> Iterator[pcapng.PacketRecord]:
+def _by_place(blocks: Iterable[pcapng.Block]) -> list[tuple[pcapng.Interface, list[pcapng.PacketRecord]]]:
+    """The packets of each interface that is of a lab's kind; every section numbers its own."""
+    found: list[tuple[pcapng.Interface, list[pcapng.PacketRecord]]] = []
+    first = 0
+    for block in blocks:
+        match block:
+            case pcapng.Section():
+                first = len(found)
+            case pcapng.Interface():
+                found.append((block, []))
+            case pcapng.PacketRecord():
+                found[first + block.interface][1].append(block)
+    return [one for one in found if one[0].link == LINUX_SLL2]
+
+
+def _opened(place: pcapng.Interface, records: Iterable[pcapng.PacketRecord], log: str) -> Iterator[pcapng.PacketRecord]:
     """Those of voice, with what they say in the clear; each sender's name is their comment."""
     senders, decoder = directions(log), Decoder("")
     for record in records:
@@ -147,7 +156,8 @@ def _opened(records: Iterable[pcapng.PacketRecord], log: str) -> Iterator[pcapng
             if (clear := one.opened(packet.payload)) is not None:
                 frame = _carrying(record.data, packet.payload, clear)
                 said = f"voice of {one.sender}"
-                yield replace(record, interface=0, length=len(frame), data=frame, comments=(said,))
+                ticks = pcapng.micros(place, record.ticks)
+                yield replace(record, interface=0, ticks=ticks, length=len(frame), data=frame, comments=(said,))
                 break
 
 

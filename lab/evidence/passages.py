@@ -5,9 +5,11 @@ place to place (journeys.py), what it is (sorts.py), verdicts, or how it looks.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from lab.evidence.drops import Cause
 from lab.evidence.journeys import Journey
 from lab.evidence.naming import Names
 from lab.evidence.pcap import Direction, Packet, Protocol
@@ -48,7 +50,8 @@ class Passage:
     """One packet, `at` epoch seconds: `source` and `destination` as it was first seen, endpoints by name; `what` it is.
 
     `ends`: who sent it, and who has the address that it is for, by name. `dropped_at`: the router that did not let it
-    through, None: it arrived, or was last seen on the internet (`lost`: and nobody there has that address).
+    through, None: it arrived, or was last seen on the internet (`lost`: and nobody there has that address). `cause`:
+    what is known of why it went no further.
     """
 
     at: float
@@ -60,13 +63,19 @@ class Passage:
     dropped_at: str | None
     lost: bool
     length: int
+    cause: Cause | None = None
 
 
-def passages(topology: Topology, journeys: Iterable[Journey]) -> list[Passage]:
-    """Every packet that was followed, in the order of time."""
+def passages(
+    topology: Topology, journeys: Iterable[Journey], causes: Mapping[int, Cause] = MappingProxyType({})
+) -> list[Passage]:
+    """Every packet that was followed, in the order of time; `causes`: what is known of drops (drops.py)."""
     names, routers = Names(topology), {node.name for node in topology.by_role(Role.ROUTER)}
     relays = {node.name for node in topology.by_role(Role.RELAY)}
-    return [_passage(told, way, names, routers) for told, way in _joined(journeys, relays)]
+    return [
+        _passage(told, [packet for one in way for packet in one.sightings], names, routers, causes.get(id(way[-1])))
+        for told, way in _joined(journeys, relays)
+    ]
 
 
 def what(told: Told, protocol: Protocol) -> str:
@@ -74,25 +83,25 @@ def what(told: Told, protocol: Protocol) -> str:
     return _WORDS.get(told.sort) or ("UDP" if protocol == "udp" else "TCP data")
 
 
-def _joined(journeys: Iterable[Journey], relays: set[str]) -> list[tuple[Told, list[Packet]]]:
-    """The sightings of each packet: a relay leaves the bytes of a datagram as they are, and nothing else."""
-    ways: list[tuple[Told, list[Packet]]] = []
-    at_relays: defaultdict[object, list[list[Packet]]] = defaultdict(list)
+def _joined(journeys: Iterable[Journey], relays: set[str]) -> list[tuple[Told, list[Journey]]]:
+    """The journeys of each packet: a relay leaves the bytes of a datagram as they are, and nothing else."""
+    ways: list[tuple[Told, list[Journey]]] = []
+    at_relays: defaultdict[object, list[list[Journey]]] = defaultdict(list)
     for journey in sorted(journeys, key=lambda one: one.at):
         first = journey.first
         came = at_relays[journey.sender, first.payload, first.length] if journey.sender in relays else []
-        way = next((one for one in came if 0 <= journey.at - one[-1].time <= TURN), None)
+        way = next((one for one in came if 0 <= journey.at - one[-1].last.time <= TURN), None)
         if way is None or first.protocol == "tcp":
             ways.append((journey.told, way := []))
         else:
             came.remove(way)
-        way.extend(journey.sightings)
+        way.append(journey)
         if journey.receiver in relays and not journey.dropped:
             at_relays[journey.receiver, first.payload, first.length].append(way)
     return ways
 
 
-def _passage(told: Told, way: Sequence[Packet], names: Names, routers: set[str]) -> Passage:
+def _passage(told: Told, way: Sequence[Packet], names: Names, routers: set[str], cause: Cause | None) -> Passage:
     first, last = way[0], way[-1]
     steps: list[Step] = []
     dropped_at = None
@@ -116,6 +125,7 @@ def _passage(told: Told, way: Sequence[Packet], names: Names, routers: set[str])
         dropped_at=dropped_at,
         lost=lost,
         length=first.length,
+        cause=cause,
     )
 
 
@@ -136,5 +146,5 @@ def kinds(found: Iterable[Passage], wanted: Callable[[Passage], bool]) -> list[K
     groups: dict[object, list[Passage]] = {}
     for one in found:
         if wanted(one):
-            groups.setdefault((one.what, one.ends, one.dropped_at, one.lost), []).append(one)
+            groups.setdefault((one.what, one.ends, one.dropped_at, one.lost, one.cause), []).append(one)
     return [Kind(group[0], len(group)) for group in groups.values()]

@@ -71,6 +71,13 @@ class PacketRecord:
     inbound: bool | None = None
 
 
+def micros(place: Interface, ticks: int) -> int:
+    """Microseconds since 1970, which a lab's own files count in; one that was saved anew may have another unit."""
+    if place.unit == 1e-6 and not place.offset:
+        return ticks
+    return round((ticks * place.unit + place.offset) * 1e6)
+
+
 @dataclass(frozen=True)
 class Lost:
     """What an interface's capture says that it missed."""

@@ -141,7 +141,7 @@ def merged(paths: list[MediaPath]) -> list[MediaPath]:
             same = (path.kind, path.transport, path.via) == (other.kind, other.transport, other.via)
             if same and (_same_flow(path.caller, other.caller) or _same_flow(path.callee, other.callee)):
                 merged[index] = replace(
-                    max(other, path, key=lambda one: one.last),
+                    max(other, path, key=_until),
                     to_callee=_both(other.to_callee, path.to_callee),
                     to_caller=_both(other.to_caller, path.to_caller),
                     packets=other.packets + path.packets,
@@ -150,6 +150,12 @@ def merged(paths: list[MediaPath]) -> list[MediaPath]:
         else:
             merged.append(path)
     return merged
+
+
+def _until(path: MediaPath) -> tuple[float, float]:
+    """When it was used last: an end that notices nothing sends on one and the same flow, so the other way tells."""
+    ends = [way.spans[-1].end for way in path.ways if way.spans]
+    return min(ends, default=0.0), max(ends, default=0.0)
 
 
 def _same_flow(one: End, two: End) -> bool:

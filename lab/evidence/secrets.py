@@ -5,6 +5,7 @@ verdict has any.
 """
 
 from lab.evidence.flows import Captures
+from lab.evidence.pcap import Packet
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _RANDOM = slice(11, 43)
@@ -13,11 +14,12 @@ _RANDOM = slice(11, 43)
 
 def randoms(captures: Captures) -> list[str]:
     """The randoms of all that began, in hex, each once, in the order of time."""
-    found = (
-        packet.payload[_RANDOM].hex()
-        for packet in captures.everything()
-        if packet.protocol == "tcp"
-        and len(packet.payload) >= _RANDOM.stop
-        and (packet.payload[0], packet.payload[1], packet.payload[5]) == (_HANDSHAKE, 3, _CLIENT_HELLO)
-    )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found for packet in captures.everything() if (found := hello(packet)) is not None))
+
+
+def hello(packet: Packet) -> str | None:
+    """The random of the connection that a packet begins, in hex; None for one that begins none."""
+    if packet.protocol != "tcp" or len(packet.payload) < _RANDOM.stop:
+        return None
+    begins = (packet.payload[0], packet.payload[1], packet.payload[5]) == (_HANDSHAKE, 3, _CLIENT_HELLO)
+    return packet.payload[_RANDOM].hex() if begins else None

@@ -340,6 +340,8 @@ def read(data: bytes) -> Whole | None:
     try:
         for at, block in pcapng.blocks(data):
             match block:
+                case pcapng.Section() if about is not None:
+                    raise ConfigError("it holds several sections, as files put together do; expected those of one call")
                 case pcapng.Section():
                     about = next((found for text in block.comments if (found := _about(text))), None)
                     if about is None:
@@ -354,10 +356,11 @@ def read(data: bytes) -> Whole | None:
                         raise ConfigError(f"its interface {block.name!r} is at no place of its call")
                     interfaces.append(block)
                 case pcapng.PacketRecord():
-                    place = places[interfaces[block.interface].name]
+                    where = interfaces[block.interface]
+                    place = places[where.name]
                     frames[place] += 1
                     decoder = decoders.setdefault(place, Decoder(place))
-                    seconds, fraction = divmod(block.ticks, 1_000_000)
+                    seconds, fraction = divmod(pcapng.micros(where, block.ticks), 1_000_000)
                     if (packet := decoder.decode(seconds + fraction * 1e-6, block.data, at)) is not None:
                         packets[place].append(packet)
                 case pcapng.Lost() if block.interface < len(interfaces):

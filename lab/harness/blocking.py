@@ -4,7 +4,9 @@ Pure: from what the router says that it is, and the mappings that were seen to b
 said. Belongs here: the rule that fits. Never: whether a packet was dropped at all.
 """
 
+from collections import defaultdict
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from math import inf
 
 from lab import nat
 from lab.evidence.pcap import SYN, Endpoint, Packet
@@ -26,7 +28,8 @@ class Gate:
             router.profile or "open", router.axes or "", router.profile6 or "open", router.portmap or "off"
         )
         self._firewall: FirewallPolicy = nat.firewall(router.firewall or "none")
-        self._known: dict[tuple[str, Endpoint], tuple[float, set[str]]] = {}
+        self._asked: defaultdict[tuple[str, Endpoint], dict[Endpoint, float]] = defaultdict(dict)
+        self._used: dict[tuple[str, Endpoint], float] = {}
 
     def inside(self, address: str) -> bool:
         """Whether an address is of the router's LAN."""
@@ -39,8 +42,8 @@ class Gate:
 
     def remember(self, out: Packet) -> None:
         """A packet has left for the outside: its source has a mapping, and is open to whom it is for."""
-        _, hosts = self._known.get((out.protocol, out.source), (0.0, set()))
-        self._known[out.protocol, out.source] = (out.time, hosts | {out.destination.address})
+        self._used[out.protocol, out.source] = out.time
+        self._asked[out.protocol, out.source][out.destination] = out.time
 
     def why(self, packet: Packet, outward: bool) -> str | None:
         """The rule that a packet fell to, which came in from the LAN (`outward`) or outside; None: nobody knows."""
@@ -74,15 +77,21 @@ class Gate:
             return name if not self._firewall.inbound and opens else None
         if packet.destination.address not in self.own:
             return "no such address outside" if self.inside(packet.destination.address) else None
-        timers, (used, _) = translation.timers, self._known.get((packet.protocol, packet.destination), (0.0, set()))
-        if packet.time - used > (timers.udp_timeout if packet.protocol == "udp" else timers.tcp_timeout):
+        timers, used = translation.timers, self._used.get((packet.protocol, packet.destination), 0.0)
+        lives = timers.udp_timeout if packet.protocol == "udp" else timers.tcp_timeout
+        if packet.time - used > lives:
             return "no mapping"
         behaviour = translation.udp if packet.protocol == "udp" else translation.tcp
         if self._firewall.inbound and behaviour.filtering is Filtering.ENDPOINT_INDEPENDENT:
             return None
+        if self._has(packet, packet.time - lives, port=behaviour.filtering is not Filtering.ADDRESS_DEPENDENT):
+            return None
         whose = "not asked for"
         return whose if self._firewall.inbound else f"{whose}, {name}"
 
-    def _has(self, packet: Packet) -> bool:
-        _, hosts = self._known.get((packet.protocol, packet.destination), (0.0, set()))
-        return packet.source.address in hosts
+    def _has(self, packet: Packet, since: float = -inf, port: bool = False) -> bool:
+        """Whether the inside has written to who sends this, `since` then; with `port` to that very port of his."""
+        asked = self._asked.get((packet.protocol, packet.destination), {})
+        if asked.get(packet.source, -inf) >= since:
+            return True
+        return not port and any(at >= since and one.address == packet.source.address for one, at in asked.items())

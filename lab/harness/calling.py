@@ -94,6 +94,7 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
         raise interrupt
     topology = _as_it_was(engine, checkout, world, placed)
     record.setting(topology, placed, lines, folder)
+    record.dropped(placed, folder)
     asking = testimony.Asking.of(engine, world, lambda since: Timeline(checkout.state, world.name).read(since=since))
     report = verdict.report(topology, placed, folder, asking)
     record.document(report, folder)

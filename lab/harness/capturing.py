@@ -134,12 +134,12 @@ class Capturing:
             if (pipe := watched.pipe) is not None:
                 sinks.append(lambda blocks: pipe(b"".join(blocks)))
             self._feed = Feed(self.topology, watched.nodes, watched.told, sinks, losing)
-            self._captures = open_all([self._opener(engine, world, node) for node in watched.nodes])
-            self._lives = {capture.node: capture.lives for capture in self._captures}
-            self._barrier()
             self._rules, self._routers = rules, [node.name for node in watched.nodes if node.role is Role.ROUTER]
             self._before = dropping.read(rules, self._routers)
             self._after: dict[str, dropping.Counted] = {}
+            self._captures = open_all([self._opener(engine, world, node) for node in watched.nodes])
+            self._lives = {capture.node: capture.lives for capture in self._captures}
+            self._barrier()
         except BaseException:
             self.close()
             self.discard()

@@ -22,6 +22,8 @@ from lab.topology.model import Network, Node, Role, Topology
 
 Json = dict[str, Any]
 Direction = Literal["up", "down", "both"]
+OF_THE_ROUTER = ("profile", "firewall", "axes", "profile6", "portmap")
+"""What of a change a router is told. Where anything of it becomes another, it forgets every flow."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ class SiteChange:
     @property
     def router(self) -> dict[str, str]:
         """What is asked of the router."""
-        told = {"profile": self.profile, "firewall": self.firewall, "axes": self.axes}
-        told |= {"profile6": self.profile6, "portmap": self.portmap}
+        told = {key: getattr(self, key) for key in OF_THE_ROUTER}
         return {key: value for key, value in told.items() if value is not None}
 
     def told_to(self, router: Node) -> dict[str, str]:

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lab.errors import LabError
+from lab.harness import standing
+from lab.runtime.connection import Engine
+from lab.runtime.world import World
 
 Counted = Mapping[str, int]
 """Packets that each rule of a router that drops has counted since it was loaded, by the rule's own text."""
@@ -41,6 +44,11 @@ def _packets(number: int) -> str:
     return "1 packet" if number == 1 else f"{number:,} packets"
 
 
+def asking(engine: Engine, world: World) -> Ask:
+    """Asks each router over a conversation of its own."""
+    return lambda router: dict(standing.order(engine, world, router, "dropped")["rules"])
+
+
 def read(ask: Ask | None, routers: Iterable[str]) -> dict[str, Counted]:
     """The counters of those routers that tell them."""
     names = list(routers)
@@ -58,15 +66,23 @@ def read(ask: Ask | None, routers: Iterable[str]) -> dict[str, Counted]:
         return {name: counted for name, counted in found if counted is not None}
 
 
+def counted(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> dict[str, dict[str, int]]:
+    """What the rules of each router have counted, those that have counted nothing left out; one whose rules were loaded
+    anew meanwhile has counted nothing that can be told, and is not in it."""
+    found = {}
+    for router in before.keys() & after.keys():
+        grown = {rule: packets - before[router].get(rule, 0) for rule, packets in after[router].items()}
+        if before[router].keys() <= after[router].keys() and all(count >= 0 for count in grown.values()):
+            found[router] = {rule: count for rule, count in grown.items() if count}
+    return found
+
+
 def between(before: Mapping[str, Counted], after: Mapping[str, Counted], seen: Mapping[str, int]) -> list[Dropped]:
-    """Each router that has dropped anything; one whose rules were loaded anew meanwhile has counted nothing."""
+    """Each router that has dropped anything."""
+    told = counted(before, after)
     found = []
     for router in dict.fromkeys((*before, *seen)):
-        rules: tuple[tuple[str, int], ...] | None = None
-        if router in before and router in after:
-            grown = {rule: packets - before[router].get(rule, 0) for rule, packets in after[router].items()}
-            if before[router].keys() <= after[router].keys() and all(count >= 0 for count in grown.values()):
-                rules = tuple((rule, count) for rule, count in grown.items() if count)
+        rules = tuple(told[router].items()) if router in told else None
         one = Dropped(router, rules, seen.get(router, 0))
         if one.seen or one.rules:
             found.append(one)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
-from lab.evidence import Captures, conclude, read, whole
+from lab.evidence import Captures, conclude, read, unsealed, whole
+from lab.evidence.drops import Cause, Counts, causes
 from lab.evidence.journeys import Journey, follow
 from lab.evidence.ladder import Ladder, ladder
 from lab.evidence.moments import Moment, comments, moments
@@ -20,6 +21,7 @@ from lab.evidence.passages import Passage, passages
 from lab.evidence.whole import Setting
 from lab.harness.checkout import Checkout
 from lab.harness.keys import FILE as KEYS
+from lab.harness.record import DROPPED
 
 PCAP_HEADER = 24
 """Bytes that a pcap file begins with."""
@@ -74,13 +76,32 @@ class Kept:
     @property
     def passages(self) -> list[Passage]:
         """The same with what each router made of it, relays included."""
-        return passages(self.setting.topology, self.journeys)
+        return passages(self.setting.topology, self.journeys, self.causes)
+
+    @cached_property
+    def counted(self) -> Counts:
+        """What rules have counted that they dropped, by router: of a call of a matrix, or an older one, none are known.
+        Raises EvidenceError where what is kept of that is torn."""
+        file = self.folder / DROPPED
+        try:
+            said = json.loads(file.read_text()) if file.is_file() else {}
+            return {
+                str(router): {str(rule): int(packets) for rule, packets in rules.items()}
+                for router, rules in said.items()
+            }
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise _unreadable(self.folder, error) from None
+
+    @cached_property
+    def causes(self) -> Mapping[int, Cause]:
+        """Why packets went no further, as far as that is known: by id of the journey."""
+        return causes(self.setting.topology, self.journeys, self.counted, self.dialled)
 
     @property
     def keys(self) -> str:
         """The keys of its TLS connections, where they were asked for."""
         file = self.folder / KEYS
-        return file.read_text() if file.is_file() else ""
+        return file.read_text(errors="replace") if file.is_file() else ""
 
     @property
     def dialled(self) -> float:
@@ -93,7 +114,8 @@ class Kept:
         one, seen = self.setting, self.report.get("observed")
         path = f"{seen['kind']}/{seen['transport']}" + (f" via {seen['via']}" if seen["via"] else "") if seen else None
         ends = (one.caller, one.callee)
-        return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled)
+        known = self.causes, unsealed.names(self.captures, self.keys)
+        return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled, *known)
 
 
 def kept(checkout: Checkout, call: str) -> Kept:

@@ -63,7 +63,7 @@ def collect(
     lines: dict[str, None] = {}
     for name in ends:
         with contextlib.suppress(LabError):
-            if said := standing.order(engine, world, name, "keys", randoms=[], call=call)["voice"]:
+            if said := standing.order(engine, world, name, "keys", randoms=[], call=call).get("voice"):
                 lines[f"# SRTP {name} {said}"] = None
         for begin in range(0, len(wanted), AT_A_TIME):
             with contextlib.suppress(LabError):

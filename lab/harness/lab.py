@@ -22,6 +22,7 @@ from lab.harness import (
     certifying,
     changing,
     doctor,
+    dropping,
     explaining,
     guests,
     kept,
@@ -207,10 +208,8 @@ class Lab:
         world = self.running_world()
         watched = capturing.Watched(capturing.chosen(world, nodes, call or ()), expression, told, pipe, file)
         state, changes = self.checkout.state, self.timeline.file
-        return capturing.Capturing(self.engine, world, watched, state, self._stands, changes, self._dropped(world))
-
-    def _dropped(self, world: World) -> Callable[[str], dict[str, int]]:
-        return lambda router: dict(standing.order(self.engine, world, router, "dropped")["rules"])
+        rules = dropping.asking(self.engine, world)
+        return capturing.Capturing(self.engine, world, watched, state, self._stands, changes, rules)
 
     def _stands(self) -> tuple[Topology, Losing]:
         """The topology as it is at this moment, as it was started where a router does not say; which lines lose."""

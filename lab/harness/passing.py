@@ -111,7 +111,8 @@ class Passing:
         self._names = Names(topology)
         self._roles = {address: node.role for address, node in holders(topology).items()}
         self._nodes = {node.name: node for node in topology.nodes}
-        self._moments = dict.fromkeys(_line_ends(topology), MOMENT_OF_A_LINE)
+        self._line_ends = _line_ends(topology)
+        self._moments = dict.fromkeys(self._line_ends[False] | self._line_ends[True], MOMENT_OF_A_LINE)
         self._gates = {
             node.name: Gate(topology, node) for node in topology.by_role(Role.ROUTER) if node.site is not None
         }
@@ -251,9 +252,11 @@ class Passing:
             return "own", "the router's own", "its own"
         if not one.waits:
             return "own", "for the router itself", "for itself"
-        self.dropped[packet.place] += 1
         outward = gate.inside(packet.source.address)
         why = gate.why(packet, outward)
+        if why is None and packet.place in self._line_ends[outward]:
+            return "lost", "lost on the line", "✗ lost on the line"
+        self.dropped[packet.place] += 1
         told = f"dropped: {why}" if why else "dropped"
         short = why.removeprefix("firewall ") if why else "dropped"
         # The capture sees a packet before its line holds it back: whether it came to the rules at all, nobody knows.
@@ -314,10 +317,14 @@ def _key(packet: Packet) -> tuple[object, ...]:
     return packet.place, packet.protocol, packet.payload, packet.length, packet.sequence, packet.flags
 
 
-def _line_ends(topology: Topology) -> set[str]:
-    """The routers between which the lines of carriers to their sites are."""
+def _line_ends(topology: Topology) -> dict[bool, set[str]]:
+    """The routers between which the lines of carriers to their sites are, and which hold back there what comes in: the
+    carrier's what goes outward (True), the site's own what comes in from it (False)."""
     behind = {site: carrier for site in topology.sites() if (carrier := topology.behind(site))}
-    return {topology.router_of(site).name for site in (*behind, *behind.values())}
+    return {
+        True: {topology.router_of(carrier).name for carrier in behind.values()},
+        False: {topology.router_of(site).name for site in behind},
+    }
 
 
 def _goes_on(came: Packet, out: Packet, moment: float) -> bool:

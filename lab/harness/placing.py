@@ -7,12 +7,13 @@ import contextlib
 import queue
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab.errors import EvidenceError, LabError
-from lab.harness import keys
+from lab.harness import dropping, keys
 from lab.harness.events import CallEvent, Ended, parse_ended, parse_event
 from lab.harness.offline import engage, signed_in
 from lab.harness.watching import Watch
@@ -21,6 +22,7 @@ from lab.runtime.capture import Captured
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel, Json
 from lab.runtime.world import World
+from lab.topology.model import Role
 
 SETUP_SECONDS = 40.0
 """How much longer than ringing and talking a call may take; no path is given up before 30 s."""
@@ -55,7 +57,8 @@ class Request:
 class Placed:
     """What a call left behind. `trouble` is what kept the harness from seeing it to its end, None if nothing did;
     `seed` what the luck of the links at core began with, `line_seeds` that of carriers' lines on the way, by router;
-    `said` what relays answered, by name (testimony.Said)."""
+    `said` what relays answered, by name (testimony.Said); `dropped` what the rules of each router counted that they
+    dropped, where they could be asked."""
 
     call: str
     request: Request
@@ -67,6 +70,7 @@ class Placed:
     seed: int | None = None
     line_seeds: Mapping[str, int] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def place(
@@ -90,7 +94,10 @@ def place(
         engage(f"call {call}", (caller, callee))
         if request.keys:
             keys.kept_by((caller, callee))
-        witnesses = Witnesses(engine, world, places(world.topology, ends), folder)
+        seeing, rules = places(world.topology, ends), dropping.asking(engine, world)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rules") as pool:
+            before = pool.submit(dropping.read, rules, [node.name for node in seeing if node.role is Role.ROUTER])
+            witnesses = Witnesses(engine, world, seeing, folder)
         topology = world.topology
 
         def follow_move(node: str, site: str) -> None:
@@ -111,6 +118,7 @@ def place(
                 witnesses.barrier()
             except EvidenceError as error:
                 placed.trouble = placed.trouble or str(error)
+            placed.dropped = dropping.counted(before.result(), dropping.read(rules, before.result()))
         finally:
             release(caller, callee)
             watch.close()

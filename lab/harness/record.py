@@ -21,6 +21,8 @@ from lab.topology.document import part_of
 from lab.topology.model import Role, Topology
 
 TALKATIVE = (Role.SUPERNODE, Role.RELAY)
+DROPPED = "dropped.json"
+"""In the folder of a call: what the rules of its routers counted that they dropped."""
 
 
 def logs(engine: Engine, world: World, placed: Placed, folder: Path) -> list[Json]:
@@ -67,6 +69,12 @@ def setting(topology: Topology, placed: Placed, lines: Iterable[Json], folder: P
     over = max(times, default=placed.started)
     kept = Setting(placed.call, *ends, placed.started, over, part_of(topology, concerned))
     json_document(kept.to_json(), folder / "setting.json")
+
+
+def dropped(placed: Placed, folder: Path) -> None:
+    """Keep what the routers' rules have counted, where any could be asked."""
+    if placed.dropped:
+        json_document(placed.dropped, folder / DROPPED)
 
 
 def document(report: CallReport, folder: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from lab import nat
@@ -16,6 +17,7 @@ from lab.evidence import Captures
 from lab.evidence.counters import Compared, Tracked, on_routers, relayed, tracked
 from lab.evidence.scene import Scene
 from lab.harness.call_report import Witness
+from lab.harness.changing import OF_THE_ROUTER
 from lab.harness.placing import Placed
 from lab.harness.standing import order as give
 from lab.runtime.connection import Engine
@@ -30,6 +32,10 @@ CLOSED = 10.0
 """Seconds for which connection tracking knows a connection that was reset (nf_conntrack_tcp_timeout_close)."""
 AT_ONCE = 8
 """Routers that are asked at the same time."""
+RESTARTING = ("stop", "kill", "start", "restart", "up", "down")
+"""Events after which a node has begun anew, and so has all that it counts; without a node, every one of the lab."""
+FORGETTING = ("forget", "renew")
+"""Events at a site after which its router remembers no flow of before; so it is after some of `set`."""
 
 Json = Mapping[str, Any]
 
@@ -112,9 +118,12 @@ def of_relays(engine: Engine, world: World, names: Iterable[str], placed: Placed
 # -- what they say, beside the packets --------------------------------------------------------------------------------
 
 
+MISSING = "is missing: "
+
+
 def missing(name: str, why: str) -> Witness:
     """One that ought to be there: it fails the call."""
-    return Witness(name, f"is missing: {why}", False)
+    return Witness(name, MISSING + why, False)
 
 
 def absent(name: str, why: str) -> Witness:
@@ -127,8 +136,34 @@ def heard(
 ) -> list[Witness]:
     """Each relay and each router with what it says, and whether the packets bear it out."""
     window = placed.started, end
-    relays = [_relay(topology, placed, captures, scene, name, window, asking) for name in relays_of(topology, placed)]
-    return relays + list(_routers(topology, placed, captures, scene, window, asking))
+    relays = [_relay(topology, placed, captures, scene, name, window) for name in relays_of(topology, placed)]
+    found = [*relays, *_routers(topology, placed, captures, scene, window, asking)]
+    changes = list(asking.changes(placed.started))  # an event is known when it has taken effect
+    return [_excused(one, topology.node(one.name), changes, placed.started) for one in found]
+
+
+def _excused(witness: Witness, node: Node, changes: Sequence[Json], started: float) -> Witness:
+    """As it is; or absent, where it would fail the call and an event at this very node has set back what it counts."""
+    line = next((one for one in reversed(changes) if _sets_back(one, node)), None)
+    if witness.agrees is not False or line is None:
+        return witness
+    about = next((f" {line[key]}" for key in ("node", "site") if key in line), "")
+    event = f"{line['event']}{about}, {float(line['at']) - started:.1f} s into the call"
+    return absent(
+        node.name, f"{witness.said.removeprefix(MISSING)}, for the lab was changed while they talked: {event}"
+    )
+
+
+def _sets_back(line: Json, node: Node) -> bool:
+    event, at = line["event"], line.get("node", line.get("site"))
+    if event in RESTARTING:
+        return at in (node.name, None)
+    if node.role is not Role.ROUTER:
+        return False
+    if event == "unplug":  # a kernel forgets what it has masqueraded to an interface that goes down
+        return bool(at == node.name)
+    forgets = event in FORGETTING or (event == "set" and any(key in line for key in OF_THE_ROUTER))
+    return bool(forgets and at == node.site)
 
 
 def _relay(
@@ -138,7 +173,6 @@ def _relay(
     scene: Scene,
     name: str,
     window: tuple[float, float],
-    asking: Asking,
 ) -> Witness:
     node = topology.node(name)
     said = placed.said.get(name, Said(why_not="nobody was there to ask it"))
@@ -146,10 +180,7 @@ def _relay(
     if trouble is None and node.role is Role.RELAY and name not in captures:
         trouble = "it was not captured"
     if trouble is not None:
-        changed = any(line.get("node", name) == name for line in asking.changes(placed.started))
-        return (
-            absent(name, f"{trouble}, for the lab was changed while they talked") if changed else missing(name, trouble)
-        )
+        return missing(name, trouble)
     assert said.answer is not None
     sessions = said.answer["sessions"]
     if not sessions:
@@ -190,15 +221,11 @@ def _routers(
         for router in topology.routers_outward(node)[:1] if node else ():
             if router.name not in by_router:
                 by_router[router.name] = []
-    changed = bool(list(asking.changes(placed.started)))
-    told = dict(zip(flows, asking.flows(flows), strict=True)) if flows and not changed else {}
-    changed = changed or bool(list(asking.changes(placed.started)))  # it is known when it has taken effect
+    told = dict(zip(flows, asking.flows(flows), strict=True)) if flows else {}
     asked = time.time()
     for name, passed in by_router.items():
         if not passed:
             yield absent(name, "no voice passed it")
-        elif changed:
-            yield absent(name, "the lab was changed while they talked")
         else:
             last = max(passed, key=lambda flow: flow.last)
             found = [_router(topology, captures, flow, told[flow], window, asked, flow is last) for flow in passed]
@@ -222,7 +249,8 @@ def _router(
         if not last or asked - flow.last > _remembers(topology.node(flow.router), flow.protocol):
             return absent(flow.router, "it had forgotten the flow before it was asked")
         return missing(flow.router, f"it tracks no flow of {flow.protocol.upper()} of {flow.inner} with {flow.remote}")
-    compared = tracked(topology, captures, flow, counted, window)
+    remembers = _remembers(topology.node(flow.router), flow.protocol) if flow.protocol == "udp" else inf
+    compared = tracked(topology, captures, flow, counted, window, remembers)
     if compared is None and counted.get("packets") is None:
         return absent(flow.router, "its kernel counts no packets")
     return _witness(flow.router, compared)

@@ -77,6 +77,9 @@ def _verdict(report: CallReport) -> str:
     ]
     told += [f"{one.from_ms} to {one.to_ms} ms: on hold" for one in report.on_hold]
     told += [f"{one.contact} shows {one.node} another key than before" for one in report.keys_changed]
+    if agree := [one.name for one in report.witnesses if one.agrees]:
+        told.append(f"witnesses that agree: {', '.join(agree)}")
+    told += [f"{one.name} {one.said}" for one in report.witnesses if one.agrees is None]
     told += [f"the capture at {node} dropped {count} packets" for node, count in report.dropped_by_captures.items()]
     wrong = [report.error] if report.error else []
     wrong += report.disagreements

@@ -9,6 +9,8 @@ from lab.evidence.ladder import Ladder, Row
 
 ROW, TOP, TIME, COLUMN, LABEL = 22, 74, 70, 130, 320
 """Pixels: a row, what is above the first, the times at the left, from lifeline to lifeline, the words at the right."""
+LETTERS = 46
+"""As many as there is room for at the right."""
 _STYLE = """
 svg { background: var(--paper); font: 13px system-ui, sans-serif; --paper: #fff; --ink: #1b1f24; --faint: #8b949e;
   --line: #0b62c4; --moment: #0a7a3d; --dropped: #c62828 }
@@ -43,6 +45,11 @@ def svg(found: Ladder) -> str:
     return "\n".join(parts)
 
 
+def _cut(label: str) -> str:
+    """As much as there is room for; the whole of it is told where one points at the row."""
+    return label if len(label) <= LETTERS else f"{label[: LETTERS - 1]}…"
+
+
 def _x(column: int) -> int:
     return TIME + COLUMN // 2 + COLUMN * column
 
@@ -65,5 +72,5 @@ def _row(row: Row, y: int, last: int) -> str:
     return (
         f'<g class="{kind}"><title>{escape(f"{when} ms: {row.label}{where}")}</title>{lines}{head}'
         f'<text class="time" x="{TIME - 10}" y="{y + 4}">{row.at_ms:,.0f}</text>'
-        f'<text x="{last + 20}" y="{y + 4}">{escape(row.label)}</text></g>'
+        f'<text x="{last + 20}" y="{y + 4}">{escape(_cut(row.label))}</text></g>'
     )

@@ -56,7 +56,7 @@ def passages(found: Sequence[Kind], dialled: float) -> RenderableType:
         one = kind.first
         more = f"  and {kind.number - 1:,} like it" if kind.number > 1 else ""
         head = Text.assemble((one.source, "bold"), " → ", (one.destination, "bold"), f"  {one.what}", (more, "dim"))
-        fared = Text(fate(one), "yellow" if one.dropped_at or one.lost else "")
+        fared = Text(fate(one), "yellow" if one.dropped_at or one.lost or one.cause else "")
         table.add_row(Text(f"{(one.at - dialled) * 1000:>7.0f} ms", "dim"), Group(head, fared))
     return table
 
@@ -67,8 +67,8 @@ def fate(one: Passage) -> str:
     source, destination = one.source, one.destination
     for number, step in enumerate(one.steps):
         if step.source is None or step.destination is None:
-            why = "nobody inside has asked for it" if number else "it lets no such packet out"
-            words.append(f"{step.router} drops it: {why}")
+            likely = "nobody inside has asked for it" if number else "it lets no such packet out"
+            words.append(_dropped(step.router, one, likely))
             break
         if step.source == destination:
             words.append(f"{step.source.partition(':')[0]} passes it on; {step.router} hands it to {step.destination}")
@@ -81,4 +81,15 @@ def fate(one: Passage) -> str:
         source, destination = step.source, step.destination
     if one.lost:
         words.append("out there nobody has that address")
+    elif one.cause and one.cause.kind == "line" and not one.dropped_at:
+        words.append("it is lost on the line")
     return "; ".join(words) or "nobody changes it"
+
+
+def _dropped(router: str, one: Passage, likely: str) -> str:
+    """What stands to reason, with the rule that has counted it; or that the line to its router lost it."""
+    if one.cause is None:
+        return f"{router} drops it: {likely}"
+    if one.cause.kind == "counted":
+        return f"{router} drops it: {likely} (counted: {one.cause})"
+    return "it is lost on the line" if one.cause.kind == "line" else f"{router} passes it on to nobody: {one.cause}"

@@ -90,7 +90,8 @@ def _key() -> str:
 
 def _course(course: Course, first: int, last: int, found: Outcome) -> Chart:
     """A line over time, with the blows marked. Of many seconds that fall on one point, the highest is drawn."""
-    highest = crests(course.values, min(_POINTS, len(course.values)) or 1)
+    values = course.values or [0.0]
+    highest = crests(values, min(_POINTS, len(values)))
     top = max(*highest, course.limit or 0) or 1
     step = WIDE / max(1, len(highest) - 1)
     line = " ".join(f"{at * step:.1f},{HIGH - value * HIGH / top:.1f}" for at, value in enumerate(highest))

@@ -262,10 +262,13 @@ def test_when_the_lab_is_changed_names_and_rules_are_asked_for_anew(
         session.close()
 
 
-def test_what_went_no_further_is_told_by_the_rules_that_counted_it(opened: Opened) -> None:
+def test_what_went_no_further_is_told_by_the_rules_that_counted_it(opened: Opened, played: Playback) -> None:
     asked: list[str] = []
 
     def rules(router: str) -> dict[str, int]:
+        assert bool(played.made) is (len(asked) >= 2), (
+            "first before any packet is seen: no drop is seen and not counted"
+        )
         asked.append(router)
         return {"INPUT's policy": 5 if len(asked) > 2 and router == "home-router" else 4}
 

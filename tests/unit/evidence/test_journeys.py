@@ -89,3 +89,11 @@ def test_a_packet_turned_back_by_its_router_is_one(tmp_path: Path) -> None:
     world.outer("bob", "udp", 4000, bella)
     world.send(START, "udp", "bob", 4000, bella, stun(1))
     assert [(one.sender, one.dropped) for one in followed(world, tmp_path)] == [("bob", None)]
+
+
+def test_what_a_place_overhears_on_a_bridge_is_no_step_of_its_way(tmp_path: Path) -> None:
+    world, other = World(), 3  # PACKET_OTHERHOST
+    bob = world.outer("bob", "udp", 4000, RELAY)
+    world.send(START, "udp", "bob", 4000, RELAY, stun(1), lost="core")
+    world.see("flat-router", START + 0.001, frame("udp", bob, RELAY, stun(1), other))
+    assert ways(followed(world, tmp_path)) == {("bob", "relay-1", "core", 3)}

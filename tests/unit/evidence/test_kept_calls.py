@@ -9,7 +9,7 @@ from lab_calls import files, moved, punched, setting
 from packet_world import START, TOPOLOGY
 
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
-from lab.evidence import filed, pcapng, whole
+from lab.evidence import Captures, filed, pcapng, unsealed, whole
 from lab.harness import record
 from lab.harness.checkout import Checkout
 from lab.harness.kept import kept, one_file
@@ -59,6 +59,39 @@ def test_the_ladder_of_a_call_begins_when_it_was_dialled(checkout: Checkout) -> 
     found = kept(checkout, "c1").ladder()
     assert found.path == "punched/udp" and found.rows[0].what.startswith("invite")
     assert 0 <= found.rows[0].at_ms < 2
+
+
+def test_a_ladder_names_the_rules_that_were_counted_in_the_call(checkout: Checkout) -> None:
+    def dropped() -> list[str | None]:
+        return [row.why for row in kept(checkout, "c1").ladder().rows if row.dropped]
+
+    folder = checkout.call_folder("c1")
+    assert dropped() == [None], "a call of a matrix, or an older one, has no counters"
+    made = Placed("c1", Request("bob", "frank"), START, dropped={"home-router": {"INPUT's policy": 3}})
+    record.dropped(made, folder)
+    assert dropped() == ["INPUT's policy"]
+    passed = [one for one in kept(checkout, "c1").passages if one.dropped_at]
+    assert [str(one.cause) for one in passed] == ["INPUT's policy"]
+    for torn in ('{"home-router"', "[]", '{"home-router": 3}', '{"home-router": {"x": "many"}}'):
+        (folder / record.DROPPED).write_text(torn)
+        with pytest.raises(EvidenceError, match="cannot be read"):
+            kept(checkout, "c1").ladder()
+
+
+def test_a_ladder_is_drawn_with_the_keys_that_are_kept(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    call, logs = kept(checkout, "c1"), list[str]()
+    where = next((one.first.place, one.first.offset) for one in call.journeys if one.first.protocol == "tcp")
+
+    def names(captures: Captures, log: str) -> dict[tuple[str, int], tuple[str, ...]]:
+        logs.append(log)
+        return {where: ("hello",)} if log else {}
+
+    monkeypatch.setattr(unsealed, "names", names)
+    monkeypatch.setattr(type(call), "dialled", START - 1)
+    assert not any(row.what.startswith("hello") for row in call.ladder().rows)
+    (call.folder / "tls-keys.txt").write_text("CLIENT_TRAFFIC_SECRET_0 07 aa\n")
+    assert [row.what for row in call.ladder().rows if row.what.startswith("hello")] == ["hello supernode-1"]
+    assert logs == ["", "CLIENT_TRAFFIC_SECRET_0 07 aa\n"]
 
 
 def test_a_disk_that_fills_up_is_one_sentence_and_names_where_the_captures_are(

@@ -77,6 +77,14 @@ def test_lines_are_asked_for_by_the_randoms_of_the_captures(tmp_path: Path, monk
     assert secret == "CLIENT_TRAFFIC_SECRET_0 07 aa"
 
 
+def test_a_client_of_an_older_version_tells_no_key_of_its_voice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "order", lambda *told, **fields: {"keys": ""})
+    keys.collect(cast("Any", None), cast("Any", None), "c7", ("bob", "frank"), [], tmp_path)
+    assert (tmp_path / keys.FILE).read_text() == ""
+
+
 def test_the_one_file_holds_them_before_its_packets_and_is_judged_as_ever(tmp_path: Path) -> None:
     world, _ = punched()
     log = "CLIENT_TRAFFIC_SECRET_0 07 aa\n"

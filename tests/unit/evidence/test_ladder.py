@@ -9,6 +9,7 @@ from lab_calls import files, moved, punched, setting, stun
 from packet_world import START, TOPOLOGY, World, relay, talk
 
 from lab.evidence import Captures, conclude
+from lab.evidence.drops import Cause, Counts, causes
 from lab.evidence.journeys import follow
 from lab.evidence.ladder import Ladder, Row, ladder
 from lab.evidence.moments import moments
@@ -16,14 +17,17 @@ from lab.evidence.moments import moments
 Call = tuple[World, list[dict[str, Any]]]
 
 
-def drawn(call: Call, folder: Path, more: Callable[[World], None] = lambda world: None) -> Ladder:
+def drawn(
+    call: Call, folder: Path, more: Callable[[World], None] = lambda world: None, counts: Counts | None = None
+) -> Ladder:
     world, lines = call
     more(world)
     one, captures = setting(), Captures.read(files(world, folder))
     journeys = follow(TOPOLOGY, captures)
     _, scene = conclude(TOPOLOGY, captures, "bob", "frank", one.start, one.end)
     found = moments(TOPOLOGY, ("bob", "frank"), journeys, scene, lines)
-    return ladder(TOPOLOGY, "c1", ("bob", "frank"), "punched/udp", journeys, found, START)
+    why = {} if counts is None else causes(TOPOLOGY, journeys, counts)
+    return ladder(TOPOLOGY, "c1", ("bob", "frank"), "punched/udp", journeys, found, START, why)
 
 
 def named(found: Ladder, row: Row) -> tuple[str, str, str]:
@@ -58,6 +62,40 @@ def test_rows_tell_the_call_and_fold_its_voice(tmp_path: Path) -> None:
 def test_what_a_router_dropped_ends_there(tmp_path: Path) -> None:
     (row,) = [row for row in drawn(punched(), tmp_path).rows if row.dropped]
     assert (row.dropped, row.answered, row.count) == ("home-router", False, 1)
+
+
+def test_a_row_says_which_rule_counted_what_was_dropped_or_that_the_line_lost_it(tmp_path: Path) -> None:
+    def more(world: World) -> None:
+        frank = world.outer("frank", "udp", 5000, ("0.0.0.0", 0))
+        for number, lost in enumerate(("core", "flat-router", "core")):
+            world.send(START + 0.2 + number / 50, "udp", "bob", 4000, frank, stun(50 + number), lost=lost)
+
+    counts = {"home-router": {"INPUT's policy": 1}, "flat-router": {"INPUT's policy": 1, "FORWARD's policy": 8}}
+    found = drawn(punched(), tmp_path, more, counts)
+    assert [(row.dropped, row.count, row.why) for row in found.rows if row.dropped] == [
+        ("home-router", 1, "INPUT's policy"),
+        ("core", 2, "lost on the line"),
+        ("flat-router", 1, "INPUT's policy"),
+    ]
+    labels = [row.label for row in found.rows if row.dropped]
+    assert labels[0] == "first check ✗ INPUT's policy" and labels[1].endswith("+ 1 more ✗ lost on the line")
+    told = [row for row in found.to_json()["rows"] if row["dropped"] == "core"]
+    assert [row["why"] for row in told] == ["lost on the line"]
+    assert all(row.why is None for row in drawn(punched(), tmp_path, more).rows), "nobody has read a counter"
+
+
+def test_what_was_dropped_for_different_reasons_is_not_folded_into_one(tmp_path: Path) -> None:
+    world = World()
+    frank = world.outer("frank", "udp", 5000, ("0.0.0.0", 0))
+    for number in range(4):
+        world.send(START + number / 50, "udp", "bob", 4000, frank, stun(number), lost="flat-router")
+    talk(world, ("bob", 4000), ("frank", 5000), START + 1, 1.0)
+    journeys = follow(TOPOLOGY, Captures.read(files(world, tmp_path)))
+    kinds = Cause("unknown"), Cause("counted", ("INPUT's policy",))
+    why = {id(one): kinds[number % 2] for number, one in enumerate(one for one in journeys if one.dropped)}
+    found = ladder(TOPOLOGY, "c1", ("bob", "frank"), None, journeys, (), START, why)
+    told = [(row.why, row.count) for row in found.rows if row.dropped]
+    assert told == [("no rule counted it", 2), ("INPUT's policy", 2)]
 
 
 def test_checks_that_were_dropped_and_that_came_through_are_not_folded_into_one(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 import base64
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import packet_world as packets
 import pytest
-from lab_calls import files, punched, setting
+from lab_calls import files, in_nanoseconds, punched, setting
 from packet_world import START
 
 from lab.errors import ConfigError
@@ -82,6 +83,34 @@ def test_a_file_with_its_keys_gives_its_voice_in_the_clear(tmp_path: Path) -> No
     assert len(packets[0].data) == 20 + 20 + 8 + 12 + 5 == packets[0].length
     total, udp = struct.unpack_from("!H", packets[0].data, 22)[0], struct.unpack_from("!H", packets[0].data, 44)[0]
     assert (total, udp) == (20 + 8 + 17, 8 + 17)
+
+
+def test_its_times_are_those_of_the_file_whatever_unit_that_counts_in(tmp_path: Path) -> None:
+    file, target = call(tmp_path, line("bob", BOB)), tmp_path / "voice.pcapng"
+    file.write_bytes(in_nanoseconds(file.read_bytes()))
+    assert filed.verdict(file).observed.kind == "punched"
+    opened.write(file, target)
+    first = next(block for _, block in pcapng.blocks(target.read_bytes()) if isinstance(block, pcapng.PacketRecord))
+    assert 0 <= first.ticks / 1e6 - (START + 3.6) < 0.01
+
+
+def test_each_section_of_a_file_numbers_its_own_places(tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    data = call(before, line("bob", BOB)).read_bytes()
+    core = [one.name for _, one in pcapng.blocks(data) if isinstance(one, pcapng.Interface)].index("core")
+    alone = pcapng.section((), "x") + pcapng.interface(pcapng.Interface(276, "elsewhere"))
+    records = [one for _, one in pcapng.blocks(data) if isinstance(one, pcapng.PacketRecord) and one.interface == core]
+    alone += b"".join(pcapng.packet(replace(one, interface=0)) for one in records)
+    both = tmp_path / "both.pcapng"
+    both.write_bytes(pcapng.section((), "x") + pcapng.tls_keys(line("bob", BOB))
+                     + pcapng.interface(pcapng.Interface(1, "of another link type")) + alone)  # fmt: skip
+    assert opened.write(both, tmp_path / "voice.pcapng") == 10
+    found = [one for _, one in pcapng.blocks((tmp_path / "voice.pcapng").read_bytes())]
+    assert [one.name for one in found if isinstance(one, pcapng.Interface)] == ["elsewhere"]
+    both.write_bytes(data + data)
+    with pytest.raises(ConfigError, match="it holds several sections"):
+        filed.verdict(both)
 
 
 def test_a_file_without_keys_or_without_voice_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from lab_calls import files
 from packet_world import START, TOPOLOGY, World, address, relay, talk
 
 from lab.errors import LabError, RuntimeUnavailable
+from lab.evidence import Captures
+from lab.evidence.counters import on_routers, tracked
+from lab.evidence.paths import survey
 from lab.harness import testimony, verdict
 from lab.harness.call_report import CallReport, MediaPath
 from lab.harness.events import parse_ended, parse_event
@@ -84,6 +87,11 @@ def told(report: CallReport, name: str) -> tuple[bool | None, str]:
     return one.agrees, one.said
 
 
+def event(what: str, **about: str) -> Json:
+    """A line of the lab's timeline, 1.5 s into a call."""
+    return {"event": what, "at": START + 1.4, **about}
+
+
 def judged(made: Placed, *, changes: Sequence[Json] = (), relay_1: Said | None = None, **said: Any) -> CallReport:
     """With what its relay has said, and each router (`home_router`) says when it is asked."""
     made.said = {"relay-1": relay_1} if relay_1 else {}
@@ -133,9 +141,11 @@ def test_a_relay_that_ought_to_know_and_does_not_fails_the_call(relayed: Placed,
     report = judged(relayed, relay_1=said)
     assert told(report, "relay-1") == (False, f"is missing: {why}") and not report.holds()
     assert f"relay-1 is missing: {why}" in report.disagreements
-    changed = judged(relayed, relay_1=said, changes=[{"event": "restart", "node": "relay-1"}])
-    assert told(changed, "relay-1") == (None, f"absent: {why}, for the lab was changed while they talked")
-    other = judged(relayed, relay_1=said, changes=[{"event": "restart", "node": "supernode-1"}])
+    changed = judged(relayed, relay_1=said, changes=[event("restart", node="relay-1")])
+    excuse = "for the lab was changed while they talked: restart relay-1, 1.5 s into the call"
+    assert told(changed, "relay-1") == (None, f"absent: {why}, {excuse}")
+    others = [event("restart", node="supernode-1"), event("set", site="home", firewall="none")]
+    other = judged(relayed, relay_1=said, changes=others)
     assert told(other, "relay-1")[0] is False, "what was done to another is no excuse"
 
 
@@ -198,24 +208,112 @@ def test_of_tcp_a_router_has_counted_the_bytes_that_passed_and_maybe_more(tmp_pa
     assert told(judged(made, home_router=counted(131, 20)), "home-router")[0] is False
 
 
-@pytest.mark.parametrize("changed", [False, True])
+LOST = [
+    ({"flow": None}, "it tracks no flow of UDP of 192.168.32.2:4000"),
+    (RuntimeUnavailable("home-router is stopped"), "it did not answer: home-router is stopped"),
+    (counted(20, 20), "counted 20 packets out"),
+]
+
+
+@pytest.mark.parametrize(("said", "why"), LOST)
 @pytest.mark.parametrize(
-    ("said", "why"),
+    "change",
     [
-        ({"flow": None}, "it tracks no flow of UDP of 192.168.32.2:4000"),
-        (RuntimeUnavailable("home-router is stopped"), "it did not answer: home-router is stopped"),
+        event("restart", node="home-router"),
+        event("kill", node="home-router"),
+        event("unplug", node="home-router"),
+        event("forget", site="home"),
+        event("renew", site="home"),
+        event("set", site="home", profile="symmetric"),
+        event("set", site="home", axes="udp-timeout=20"),
+        event("up", topology="reference.yml"),
     ],
+    ids=lambda line: line["event"],
 )
-def test_a_router_that_does_not_know_fails_the_call_but_where_the_lab_was_changed(
-    punched: Placed, said: Any, why: str, changed: bool, monkeypatch: pytest.MonkeyPatch
+def test_an_event_at_a_router_that_sets_back_what_it_counts_excuses_it_and_is_named(
+    punched: Placed, said: Any, why: str, change: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(testimony.time, "time", lambda: START + SECONDS + 1)
-    report = judged(punched, home_router=said, changes=[{"event": "forget", "site": "home"}] if changed else [])
+    report = judged(punched, home_router=said, changes=[change])
     agrees, words = told(report, "home-router")
-    if changed:
-        assert (agrees, words) == (None, "absent: the lab was changed while they talked") and report.holds()
-    else:
-        assert agrees is False and words.startswith(f"is missing: {why}") and not report.holds()
+    assert agrees is None and words.startswith(f"absent: {why}") and report.holds()
+    at = " home-router" if "node" in change else " home" if "site" in change else ""
+    excuse = f"for the lab was changed while they talked: {change['event']}{at}, 1.5 s into the call"
+    assert words.endswith(excuse)
+    assert told(report, "flat-router")[0] is True, "the other end's router testifies"
+
+
+@pytest.mark.parametrize(("said", "why"), LOST)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        [event("restart", node="hotel-router"), event("forget", site="hotel"), event("forget", site="flat")],
+        [event("restart", node="core"), event("restart", node="bob"), event("kill", node="relay-1")],
+        [event("set", site="home", link="loss=1%"), event("plug", node="home-router")],  # type: ignore[list-item]
+        [event("move", node="bella", site="home")],
+    ],
+    ids=["nothing", "elsewhere", "no router", "nothing that resets", "a move"],
+)
+def test_what_was_done_elsewhere_or_resets_nothing_excuses_no_router(
+    punched: Placed, said: Any, why: str, changes: list[Json], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testimony.time, "time", lambda: START + SECONDS + 1)
+    report = judged(punched, home_router=said, changes=changes)
+    agrees, words = told(report, "home-router")
+    assert agrees is False and words.removeprefix("is missing: ").startswith(why) and not report.holds()
+
+
+def test_a_router_that_was_changed_and_agrees_needs_no_excuse(punched: Placed) -> None:
+    report = judged(punched, changes=[event("set", site="home", firewall="none")])
+    assert told(report, "home-router")[0] is True and report.holds()
+
+
+def test_a_relay_that_began_anew_and_counted_less_is_excused_by_name(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("carol", 5000), START, SECONDS, at=(address("alice"), 33478))
+    made = placed(world, tmp_path, {**RELAYED, "via": "alice"}, "carol")
+    made.captured = [one for one in made.captured if one.node != "alice"]
+    made.said = {"alice": carried(20, 2_000)}
+    assert told(judged_again(made, []), "alice")[0] is False
+    agrees, words = told(judged_again(made, [event("restart", node="alice")]), "alice")
+    assert agrees is None and words.startswith("absent: passed on 2,000 bytes") and "restart alice" in words
+
+
+def judged_again(made: Placed, changes: Sequence[Json]) -> CallReport:
+    return verdict.report(TOPOLOGY, made, asking=Routers({}, changes).asking)
+
+
+def test_the_far_router_tells_of_the_flow_that_it_had_since_the_near_one_forgot(tmp_path: Path) -> None:
+    world = World()
+    for begin, port in ((0.0, 4000), (SECONDS, 4001)):  # home's router gives bob another port: another flow at flat's
+        world._mappings["udp", (address("bob"), 4000)] = ("203.0.113.32", port)
+        world._insides["udp", ("203.0.113.32", port)] = (address("bob"), 4000)
+        talk(world, ("bob", 4000), ("frank", 5000), START + begin, SECONDS)
+    made = placed(world, tmp_path, PUNCHED, "frank")
+    for name, end in made.reports.items():
+        until = START + 2 * SECONDS
+        made.reports[name] = replace(end, at=until + 0.1, history=(replace(end.history[0], end=until),))
+    changes = [event("forget", site="home")]
+    routers = Routers({"home-router": counted(126, 125), "flat-router": counted(126, 125)}, changes)
+    report = verdict.report(TOPOLOGY, made, asking=routers.asking)
+    assert report.holds("punched/udp"), report
+    assert told(report, "flat-router")[0] is True and dict(routers.asked)["flat-router"]["remote"][1] == 4001
+    routers.answers["flat-router"] = counted(20, 125)
+    assert told(verdict.report(TOPOLOGY, made, asking=routers.asking), "flat-router")[0] is False
+
+
+def test_after_a_silence_that_it_did_not_survive_a_flow_is_counted_anew(tmp_path: Path) -> None:
+    world = World()
+    for begin in (0.0, 10.0):
+        talk(world, ("bob", 4000), ("frank", 5000), START + begin, SECONDS)
+    captures = Captures.read(files(world, tmp_path))
+    scene = survey(TOPOLOGY, captures, "bob", "frank", START, START + 10 + SECONDS)
+    flow = next(one for one in on_routers(TOPOLOGY, scene.paths, held=False) if one.router == "home-router")
+    since, window = {"packets": [126, 125]}, (START, START + 10 + SECONDS)
+    remembered = tracked(TOPOLOGY, captures, flow, since, window, remembers=30)
+    forgotten = tracked(TOPOLOGY, captures, flow, since, window, remembers=5)
+    assert remembered is not None and not remembered.agrees and forgotten is not None and forgotten.agrees
 
 
 def test_a_router_that_may_have_forgotten_is_absent(punched: Placed, monkeypatch: pytest.MonkeyPatch) -> None:

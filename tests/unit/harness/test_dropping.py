@@ -67,3 +67,11 @@ def test_a_router_that_does_not_say_is_left_out() -> None:
 
     assert dropping.read(ask, ["home-router", "flat-router"]) == {"home-router": {"a": 1}}
     assert dropping.read(None, ["home-router"]) == {}
+
+
+def test_what_was_counted_in_a_call_is_kept_by_router_without_rules_that_had_nothing() -> None:
+    before = {"home-router": {"a": 4, "b": 1}, "flat-router": {"a": 7}, "bank-router": {"a": 1}}
+    after = {"home-router": {"a": 6, "b": 1}, "flat-router": {"a": 7}, "hotel-router": {"a": 1}}
+    assert dropping.counted(before, after) == {"home-router": {"a": 2}, "flat-router": {}}
+    begun_anew = {"home-router": {"a": 0, "b": 1}, "flat-router": {"b": 9}}
+    assert dropping.counted(before, begun_anew) == {}

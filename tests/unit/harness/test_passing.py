@@ -108,6 +108,40 @@ def test_a_mapping_that_was_seen_to_be_made_for_somebody_else_is_told_from_none(
 
 
 @pytest.mark.parametrize(
+    ("profile", "to", "after", "became"),
+    [
+        ("linux", HOME, 1.0, "dropped"),
+        ("linux", HOME.replace("40000", "1"), 1.0, "dropped: not asked for"),
+        ("restricted-cone", HOME.replace("40000", "1"), 1.0, "dropped"),
+        ("restricted-cone", RELAY, 1.0, "dropped: not asked for"),
+        ("linux", HOME, 121.0, "dropped: not asked for"),  # the hole has closed, the mapping lives
+    ],
+)
+def test_what_was_asked_for_was_not_dropped_for_that(profile: str, to: str, after: float, became: str) -> None:
+    out = [seen(1, "flat-router", IN, FRANK, HOME), seen(1.0001, "flat-router", OUT, FLAT, HOME)]
+    other = seen(119, "flat-router", IN, FRANK, DAVE), seen(119.0001, "flat-router", OUT, FLAT, DAVE)
+    later = [*(other if after > 100 else ()), seen(1 + after, "flat-router", IN, to, FLAT)]
+    assert rows([*out, *later], with_site("flat", profile=profile))[-1].became == became
+
+
+def test_what_a_carrier_s_line_lost_is_lost_and_not_the_router_s_drop() -> None:
+    there, own, inside = "203.0.113.31:5000", "100.64.63.11:40000", "192.168.67.10:40000"
+    line = [seen(1, "mobile-1-router", IN, inside, there), seen(1.01, "mobile-1-router", OUT, own, there)]
+    down, strange = seen(2, "mobile-1-router", IN, there, own), seen(3, "mobile-1-router", IN, "203.0.113.9:9", own)
+    up = seen(4, "carrier-1-router", IN, own, there)
+    passing = Passing(ZOO)
+    for packet in (*line, down, strange, up):
+        passing.hear(packet, packet.time)
+    lost = [(row.place, row.fate, row.became) for row in passing.due(0.0, over=True)][1:]
+    assert lost == [
+        ("mobile-1 wan", "lost", "lost on the line"),
+        ("mobile-1 wan", "dropped", "dropped: not asked for"),
+        ("carrier-1 lan", "lost", "lost on the line"),
+    ]
+    assert passing.dropped == {"mobile-1-router": 1}
+
+
+@pytest.mark.parametrize(
     ("place", "sender", "to", "protocol", "flags", "payload", "why"),
     [
         ("hotel-router", DAVE, FLAT, "udp", 0, stun(), "firewall udp-blocked"),

@@ -247,7 +247,8 @@ def test_its_users_call_does_not_notice_that_it_becomes_a_relay_and_is_one_no_mo
     assert not net.told("open-0", SignedOut)
 
 
-def test_one_that_is_out_of_reach_is_demoted_and_its_calls_are_elsewhere_first() -> None:
+def carried() -> tuple[FakeNet, str]:
+    """A call of three seconds so far that a promoted client carries, and another relay that is there now."""
     net = crowd()
     assert net.run(60, until=lambda: bool(promoted(net)))
     net.run(2)
@@ -255,22 +256,33 @@ def test_one_that_is_out_of_reach_is_demoted_and_its_calls_are_elsewhere_first()
     talk(net, id, PAIR, 3)
     assert path(net, "hard") == "relayed/mixed via open-0"
     net.relay(1)
-    net.cut = lambda source, to: source[0].startswith("203.0.113.1") and to == ("198.51.100.20", 33034)
-    frame = 150
-    for _ in range(120):
-        if not promoted(net):
-            break
+    return net, id
+
+
+def demoted(net: FakeNet, id: str, within: float) -> tuple[str, float]:
+    """Why the client that carried this call is one no more, and after how long: the call is elsewhere, and whole."""
+    since, frame = net.now, 150
+    while promoted(net) and net.now < since + within:
         talk(net, id, PAIR, 0.5, first=frame)
         frame += 25
+    took = net.now - since
     assert not promoted(net)
-    (demoted,) = [event for _, event in net.told("open-0", DemotedFrom)]
-    assert demoted.role == "relay" and "cannot reach it" in demoted.reason
+    (word,) = [event for _, event in net.told("open-0", DemotedFrom)]
+    assert word.role == "relay"
     talk(net, id, PAIR, 4, first=frame)
     assert "open-0+" not in net.hosts
     net.run(1)
     for name in PAIR:
         assert path(net, name) == "relayed/mixed via relay-1"
     assert_whole(net, PAIR, 100, frame + 200)
+    return word.reason, took
+
+
+def test_one_that_is_out_of_reach_is_demoted_and_its_calls_are_elsewhere_first() -> None:
+    net, id = carried()
+    net.cut = lambda source, to: source[0].startswith("203.0.113.1") and to == ("198.51.100.20", 33034)
+    reason, _ = demoted(net, id, 60)
+    assert "cannot reach it" in reason
 
 
 def test_one_that_strangers_no_longer_reach_is_demoted_though_its_supernode_does() -> None:
@@ -286,27 +298,10 @@ def test_one_that_strangers_no_longer_reach_is_demoted_though_its_supernode_does
 
 @pytest.mark.slow
 def test_one_whose_machine_its_user_needs_is_a_client_again_and_its_calls_are_elsewhere_first() -> None:
-    net = crowd()
-    assert net.run(60, until=lambda: bool(promoted(net)))
-    net.run(2)
-    id = place(net, *PAIR)
-    talk(net, id, PAIR, 3)
-    assert path(net, "hard") == "relayed/mixed via open-0"
-    net.relay(1)
+    net, id = carried()
     net.busy["open-0"] = "its machine is busy: timers come 300 ms late"
-    since, frame = net.now, 150
-    while promoted(net) and net.now < since + 200:
-        talk(net, id, PAIR, 0.5, first=frame)
-        frame += 25
-    assert WEIGH_EVERY <= net.now - since <= (TIRED + 1) * WEIGH_EVERY
-    (demoted,) = [event for _, event in net.told("open-0", DemotedFrom)]
-    assert demoted.role == "relay" and demoted.reason == net.busy["open-0"]
-    talk(net, id, PAIR, 4, first=frame)
-    assert "open-0+" not in net.hosts
-    net.run(1)
-    for name in PAIR:
-        assert path(net, name) == "relayed/mixed via relay-1"
-    assert_whole(net, PAIR, 100, frame + 200)
+    reason, took = demoted(net, id, 200)
+    assert reason == net.busy["open-0"] and WEIGH_EVERY <= took <= (TIRED + 1) * WEIGH_EVERY
 
 
 def test_one_busy_moment_is_none() -> None:

@@ -84,6 +84,20 @@ def test_the_svg_is_xml_with_text_and_stands_by_itself() -> None:
     assert "25 ms: first check, dropped at home-router" in titles
 
 
+def test_why_something_was_dropped_stands_in_its_row_as_far_as_there_is_room() -> None:
+    rule = "FORWARD -i eth0 -o eth1 -p udp -m hashlimit --hashlimit-above 2000b/s -j DROP"
+    whys = ("INPUT's policy", rule)
+    lost = tuple(row(25.0, 6, 1, "first check", dropped="home-router", why=why) for why in whys)
+    found = Ladder("c1", "bob", "frank", None, CALL.columns, lost)
+    first, second = [line for line in shown(found) if line.startswith("     25")]
+    assert first.endswith("first check ✗ INPUT's policy") and second.endswith("…") and len(second) <= 80
+    root = ElementTree.fromstring(svg(found))
+    texts = [element.text or "" for element in root.iter(f"{SVG}text")]
+    assert "first check ✗ INPUT's policy" in texts and not any(rule in text for text in texts)
+    titles = [element.text or "" for element in root.iter(f"{SVG}title")]
+    assert f"25 ms: first check ✗ {rule}, dropped at home-router" in titles
+
+
 def test_in_the_svg_an_arrow_ends_at_its_receiver() -> None:
     root = ElementTree.fromstring(svg(CALL))
     lives = [float(line.get("x1", "0")) for line in root.iter(f"{SVG}line") if line.get("class") == "life"]

@@ -11,14 +11,17 @@ import pytest
 
 from lab import cli
 from lab.evidence import filed
+from lab.harness.call_report import Witness
 from lab.harness.checkout import Checkout
 from lab.harness.handing import Handout
 from lab.harness.reporting import reported
+from lab.report import call_page
 from lab.report.handout import make
 from lab.report.quality_svg import curves
 from lab.report.topology_svg import svg
 from lab.topology import parse
 from tests.kept_lab import checkout
+from tests.recorded import report as recorded
 
 ROOT = Path(__file__).parents[3]
 
@@ -81,6 +84,15 @@ def test_a_call_without_its_setting_says_so_and_has_each_place_as_it_is(folder: 
     part = details(folder)["m1-6"]
     assert "no ladder: the setting of this call (setting.json) is not kept" in part
     assert 'href="captures/m1-6/core.pcap" download' in part and (folder / "captures" / "m1-6" / "core.pcap").is_file()
+
+
+def test_a_call_says_which_witnesses_agree_and_why_one_is_absent() -> None:
+    why = "absent: it tracks no flow, for the lab was changed while they talked: forget home, 1.5 s into the call"
+    witnesses = Witness("packets", "", True), Witness("bob", "", True), Witness("home-router", why, None)
+    part = call_page.details(recorded("punched", witnesses=witnesses), (), "no ladder", "no captures", None)
+    assert "<li>witnesses that agree: packets, bob</li>" in part and f"<li>home-router {why}</li>" in part
+    none = call_page.details(recorded("punched", witnesses=()), (), "no ladder", "no captures", None)
+    assert "witnesses" not in none, "a call of an older version"
 
 
 def test_words_of_a_call_cannot_break_out_of_it(folder: Path) -> None:

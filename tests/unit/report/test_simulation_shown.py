@@ -9,6 +9,7 @@ from rich.console import Console
 
 from lab.report.simulation import bars, crests, seconds, simulation, span
 from lab.report.simulation_page import page
+from lab.report.simulation_svg import picture
 from lab.simulation import STORIES, Outcome, simulate
 
 
@@ -46,6 +47,11 @@ def test_what_did_not_heal_is_said_first(found: Outcome) -> None:
     assert "not healed" in drawn(failed, 120).splitlines()[0]
     assert "never" in drawn(failed, 120)
     assert 'class="bad">not healed' in page(failed)
+
+
+def test_a_story_of_which_no_second_was_measured_is_drawn_all_the_same(found: Outcome) -> None:
+    none = replace(found, moments=(), hops=(), traffic=(), loads=())
+    assert "outage-2010" in drawn(none, 120) and "<svg" in page(none) and "<svg" in picture(none)
 
 
 @pytest.mark.parametrize(

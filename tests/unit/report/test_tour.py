@@ -9,10 +9,12 @@ import pytest
 
 from lab import cli
 from lab.cli.tours import STOPS as NAMES
-from lab.evidence.passages import Passage, Step
+from lab.evidence.drops import Cause
+from lab.evidence.passages import Passage, Step, kinds
 from lab.harness.call_report import CallReport, Stretch
 from lab.report import tour
 from lab.report.console import plain
+from lab.report.passages import fate
 from lab.report.story import timeline
 from lab.report.tour import STOPS, Stop
 from lab.topology import parse
@@ -100,6 +102,30 @@ def test_packets_are_told_with_what_became_of_them() -> None:
     assert "flat-router hands it to frank:50000" in told and "out there nobody has that address" in told
     assert "request for a leg" not in told and "alice" not in told, "neither is of this path"
     assert "561 ms bob hears the first voice" in told
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (None, "flat-router drops it: nobody inside has asked for it"),
+        (Cause("counted", ("INPUT's policy",)),
+         "flat-router drops it: nobody inside has asked for it (counted: INPUT's policy)"),
+        (Cause("line"), "it is lost on the line"),
+        (Cause("unknown"), "flat-router passes it on to nobody: no rule counted it"),
+    ],
+)  # fmt: skip
+def test_what_a_router_drops_is_told_with_the_rule_that_counted_it(cause: Cause | None, said: str) -> None:
+    steps = Step("home-router", "home wan:40000", "flat wan:50000"), Step("flat-router", None, None)
+    one = passage(1.0, "STUN check", ("bob", "flat wan"), *steps, dropped_at="flat-router", cause=cause)
+    assert fate(one) == f"home-router sends it on as home wan:40000; {said}"
+
+
+def test_what_a_line_lost_between_two_routers_is_told_as_lost_and_apart_from_what_came() -> None:
+    home = Step("home-router", "home wan:40000", "flat wan:50000")
+    one = passage(1.0, "voice", ("bob", "flat wan"), home, cause=Cause("line"))
+    came = passage(1.1, "voice", ("bob", "flat wan"), home)
+    assert fate(one).endswith("; it is lost on the line") and fate(came) == "home-router sends it on as home wan:40000"
+    assert [kind.first for kind in kinds([one, came], lambda found: True)] == [one, came]
 
 
 def test_a_relay_s_hop_is_a_hop() -> None:
