@@ -111,8 +111,7 @@ class Passing:
         self._names = Names(topology)
         self._roles = {address: node.role for address, node in holders(topology).items()}
         self._nodes = {node.name: node for node in topology.nodes}
-        self._line_ends = _line_ends(topology)
-        self._moments = dict.fromkeys(self._line_ends[False] | self._line_ends[True], MOMENT_OF_A_LINE)
+        self._moments = dict.fromkeys(_line_ends(topology), MOMENT_OF_A_LINE)
         self._gates = {
             node.name: Gate(topology, node) for node in topology.by_role(Role.ROUTER) if node.site is not None
         }
@@ -254,13 +253,13 @@ class Passing:
             return "own", "for the router itself", "for itself"
         outward = gate.inside(packet.source.address)
         why = gate.why(packet, outward)
-        if why is None and packet.place in self._line_ends[outward]:
+        losing = (packet.place, (packet.source if outward else packet.destination).address) in self._losing
+        if losing and why is None:
             return "lost", "lost on the line", "✗ lost on the line"
         self.dropped[packet.place] += 1
         told = f"dropped: {why}" if why else "dropped"
         short = why.removeprefix("firewall ") if why else "dropped"
-        # The capture sees a packet before its line holds it back: whether it came to the rules at all, nobody knows.
-        if (packet.place, (packet.source if outward else packet.destination).address) in self._losing:
+        if losing:  # the capture sees a packet before its line holds it back: nobody knows whether it came to the rules
             return "dropped", f"lost on the line, or {told}", f"✗ lost, or {short}"
         return "dropped", told, f"✗ {short}"
 
@@ -317,14 +316,10 @@ def _key(packet: Packet) -> tuple[object, ...]:
     return packet.place, packet.protocol, packet.payload, packet.length, packet.sequence, packet.flags
 
 
-def _line_ends(topology: Topology) -> dict[bool, set[str]]:
-    """The routers between which the lines of carriers to their sites are, and which hold back there what comes in: the
-    carrier's what goes outward (True), the site's own what comes in from it (False)."""
+def _line_ends(topology: Topology) -> set[str]:
+    """The routers between which the lines of carriers to their sites are."""
     behind = {site: carrier for site in topology.sites() if (carrier := topology.behind(site))}
-    return {
-        True: {topology.router_of(carrier).name for carrier in behind.values()},
-        False: {topology.router_of(site).name for site in behind},
-    }
+    return {topology.router_of(site).name for site in (*behind, *behind.values())}
 
 
 def _goes_on(came: Packet, out: Packet, moment: float) -> bool:

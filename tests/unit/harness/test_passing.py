@@ -76,7 +76,7 @@ def test_what_a_subscriber_sent_may_be_lost_at_its_carrier_and_its_neighbour_s_w
     passing = Passing(ZOO, frozenset({("carrier-1-router", "100.64.63.11")}))
     for subscriber in ("100.64.63.11:40000", "100.64.63.12:40000"):
         passing.hear(seen(1, "carrier-1-router", IN, subscriber, RELAY), 1)
-    assert [row.became for row in passing.due(0.0, over=True)] == ["lost on the line, or dropped", "dropped"]
+    assert [row.became for row in passing.due(0.0, over=True)] == ["lost on the line", "dropped"]
 
 
 def test_a_router_that_translates_nothing_passes_on() -> None:
@@ -126,16 +126,17 @@ def test_what_was_asked_for_was_not_dropped_for_that(profile: str, to: str, afte
 
 def test_what_a_carrier_s_line_lost_is_lost_and_not_the_router_s_drop() -> None:
     there, own, inside = "203.0.113.31:5000", "100.64.63.11:40000", "192.168.67.10:40000"
+    own_address = own.partition(":")[0]
     line = [seen(1, "mobile-1-router", IN, inside, there), seen(1.01, "mobile-1-router", OUT, own, there)]
     down, strange = seen(2, "mobile-1-router", IN, there, own), seen(3, "mobile-1-router", IN, "203.0.113.9:9", own)
     up = seen(4, "carrier-1-router", IN, own, there)
-    passing = Passing(ZOO)
+    passing = Passing(ZOO, frozenset({("mobile-1-router", own_address), ("carrier-1-router", own_address)}))
     for packet in (*line, down, strange, up):
         passing.hear(packet, packet.time)
     lost = [(row.place, row.fate, row.became) for row in passing.due(0.0, over=True)][1:]
     assert lost == [
         ("mobile-1 wan", "lost", "lost on the line"),
-        ("mobile-1 wan", "dropped", "dropped: not asked for"),
+        ("mobile-1 wan", "dropped", "lost on the line, or dropped: not asked for"),
         ("carrier-1 lan", "lost", "lost on the line"),
     ]
     assert passing.dropped == {"mobile-1-router": 1}
