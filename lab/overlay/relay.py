@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
+from lab.overlay.accusations import Accusations
 from lab.overlay.actions import Event, LinkInfo, Offloaded, earliest
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
@@ -110,6 +111,8 @@ class Relay(Member):
         super().__init__(membership, beside=promoted)
         self.promoted = promoted
         self.calls = membership.calls or MOST_SESSIONS
+        self.accusations, self.dispensed = Accusations(), Accusations()
+        """What its supernodes say: that they do not reach it; that they do not need it."""
         self.parting: Parting | None = None
         self.left = False
         self.sessions: dict[str, Session] = {}
@@ -198,10 +201,19 @@ class Relay(Member):
         self.actions.emit(SignedOut(hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        """One of its supernodes cannot reach it any more, or does not need it: then it is idle, or it stays."""
-        if isinstance(message, Demoted) and self.promoted and (message.needed or not self.sessions):
-            said = Unreachable if message.needed else Unneeded
-            self.actions.emit(said(self.name, message.reason))
+        """One of its supernodes cannot reach it any more, or does not need it: then it is idle, or it stays. It ends on
+        no single one's word."""
+        if not isinstance(message, Demoted) or message.role != "relay" or not self.promoted:
+            return
+        linked = [other.hub for other in self.hubs if other.hub is not None]
+        if message.needed and self.accusations.heeds(hub.hub or "", linked, now):
+            self.actions.emit(Unreachable(self.name, message.reason))
+        if message.needed or self.sessions:
+            return
+        if len(linked) == 1 or self.dispensed.heeds(
+            hub.hub or "", linked, now
+        ):  # the only one sends nobody as it likes
+            self.actions.emit(Unneeded(self.name, message.reason))
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Relays do not wait."""

@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from lab.errors import CredentialExpired, ProtocolError
+from lab.overlay.accusations import Accusations
 from lab.overlay.actions import LinkInfo, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
@@ -90,6 +91,7 @@ class Supernode(Member):
         super().__init__(membership, beside=promoted)
         m = membership
         self.promoted = promoted
+        self.accusations = Accusations()
         self.sessions: dict[int, Seat] = {}
         self.clients: dict[str, int] = {}
         self.door = Doorkeeper()
@@ -424,8 +426,11 @@ class Supernode(Member):
                 self.nearness.word(peer.name, message)
             case Reflect():
                 self.reflector.reflect(message, now)
+            case Demoted(role, reason) if role == "supernode" and self.promoted:
+                if self.accusations.heeds(peer.name, self.peers, now):
+                    self.actions.emit(Unreachable(self.name, reason))
             case Demoted():
-                self.actions.emit(Unreachable(self.name, message.reason))
+                pass  # a built-in one ends on nobody's word
             case _:
                 raise ProtocolError(f"supernode {peer.name} sent {type(message).__name__}")
 
