@@ -22,6 +22,8 @@ Machine = tuple[str, ...]
 
 MOST_SUPERNODES = 1_000
 """Supernodes that are known: of so many, each has a link with each."""
+MOST_ROOM = 1_000
+"""Clients that another can have room for, in the eyes of one that takes as many as come."""
 TURN = 5.0
 """Seconds after which a supernode dials one whose turn it would be to dial: it may not know this one."""
 FORGET_AFTER = 120.0
@@ -274,10 +276,15 @@ class Mesh:
         elif isinstance(message, Supernodes):
             self.learn(message.machines, now)
         elif isinstance(message, Room):
-            peer.clients, peer.room = message.clients, message.room
+            peer.clients, peer.room = message.clients, self._believed(message.room)
             self.owner.room_changed(peer, now)
         else:
             self.owner.peer_says(peer, message, now)
+
+    def _believed(self, room: int | None) -> int | None:
+        """Of what another claims to have room for, no more than this one has at all: who claims more draws no more
+        clients for it, and lets nobody wait for long for room that is not there."""
+        return None if room is None else min(room, self.membership.capacity or MOST_ROOM)
 
     def signed_in(self, hub: HubLink, now: float) -> None:
         known = self.dialled[hub]

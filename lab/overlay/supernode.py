@@ -109,8 +109,10 @@ class Supernode(Member):
             m.own.reachable,
             lambda to, data: self.actions.send_to(STUN_SOCKET, to, data),
             self._tell_all,
+            lambda: self.roster.weigh_anew(),
         )
-        self.roster = Roster(m.identity, m.wall_offset, self.nearness.both)
+        nearness = self.nearness
+        self.roster = Roster(m.identity, m.wall_offset, nearness.both, nearness.has_measured, nearness.look)
         self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
         self.relief = Relief(self)
         self.gate = Gate(self)
