@@ -116,16 +116,19 @@ class Gate:
             self.hub.actions.emit(Joined(session.role, session.name, session.host))
 
     def _client_comes(self, link: int, session: Seat, now: float) -> None:
-        """Is let in at once where it is its turn; else it waits, if there is room for that."""
+        """Is let in at once where it is its turn; else it waits, if there is room for that. So does one that replaces
+        its own connection: what is left of it may be a name that a whole world has before it comes back at once."""
+        sits = session.name in self.hub.clients
         if self.hub.leaving is not None:
             self.turn_away(link, now)
-        elif session.name in self.hub.clients or self.hub.admission.now(len(self.hub.clients), now):
+        elif self.hub.admission.now(len(self.hub.clients), now, sits):
             self._client_in(link, session, now)
-        elif self._wait(link, session, now):
+        elif self._wait(link, session, now, sits):
             session.waiting = True
-            if self.hub.admission.full(len(self.hub.clients)) or self.hub.admission.seconds() > 1.0:
+            full = self.hub.admission.full(len(self.hub.clients)) and not sits
+            if full or self.hub.admission.seconds(sits) > 1.0:
                 self.tell_to_wait(link, self.hub.admission.ahead(link), self.hub.others(room=True))
-            else:
+            elif not sits:
                 self.untold.append(link)
         else:
             self.turn_away(link, now)
@@ -139,10 +142,10 @@ class Gate:
         session.told_to_wait = True
         self.hub.send(link, Wait(others, ahead))
 
-    def _wait(self, link: int, session: Seat, now: float) -> bool:
+    def _wait(self, link: int, session: Seat, now: float, sits: bool) -> bool:
         if (other := self.hub.admission.waits(session.name)) is not None:
             self.hub.drop(other, "waits on another link", now)
-        return self.hub.admission.wait(link, session.name, now, first=session.name in self.hub.mesh.peers)
+        return self.hub.admission.wait(link, session.name, now, session.name in self.hub.mesh.peers, sits)
 
     def turn_away(self, link: int, now: float) -> None:
         """There is no room, not even to wait in, or no time."""

@@ -152,7 +152,7 @@ class Supernode(Member):
             for link, session in self.sessions.items():
                 if session.role == "client" and not session.waiting:
                     self.send(link, Move(self.others(room=True)))
-            for link in list(self.admission.line):
+            for link in [*self.admission.line, *self.admission.back]:
                 self.gate.turn_away(link, now)
         self._left_empty(now)
 
@@ -508,6 +508,7 @@ class Supernode(Member):
         now = wall - self.membership.wall_offset
         link = self.clients.pop(name, None)
         if link is not None:
+            self.admission.left(name)
             self.sessions[link].kept_until = now + MOVED_LIMIT
             heapq.heappush(self._silences, (now + MOVED_LIMIT, link))
             self.relief.gone(name, now)
@@ -540,7 +541,8 @@ class Supernode(Member):
             return
         if session.waiting:
             self.admission.leave(link)
-            self.relief.gone(session.name, now)
+            if session.name not in self.clients:
+                self.relief.gone(session.name, now)
             return
         if (session.role == "supernode" and session.name not in self.peers) or session.moved:
             return
@@ -558,5 +560,6 @@ class Supernode(Member):
             self.relief.rechecking.gone(session.name)
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]
+            self.admission.left(session.name)
             self.directory.has_left(session.name)
             self.relief.gone(session.name, now)
