@@ -89,6 +89,8 @@ class Gate:
 
     def renewed(self, link: int, session: Seat, message: Renewed, now: float) -> None:
         """Somebody who is signed in, or waits, has enrolled anew; raises ProtocolError for another name or key."""
+        if (reason := self.hub.door.renewal(session.role, session.name, now)) is not None:
+            raise TooMuch(reason)
         credential, wall = message.credential, now + self.hub.membership.wall_offset
         check_credential(credential, self.hub.membership.authority, wall)
         if (credential.name, credential.key) != (session.name, session.key):

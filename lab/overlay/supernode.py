@@ -373,8 +373,13 @@ class Supernode(Member):
 
     # -- the mesh ------------------------------------------------------------------------------------------------
 
-    def hears(self, peer: Peer, now: float) -> None:
+    def hears(self, peer: Peer, message: HubMessage, now: float) -> None:
         self._counts("supernode", peer.name, peer.name, now)
+        if (reason := self.door.mesh_word(peer.name, message, now)) is not None:
+            raise TooMuch(reason)
+
+    def peer_refused(self, peer: Peer, error: ProtocolError, now: float) -> None:
+        self.actions.reject(peer.name, str(error), now, worded=not isinstance(error, TooMuch))
 
     def peer_up(self, peer: Peer, now: float) -> None:
         self.directory.up(peer.name)

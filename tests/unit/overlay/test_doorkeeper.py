@@ -6,6 +6,7 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.overlay.actions import Close, LinkInfo, Rejected, Write
+from lab.overlay.call_events import Ended
 from lab.overlay.doorkeeper import (
     ADDRESS_FRAMES,
     ADDRESS_LOOKUPS,
@@ -16,6 +17,8 @@ from lab.overlay.doorkeeper import (
     LOOKUPS,
     MESH_FRAMES,
     MESH_LOOKUPS,
+    MESH_WORDS,
+    RENEWALS,
     SIGN_INS,
     STRANGERS,
     STRANGERS_EACH,
@@ -24,18 +27,27 @@ from lab.overlay.doorkeeper import (
 )
 from lab.overlay.gate import MOST_LINKS
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
+from lab.overlay.member import SignedOut
 from lab.overlay.refusals import MOST_REASONS, TOLD, Refusals
+from lab.overlay.seat import Left, Unreachable
 from lab.overlay.supernode import Supernode
 from lab.wire.framing import frame
 from lab.wire.messages import (
     Carry,
     Credential,
+    Demoted,
     Envelope,
     Hello,
     Invite,
     Message,
+    Near,
     Ping,
+    Present,
+    RelayEntry,
+    Relays,
+    Renewed,
     Room,
+    Supernodes,
     Trickle,
     Undeliverable,
     decode_hub,
@@ -280,9 +292,58 @@ def test_a_supernode_that_says_too_much_is_cut_off(net: FakeNet) -> None:
     supernode, _ = seat_of(net, "bob")
     (peer,) = supernode.peers.values()
     for _ in range(int(MESH_FRAMES.at_once)):
-        supernode.mesh.says(peer, Room(1), net.now)
+        supernode.mesh.says(peer, Present(), net.now)
     with pytest.raises(TooMuch, match="too many messages in a short time"):
-        supernode.mesh.says(peer, Room(1), net.now)
+        supernode.mesh.says(peer, Present(), net.now)
+
+
+FLOODS: tuple[Message, ...] = (
+    Demoted("supernode", "a lie"),
+    Room(0, 10**9),
+    Supernodes((("198.51.100.66",), ("198.51.100.67",))),
+    Relays((RelayEntry("relay-9", ("198.51.100.66",), 9, (9,)),)),
+    Near((("relay-1", 0),)),
+)
+
+
+@pytest.mark.parametrize("dials", ["supernode-1", "supernode-2"], ids=["on a link of its own", "on the other's link"])
+@pytest.mark.parametrize("word", FLOODS, ids=lambda word: type(word).__name__)
+def test_a_supernode_that_floods_with_a_word_is_cut_off_and_nobody_else_notices(
+    net: FakeNet, dials: str, word: Message
+) -> None:
+    (victim,) = {"supernode-1", "supernode-2"} - {dials}  # the first of both has dialled
+    id = place(net, "alice", "frank")
+    flooder, host = net.hosts[dials].machine, net.hosts[victim]
+    homes = {name: net.hosts[name].machine.hub.hub for name in ("alice", "bob", "frank")}
+    before = {name: len(net.told(name, SignedOut)) for name in homes}
+    for _ in range(int(MESH_WORDS[type(word)].at_once) + 50):
+        if victim in flooder.peers:
+            flooder.peers[victim].send(word)
+    net.settle(net.hosts[dials])
+    net.run(0.2)
+    reason = f"too many {type(word).__name__} messages in a short time"
+    assert host.machine.actions.refusals.counted[reason] == 1
+    assert dials in {event.name for _, event in net.told(victim, Left)}
+    assert "supernode-2" not in {event.name for _, event in net.told(victim, Unreachable)}
+    net.run(10)
+    assert {name: net.hosts[name].machine.hub.hub for name in homes} == homes
+    assert {name: len(net.told(name, SignedOut)) for name in homes} == before
+    assert id in net.hosts["alice"].machine.calls and not net.told("frank", Ended)
+    place(net, "bob", "carol", id="c2.x")
+
+
+def test_a_client_that_renews_again_and_again_is_cut_off(net: FakeNet) -> None:
+    supernode, link = seat_of(net, "bob")
+    hub, keys = net.hosts["bob"].machine.hub, net.hosts["bob"].machine.hub.greeting.sealing
+    for _ in range(int(RENEWALS.at_once) + 1):
+        assert link in supernode.sessions
+        at, sealing = hub._since(net.now), keys.to_sign_in(net.now)
+        signed = hub.identity.locate(supernode.name, at, sealing)
+        fresh = Renewed(hub.identity.credential, at, signed, sealing)
+        supernode.link_data(link, frame(encode(fresh), 4), net.now)
+    assert link not in supernode.sessions
+    assert supernode.actions.refusals.counted["too many renewals in a short time"] == 1
+    place(net, "alice", "frank")
 
 
 @pytest.mark.parametrize("off", [86_400.0, -86_400.0])
