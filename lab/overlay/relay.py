@@ -12,7 +12,7 @@ from lab.overlay.accusations import Accusations
 from lab.overlay.actions import Event, LinkInfo, Offloaded, earliest
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
-from lab.overlay.identity import check_token
+from lab.overlay.identity import CLOCK_TOLERANCE, check_token
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.lobby import Lobby
 from lab.overlay.member import (
@@ -27,6 +27,7 @@ from lab.overlay.member import (
 from lab.overlay.offloading import Offloading
 from lab.overlay.parting import Parting
 from lab.overlay.reach import PRESENCE
+from lab.overlay.roster import TOKEN_LIFETIME
 from lab.overlay.seat import Unneeded, Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
@@ -36,6 +37,8 @@ from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_metho
 
 RELAY_SOCKET = 0
 """Number of the UDP socket that the shell binds to the relay's port before the machine starts."""
+TOKEN_LONGEST = TOKEN_LIFETIME + CLOCK_TOLERANCE
+"""Seconds for which a token may still be good: one that lasts for years would open sessions for whoever has seen it."""
 BIND_LIMIT = 5.0
 """Seconds in which a new connection has to bind."""
 MOST_SESSIONS = 2_000
@@ -455,6 +458,9 @@ class Relay(Member):
         late = wall - grant.expires
         if not math.isfinite(late):
             raise ProtocolError("the token names no time at which it expires")
+        if -late > TOKEN_LONGEST:
+            said = f"the token lives longer than {TOKEN_LONGEST:.0f} s, as none does that a supernode gives"
+            raise ProtocolError(f"{said}; one of the two clocks is wrong")
         if self.parting is not None and grant.call not in self.sessions:
             raise ProtocolError("the relay is about to end")
         if grant.leg is None:
