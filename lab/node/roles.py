@@ -106,8 +106,12 @@ def _host(variable: str, text: str) -> str:
         raise ConfigError(f"{variable} holds {text!r}, expected an IPv4 or IPv6 address") from None
 
 
-def _wall_offset() -> float:
-    return time.time() - time.monotonic()
+class HostClock:
+    """The host's wall clock, read anew each time: it is stepped, and the monotonic one stands while a host sleeps."""
+
+    @property
+    def offset(self) -> float:
+        return time.time() - time.monotonic()
 
 
 async def _membership(settings: Settings, journal: Journal, proxy: HttpProxy | None = None) -> Membership:
@@ -127,7 +131,7 @@ async def _membership(settings: Settings, journal: Journal, proxy: HttpProxy | N
         supernodes=settings.supernodes,
         own=Whereabouts(addresses, proxy.serves) if proxy else Whereabouts(addresses),
         rng=random.SystemRandom(),
-        wall_offset=_wall_offset(),
+        wall=HostClock(),
         learnt=store.load_hosts(tell=spoilt),
         pins=store.load_pins(tell=spoilt),
         capacity=settings.capacity,
@@ -301,7 +305,7 @@ async def relay(settings: Settings, journal: Journal) -> None:
 async def authority(settings: Settings, journal: Journal) -> None:
     """The authority: enrolment over TLS with the key that everybody knows beforehand."""
     private = store.load_key(store.STATE / "key")
-    machine = Authority(private, store.load_names(), _wall_offset())
+    machine = Authority(private, store.load_names(), HostClock())
 
     def record(event: Event) -> None:
         journal.record(event)

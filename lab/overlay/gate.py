@@ -54,7 +54,7 @@ class Gate:
         """Somebody's first word; raises ProtocolError for one that is not good enough."""
         if not isinstance(message, Hello):
             raise ProtocolError(f"{type(message).__name__} before Hello")
-        credential, own, wall = message.credential, self.hub.membership.identity, now + self.hub.membership.wall_offset
+        credential, own, wall = message.credential, self.hub.membership.identity, now + self.hub.membership.wall.offset
         check_credential(credential, self.hub.membership.authority, wall)
         check_signature(credential.key, message.signature, "lab hello", session.nonce, own.public)
         if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
@@ -64,7 +64,7 @@ class Gate:
         if (reason := self.hub.door.known(link, message.role, credential.name, session.host, now)) is not None:
             raise TooMuch(reason)
         session.role, session.name, session.key = message.role, credential.name, credential.key
-        session.until = credential.expires - self.hub.membership.wall_offset
+        session.expires = credential.expires
         self.hub.listens_for(link)
         if session.role != "client":
             self._few(session, now)
@@ -91,7 +91,7 @@ class Gate:
         """Somebody who is signed in, or waits, has enrolled anew; raises ProtocolError for another name or key."""
         if (reason := self.hub.door.renewal(session.role, session.name, now)) is not None:
             raise TooMuch(reason)
-        credential, wall = message.credential, now + self.hub.membership.wall_offset
+        credential, wall = message.credential, now + self.hub.membership.wall.offset
         check_credential(credential, self.hub.membership.authority, wall)
         if (credential.name, credential.key) != (session.name, session.key):
             raise ProtocolError(f"{session.name} shows another's credential: that of {credential.name}")
@@ -99,7 +99,7 @@ class Gate:
             session.location = self._located(message, wall)
             if self.hub.clients.get(session.name) == link:
                 self.hub.directory.sits_here(session.location)
-        session.until = credential.expires - self.hub.membership.wall_offset
+        session.expires = credential.expires
 
     def _located(self, said: Hello | Renewed, wall: float) -> Location:
         if said.location is None:

@@ -388,7 +388,7 @@ class Mesh:
             m.own,
             SIGNALLING_PORTS,
             m.rng,
-            m.wall_offset,
+            m.wall,
         )
         link.heartbeat, link.patience = self.heartbeat, patience(self.heartbeat)
         return link

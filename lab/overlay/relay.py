@@ -143,7 +143,7 @@ class Relay(Member):
                 m.own,
                 SIGNALLING_PORTS,
                 m.rng,
-                m.wall_offset,
+                m.wall,
             )
             for hosts in m.supernodes
         ]
@@ -451,7 +451,7 @@ class Relay(Member):
         if (known := self.by_token.get(token_bytes)) is not None:  # checked before, and its session goes on
             return known
         token, grant = decode_token(token_bytes)
-        wall = now + self.membership.wall_offset
+        wall = now + self.membership.wall.offset
         if grant.relay != self.name:
             raise ProtocolError(f"the token is for {grant.relay}")
         check_token(token, self.membership.authority, wall)

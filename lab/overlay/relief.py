@@ -131,7 +131,7 @@ class Relief:
             self.forget_ended()
             done(question, tcp, udp, now)
 
-        reach = Reach(self.hub.actions, question, m.authority, m.own, m.rng, m.wall_offset, finished)
+        reach = Reach(self.hub.actions, question, m.authority, m.own, m.rng, m.wall, finished)
         self.reaches.append(reach)
         reach.start(now)
         return reach

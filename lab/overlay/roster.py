@@ -13,6 +13,7 @@ import msgspec
 from lab.overlay.identity import Identity, issue_token
 from lab.overlay.mesh import one_a_family
 from lab.overlay.paths import nobodys
+from lab.overlay.wallclock import WallClock
 from lab.wire.messages import Hello, Message, RelayEntry, RelayGrant, RelayOffer
 
 TOKEN_LIFETIME = 60.0
@@ -41,7 +42,7 @@ class Promoted:
 
 
 class Roster:
-    """One supernode's. `wall_offset` is epoch seconds minus monotonic seconds; `distance` gives the seconds over a
+    """One supernode's. `wall` is the host's clock; `distance` gives the seconds over a
     relay from here to another supernode and back, None where they are not known. Only a relay that is `measured` is
     offered, and counts as one: anybody can tell of idle ones that are nowhere. `appeared` is called with those
     that there may be to measure.
@@ -50,12 +51,12 @@ class Roster:
     def __init__(
         self,
         identity: Identity,
-        wall_offset: float,
+        wall: WallClock,
         distance: Callable[[str, str | None], float | None] = lambda relay, hub: None,
         measured: Callable[[RelayEntry], bool] = lambda relay: True,
         appeared: Callable[[Iterable[RelayEntry]], object] = lambda relays: None,
     ) -> None:
-        self.identity, self.wall_offset, self.distance = identity, wall_offset, distance
+        self.identity, self.wall, self.distance = identity, wall, distance
         self.measured, self.appeared = measured, appeared
         self.here: dict[str, RelayEntry] = {}
         self.elsewhere: dict[str, dict[str, RelayEntry]] = {}
@@ -177,7 +178,7 @@ class Roster:
 
     def offer(self, relay: RelayEntry, call: str, leg: Literal[0, 1] | None, now: float) -> RelayOffer:
         """A relay with a token for one leg of a call, or for a client of that name to wait there for one."""
-        grant = RelayGrant(call, relay.name, leg, now + self.wall_offset + TOKEN_LIFETIME)
+        grant = RelayGrant(call, relay.name, leg, now + self.wall.offset + TOKEN_LIFETIME)
         return RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, issue_token(self.identity, grant))
 
 

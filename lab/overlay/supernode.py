@@ -112,7 +112,7 @@ class Supernode(Member):
             lambda: self.roster.weigh_anew(),
         )
         nearness = self.nearness
-        self.roster = Roster(m.identity, m.wall_offset, nearness.both, nearness.has_measured, nearness.look)
+        self.roster = Roster(m.identity, m.wall, nearness.both, nearness.has_measured, nearness.look)
         self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
         self.relief = Relief(self)
         self.gate = Gate(self)
@@ -220,9 +220,10 @@ class Supernode(Member):
             if session is None:
                 continue
             silent = session.last_heard + self._patience(session)
-            if now < (due := min(silent, session.kept_until, session.until)):
+            expires = session.expires - self.membership.wall.offset
+            if now < (due := min(silent, session.kept_until, expires)):
                 heapq.heappush(self._silences, (due, link))
-            elif now >= session.until:
+            elif now >= expires:
                 self.refuse(link, f"the credential of {session.name} has expired", now, expired=True)
             else:
                 self.drop(link, "silent", now)
@@ -401,7 +402,7 @@ class Supernode(Member):
         self.actions.emit(Left("supernode", peer.name, reason))
 
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None:
-        wall = now + self.membership.wall_offset
+        wall = now + self.membership.wall.offset
         match message:
             case Located():
                 self.directory.located(peer.name, message, wall)
@@ -510,7 +511,7 @@ class Supernode(Member):
 
     def _moved_away(self, name: str, wall: float) -> None:
         """A client has signed in elsewhere, by its own word; `wall` is now, epoch seconds."""
-        now = wall - self.membership.wall_offset
+        now = wall - self.membership.wall.offset
         link = self.clients.pop(name, None)
         if link is not None:
             self.admission.left(name)

@@ -23,6 +23,7 @@ from lab.overlay.passage import STUN_PORT
 from lab.overlay.seat import Empty, Joined, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
+from lab.overlay.wallclock import SetClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.simulation.client import SignallingClient, TalkingClient
 from lab.simulation.heartbeats import Heartbeats
@@ -186,7 +187,7 @@ class Population:
             supernodes=self.built_in,
             own=Whereabouts((host.own,)),
             rng=random.Random(f"{self.seed} {node.name} {node.starts}"),
-            wall_offset=WALL,
+            wall=SetClock(WALL),
             learnt=node.learnt,
             capacity=self.scale.room,
             login_rate=self.scale.login_rate,

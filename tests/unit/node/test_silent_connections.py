@@ -22,6 +22,7 @@ import uvloop
 
 from lab.node import shell as shell_module
 from lab.node import sniffing
+from lab.node.roles import HostClock
 from lab.node.shell import Shell
 from lab.node.sniffing import MOST_SILENT, SILENT_EACH, Doorkeeper
 from lab.node.tls import client_context, server_context
@@ -80,9 +81,8 @@ class World:
         self.nodes = [self.supernode]
 
     def _member(self, name: str) -> Membership:
-        wall = time.time() - time.monotonic()
         membership = replace(
-            self.net.membership(name, HERE), wall_offset=wall, supernodes=((HERE,),), rng=random.Random(name)
+            self.net.membership(name, HERE), wall=HostClock(), supernodes=((HERE,),), rng=random.Random(name)
         )
         identity = membership.identity
         identity.credential = issue_credential(self.net.authority_key, name, identity.public, time.time())

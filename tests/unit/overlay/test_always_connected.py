@@ -14,6 +14,7 @@ from lab.overlay.hub import BACKOFF_FIRST, BACKOFF_MOST, Greeting, HostsLearnt, 
 from lab.overlay.identity import issue_credential
 from lab.overlay.member import SignedIn, SignedOut
 from lab.overlay.seat import Joined, ToldToWait, TurnedAway
+from lab.overlay.wallclock import SetClock
 from tests.unit.overlay.fakenet import WALL, FakeNet, Router
 
 
@@ -69,7 +70,7 @@ def alone(seed: int) -> tuple[HubLink, Actions]:
         member.own,
         (33033,),
         random.Random(seed),
-        WALL,
+        SetClock(WALL),
     )
     return hub, actions
 

@@ -33,6 +33,7 @@ from lab.overlay.stunserver import (
     SILENT_EACH,
     StunConnections,
 )
+from lab.overlay.wallclock import SetClock
 from lab.wire.framing import frame
 from lab.wire.messages import (
     FRAME_LIMIT,
@@ -419,7 +420,7 @@ def test_a_relay_whose_clock_is_off_by_a_day_forwards_for_nobody_and_says_why(of
     net.authority()
     host = net.relay(1)
     relay: Relay = host.machine
-    relay.membership = replace(relay.membership, wall_offset=relay.membership.wall_offset + off)
+    relay.membership = replace(relay.membership, wall=SetClock(relay.membership.wall.offset + off))
     at = door(net, "relay")
     assert not at.serves()
     (reason,) = at.counted
@@ -429,13 +430,13 @@ def test_a_relay_whose_clock_is_off_by_a_day_forwards_for_nobody_and_says_why(of
 @pytest.mark.parametrize("off", [DAY, -DAY])
 def test_an_authority_whose_clock_is_off_by_a_day_still_gives_names_that_hold(net: FakeNet, off: float) -> None:
     authority: Authority = net.hosts["authority"].machine
-    authority.wall_offset += off
+    authority.wall.offset += off
     at = door(net, "authority")
     at.say(link := at.knock(), enrol("zoe"))
     at.closed()
     message = decode_authority(at.heard[link][4:])
     assert isinstance(message, Enrolled)
-    now = net.now + net.membership("zoe").wall_offset
+    now = net.now + net.membership("zoe").wall.offset
     check_credential(message.credential, net.authority_key.public_key().public_bytes_raw(), now)
     assert message.credential.expires == pytest.approx(now + off + CREDENTIAL_LIFETIME)
     place(net, "alice", "frank")

@@ -31,6 +31,7 @@ from lab.overlay.member import SignedOut
 from lab.overlay.refusals import MOST_REASONS, TOLD, Refusals
 from lab.overlay.seat import Left, Unreachable
 from lab.overlay.supernode import Supernode
+from lab.overlay.wallclock import SetClock
 from lab.wire.framing import frame
 from lab.wire.messages import (
     Carry,
@@ -353,7 +354,7 @@ def test_a_client_whose_clock_is_off_by_a_day_is_told_so_and_nobody_else_notices
     net.supernode(1)
     own = net.membership
     net.membership = lambda name, *more: replace(  # type: ignore[method-assign]
-        own(name, *more), wall_offset=own(name, *more).wall_offset + (off if name == "odd" else 0.0)
+        own(name, *more), wall=SetClock(own(name, *more).wall.offset + (off if name == "odd" else 0.0))
     )
     net.client("odd", "198.51.100.20", Router("203.0.113.40", mapping=None))
     net.client("alice", "198.51.100.21", Router("203.0.113.41", mapping=None))

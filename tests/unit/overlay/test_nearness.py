@@ -7,6 +7,7 @@ import pytest
 from lab.overlay.identity import Identity
 from lab.overlay.nearness import CHANGED, EVERY, PAUSE, TELL_EVERY, TOLD, Nearness
 from lab.overlay.roster import RELAYS_OFFERED, Roster
+from lab.overlay.wallclock import SetClock
 from lab.wire.addresses import Address
 from lab.wire.messages import Near, RelayEntry
 from lab.wire.stun import Kind, Method, StunMessage
@@ -21,7 +22,7 @@ def relay(number: int, load: int = 0, room: int | None = 100, beside: bool = Fal
 
 
 def roster(distances: dict[str, float], *relays: RelayEntry) -> Roster:
-    found = Roster(Identity("supernode-1"), 0.0, lambda name, hub: distances.get(name))
+    found = Roster(Identity("supernode-1"), SetClock(0.0), lambda name, hub: distances.get(name))
     found.here = {each.name: each for each in relays}
     return found
 
@@ -56,7 +57,7 @@ def test_a_users_computer_comes_first_only_where_it_is_much_nearer() -> None:
 
 def test_one_that_has_not_answered_is_offered_to_nobody_and_counts_for_nothing() -> None:
     answered: set[str] = set()
-    found = Roster(Identity("supernode-1"), 0.0, lambda name, hub: None, lambda relay: relay.name in answered)
+    found = Roster(Identity("supernode-1"), SetClock(0.0), lambda name, hub: None, lambda relay: relay.name in answered)
     found.told("liar", [relay(1, load=0, room=10**9)])
     assert found.chosen() == [] and found.lacking and not found.suffices
     answered.add("relay-1")
@@ -153,7 +154,7 @@ def test_a_relay_that_has_just_come_is_measured_at_once() -> None:
 
 def test_hundreds_that_one_makes_up_leave_the_others_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.overlay.nearness.MOST", 20)
-    found = Roster(Identity("supernode-1"), 0.0)
+    found = Roster(Identity("supernode-1"), SetClock(0.0))
     found.told("liar", map(relay, range(100, 164)))
     found.told("honest", map(relay, range(1, 9)))
     found.here["relay-9"] = relay(9)
