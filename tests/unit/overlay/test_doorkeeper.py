@@ -154,6 +154,28 @@ def test_ten_thousand_connections_that_say_nothing_keep_nobody_out(net: FakeNet,
     place(net, "late", "bob")
 
 
+def test_more_people_of_one_address_than_may_be_strangers_at_once_come_in_and_no_other_address_notices() -> None:
+    net = FakeNet()
+    net.built_in = 1
+    net.authority()
+    hub = net.supernode(1).machine
+    net.run(1)
+    crowd = [f"neighbour-{number}" for number in range(2 * STRANGERS_EACH)]
+    for number, name in enumerate(crowd):
+        net.client(name, f"192.168.{number}.10", Router("203.0.113.90"))
+    net.client("elsewhere", "192.168.250.10", Router("203.0.113.91"))
+    assert net.run(2, until=lambda: net.hosts["elsewhere"].machine.hub.hub is not None), "it is not held up"
+    counted = hub.actions.refusals.counted
+    assert counted["too many links that have not signed in of one address"] >= STRANGERS_EACH
+    assert net.run(20, until=lambda: all(net.hosts[name].machine.hub.hub for name in crowd))
+    assert net.run(GREETING_LIMIT + 1, until=lambda: not hub.door.strangers.count("203.0.113.90"))
+    assert set(counted) <= {
+        "too many links that have not signed in of one address",
+        "too many links in a short time",
+    }
+    assert not net.told("elsewhere", SignedOut)
+
+
 def test_a_link_that_says_a_byte_now_and_then_has_no_longer_to_sign_in(net: FakeNet) -> None:
     supernode = net.hosts["supernode-1"].machine
     began = net.now
