@@ -275,7 +275,7 @@ def test_handshakes_that_never_end_are_bounded_by_address_and_the_honest_get_the
 def test_no_tls_where_it_is_announced_and_none_where_it_is_asked_for_are_counted() -> None:
     async def story() -> None:
         net = FakeNet()
-        authority = Node(Authority(net.authority_key, {}, 0.0))
+        authority = Node(Authority(net.authority_key, {}, HostClock()))
         port = await authority.shell.listen("enrolment", 0, server_context("authority", net.authority_key))
         for said, reason in (
             (b"GET / HTTP/1.1\r\n\r\n", "a connection without TLS"),
