@@ -106,26 +106,34 @@ def _host(variable: str, text: str) -> str:
         raise ConfigError(f"{variable} holds {text!r}, expected an IPv4 or IPv6 address") from None
 
 
-def _wall_offset() -> float:
-    return time.time() - time.monotonic()
+class HostClock:
+    """The host's wall clock, read anew each time: it is stepped, and the monotonic one stands while a host sleeps."""
+
+    @property
+    def offset(self) -> float:
+        return time.time() - time.monotonic()
 
 
-async def _membership(settings: Settings, proxy: HttpProxy | None = None) -> Membership:
+async def _membership(settings: Settings, journal: Journal, proxy: HttpProxy | None = None) -> Membership:
     if not settings.authority or not settings.supernodes:
         raise ConfigError("LAB_AUTHORITY or LAB_SUPERNODES is not set; give both as addresses")
     if not (addresses := standing().addresses):
         raise ConfigError(f"{settings.name} has no address that others can reach; attach it to a network")
     anchor = await store.await_anchor()
+
+    def spoilt(sentence: str) -> None:
+        journal.write("trouble", what=sentence)
+
     return Membership(
-        identity=store.load_identity(settings.name),
+        identity=store.load_identity(settings.name, authority=anchor, tell=spoilt),
         authority=anchor,
         authority_hosts=settings.authority,
         supernodes=settings.supernodes,
         own=Whereabouts(addresses, proxy.serves) if proxy else Whereabouts(addresses),
         rng=random.SystemRandom(),
-        wall_offset=_wall_offset(),
-        learnt=store.load_hosts(),
-        pins=store.load_pins(),
+        wall=HostClock(),
+        learnt=store.load_hosts(tell=spoilt),
+        pins=store.load_pins(tell=spoilt),
         capacity=settings.capacity,
         login_rate=settings.login_rate,
         calls=settings.calls,
@@ -230,7 +238,7 @@ async def _left(shell: Shell, machine: Supernode | Relay, hurried: asyncio.Event
 async def client(settings: Settings, journal: Journal) -> None:
     """A user's client: listens for media on any port and on 443, both TCP, plain and inside TLS."""
     proxy = HttpProxy.from_environment()
-    membership = await _membership(settings, proxy)
+    membership = await _membership(settings, journal, proxy)
     keep = _keeping(membership, journal)
     machine = Client(membership, ())
 
@@ -252,7 +260,7 @@ async def client(settings: Settings, journal: Journal) -> None:
 
 async def supernode(settings: Settings, journal: Journal) -> None:
     """A hub: TLS signalling on its own port, 443 and 80, STUN on two UDP ports and, for those who are plain, on TCP."""
-    membership = await _membership(settings)
+    membership = await _membership(settings, journal)
     machine = Supernode(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))
     tls = server_context(settings.name, membership.identity.private)
@@ -274,7 +282,7 @@ async def supernode(settings: Settings, journal: Journal) -> None:
 
 async def relay(settings: Settings, journal: Journal) -> None:
     """A relay: binds and media on UDP, and on TCP at its own port, 443 and 80."""
-    membership = await _membership(settings)
+    membership = await _membership(settings, journal)
     machine = Relay(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))
     wrapping = wrapping_context()
@@ -297,7 +305,7 @@ async def relay(settings: Settings, journal: Journal) -> None:
 async def authority(settings: Settings, journal: Journal) -> None:
     """The authority: enrolment over TLS with the key that everybody knows beforehand."""
     private = store.load_key(store.STATE / "key")
-    machine = Authority(private, store.load_names(), _wall_offset())
+    machine = Authority(private, store.load_names(), HostClock())
 
     def record(event: Event) -> None:
         journal.record(event)

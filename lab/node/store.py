@@ -4,21 +4,32 @@ Files alone; what they mean stands in overlay/identity.py.
 """
 
 import asyncio
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lab.errors import ConfigError
-from lab.overlay.identity import Identity
-from lab.wire.messages import Credential
+from lab.errors import ConfigError, ProtocolError
+from lab.overlay.identity import Identity, check_credential
+from lab.wire.messages import Credential, Hosts, Key
 
 STATE = Path("/var/lib/lab")
 TRUST = Path("/trust")
 ANCHOR = TRUST / "authority.pub"
 """The authority's public key, 32 bytes: what a client is shipped with."""
+
+Tell = Callable[[str], object]
+"""What is told when a file is spoilt: one sentence."""
+Kept = TypeVar("Kept")
+
+
+def _unheard(sentence: str) -> None:
+    """Nobody asks."""
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -41,14 +52,41 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raise ConfigError(f"the key in {path} cannot be used: {error}; remove it to begin with a new one") from None
 
 
-def load_identity(name: str, folder: Path = STATE) -> Identity:
-    """The node's name, key and, where it has enrolled before, its credential."""
+def _load(path: Path, kind: type[Kept], again: str, tell: Tell) -> Kept | None:
+    """What a file holds; None where there is none, or where it is spoilt: then it is set aside, and that is told."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        _set_aside(path, str(error), again, tell)
+        return None
+
+
+def _set_aside(path: Path, why: str, again: str, tell: Tell) -> None:
+    aside = path.with_suffix(".spoilt")
+    try:
+        path.replace(aside)
+        where = f"it is set aside as {aside}"
+    except OSError as error:
+        where = f"it cannot be set aside either ({error.strerror}) and stays"
+    tell(f"{path} cannot be used: {why}; {where}, and {again}")
+
+
+def load_identity(name: str, folder: Path = STATE, authority: bytes | None = None, tell: Tell = _unheard) -> Identity:
+    """The node's name, key and, where it has enrolled before, its credential; one that `authority`, its public key, has
+    not signed is worth nothing. Raises ConfigError for the key alone: it is what the name belongs to."""
     identity = Identity(name, load_key(folder / "key"))
-    saved = folder / "credential"
-    if saved.exists():
-        credential = msgspec.msgpack.decode(saved.read_bytes(), type=Credential)
-        if (credential.name, credential.key) == (name, identity.public):
-            identity.credential = credential
+    path, again = folder / "credential", f"{name} enrols anew"
+    credential = _load(path, Credential, again, tell)
+    if credential is None or (credential.name, credential.key) != (name, identity.public):
+        return identity
+    try:
+        if authority is not None:
+            check_credential(credential, authority, wall=0.0)  # whether it has expired is looked at later
+        identity.credential = credential
+    except ProtocolError as error:
+        _set_aside(path, str(error), again, tell)
     return identity
 
 
@@ -56,24 +94,26 @@ def save_credential(credential: Credential, folder: Path = STATE) -> None:
     _write(folder / "credential", msgspec.msgpack.encode(credential))
 
 
-def load_hosts(folder: Path = STATE) -> tuple[tuple[str, ...], ...]:
+def load_hosts(folder: Path = STATE, tell: Tell = _unheard) -> tuple[tuple[str, ...], ...]:
     """The supernodes that the node had learnt of when it last ran; none if it never did, or if the file is spoilt."""
+    path, again = folder / "hosts", "supernodes are learnt anew"
+    machines = _load(path, tuple[Hosts, ...], again, tell) or ()
     try:
-        return msgspec.msgpack.decode((folder / "hosts").read_bytes(), type=tuple[tuple[str, ...], ...])
-    except (OSError, msgspec.MsgspecError):
+        for host in itertools.chain(*machines):
+            ip_address(host)
+    except ValueError as error:
+        _set_aside(path, str(error), again, tell)
         return ()
+    return machines
 
 
 def save_hosts(machines: tuple[tuple[str, ...], ...], folder: Path = STATE) -> None:
     _write(folder / "hosts", msgspec.msgpack.encode(machines))
 
 
-def load_pins(folder: Path = STATE) -> dict[str, bytes]:
+def load_pins(folder: Path = STATE, tell: Tell = _unheard) -> dict[str, bytes]:
     """The keys of those whom the client has had to do with; none if there were none, or if the file is spoilt."""
-    try:
-        return msgspec.msgpack.decode((folder / "contacts").read_bytes(), type=dict[str, bytes])
-    except (OSError, msgspec.MsgspecError):
-        return {}
+    return _load(folder / "contacts", dict[str, Key], "the keys of contacts are learnt anew", tell) or {}
 
 
 def save_pins(pins: Mapping[str, bytes], folder: Path = STATE) -> None:
@@ -81,9 +121,16 @@ def save_pins(pins: Mapping[str, bytes], folder: Path = STATE) -> None:
 
 
 def load_names(folder: Path = STATE) -> dict[str, bytes]:
-    """The authority's own book: which name belongs to which key."""
+    """The authority's own book: which name belongs to which key. Raises ConfigError if it cannot be read: without it,
+    each name would be whoever's that asks first."""
     book = folder / "names"
-    return msgspec.msgpack.decode(book.read_bytes(), type=dict[str, bytes]) if book.exists() else {}
+    try:
+        return msgspec.msgpack.decode(book.read_bytes(), type=dict[str, bytes])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        said = f"the authority's book of names in {book} cannot be used: {error}"
+        raise ConfigError(f"{said}; put back a copy, or remove it to give every name anew") from None
 
 
 def save_names(names: dict[str, bytes], folder: Path = STATE) -> None:

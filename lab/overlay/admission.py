@@ -32,6 +32,11 @@ class Admission:
     def __init__(self, capacity: int | None, rate: float | None = None) -> None:
         self.capacity, self.rate = capacity, rate or LOGIN_RATE
         self.line: OrderedDict[int, Waiting] = OrderedDict()
+        self.back: OrderedDict[int, Waiting] = OrderedDict()
+        """Those that sit here already, and come on another link: they need a turn, and no other place."""
+        self._kept: set[int] = set()
+        """Of these, the ones that no client of this supernode stands for any more."""
+        self._back_next = True
         self._names: dict[str, int] = {}
         self._helpers: set[int] = set()
         """Links of those that go first."""
@@ -40,21 +45,26 @@ class Admission:
 
     def room(self, clients: int) -> int | None:
         """How many more it has room for beside so many clients, who wait for it included."""
-        return None if self.capacity is None else max(0, self.capacity - clients - len(self.line))
+        taken = clients + len(self._kept) + len(self.line)
+        return None if self.capacity is None else max(0, self.capacity - taken)
 
     def full(self, clients: int) -> bool:
         """Whether there is no room beside so many clients."""
-        return self.capacity is not None and clients >= self.capacity
+        return self.capacity is not None and clients + len(self._kept) >= self.capacity
 
-    def now(self, clients: int, now: float) -> bool:
-        """Whether a client that comes now is let in at once: then it has had its turn."""
-        if self.line or self.full(clients) or now < self.next_turn:
+    def now(self, clients: int, now: float, sits: bool = False) -> bool:
+        """Whether a client that comes now is let in at once: then it has had its turn. `sits`: it has a place here."""
+        if self.back or now < self.next_turn or (not sits and (self.line or self.full(clients))):
             return False
         self.next_turn = now + 1 / self.rate
         return True
 
-    def wait(self, link: int, name: str, now: float, first: bool = False) -> bool:
-        """A client joins the line, at its end unless it goes `first`; False where the line is full."""
+    def wait(self, link: int, name: str, now: float, first: bool = False, sits: bool = False) -> bool:
+        """A client joins the line, at its end unless it goes `first`; False where the line is full. One that `sits`
+        here has a line for itself."""
+        if sits:
+            self.back[link], self._names[name] = Waiting(name, now), link
+            return True
         if len(self.line) >= MOST_WAITING and not first:
             return False
         self.line[link], self._names[name] = Waiting(name, now), link
@@ -68,6 +78,12 @@ class Admission:
             self.line.move_to_end(link, last=False)
             self._helpers.add(link)
 
+    def left(self, name: str) -> None:
+        """A client's link is gone: if it has come back on another and waits for its turn, its place is kept."""
+        link = self._names.get(name)
+        if link is not None and link in self.back:
+            self._kept.add(link)
+
     @property
     def helpers(self) -> int:
         """How many wait that go first."""
@@ -80,7 +96,9 @@ class Admission:
 
     def leave(self, link: int) -> None:
         self._helpers.discard(link)
-        if (gone := self.line.pop(link, None)) is not None and self._names.get(gone.name) == link:
+        self._kept.discard(link)
+        gone = self.line.pop(link, None) or self.back.pop(link, None)
+        if gone is not None and self._names.get(gone.name) == link:
             del self._names[gone.name]
 
     def waits(self, name: str) -> int | None:
@@ -91,11 +109,12 @@ class Admission:
         """How many wait before this one; the last one's place is told without counting."""
         if next(reversed(self.line), None) == link:
             return len(self.line) - 1
-        return next((place for place, each in enumerate(self.line) if each == link), 0)
+        line = self.back if link in self.back else self.line
+        return next((place for place, each in enumerate(line) if each == link), 0)
 
-    def seconds(self) -> float:
-        """How long the line takes, where there is room."""
-        return len(self.line) / self.rate
+    def seconds(self, sits: bool = False) -> float:
+        """How long the line takes, where there is room; or that of those that sit here. They take turns."""
+        return (2 * len(self.back) if sits else len(self.line) + min(len(self.line), len(self.back))) / self.rate
 
     def come_back(self, now: float, lines: int = 1) -> float:
         """Seconds after which one who finds no place in the line may come back: each has another moment. `lines` are
@@ -105,13 +124,17 @@ class Admission:
         return min(self.away_until - now, LONGEST_AWAY)
 
     def due(self, clients: int, now: float) -> int | None:
-        """The link whose turn it is now, out of the line; None: nobody's."""
-        if not self.line or self.full(clients) or now < self.next_turn:
+        """The link whose turn it is now, out of its line; None: nobody's. Neither of the two lines holds up the other:
+        who sits here may come back again and again."""
+        line = self.line if self.line and not self.full(clients) else None
+        if now < self.next_turn or not (self.back or line):
             return None
         self.next_turn = max(self.next_turn, now - 1 / self.rate) + 1 / self.rate
-        link = next(iter(self.line))
+        takes = line if line and not (self.back and self._back_next) else self.back
+        self._back_next = takes is not self.back
+        link = next(iter(takes))
         self.leave(link)
         return link
 
     def deadline(self, clients: int) -> float | None:
-        return self.next_turn if self.line and not self.full(clients) else None
+        return self.next_turn if self.back or (self.line and not self.full(clients)) else None

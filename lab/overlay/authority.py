@@ -12,6 +12,7 @@ from lab.overlay.actions import Event, LinkInfo, Machine, earliest
 from lab.overlay.identity import check_signature, issue_credential
 from lab.overlay.limits import Limiter, Rate
 from lab.overlay.lobby import Displaced, Lobby, holder
+from lab.overlay.wallclock import WallClock
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import FRAME_LIMIT, Enrol, Enrolled, Refused, decode_authority, encode
 
@@ -49,9 +50,9 @@ class _Applicant:
 class Authority(Machine):
     """`names` are the bindings known from an earlier start: name to 32 bytes of key."""
 
-    def __init__(self, private: Ed25519PrivateKey, names: dict[str, bytes], wall_offset: float) -> None:
+    def __init__(self, private: Ed25519PrivateKey, names: dict[str, bytes], wall: WallClock) -> None:
         super().__init__()
-        self.private, self.names, self.wall_offset = private, dict(names), wall_offset
+        self.private, self.names, self.wall = private, dict(names), wall
         self.applicants: dict[int, _Applicant] = {}
         self.lobby: Lobby[int] = Lobby("connections that enrol nothing", APPLICANTS, APPLICANTS_EACH, LINK_LIMIT)
         self.served: Lobby[int] = Lobby("connections", APPLICANTS, APPLICANTS, LINK_LIMIT)
@@ -127,7 +128,7 @@ class Authority(Machine):
         if message.name not in self.names:
             self.names[message.name] = message.key
             self.actions.emit(NameBound(message.name, message.key))
-        credential = issue_credential(self.private, message.name, message.key, now + self.wall_offset)
+        credential = issue_credential(self.private, message.name, message.key, now + self.wall.offset)
         self.actions.write(link, frame(encode(Enrolled(credential)), 4))
         if self.lobby.leave(link):
             self._make_room(self.served.enter(link, host, now), now)

@@ -184,7 +184,7 @@ class Call:
         themselves."""
         credential = self.around.identity.credential
         assert credential is not None
-        message = Invite(self._next(), now + self.around.wall_offset, credential, self._public())
+        message = Invite(self._next(), now + self.around.wall.offset, credential, self._public())
         self.invite_body = encode(message)
         self._post(message)
 
@@ -197,7 +197,7 @@ class Call:
         """
         if not self.caller or self.state is not State.INVITING:
             return
-        check_location(location, self.around.authority, now + self.around.wall_offset)
+        check_location(location, self.around.authority, now + self.around.wall.offset)
         if location.credential.name != self.peer:
             raise ProtocolError(f"it is {location.credential.name}'s, asked for {self.peer}'s")
         if self.seals_to != location.sealing:
@@ -356,7 +356,7 @@ class Call:
                 self._meet_at([each for each in unknown if each.kind != "predicted"], now)
 
     def _meet(self, message: Ringing, now: float) -> None:
-        check_credential(message.credential, self.around.authority, now + self.around.wall_offset)
+        check_credential(message.credential, self.around.authority, now + self.around.wall.offset)
         if message.credential.name != self.peer:
             raise ProtocolError(f"{message.credential.name} rings in place of {self.peer}")
         if message.invite != hashlib.sha256(self.invite_body).digest():

@@ -14,6 +14,7 @@ from lab.overlay.limits import Limiter, Rate
 from lab.overlay.mesh import Machine, one_a_family
 from lab.overlay.paths import nobodys
 from lab.overlay.reach import Reach
+from lab.overlay.wallclock import WallClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.messages import Demoted, Dial, Dialled, HubMessage, Message, Nominate, Promoted, Role, Unwilling, Willing
 
@@ -73,11 +74,11 @@ class Candidacy:
         own: Whereabouts,
         authority: bytes,
         rng: random.Random,
-        wall_offset: float,
+        wall: WallClock,
         capacity: int | None,
         calls: int | None = None,
     ) -> None:
-        self.actions, self.own, self.authority, self.rng, self.wall_offset = actions, own, authority, rng, wall_offset
+        self.actions, self.own, self.authority, self.rng, self.wall = actions, own, authority, rng, wall
         self.capacity, self.calls = capacity or CAPACITY, calls or CALLS
         self.role: Role | None = None
         self.promoted: Role | None = None
@@ -173,7 +174,7 @@ class Candidacy:
             self.reaches = [reach for reach in self.reaches if not reach.over]
             answer(Dialled(question.name, tcp, udp))
 
-        reach = Reach(self.actions, wanted, self.authority, self.own, self.rng, self.wall_offset, done)
+        reach = Reach(self.actions, wanted, self.authority, self.own, self.rng, self.wall, done)
         self.reaches.append(reach)
         reach.start(now)
 

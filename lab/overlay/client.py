@@ -177,7 +177,7 @@ class Client(Member):
             membership.own,
             membership.authority,
             membership.rng,
-            membership.wall_offset,
+            membership.wall,
             membership.capacity,
             membership.calls,
         )
@@ -192,7 +192,7 @@ class Client(Member):
             membership.own,
             SIGNALLING_PORTS,
             membership.rng,
-            membership.wall_offset,
+            membership.wall,
         )
 
     def _by_preference(self) -> list[tuple[str, ...]]:
@@ -435,7 +435,7 @@ class Client(Member):
 
     def _invited(self, carry: Carry, invite: Invite, now: float) -> None:
         envelope = carry.envelope
-        wall = now + self.membership.wall_offset
+        wall = now + self.membership.wall.offset
         check_credential(invite.credential, self.membership.authority, wall)
         if invite.credential.name != envelope.sender:
             raise ProtocolError(f"it shows the credential of {invite.credential.name}")
@@ -483,7 +483,7 @@ class Client(Member):
             self.membership.identity,
             self.membership.authority,
             self.membership.rng,
-            self.membership.wall_offset,
+            self.membership.wall,
             self.membership.own,
             self.tcp_ports,
             passage=self.passage,

@@ -7,6 +7,7 @@ who is not, by address. Pure. Belongs here: limits by address and by name. Never
 from lab.errors import ProtocolError
 from lab.overlay.limits import Limiter, Rate
 from lab.overlay.lobby import Displaced, Lobby, holder
+from lab.wire.messages import Demoted, Message, Near, Relays, Room, Supernodes
 
 GREETING_LIMIT = 5.0
 """Seconds in which a new link has to sign in."""
@@ -33,6 +34,17 @@ LOOKUPS, ADDRESS_LOOKUPS = Rate(5, 40), Rate(100, 800)
 more for each ten seconds of it in which its two ends have something to tell one another."""
 MESH_LOOKUPS = Rate(50, 400)
 """The same for another supernode, which brings an envelope for somebody who has just moved."""
+RENEWALS = Rate(0.2, 10)
+"""Fresh credentials of one node: each costs two signatures, and holds for hours."""
+MESH_WORDS: dict[type[Message], Rate] = {
+    Supernodes: Rate(5, 100),
+    Room: Rate(5, 200),
+    Relays: Rate(5, 200),
+    Near: Rate(1, 20),
+    Demoted: Rate(1, 20),
+}
+"""Words of another supernode that it says once a second at the most, or when somebody is new, and each of which makes
+much to do: who is known is looked through, or dialled, or clients are told where there is room."""
 ENVELOPES = Rate(100, 400)
 """Envelopes for one client that another supernode brings: as many as one client of it may send."""
 
@@ -52,6 +64,8 @@ class Doorkeeper:
         self._address_frames = Limiter(ADDRESS_FRAMES)
         self._invitations, self._address_invitations = Limiter(INVITATIONS), Limiter(ADDRESS_INVITATIONS)
         self._lookups, self._address_lookups = Limiter(LOOKUPS), Limiter(ADDRESS_LOOKUPS)
+        self._renewals = Limiter(RENEWALS)
+        self._mesh_words = {kind: Limiter(rate) for kind, rate in MESH_WORDS.items()}
         self._mesh_lookups, self._envelopes = Limiter(MESH_LOOKUPS), Limiter(ENVELOPES)
 
     def knocks(self, host: str, now: float) -> str | None:
@@ -84,6 +98,17 @@ class Doorkeeper:
         if not self._address_frames.allows(holder(host), now) and self._frames.spent((role, name), now) > QUIET:
             return "too many messages of one address in a short time"
         return None
+
+    def renewal(self, role: str, name: str, now: float) -> str | None:
+        """Why a node that is signed in may not show one more credential, or None."""
+        return None if self._renewals.allows((role, name), now) else "too many renewals in a short time"
+
+    def mesh_word(self, supernode: str, message: Message, now: float) -> str | None:
+        """Why another supernode may not say this as well, or None."""
+        limiter = self._mesh_words.get(type(message))
+        if limiter is None or limiter.allows(supernode, now):
+            return None
+        return f"too many {type(message).__name__} messages in a short time"
 
     def invitation(self, name: str, host: str, now: float) -> str | None:
         """Why a client may not begin one more call, or None."""

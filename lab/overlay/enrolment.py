@@ -12,6 +12,7 @@ from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity, check_credential
 from lab.overlay.ladder import Route, rungs
+from lab.overlay.wallclock import WallClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import FRAME_LIMIT, Credential, Enrol, Enrolled, Refused, decode_authority, encode
@@ -57,14 +58,14 @@ class Enrolment:
         hosts: Sequence[str],
         own: Whereabouts,
         ports: Sequence[int],
-        wall_offset: float,
+        wall: WallClock,
         done: Callable[[Credential, float], None],
         refused: Callable[[str], None],
         rng: random.Random,
         renews: bool = True,
     ) -> None:
         self.actions, self.identity, self.authority = actions, identity, authority
-        self.hosts, self.own, self.ports, self.wall_offset = tuple(hosts), own, tuple(ports), wall_offset
+        self.hosts, self.own, self.ports, self.wall = tuple(hosts), own, tuple(ports), wall
         self.done, self.refused, self.rng, self.renews = done, refused, rng, renews
         self.links: dict[int, tuple[LengthPrefixed, float]] = {}
         self.rungs: list[Route] = []
@@ -91,7 +92,7 @@ class Enrolment:
     def left(self, now: float) -> float:
         """Seconds for which the credential still holds; 0 where there is none, or none that does."""
         credential = self.identity.credential
-        return 0.0 if credential is None else max(0.0, credential.expires - now - self.wall_offset)
+        return 0.0 if credential is None else max(0.0, credential.expires - now - self.wall.offset)
 
     def hurry(self, now: float) -> None:
         """The credential does not hold, or a hub says so: asks now, unless that is under way, or has just been done at
@@ -175,7 +176,7 @@ class Enrolment:
         self.rungs, self.next_try = [], at
 
     def _enrolled(self, credential: Credential, now: float) -> None:
-        check_credential(credential, self.authority, now + self.wall_offset)
+        check_credential(credential, self.authority, now + self.wall.offset)
         if (credential.name, credential.key) != (self.identity.name, self.identity.public):
             raise ProtocolError("the authority signed another name or key than was asked for")
         self._close_all()

@@ -54,7 +54,7 @@ class Gate:
         """Somebody's first word; raises ProtocolError for one that is not good enough."""
         if not isinstance(message, Hello):
             raise ProtocolError(f"{type(message).__name__} before Hello")
-        credential, own, wall = message.credential, self.hub.membership.identity, now + self.hub.membership.wall_offset
+        credential, own, wall = message.credential, self.hub.membership.identity, now + self.hub.membership.wall.offset
         check_credential(credential, self.hub.membership.authority, wall)
         check_signature(credential.key, message.signature, "lab hello", session.nonce, own.public)
         if message.role == "relay" and (message.udp_port is None or not message.tcp_ports):
@@ -64,7 +64,7 @@ class Gate:
         if (reason := self.hub.door.known(link, message.role, credential.name, session.host, now)) is not None:
             raise TooMuch(reason)
         session.role, session.name, session.key = message.role, credential.name, credential.key
-        session.until = credential.expires - self.hub.membership.wall_offset
+        session.expires = credential.expires
         self.hub.listens_for(link)
         if session.role != "client":
             self._few(session, now)
@@ -89,7 +89,9 @@ class Gate:
 
     def renewed(self, link: int, session: Seat, message: Renewed, now: float) -> None:
         """Somebody who is signed in, or waits, has enrolled anew; raises ProtocolError for another name or key."""
-        credential, wall = message.credential, now + self.hub.membership.wall_offset
+        if (reason := self.hub.door.renewal(session.role, session.name, now)) is not None:
+            raise TooMuch(reason)
+        credential, wall = message.credential, now + self.hub.membership.wall.offset
         check_credential(credential, self.hub.membership.authority, wall)
         if (credential.name, credential.key) != (session.name, session.key):
             raise ProtocolError(f"{session.name} shows another's credential: that of {credential.name}")
@@ -97,7 +99,7 @@ class Gate:
             session.location = self._located(message, wall)
             if self.hub.clients.get(session.name) == link:
                 self.hub.directory.sits_here(session.location)
-        session.until = credential.expires - self.hub.membership.wall_offset
+        session.expires = credential.expires
 
     def _located(self, said: Hello | Renewed, wall: float) -> Location:
         if said.location is None:
@@ -116,16 +118,19 @@ class Gate:
             self.hub.actions.emit(Joined(session.role, session.name, session.host))
 
     def _client_comes(self, link: int, session: Seat, now: float) -> None:
-        """Is let in at once where it is its turn; else it waits, if there is room for that."""
+        """Is let in at once where it is its turn; else it waits, if there is room for that. So does one that replaces
+        its own connection: what is left of it may be a name that a whole world has before it comes back at once."""
+        sits = session.name in self.hub.clients
         if self.hub.leaving is not None:
             self.turn_away(link, now)
-        elif session.name in self.hub.clients or self.hub.admission.now(len(self.hub.clients), now):
+        elif self.hub.admission.now(len(self.hub.clients), now, sits):
             self._client_in(link, session, now)
-        elif self._wait(link, session, now):
+        elif self._wait(link, session, now, sits):
             session.waiting = True
-            if self.hub.admission.full(len(self.hub.clients)) or self.hub.admission.seconds() > 1.0:
+            full = self.hub.admission.full(len(self.hub.clients)) and not sits
+            if full or self.hub.admission.seconds(sits) > 1.0:
                 self.tell_to_wait(link, self.hub.admission.ahead(link), self.hub.others(room=True))
-            else:
+            elif not sits:
                 self.untold.append(link)
         else:
             self.turn_away(link, now)
@@ -139,10 +144,10 @@ class Gate:
         session.told_to_wait = True
         self.hub.send(link, Wait(others, ahead))
 
-    def _wait(self, link: int, session: Seat, now: float) -> bool:
+    def _wait(self, link: int, session: Seat, now: float, sits: bool) -> bool:
         if (other := self.hub.admission.waits(session.name)) is not None:
             self.hub.drop(other, "waits on another link", now)
-        return self.hub.admission.wait(link, session.name, now, first=session.name in self.hub.mesh.peers)
+        return self.hub.admission.wait(link, session.name, now, session.name in self.hub.mesh.peers, sits)
 
     def turn_away(self, link: int, now: float) -> None:
         """There is no room, not even to wait in, or no time."""

@@ -13,9 +13,10 @@ from typing import Protocol
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.host_cache import HostCache, Machine
-from lab.overlay.identity import Identity, check_credential
+from lab.overlay.identity import CLOCK_TOLERANCE, Identity, check_credential
 from lab.overlay.ladder import Route, rungs
 from lab.overlay.sealing import SealingKeys
+from lab.overlay.wallclock import WallClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
@@ -113,7 +114,7 @@ class HubLink:
     it in, or that turn it away because they are full; it waits where it is told to, and tries others meanwhile. A hub
     that asks it to move keeps it until it has.
 
-    `wall_offset` is epoch seconds minus monotonic seconds, for the expiry of credentials.
+    `wall` is the host's clock, for the expiry of credentials.
     """
 
     def __init__(
@@ -127,11 +128,11 @@ class HubLink:
         own: Whereabouts,
         ports: Sequence[int],
         rng: random.Random,
-        wall_offset: float,
+        wall: WallClock,
     ) -> None:
         self.actions, self.listener, self.identity, self.authority = actions, listener, identity, authority
         self.greeting, self.hubs, self.own, self.ports, self.rng = greeting, hubs, own, tuple(ports), rng
-        self.wall_offset = wall_offset
+        self.wall = wall
         self.attempts: dict[int, Attempt] = {}
         self.rungs: list[Route] = []
         self.listed: set[str] = set()
@@ -200,7 +201,7 @@ class HubLink:
 
     def _holds(self, now: float) -> bool:
         credential = self.identity.credential
-        return credential is not None and credential.expires >= now + self.wall_offset
+        return credential is not None and credential.expires >= now + self.wall.offset
 
     def renewed(self, now: float) -> None:
         """The node has a fresh credential: the hubs that it is signed in at, or waits at, are shown it."""
@@ -228,8 +229,11 @@ class HubLink:
         self.actions.write(link, frame(encode(fresh), 4))
 
     def _since(self, now: float) -> float:
-        """The wall clock, later than any time that was signed before."""
-        self.last_at = max(now + self.wall_offset, self.last_at + 0.001)
+        """The wall clock, later than any time that was signed before and that others believe."""
+        wall = now + self.wall.offset
+        if self.last_at > wall + CLOCK_TOLERANCE:
+            self.last_at = 0.0  # the clock has been put right: nobody believes a time that is so far ahead
+        self.last_at = max(wall, self.last_at + 0.001)
         return self.last_at
 
     def _machine(self, attempt: Attempt) -> Machine:
@@ -356,7 +360,7 @@ class HubLink:
 
     def _greet(self, link: int, attempt: Attempt, message: HubMessage, now: float) -> None:
         if isinstance(message, Challenge) and not attempt.hub_name:
-            check_credential(message.credential, self.authority, now + self.wall_offset)
+            check_credential(message.credential, self.authority, now + self.wall.offset)
             if message.credential.key != attempt.peer_key:
                 raise ProtocolError(f"{message.credential.name} shows a credential that is not its TLS key's")
             attempt.hub_name, attempt.hub_key = message.credential.name, message.credential.key

@@ -11,6 +11,7 @@ from lab.overlay.actions import Event, Machine
 from lab.overlay.enrolment import Enrolment
 from lab.overlay.hub import HubLink
 from lab.overlay.identity import Identity
+from lab.overlay.wallclock import WallClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.messages import Credential
 
@@ -70,7 +71,7 @@ class Membership:
 
     `authority` is the authority's Ed25519 public key, known beforehand; `authority_hosts` are its addresses;
     `supernodes` are the built-in ones, each with all its addresses; `own` is where this node stands;
-    `wall_offset` is epoch seconds minus monotonic seconds. `learnt` are the supernodes that it knew when it last ran,
+    `wall` is the host's clock. `learnt` are the supernodes that it knew when it last ran,
     `pins` the keys of its contacts;
     `capacity` is how many clients a supernode has room for, None: as many as come; `login_rate` how many it lets in a
     second, None: as many as it says by itself; `calls` is how many calls a relay carries, None: as many as it says.
@@ -82,7 +83,7 @@ class Membership:
     supernodes: tuple[tuple[str, ...], ...]
     own: Whereabouts
     rng: random.Random
-    wall_offset: float
+    wall: WallClock
     learnt: tuple[tuple[str, ...], ...] = ()
     pins: Mapping[str, bytes] = field(default_factory=dict)
     capacity: int | None = None
@@ -108,7 +109,7 @@ class Member(Machine):
             membership.authority_hosts,
             membership.own,
             AUTHORITY_PORTS,
-            membership.wall_offset,
+            membership.wall,
             self._enrolled,
             lambda reason: self.actions.emit(Trouble(reason)),
             membership.rng,

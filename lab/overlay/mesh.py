@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import HEARTBEAT, SILENCE, Greeting, HubLink
@@ -22,6 +23,8 @@ Machine = tuple[str, ...]
 
 MOST_SUPERNODES = 1_000
 """Supernodes that are known: of so many, each has a link with each."""
+MOST_ROOM = 1_000
+"""Clients that another can have room for, in the eyes of one that takes as many as come."""
 TURN = 5.0
 """Seconds after which a supernode dials one whose turn it would be to dial: it may not know this one."""
 FORGET_AFTER = 120.0
@@ -76,8 +79,11 @@ class MeshOwner(Protocol):
     def peer_up(self, peer: Peer, now: float) -> None: ...
     def peer_down(self, peer: Peer, reason: str, now: float) -> None: ...
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None: ...
-    def hears(self, peer: Peer, now: float) -> None:
+    def hears(self, peer: Peer, message: HubMessage, now: float) -> None:
         """One more message; raises ProtocolError where there are too many."""
+
+    def peer_refused(self, peer: Peer, error: ProtocolError, now: float) -> None:
+        """The link with a peer, which this node has dialled, ends for what it has said."""
 
     def room_changed(self, peer: Peer, now: float) -> None: ...
     def peer_silent(self, peer: Peer, reason: str, now: float) -> None:
@@ -263,7 +269,7 @@ class Mesh:
     def says(self, peer: Peer, message: HubMessage, now: float) -> None:
         """A word of a peer: what is the mesh's own is done here, the rest is the supernode's. Raises
         ProtocolError."""
-        self.owner.hears(peer, now)
+        self.owner.hears(peer, message, now)
         self.watch.heard(peer.name, now)
         if isinstance(message, Probe):
             peer.send(Present())
@@ -274,10 +280,15 @@ class Mesh:
         elif isinstance(message, Supernodes):
             self.learn(message.machines, now)
         elif isinstance(message, Room):
-            peer.clients, peer.room = message.clients, message.room
+            peer.clients, peer.room = message.clients, self._believed(message.room)
             self.owner.room_changed(peer, now)
         else:
             self.owner.peer_says(peer, message, now)
+
+    def _believed(self, room: int | None) -> int | None:
+        """Of what another claims to have room for, no more than this one has at all: who claims more draws no more
+        clients for it, and lets nobody wait for long for room that is not there."""
+        return None if room is None else min(room, self.membership.capacity or MOST_ROOM)
 
     def signed_in(self, hub: HubLink, now: float) -> None:
         known = self.dialled[hub]
@@ -287,8 +298,13 @@ class Mesh:
         self.went(hub.last_hub, reason, now)
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        if (peer := self.peers.get(hub.hub or "")) is not None:
+        if (peer := self.peers.get(hub.hub or "")) is None:
+            return
+        try:
             self.says(peer, message, now)
+        except ProtocolError as error:
+            self.owner.peer_refused(peer, error, now)
+            raise
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Supernodes do not wait for one another."""
@@ -372,7 +388,7 @@ class Mesh:
             m.own,
             SIGNALLING_PORTS,
             m.rng,
-            m.wall_offset,
+            m.wall,
         )
         link.heartbeat, link.patience = self.heartbeat, patience(self.heartbeat)
         return link

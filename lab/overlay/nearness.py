@@ -5,8 +5,9 @@ Pure. Belongs here: measuring, and what is told of it. Never: which relay is off
 A supernode stands in for its clients: what they measure themselves, at the relays that they are offered, decides last.
 """
 
+import itertools
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.overlay.actions import earliest
@@ -41,12 +42,14 @@ SUCCESS = b"\x01\x01"
 @dataclass
 class _Asked:
     relay: str
-    source: str
+    source: Address
     at: float
 
 
 class Nearness:
-    """One supernode's. `relays` are those that it knows; `send` sends a datagram; `tell` tells all others something."""
+    """One supernode's. `relays` are those that it knows, those that count most first; `send` sends a datagram; `tell`
+    tells all others something; `changed` is called when one has answered for the first time, or is known no more.
+    """
 
     def __init__(
         self,
@@ -55,15 +58,20 @@ class Nearness:
         reachable: Callable[[Sequence[str]], Sequence[str]],
         send: Callable[[Address, bytes], object],
         tell: Callable[[Near], object],
+        changed: Callable[[], object] = lambda: None,
     ) -> None:
         self.rng, self.relays, self.reachable, self.send, self.tell = rng, relays, reachable, send, tell
+        self.changed = changed
         self.rtt: dict[str, float] = {}
         """Seconds to each relay and back, from here."""
         self.elsewhere: dict[str, dict[str, float]] = {}
         """The same from other supernodes, by their name: of the relays that are nearest to each."""
+        self.places: dict[str, Address] = {}
+        """Where each of those has answered."""
         self.due: dict[str, float] = {}
         self.asked: dict[bytes, _Asked] = {}
         self.next = self.next_word = 0.0
+        self.last = float("-inf")
         self.told = Near(())
 
     # -- what is known ---------------------------------------------------------------------------------------------
@@ -77,6 +85,11 @@ class Nearness:
             return None
         told = self.elsewhere.get(other or "")
         return near + (told.get(relay, max(told.values())) if told else near)
+
+    def has_measured(self, relay: RelayEntry) -> bool:
+        """Whether it has answered where this word of it says that it is."""
+        place = self.places.get(relay.name)
+        return place is not None and place[1] == relay.udp_port and place[0] in relay.hosts
 
     def word(self, supernode: str, message: Near) -> None:
         """What another supernode has measured."""
@@ -97,15 +110,31 @@ class Nearness:
             self.next_word = now + TELL_EVERY * self.rng.uniform(0.5, 1.0)
             self._say()
 
+    def look(self, relays: Iterable[RelayEntry]) -> None:
+        """Somebody has told of these: what is new, or stands elsewhere now, is measured as soon as may be."""
+        if any(
+            relay.name in self.places or relay.name not in self.due for relay in relays if not self.has_measured(relay)
+        ):
+            self.next = min(self.next, self.last + PAUSE)
+
+    def _forget(self, name: str) -> None:
+        self.due.pop(name, None)
+        self.rtt.pop(name, None)
+        if self.places.pop(name, None) is not None:
+            self.changed()
+
     def _measure(self, now: float) -> None:
         """The relay that is due, and when the next one is; those that are known no more are forgotten."""
+        self.last = now
         known = self.relays()
+        if len(known) > MOST:
+            known = dict(itertools.islice(known.items(), MOST))
         for name in [name for name in self.due if name not in known]:
-            del self.due[name]
-            self.rtt.pop(name, None)
+            self._forget(name)
+        for name in [name for name in self.places if not self.has_measured(known[name])]:
+            self._forget(name)
         for name in known:
-            if len(self.due) < MOST:
-                self.due.setdefault(name, now)
+            self.due.setdefault(name, now)
         for transaction, asked in list(self.asked.items()):
             if now >= asked.at + ANSWER_LIMIT:
                 del self.asked[transaction]
@@ -114,7 +143,7 @@ class Nearness:
             self.due[due] = now + EVERY * self.rng.uniform(0.5, 1.0)
             for host in self.reachable(known[due].hosts)[:1]:
                 transaction = self.rng.randbytes(12)
-                self.asked[transaction] = _Asked(due, host, now)
+                self.asked[transaction] = _Asked(due, (host, known[due].udp_port), now)
                 request = StunMessage(Method.BINDING, Kind.REQUEST, transaction, padding=ROOM)
                 self.send((host, known[due].udp_port), request.encode())
         following = min(self.due.values(), default=float("inf"))
@@ -125,12 +154,15 @@ class Nearness:
         if not is_stun(data) or peek_method(data) != Method.BINDING or data[:2] != SUCCESS:
             return False
         asked = self.asked.get(data[8:20])
-        if asked is None or asked.source != source[0]:
+        if asked is None or asked.source[0] != source[0]:
             return False
         del self.asked[data[8:20]]
         rtt, before = now - asked.at, self.rtt.get(asked.relay)
         if asked.relay in self.due:
             self.rtt[asked.relay] = rtt if before is None else (1 - NEW) * before + NEW * rtt
+            if self.places.get(asked.relay) != asked.source:
+                self.places[asked.relay] = asked.source
+                self.changed()
         return True
 
     def _say(self) -> None:

@@ -261,8 +261,8 @@ class Rechecking:
     """Whether supernodes and relays that were promoted can still be reached: now and then one is dialled, from here or
     by one of the `strangers` to it, in turn: a router may have come to let in whom it knows, and nobody else.
 
-    Out of reach is what this node has failed to reach twice in a row, or what two strangers have that have reached
-    somebody before: many networks let them dial nobody.
+    Out of reach is what this node has failed to reach twice in a row, and somebody else between the two it has
+    reached; or what two strangers have that have reached somebody before: many networks let them dial nobody.
     """
 
     def __init__(
@@ -278,22 +278,43 @@ class Rechecking:
         self.able: OrderedDict[str, None] = OrderedDict()
         self.asked: tuple[str, Dial] | None = None
         """The stranger that is dialling, and whom."""
+        self.control = ""
+        """Whom this node dials to see whether it reaches anybody."""
+        self.reaches = False
+        """Whether it has, since it last failed."""
         self._measurers = Limiter(MEASURINGS)
 
     def deadline(self, promoted: bool) -> float | None:
         """`promoted`: whether there is anybody to be measured."""
         return self.next if self.next is not None or not promoted else 0.0
 
-    def poll(self, promoted: Callable[[], Sequence[Dial]], now: float) -> None:
+    def poll(
+        self,
+        promoted: Callable[[], Sequence[Dial]],
+        now: float,
+        built_in: Callable[[], Sequence[Dial]] = lambda: (),
+    ) -> None:
         """`promoted` gives the questions, one for each promoted supernode that is linked with this one and each
-        promoted relay that sits here."""
+        promoted relay that sits here; `built_in` those for the other supernodes, which are dialled for comparison."""
         if self.next is not None and now < self.next:
             return
         due, questions = self.next is not None, promoted()
         self.next = now + RECHECK * self.rng.uniform(0.5, 1.0) if questions else None
         if due and questions:
             failing = [each for each in questions if self.failures.get(each.name)]
-            self._measure(self.rng.choice(failing or questions), now)
+            question = self.rng.choice(failing or questions)
+            if (control := self._compared(question, (*questions, *built_in()))) is not None:
+                self.control = control.name
+                self.dial(control, now)
+            else:
+                self._measure(question, now)
+
+    def _compared(self, question: Dial, others: Sequence[Dial]) -> Dial | None:
+        """Somebody else to dial first, where this node has just failed and may be the one that reaches nobody."""
+        if self.reaches or self.failures.get(question.name, [])[:1] != [HERE]:
+            return None
+        others = [other for other in others if not self.failures.get(other.name) and other.name != question.name]
+        return self.rng.choice(others) if others else None
 
     def _measure(self, question: Dial, now: float) -> None:
         """From here, or by a stranger; again so, and by another stranger, where that has just failed."""
@@ -330,6 +351,12 @@ class Rechecking:
 
     def dialled(self, name: str, reached: bool, now: float, measurer: str = HERE) -> bool:
         """What came of it; whether it is out of reach."""
+        if measurer == HERE:
+            self.reaches = reached
+            if name == self.control:
+                self.control = ""
+                self._has_compared(now)
+                return False
         failed = self.failures.setdefault(name, [])
         # a stranger's failure is not refuted by this node, which a router may know, nor the other way round
         alike = not failed or (failed[0] == HERE) is (measurer == HERE)
@@ -341,10 +368,23 @@ class Rechecking:
             failed.clear()
         failed.append(measurer)
         self.next = earliest(self.next, now + RECHECK_SOON)
-        return len(failed) >= FAILURES
+        out_of_reach = len(failed) >= FAILURES
+        del failed[: 1 - FAILURES]  # its word alone is not heeded: it is to measure anew
+        return out_of_reach
+
+    def _has_compared(self, now: float) -> None:
+        """This node does reach others, or its own failures are worth nothing."""
+        if self.reaches:
+            self.next = earliest(self.next, now + RECHECK_SOON)
+            return
+        for failed in self.failures.values():
+            if failed[:1] == [HERE]:
+                failed.clear()
 
     def gone(self, name: str) -> None:
         self.failures.pop(name, None)
+        if name == self.control:
+            self.control = ""
 
 
 def _unreached(tcp: bool, udp: bool) -> str:

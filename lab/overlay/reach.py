@@ -12,6 +12,7 @@ from lab.overlay.identity import check_credential, check_signature
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.member import RELAY_TCP_PORTS, RELAY_UDP_PORT, SIGNALLING_PORTS
 from lab.overlay.passage import STUN_PORT
+from lab.overlay.wallclock import WallClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
@@ -49,13 +50,13 @@ class Reach:
         authority: bytes,
         own: Whereabouts,
         rng: random.Random,
-        wall_offset: float,
+        wall: WallClock,
         done: Callable[[Dial, bool, bool, float], None],
     ) -> None:
         self.actions, self.wanted, self.authority = actions, wanted, authority
         self.tcp_port, self.udp_port = PORTS[wanted.role]
         self.signed = wanted.role == "relay"
-        self.rng, self.wall_offset, self.done = rng, wall_offset, done
+        self.rng, self.wall, self.done = rng, wall, done
         self.hosts: Sequence[str] = own.reachable(wanted.hosts)
         self.links: dict[int, LengthPrefixed] = {}
         self.keys: dict[int, bytes] = {}
@@ -155,7 +156,7 @@ class Reach:
         message = decode_hub(body)
         if not isinstance(message, Challenge):
             raise ProtocolError(f"it greets with {type(message).__name__}")
-        check_credential(message.credential, self.authority, now + self.wall_offset)
+        check_credential(message.credential, self.authority, now + self.wall.offset)
         if not message.credential.key == self.wanted.key == self.keys.get(link):
             raise ProtocolError(f"it is {message.credential.name}")
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
+from lab.overlay.accusations import Accusations
 from lab.overlay.actions import Event, LinkInfo, Offloaded, earliest
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import Greeting, HubLink
-from lab.overlay.identity import check_token
+from lab.overlay.identity import CLOCK_TOLERANCE, check_token
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.lobby import Lobby
 from lab.overlay.member import (
@@ -26,6 +27,7 @@ from lab.overlay.member import (
 from lab.overlay.offloading import Offloading
 from lab.overlay.parting import Parting
 from lab.overlay.reach import PRESENCE
+from lab.overlay.roster import TOKEN_LIFETIME
 from lab.overlay.seat import Unneeded, Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
@@ -35,6 +37,8 @@ from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_metho
 
 RELAY_SOCKET = 0
 """Number of the UDP socket that the shell binds to the relay's port before the machine starts."""
+TOKEN_LONGEST = TOKEN_LIFETIME + CLOCK_TOLERANCE
+"""Seconds for which a token may still be good: one that lasts for years would open sessions for whoever has seen it."""
 BIND_LIMIT = 5.0
 """Seconds in which a new connection has to bind."""
 MOST_SESSIONS = 2_000
@@ -110,6 +114,8 @@ class Relay(Member):
         super().__init__(membership, beside=promoted)
         self.promoted = promoted
         self.calls = membership.calls or MOST_SESSIONS
+        self.accusations, self.dispensed = Accusations(), Accusations()
+        """What its supernodes say: that they do not reach it; that they do not need it."""
         self.parting: Parting | None = None
         self.left = False
         self.sessions: dict[str, Session] = {}
@@ -137,7 +143,7 @@ class Relay(Member):
                 m.own,
                 SIGNALLING_PORTS,
                 m.rng,
-                m.wall_offset,
+                m.wall,
             )
             for hosts in m.supernodes
         ]
@@ -198,10 +204,19 @@ class Relay(Member):
         self.actions.emit(SignedOut(hub.last_hub, reason))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        """One of its supernodes cannot reach it any more, or does not need it: then it is idle, or it stays."""
-        if isinstance(message, Demoted) and self.promoted and (message.needed or not self.sessions):
-            said = Unreachable if message.needed else Unneeded
-            self.actions.emit(said(self.name, message.reason))
+        """One of its supernodes cannot reach it any more, or does not need it: then it is idle, or it stays. It ends on
+        no single one's word."""
+        if not isinstance(message, Demoted) or message.role != "relay" or not self.promoted:
+            return
+        linked = [other.hub for other in self.hubs if other.hub is not None]
+        if message.needed and self.accusations.heeds(hub.hub or "", linked, now):
+            self.actions.emit(Unreachable(self.name, message.reason))
+        if message.needed or self.sessions:
+            return
+        if len(linked) == 1 or self.dispensed.heeds(
+            hub.hub or "", linked, now
+        ):  # the only one sends nobody as it likes
+            self.actions.emit(Unneeded(self.name, message.reason))
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Relays do not wait."""
@@ -436,13 +451,16 @@ class Relay(Member):
         if (known := self.by_token.get(token_bytes)) is not None:  # checked before, and its session goes on
             return known
         token, grant = decode_token(token_bytes)
-        wall = now + self.membership.wall_offset
+        wall = now + self.membership.wall.offset
         if grant.relay != self.name:
             raise ProtocolError(f"the token is for {grant.relay}")
         check_token(token, self.membership.authority, wall)
         late = wall - grant.expires
         if not math.isfinite(late):
             raise ProtocolError("the token names no time at which it expires")
+        if -late > TOKEN_LONGEST:
+            said = f"the token lives longer than {TOKEN_LONGEST:.0f} s, as none does that a supernode gives"
+            raise ProtocolError(f"{said}; one of the two clocks is wrong")
         if self.parting is not None and grant.call not in self.sessions:
             raise ProtocolError("the relay is about to end")
         if grant.leg is None:

@@ -114,7 +114,7 @@ class Relief:
         needed = self._needed(now)
         patience = self._patience() if needed == "supernode" else 0.0
         self.promoting.poll(needed, self._candidates, patience, now, self._waiting(needed))
-        self.rechecking.poll(self._promoted, now)
+        self.rechecking.poll(self._promoted, now, self._built_in)
         if now >= self.next_look and self.hub.roster.promoted:
             self.next_look = now + LOOK_EVERY
             self._let_the_idle_go(now)
@@ -131,7 +131,7 @@ class Relief:
             self.forget_ended()
             done(question, tcp, udp, now)
 
-        reach = Reach(self.hub.actions, question, m.authority, m.own, m.rng, m.wall_offset, finished)
+        reach = Reach(self.hub.actions, question, m.authority, m.own, m.rng, m.wall, finished)
         self.reaches.append(reach)
         reach.start(now)
         return reach
@@ -286,6 +286,10 @@ class Relief:
         return hubs + [
             Dial("relay", name, relay.key, roster.here[name].hosts) for name, relay in roster.promoted.items()
         ]
+
+    def _built_in(self) -> list[Dial]:
+        peers = self.hub.mesh.peers.values()
+        return [Dial("supernode", peer.name, peer.key, peer.hosts) for peer in peers if peer.built_in and peer.hosts]
 
     def _dial(self, question: Dial, now: float) -> None:
         self.reach(question, self._dialled, now)

@@ -3,6 +3,7 @@
 Belongs here: which relays are offered, the tokens for them, and whether there are enough. Never: links.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ import msgspec
 from lab.overlay.identity import Identity, issue_token
 from lab.overlay.mesh import one_a_family
 from lab.overlay.paths import nobodys
+from lab.overlay.wallclock import WallClock
 from lab.wire.messages import Hello, Message, RelayEntry, RelayGrant, RelayOffer
 
 TOKEN_LIFETIME = 60.0
@@ -22,7 +24,7 @@ NEARER = 0.02
 USERS_OWN = 0.05
 """Seconds that a user's computer has to be nearer to be taken before a relay that does nothing else."""
 UNKNOWN = 1.0
-"""Seconds that a relay counts as away that nobody has measured yet: it comes after all that somebody has."""
+"""Seconds that a relay counts as away at the most."""
 BUSY = 0.8
 """The share of its room from which on a relay is busy."""
 AT_EASE = 0.5
@@ -40,16 +42,22 @@ class Promoted:
 
 
 class Roster:
-    """One supernode's. `wall_offset` is epoch seconds minus monotonic seconds; `distance` gives the seconds over a
-    relay from here to another supernode and back, None where they are not known."""
+    """One supernode's. `wall` is the host's clock; `distance` gives the seconds over a
+    relay from here to another supernode and back, None where they are not known. Only a relay that is `measured` is
+    offered, and counts as one: anybody can tell of idle ones that are nowhere. `appeared` is called with those
+    that there may be to measure.
+    """
 
     def __init__(
         self,
         identity: Identity,
-        wall_offset: float,
+        wall: WallClock,
         distance: Callable[[str, str | None], float | None] = lambda relay, hub: None,
+        measured: Callable[[RelayEntry], bool] = lambda relay: True,
+        appeared: Callable[[Iterable[RelayEntry]], object] = lambda relays: None,
     ) -> None:
-        self.identity, self.wall_offset, self.distance = identity, wall_offset, distance
+        self.identity, self.wall, self.distance = identity, wall, distance
+        self.measured, self.appeared = measured, appeared
         self.here: dict[str, RelayEntry] = {}
         self.elsewhere: dict[str, dict[str, RelayEntry]] = {}
         self.promoted: dict[str, Promoted] = {}
@@ -63,6 +71,7 @@ class Roster:
         self.promoted.pop(name, None)
         if hello.beside:
             self.promoted[name] = Promoted(hello.credential.key, send)
+        self.appeared((self.here[name],))
         self._weigh(self.identity.name, self.here.values())
 
     def goes(self, name: str) -> None:
@@ -81,6 +90,7 @@ class Roster:
         """What another supernode says of those that sit there."""
         usable = (relay for relay in relays if not any(nobodys(host) for host in relay.hosts))
         self.elsewhere[supernode] = {relay.name: relay for relay in usable}
+        self.appeared(self.elsewhere[supernode].values())
         self._weigh(supernode, self.elsewhere[supernode].values())
 
     def forget(self, supernode: str) -> None:
@@ -95,20 +105,29 @@ class Roster:
     @property
     def suffices(self) -> bool:
         """Whether a relay that does nothing else has half of its room left, so that users' computers may rest."""
-        return any(not relay.beside and not busy(relay, AT_EASE) for relay in self.all().values())
+        own = (relay for relay in self.all().values() if not relay.beside and self.measured(relay))
+        return not all(busy(relay, AT_EASE) for relay in own)
+
+    def weigh_anew(self) -> None:
+        """Others are measured than before."""
+        for supernode, relays in ((self.identity.name, self.here), *self.elsewhere.items()):
+            self._weigh(supernode, relays.values())
 
     def _weigh(self, supernode: str, relays: Iterable[RelayEntry]) -> None:
-        if all(map(busy, relays)):
+        if all(busy(relay) or not self.measured(relay) for relay in relays):
             self.free.discard(supernode)
         else:
             self.free.add(supernode)
 
     def all(self) -> dict[str, RelayEntry]:
-        """Every relay that is known, by its name; what it says here counts more than what others say of it."""
-        known: dict[str, RelayEntry] = {}
-        for relays in self.elsewhere.values():
-            known.update(relays)
-        return {**known, **self.here}
+        """Every relay that is known, by its name; what it says here counts more than what others say of it. Those that
+        are here come first, then one after the other of each supernode, so that none fills the first hundreds."""
+        known = dict(self.here)
+        for turn in itertools.zip_longest(*(relays.values() for relays in self.elsewhere.values())):
+            for relay in turn:
+                if relay is not None:
+                    known.setdefault(relay.name, relay)
+        return known
 
     def chosen(self, without: Collection[str] = (), hub: str | None = None) -> list[RelayEntry]:
         """Those that are not busy and nearest to both ends, by the round trips that this supernode and the callee's,
@@ -138,7 +157,10 @@ class Roster:
                 (
                     relay
                     for relay in told.values()
-                    if not (elsewhere and relay.name in self.here) and relay.room != 0 and relay.name not in without
+                    if not (elsewhere and relay.name in self.here)
+                    and relay.room != 0
+                    and relay.name not in without
+                    and self.measured(relay)
                 ),
                 key=least,
             )
@@ -156,7 +178,7 @@ class Roster:
 
     def offer(self, relay: RelayEntry, call: str, leg: Literal[0, 1] | None, now: float) -> RelayOffer:
         """A relay with a token for one leg of a call, or for a client of that name to wait there for one."""
-        grant = RelayGrant(call, relay.name, leg, now + self.wall_offset + TOKEN_LIFETIME)
+        grant = RelayGrant(call, relay.name, leg, now + self.wall.offset + TOKEN_LIFETIME)
         return RelayOffer(relay.name, relay.hosts, relay.udp_port, relay.tcp_ports, issue_token(self.identity, grant))
 
 

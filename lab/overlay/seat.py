@@ -89,8 +89,8 @@ class Seat:
     trial: Reach | None = None
     eased: float = float("-inf")
     kept_until: float = float("inf")
-    until: float = float("inf")
-    """When its credential expires, monotonic seconds."""
+    expires: float = float("inf")
+    """When its credential does, epoch seconds: the wall clock may be stepped meanwhile."""
 
     @property
     def moved(self) -> bool:

@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from lab.errors import CredentialExpired, ProtocolError
+from lab.overlay.accusations import Accusations
 from lab.overlay.actions import LinkInfo, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
@@ -90,6 +91,7 @@ class Supernode(Member):
         super().__init__(membership, beside=promoted)
         m = membership
         self.promoted = promoted
+        self.accusations = Accusations()
         self.sessions: dict[int, Seat] = {}
         self.clients: dict[str, int] = {}
         self.door = Doorkeeper()
@@ -107,8 +109,10 @@ class Supernode(Member):
             m.own.reachable,
             lambda to, data: self.actions.send_to(STUN_SOCKET, to, data),
             self._tell_all,
+            lambda: self.roster.weigh_anew(),
         )
-        self.roster = Roster(m.identity, m.wall_offset, self.nearness.both)
+        nearness = self.nearness
+        self.roster = Roster(m.identity, m.wall, nearness.both, nearness.has_measured, nearness.look)
         self.carrying = Carrying(self.name, self.directory, self.roster, self._client, self._peer, self.actions.emit)
         self.relief = Relief(self)
         self.gate = Gate(self)
@@ -148,7 +152,7 @@ class Supernode(Member):
             for link, session in self.sessions.items():
                 if session.role == "client" and not session.waiting:
                     self.send(link, Move(self.others(room=True)))
-            for link in list(self.admission.line):
+            for link in [*self.admission.line, *self.admission.back]:
                 self.gate.turn_away(link, now)
         self._left_empty(now)
 
@@ -216,9 +220,10 @@ class Supernode(Member):
             if session is None:
                 continue
             silent = session.last_heard + self._patience(session)
-            if now < (due := min(silent, session.kept_until, session.until)):
+            expires = session.expires - self.membership.wall.offset
+            if now < (due := min(silent, session.kept_until, expires)):
                 heapq.heappush(self._silences, (due, link))
-            elif now >= session.until:
+            elif now >= expires:
                 self.refuse(link, f"the credential of {session.name} has expired", now, expired=True)
             else:
                 self.drop(link, "silent", now)
@@ -369,8 +374,13 @@ class Supernode(Member):
 
     # -- the mesh ------------------------------------------------------------------------------------------------
 
-    def hears(self, peer: Peer, now: float) -> None:
+    def hears(self, peer: Peer, message: HubMessage, now: float) -> None:
         self._counts("supernode", peer.name, peer.name, now)
+        if (reason := self.door.mesh_word(peer.name, message, now)) is not None:
+            raise TooMuch(reason)
+
+    def peer_refused(self, peer: Peer, error: ProtocolError, now: float) -> None:
+        self.actions.reject(peer.name, str(error), now, worded=not isinstance(error, TooMuch))
 
     def peer_up(self, peer: Peer, now: float) -> None:
         self.directory.up(peer.name)
@@ -392,7 +402,7 @@ class Supernode(Member):
         self.actions.emit(Left("supernode", peer.name, reason))
 
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None:
-        wall = now + self.membership.wall_offset
+        wall = now + self.membership.wall.offset
         match message:
             case Located():
                 self.directory.located(peer.name, message, wall)
@@ -424,8 +434,11 @@ class Supernode(Member):
                 self.nearness.word(peer.name, message)
             case Reflect():
                 self.reflector.reflect(message, now)
+            case Demoted(role, reason) if role == "supernode" and self.promoted:
+                if self.accusations.heeds(peer.name, self.peers, now):
+                    self.actions.emit(Unreachable(self.name, reason))
             case Demoted():
-                self.actions.emit(Unreachable(self.name, message.reason))
+                pass  # a built-in one ends on nobody's word
             case _:
                 raise ProtocolError(f"supernode {peer.name} sent {type(message).__name__}")
 
@@ -498,9 +511,10 @@ class Supernode(Member):
 
     def _moved_away(self, name: str, wall: float) -> None:
         """A client has signed in elsewhere, by its own word; `wall` is now, epoch seconds."""
-        now = wall - self.membership.wall_offset
+        now = wall - self.membership.wall.offset
         link = self.clients.pop(name, None)
         if link is not None:
+            self.admission.left(name)
             self.sessions[link].kept_until = now + MOVED_LIMIT
             heapq.heappush(self._silences, (now + MOVED_LIMIT, link))
             self.relief.gone(name, now)
@@ -533,7 +547,8 @@ class Supernode(Member):
             return
         if session.waiting:
             self.admission.leave(link)
-            self.relief.gone(session.name, now)
+            if session.name not in self.clients:
+                self.relief.gone(session.name, now)
             return
         if (session.role == "supernode" and session.name not in self.peers) or session.moved:
             return
@@ -551,5 +566,6 @@ class Supernode(Member):
             self.relief.rechecking.gone(session.name)
         elif self.clients.get(session.name) == link:
             del self.clients[session.name]
+            self.admission.left(session.name)
             self.directory.has_left(session.name)
             self.relief.gone(session.name, now)

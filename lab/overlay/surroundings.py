@@ -16,6 +16,7 @@ from lab.overlay.passage import Passage
 from lab.overlay.sealing import SealingKeys
 from lab.overlay.standby import Waiting
 from lab.overlay.tcp_port import TcpPort
+from lab.overlay.wallclock import WallClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.messages import Envelope
 
@@ -31,7 +32,7 @@ class Surroundings:
     identity: Identity
     authority: bytes
     rng: random.Random
-    wall_offset: float
+    wall: WallClock
     own: Whereabouts
     tcp_ports: tuple[int, ...]
     passage: Passage

@@ -23,6 +23,7 @@ from lab.overlay.passage import STUN_PORT
 from lab.overlay.seat import Empty, Joined, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, LEAVING_LIMIT, STUN_SOCKET, Supernode
+from lab.overlay.wallclock import SetClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.simulation.client import SignallingClient, TalkingClient
 from lab.simulation.heartbeats import Heartbeats
@@ -50,7 +51,8 @@ WALL = 1_800_000_000.0
 """Epoch seconds at which the simulated clock begins."""
 AUTHORITY = "198.51.100.1"
 RELAYS = ("nobody", [RelayEntry("relay", ("198.51.100.2",), 33034, (443,))])
-"""Media is left out, and so is who becomes a relay: each supernode knows one that is never busy."""
+"""Media is left out, and so is who becomes a relay: each supernode knows one that is never busy, and takes it for
+measured."""
 
 
 @dataclass(slots=True, eq=False)
@@ -185,7 +187,7 @@ class Population:
             supernodes=self.built_in,
             own=Whereabouts((host.own,)),
             rng=random.Random(f"{self.seed} {node.name} {node.starts}"),
-            wall_offset=WALL,
+            wall=SetClock(WALL),
             learnt=node.learnt,
             capacity=self.scale.room,
             login_rate=self.scale.login_rate,
@@ -195,7 +197,7 @@ class Population:
         program = node.program = Program(host, machine, node.identity.public, lambda _, event: self._told(node, event))
         if isinstance(machine, Supernode):
             self._open(program)
-            machine.roster.told(*RELAYS)
+            with_a_relay(machine)
         self.watcher.began(node, network.now)
         network.start(program)
 
@@ -281,7 +283,7 @@ class Population:
         elif node.beside is None:
             membership = replace(client.membership, capacity=client.candidacy.capacity)
             machine = Supernode(membership, promoted=True)
-            machine.roster.told(*RELAYS)
+            with_a_relay(machine)
             node.beside = Program(node.host, machine, node.program.key, lambda _, event: self._hub_told(node, event))
             self._open(node.beside)
             self.network.start(node.beside)
@@ -352,3 +354,9 @@ class Population:
         host = Host(address, own, self._delay(CLIENT_DELAY), open=opens, handshake=HANDSHAKE)
         name = f"client-{number + 1}"
         return Node(name, "client", self._identity(name), self.network.add(host))
+
+
+def with_a_relay(supernode: Supernode) -> None:
+    """Tells it of the relay that it can always send callers to."""
+    supernode.roster.measured = lambda relay: True
+    supernode.roster.told(*RELAYS)

@@ -20,13 +20,14 @@ from lab.overlay.identity import Identity
 from lab.overlay.member import RELAY_UDP_PORT, Membership
 from lab.overlay.offloading import ForwardsInKernel
 from lab.overlay.relay import RELAY_SOCKET, Relay
+from lab.overlay.wallclock import SetClock
 from lab.overlay.whereabouts import Whereabouts
 
 
 async def serve(issuer: bytes) -> None:
     offset = time.time() - time.monotonic()
     identity, own = Identity("relay"), Whereabouts(("10.77.0.1",))
-    machine = Relay(Membership(identity, issuer, (), (), own, random.SystemRandom(), offset))
+    machine = Relay(Membership(identity, issuer, (), (), own, random.SystemRandom(), SetClock(offset)))
 
     def told(event: Event) -> None:
         if isinstance(event, ForwardsInKernel):

@@ -86,7 +86,7 @@ class Hostile(Supernode):
         """Each client's first word of where it sits, with a key that it may have put away since."""
         self.later: list[tuple[float, Callable[[], object]]] = []
         self.next_word = 0.0
-        self.wall = membership.wall_offset
+        self.wall = membership.wall.offset
         self.seen: list[bytes] = []
         """All that was ever said to it, in clear."""
 

@@ -22,6 +22,7 @@ import uvloop
 
 from lab.node import shell as shell_module
 from lab.node import sniffing
+from lab.node.roles import HostClock
 from lab.node.shell import Shell
 from lab.node.sniffing import MOST_SILENT, SILENT_EACH, Doorkeeper
 from lab.node.tls import client_context, server_context
@@ -80,9 +81,8 @@ class World:
         self.nodes = [self.supernode]
 
     def _member(self, name: str) -> Membership:
-        wall = time.time() - time.monotonic()
         membership = replace(
-            self.net.membership(name, HERE), wall_offset=wall, supernodes=((HERE,),), rng=random.Random(name)
+            self.net.membership(name, HERE), wall=HostClock(), supernodes=((HERE,),), rng=random.Random(name)
         )
         identity = membership.identity
         identity.credential = issue_credential(self.net.authority_key, name, identity.public, time.time())
@@ -275,7 +275,7 @@ def test_handshakes_that_never_end_are_bounded_by_address_and_the_honest_get_the
 def test_no_tls_where_it_is_announced_and_none_where_it_is_asked_for_are_counted() -> None:
     async def story() -> None:
         net = FakeNet()
-        authority = Node(Authority(net.authority_key, {}, 0.0))
+        authority = Node(Authority(net.authority_key, {}, HostClock()))
         port = await authority.shell.listen("enrolment", 0, server_context("authority", net.authority_key))
         for said, reason in (
             (b"GET / HTTP/1.1\r\n\r\n", "a connection without TLS"),

@@ -43,6 +43,61 @@ def test_supernodes_and_contacts_come_back_and_a_spoilt_file_is_none(tmp_path: P
     store.save_hosts(machines, tmp_path)
     store.save_pins(pins, tmp_path)
     assert (store.load_hosts(tmp_path), store.load_pins(tmp_path)) == (machines, pins)
-    for name in ("hosts", "contacts"):
-        (tmp_path / name).write_bytes(b"\xc1 no message")
-    assert (store.load_hosts(tmp_path), store.load_pins(tmp_path)) == ((), {}), "it begins anew"
+
+
+SPOILT = {
+    "nothing": b"",
+    "no message": b"\xc1 no message",
+    "half": b"\x92\xa3bob",
+    "another thing": b"\x93\x01\x02\x03",
+}
+
+
+@pytest.mark.parametrize("found", SPOILT.values(), ids=SPOILT.keys())
+def test_what_is_spoilt_is_set_aside_with_one_sentence_each_and_the_node_goes_on(tmp_path: Path, found: bytes) -> None:
+    public, told = store.load_identity("bob", tmp_path).public, list[str]()
+    for name in ("credential", "hosts", "contacts"):
+        (tmp_path / name).write_bytes(found)
+    for _ in range(2):
+        identity = store.load_identity("bob", tmp_path, tell=told.append)
+        assert (identity.public, identity.credential) == (public, None)
+        assert (store.load_hosts(tmp_path, told.append), store.load_pins(tmp_path, told.append)) == ((), {})
+    assert len(told) == 3, "once each"
+    for name, sentence, again in zip(
+        ("credential", "hosts", "contacts"), told, ("enrols", "learnt", "learnt"), strict=True
+    ):
+        assert f"{tmp_path / name} cannot be used" in sentence and f"{name}.spoilt" in sentence and again in sentence
+        assert (tmp_path / f"{name}.spoilt").read_bytes() == found
+
+
+def test_supernodes_at_no_addresses_are_spoilt_as_well(tmp_path: Path) -> None:
+    store.save_hosts((("not an address",),), tmp_path)
+    assert store.load_hosts(tmp_path) == ()
+
+
+def test_a_credential_that_the_authority_has_not_signed_is_set_aside_and_an_expired_one_is_not(tmp_path: Path) -> None:
+    authority, told = Identity("authority"), list[str]()
+    public = store.load_identity("bob", tmp_path).public
+    store.save_credential(issue_credential(authority.private, "bob", public, 1_000.0), tmp_path)
+    assert store.load_identity("bob", tmp_path, authority.public, told.append).credential is not None and not told
+    other = Identity("another").public
+    assert store.load_identity("bob", tmp_path, other, told.append).credential is None
+    assert len(told) == 1 and "signature" in told[0]
+
+
+def test_a_file_that_cannot_even_be_set_aside_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    (tmp_path / "contacts").write_bytes(b"\xc1")
+    told: list[str] = []
+    assert store.load_pins(tmp_path, told.append) == {}
+    assert "cannot be set aside either (Permission denied)" in told[0]
+
+
+def test_a_spoilt_book_of_names_stops_the_authority_for_it_would_give_them_to_others(tmp_path: Path) -> None:
+    (tmp_path / "names").write_bytes(b"\xc1")
+    with pytest.raises(ConfigError, match="put back a copy, or remove it") as told:
+        store.load_names(tmp_path)
+    assert told.value.exit_code == 2 and (tmp_path / "names").exists()

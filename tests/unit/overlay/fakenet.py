@@ -38,6 +38,7 @@ from lab.overlay.relay import RELAY_SOCKET, HandedOver, Relay
 from lab.overlay.seat import Empty, Unneeded, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT
 from lab.overlay.supernode import ALTERNATE_SOCKET, STUN_SOCKET, Supernode
+from lab.overlay.wallclock import SetClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
 
@@ -231,10 +232,12 @@ class FakeNet:
         anchor = self.authority_key.public_key().public_bytes_raw()
         supernodes = tuple(self.open_addresses(11 + number) for number in range(self.built_in))
         own = Whereabouts(addresses)
-        return Membership(Identity(name), anchor, self.open_addresses(5), supernodes, own, self.rng, WALL - self.now)
+        return Membership(
+            Identity(name), anchor, self.open_addresses(5), supernodes, own, self.rng, SetClock(WALL - self.now)
+        )
 
     def authority(self) -> Host:
-        machine = Authority(self.authority_key, {}, WALL - self.now)
+        machine = Authority(self.authority_key, {}, SetClock(WALL - self.now))
         key = self.authority_key.public_key().public_bytes_raw()
         host = Host("authority", by_family(*self.open_addresses(5)), machine, key)
         host.listeners = {port: {True: "enrolment"} for port in (33032, 443, 80)}

@@ -45,6 +45,43 @@ def test_nobody_is_let_in_past_the_line() -> None:
     assert admission.due(1, 9.0) == 7
 
 
+def test_who_sits_here_needs_a_turn_like_others_and_no_room() -> None:
+    admission = Admission(1, 10.0)
+    assert admission.now(0, 1.0)
+    assert not admission.now(1, 1.05, sits=True)
+    admission.wait(7, "a", 1.05, sits=True)
+    admission.wait(8, "b", 1.05)
+    assert admission.deadline(1) == pytest.approx(1.1)
+    assert [admission.due(1, 1.06), admission.due(1, 1.1), admission.due(1, 1.2)] == [None, 7, None], "it is full"
+    assert admission.room(0) == 0 and admission.waits("a") is None
+    assert admission.now(1, 2.0, sits=True), "who waits for room does not keep it from its own"
+
+
+def test_neither_who_sits_here_nor_who_is_new_holds_up_the_other() -> None:
+    admission = Admission(None, 10.0)
+    for link in range(0, 10, 2):
+        admission.wait(link, f"new-{link}", 1.0)
+        admission.wait(link + 1, f"back-{link}", 1.0, sits=True)
+    assert admission.seconds() == admission.seconds(sits=True) == 1.0
+    assert admission.ahead(5) == 2
+    turns = [admission.due(0, 1.0 + 0.1 * turn) for turn in range(10)]
+    assert turns == [1, 0, 3, 2, 5, 4, 7, 6, 9, 8]
+    assert admission.deadline(0) is None
+
+
+def test_the_place_of_one_that_is_back_is_kept_though_its_old_link_is_found_dead() -> None:
+    admission = Admission(1, 10.0)
+    admission.wait(7, "a", 1.0, sits=True)
+    admission.wait(8, "b", 1.0)
+    admission.left("a")
+    assert admission.full(0) and admission.due(0, 2.0) == 7
+    assert not admission.full(0), "it is counted as a client now"
+    admission.wait(9, "a", 1.0, sits=True)
+    admission.left("a")
+    admission.leave(9)
+    assert not admission.full(0), "it has gone for good"
+
+
 def test_one_that_shall_help_goes_first() -> None:
     admission = Admission(1, 10.0)
     admission.wait(7, "a", 1.0)

@@ -14,6 +14,7 @@ from lab.overlay.hub import BACKOFF_FIRST, BACKOFF_MOST, Greeting, HostsLearnt, 
 from lab.overlay.identity import issue_credential
 from lab.overlay.member import SignedIn, SignedOut
 from lab.overlay.seat import Joined, ToldToWait, TurnedAway
+from lab.overlay.wallclock import SetClock
 from tests.unit.overlay.fakenet import WALL, FakeNet, Router
 
 
@@ -69,7 +70,7 @@ def alone(seed: int) -> tuple[HubLink, Actions]:
         member.own,
         (33033,),
         random.Random(seed),
-        WALL,
+        SetClock(WALL),
     )
     return hub, actions
 
@@ -271,6 +272,43 @@ def test_who_sits_at_a_full_supernode_keeps_its_place_when_its_link_breaks() -> 
     net.move("client-0", ("192.168.99.10", Router("203.0.113.99")))
     assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
     assert not net.told("supernode-1", TurnedAway)
+
+
+@pytest.mark.parametrize("rate", [10.0, 3.0], ids=["before its old links are found dead", "after it"])
+def test_a_world_that_is_back_at_once_is_let_in_no_faster_than_the_rate_and_keeps_its_places(rate: float) -> None:
+    net = crowded({1: 30, 2: None}, 30)
+    net.kill("supernode-2")
+    supernode = net.hosts["supernode-1"].machine
+    assert net.run(10, until=lambda: sits(net, 30)["supernode-1"] == 30)
+    supernode.admission.rate = rate
+    began = net.now
+    for number in range(30):
+        hub = net.hosts[f"client-{number}"].machine.hub
+        hub.link = hub.at = None  # its process is another, and nobody has said goodbye
+        hub.start(net.now)
+        net.settle(net.hosts[f"client-{number}"])
+    net.client("client-30", "192.168.30.10", Router("203.0.113.70"))
+    assert net.run(30 / rate + 5, until=lambda: sits(net, 30)["supernode-1"] == 30)
+    joined = [at for at, event in net.told("supernode-1", Joined) if at > began]
+    for at in joined:
+        assert sum(at <= other < at + 1 for other in joined) <= rate + 1
+    net.run(10)
+    assert len(supernode.clients) == 30 and sits(net, 30)["supernode-1"] >= 29
+
+
+def test_a_client_that_replaces_its_own_connection_waits_for_its_turn_and_for_nobody_else() -> None:
+    net = crowded({1: 2, 2: None}, 2)
+    net.kill("supernode-2")
+    assert net.run(5, until=lambda: sits(net, 2)["supernode-1"] == 2)
+    for number in range(2, 12):
+        net.client(f"client-{number}", f"192.168.{number}.10", Router(f"203.0.113.{40 + number}"))
+    net.run(3)
+    assert len(net.hosts["supernode-1"].machine.admission.line) == 10
+    hub = net.hosts["client-0"].machine.hub
+    hub.link = hub.at = None
+    hub.start(net.now)
+    net.settle(net.hosts["client-0"])
+    assert net.run(1, until=lambda: hub_of(net, "client-0") == "supernode-1"), "before any of those that are new"
 
 
 def test_a_client_that_is_asked_to_signs_in_anew_over_a_new_connection(net: FakeNet) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.overlay.actions import Close, LinkInfo, Rejected, Write
+from lab.overlay.call_events import Ended
 from lab.overlay.doorkeeper import (
     ADDRESS_FRAMES,
     ADDRESS_LOOKUPS,
@@ -16,6 +17,8 @@ from lab.overlay.doorkeeper import (
     LOOKUPS,
     MESH_FRAMES,
     MESH_LOOKUPS,
+    MESH_WORDS,
+    RENEWALS,
     SIGN_INS,
     STRANGERS,
     STRANGERS_EACH,
@@ -24,18 +27,28 @@ from lab.overlay.doorkeeper import (
 )
 from lab.overlay.gate import MOST_LINKS
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
+from lab.overlay.member import SignedOut
 from lab.overlay.refusals import MOST_REASONS, TOLD, Refusals
+from lab.overlay.seat import Left, Unreachable
 from lab.overlay.supernode import Supernode
+from lab.overlay.wallclock import SetClock
 from lab.wire.framing import frame
 from lab.wire.messages import (
     Carry,
     Credential,
+    Demoted,
     Envelope,
     Hello,
     Invite,
     Message,
+    Near,
     Ping,
+    Present,
+    RelayEntry,
+    Relays,
+    Renewed,
     Room,
+    Supernodes,
     Trickle,
     Undeliverable,
     decode_hub,
@@ -139,6 +152,28 @@ def test_ten_thousand_connections_that_say_nothing_keep_nobody_out(net: FakeNet,
     link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (addresses(kind)[0], 9)), net.now)
     assert link in supernode.sessions
     place(net, "late", "bob")
+
+
+def test_more_people_of_one_address_than_may_be_strangers_at_once_come_in_and_no_other_address_notices() -> None:
+    net = FakeNet()
+    net.built_in = 1
+    net.authority()
+    hub = net.supernode(1).machine
+    net.run(1)
+    crowd = [f"neighbour-{number}" for number in range(2 * STRANGERS_EACH)]
+    for number, name in enumerate(crowd):
+        net.client(name, f"192.168.{number}.10", Router("203.0.113.90"))
+    net.client("elsewhere", "192.168.250.10", Router("203.0.113.91"))
+    assert net.run(2, until=lambda: net.hosts["elsewhere"].machine.hub.hub is not None), "it is not held up"
+    counted = hub.actions.refusals.counted
+    assert counted["too many links that have not signed in of one address"] >= STRANGERS_EACH
+    assert net.run(20, until=lambda: all(net.hosts[name].machine.hub.hub for name in crowd))
+    assert net.run(GREETING_LIMIT + 1, until=lambda: not hub.door.strangers.count("203.0.113.90"))
+    assert set(counted) <= {
+        "too many links that have not signed in of one address",
+        "too many links in a short time",
+    }
+    assert not net.told("elsewhere", SignedOut)
 
 
 def test_a_link_that_says_a_byte_now_and_then_has_no_longer_to_sign_in(net: FakeNet) -> None:
@@ -280,9 +315,58 @@ def test_a_supernode_that_says_too_much_is_cut_off(net: FakeNet) -> None:
     supernode, _ = seat_of(net, "bob")
     (peer,) = supernode.peers.values()
     for _ in range(int(MESH_FRAMES.at_once)):
-        supernode.mesh.says(peer, Room(1), net.now)
+        supernode.mesh.says(peer, Present(), net.now)
     with pytest.raises(TooMuch, match="too many messages in a short time"):
-        supernode.mesh.says(peer, Room(1), net.now)
+        supernode.mesh.says(peer, Present(), net.now)
+
+
+FLOODS: tuple[Message, ...] = (
+    Demoted("supernode", "a lie"),
+    Room(0, 10**9),
+    Supernodes((("198.51.100.66",), ("198.51.100.67",))),
+    Relays((RelayEntry("relay-9", ("198.51.100.66",), 9, (9,)),)),
+    Near((("relay-1", 0),)),
+)
+
+
+@pytest.mark.parametrize("dials", ["supernode-1", "supernode-2"], ids=["on a link of its own", "on the other's link"])
+@pytest.mark.parametrize("word", FLOODS, ids=lambda word: type(word).__name__)
+def test_a_supernode_that_floods_with_a_word_is_cut_off_and_nobody_else_notices(
+    net: FakeNet, dials: str, word: Message
+) -> None:
+    (victim,) = {"supernode-1", "supernode-2"} - {dials}  # the first of both has dialled
+    id = place(net, "alice", "frank")
+    flooder, host = net.hosts[dials].machine, net.hosts[victim]
+    homes = {name: net.hosts[name].machine.hub.hub for name in ("alice", "bob", "frank")}
+    before = {name: len(net.told(name, SignedOut)) for name in homes}
+    for _ in range(int(MESH_WORDS[type(word)].at_once) + 50):
+        if victim in flooder.peers:
+            flooder.peers[victim].send(word)
+    net.settle(net.hosts[dials])
+    net.run(0.2)
+    reason = f"too many {type(word).__name__} messages in a short time"
+    assert host.machine.actions.refusals.counted[reason] == 1
+    assert dials in {event.name for _, event in net.told(victim, Left)}
+    assert "supernode-2" not in {event.name for _, event in net.told(victim, Unreachable)}
+    net.run(10)
+    assert {name: net.hosts[name].machine.hub.hub for name in homes} == homes
+    assert {name: len(net.told(name, SignedOut)) for name in homes} == before
+    assert id in net.hosts["alice"].machine.calls and not net.told("frank", Ended)
+    place(net, "bob", "carol", id="c2.x")
+
+
+def test_a_client_that_renews_again_and_again_is_cut_off(net: FakeNet) -> None:
+    supernode, link = seat_of(net, "bob")
+    hub, keys = net.hosts["bob"].machine.hub, net.hosts["bob"].machine.hub.greeting.sealing
+    for _ in range(int(RENEWALS.at_once) + 1):
+        assert link in supernode.sessions
+        at, sealing = hub._since(net.now), keys.to_sign_in(net.now)
+        signed = hub.identity.locate(supernode.name, at, sealing)
+        fresh = Renewed(hub.identity.credential, at, signed, sealing)
+        supernode.link_data(link, frame(encode(fresh), 4), net.now)
+    assert link not in supernode.sessions
+    assert supernode.actions.refusals.counted["too many renewals in a short time"] == 1
+    place(net, "alice", "frank")
 
 
 @pytest.mark.parametrize("off", [86_400.0, -86_400.0])
@@ -292,7 +376,7 @@ def test_a_client_whose_clock_is_off_by_a_day_is_told_so_and_nobody_else_notices
     net.supernode(1)
     own = net.membership
     net.membership = lambda name, *more: replace(  # type: ignore[method-assign]
-        own(name, *more), wall_offset=own(name, *more).wall_offset + (off if name == "odd" else 0.0)
+        own(name, *more), wall=SetClock(own(name, *more).wall.offset + (off if name == "odd" else 0.0))
     )
     net.client("odd", "198.51.100.20", Router("203.0.113.40", mapping=None))
     net.client("alice", "198.51.100.21", Router("203.0.113.41", mapping=None))

@@ -7,6 +7,7 @@ import pytest
 from lab.overlay.identity import Identity
 from lab.overlay.nearness import CHANGED, EVERY, PAUSE, TELL_EVERY, TOLD, Nearness
 from lab.overlay.roster import RELAYS_OFFERED, Roster
+from lab.overlay.wallclock import SetClock
 from lab.wire.addresses import Address
 from lab.wire.messages import Near, RelayEntry
 from lab.wire.stun import Kind, Method, StunMessage
@@ -21,7 +22,7 @@ def relay(number: int, load: int = 0, room: int | None = 100, beside: bool = Fal
 
 
 def roster(distances: dict[str, float], *relays: RelayEntry) -> Roster:
-    found = Roster(Identity("supernode-1"), 0.0, lambda name, hub: distances.get(name))
+    found = Roster(Identity("supernode-1"), SetClock(0.0), lambda name, hub: distances.get(name))
     found.here = {each.name: each for each in relays}
     return found
 
@@ -54,8 +55,14 @@ def test_a_users_computer_comes_first_only_where_it_is_much_nearer() -> None:
     assert names(roster(far, relay(1), relay(2, beside=True)).chosen()) == ["relay-2", "relay-1"]
 
 
-def test_one_that_nobody_has_measured_comes_after_all_that_somebody_has() -> None:
-    assert names(roster({"relay-2": 0.4}, relay(1), relay(2, 50)).chosen()) == ["relay-2", "relay-1"]
+def test_one_that_has_not_answered_is_offered_to_nobody_and_counts_for_nothing() -> None:
+    answered: set[str] = set()
+    found = Roster(Identity("supernode-1"), SetClock(0.0), lambda name, hub: None, lambda relay: relay.name in answered)
+    found.told("liar", [relay(1, load=0, room=10**9)])
+    assert found.chosen() == [] and found.lacking and not found.suffices
+    answered.add("relay-1")
+    found.weigh_anew()
+    assert names(found.chosen()) == ["relay-1"] and not found.lacking and found.suffices
 
 
 def test_who_tells_of_a_hundred_that_are_near_fills_one_place_and_not_the_one_that_was_seen_here() -> None:
@@ -120,6 +127,41 @@ def test_hundreds_are_measured_a_few_at_a_time_and_the_nearest_are_told() -> Non
     assert len(world.near.rtt) == 199
     assert max(sum(at <= other < at + 1 for other, _ in world.sent) for at, _ in world.sent) <= 1 / PAUSE + 2
     assert [name for name, _ in world.told[-1].relays] == [f"relay-{number}" for number in range(1, TOLD + 1)]
+
+
+def test_what_is_said_of_a_relay_counts_as_measured_only_where_it_has_answered() -> None:
+    world = World({1: 0.02, 2: 99.0})
+    world.run(10)
+    assert world.near.has_measured(relay(1)) and not world.near.has_measured(relay(2))
+    elsewhere = RelayEntry("relay-1", ("203.0.113.66",), 33034, (443,))
+    assert not world.near.has_measured(elsewhere), "a name that somebody else has"
+    world.trips[66] = 0.03
+    world.relays["relay-1"] = elsewhere
+    world.near.look([elsewhere])
+    world.run(1)
+    assert world.near.has_measured(elsewhere) and world.near.rtt["relay-1"] == pytest.approx(0.03)
+
+
+def test_a_relay_that_has_just_come_is_measured_at_once() -> None:
+    world = World({1: 0.05})
+    world.run(30)
+    world.trips[2] = 0.05
+    world.relays["relay-2"] = relay(2)
+    world.near.look([relay(2)])
+    world.run(PAUSE + 0.1)
+    assert "relay-2" in world.near.rtt
+
+
+def test_hundreds_that_one_makes_up_leave_the_others_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.overlay.nearness.MOST", 20)
+    found = Roster(Identity("supernode-1"), SetClock(0.0))
+    found.told("liar", map(relay, range(100, 164)))
+    found.told("honest", map(relay, range(1, 9)))
+    found.here["relay-9"] = relay(9)
+    world = World({number: 0.05 for number in (*range(1, 10), *range(100, 164))})
+    world.relays = found.all()
+    world.run(30)
+    assert {f"relay-{number}" for number in range(1, 10)} < set(world.near.rtt) and len(world.near.rtt) == 20
 
 
 def test_near_both_is_what_is_near_here_and_near_there() -> None:

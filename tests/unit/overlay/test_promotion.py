@@ -20,7 +20,7 @@ from lab.overlay.promoting import (
     Promoting,
 )
 from lab.overlay.seat import Left, ToldToWait
-from lab.wire.messages import Dial, Dialled, Willing
+from lab.wire.messages import Dial, Dialled, Relays, Room, Willing
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -118,6 +118,18 @@ def test_a_router_that_lets_in_whom_its_client_has_contacted_is_found_out_by_a_s
     assert not promoted(net)
     reasons = {event.name: event.reason for _, event in net.told("supernode-1", FoundUnfit)}
     assert reasons["odd-0"] == "nobody else has reached it"
+
+
+def test_one_that_claims_room_without_end_and_lets_nobody_in_keeps_nobody_from_being_promoted() -> None:
+    net = crowd(closed=12, opened=3)
+    liar = net.supernode(2).machine
+    liar.admission.capacity = 0
+    liar._words = lambda: (Room(0, 10**9), Relays(()))
+    honest = net.hosts["supernode-1"].machine
+    assert net.run(10, until=lambda: "supernode-2" in honest.peers)
+    net.run(2)
+    assert honest.peers["supernode-2"].room == honest.relief.elsewhere.spare == 4, "what it has itself"
+    assert net.run(60, until=lambda: bool(promoted(net)))
 
 
 def test_a_promoted_client_goes_on_being_one_and_its_call_does_not_notice() -> None:

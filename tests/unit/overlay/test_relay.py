@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.overlay.actions import LinkInfo, Write
 from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity, issue_credential, issue_token
-from lab.overlay.relay import BIND_LIMIT, MOST_STANDBY_EACH, STANDBY_LIMIT, Bound, Relay
+from lab.overlay.relay import BIND_LIMIT, MOST_STANDBY_EACH, STANDBY_LIMIT, TOKEN_LONGEST, Bound, Relay
 from lab.overlay.roster import TOKEN_LIFETIME
 from lab.overlay.session import CALL_BURST, IDLE_LIMIT
 from lab.wire.framing import LengthPrefixed, frame
@@ -82,6 +82,8 @@ def test_bad_tokens_are_refused_with_the_reason() -> None:
         (bench.token(0, relay="relay-2"), "relay-2"),
         (bench.token(0, expires=WALL - 1), "expired"),
         (bench.token(0, expires=float("nan")), "the token names no time at which it expires"),
+        (bench.token(0, expires=WALL + TOKEN_LONGEST + 1), "the token lives longer than 90 s"),
+        (bench.token(None, expires=WALL + 1e9), "the token lives longer than 90 s"),
     ):
         request = StunMessage(Method.BIND, Kind.REQUEST, bytes(12), token=token).encode()
         ((_, answer),) = bench.say(NEAR, request)
@@ -89,6 +91,13 @@ def test_bad_tokens_are_refused_with_the_reason() -> None:
         assert refusal.kind is Kind.ERROR
         assert refusal.error is not None and why in refusal.error[1]
     assert not bench.relay.sessions and not bench.relay.by_token and not bench.relay.by_address
+    counted = bench.relay.actions.refusals.counted
+    assert [times for reason, times in counted.items() if "lives longer" in reason] == [2]
+
+
+def test_a_token_of_a_supernode_whose_clock_is_as_far_ahead_as_is_allowed_is_good() -> None:
+    bench = Bench()
+    assert bench.bind(NEAR, bench.token(0, expires=WALL + TOKEN_LONGEST)).kind is Kind.SUCCESS
 
 
 @pytest.mark.slow
@@ -162,7 +171,7 @@ def test_a_connection_with_a_supernodes_word_waits_for_its_call_and_others_do_no
         assert waiting.bind(word) is Kind.SUCCESS
         bench.relay.poll(bench.now)
     assert not bench.relay.sessions
-    expires = WALL + bench.now
+    expires = WALL + (bench.now - 100.0) + TOKEN_LIFETIME
     assert waiting.bind(bench.token(0, expires=expires)) is Kind.SUCCESS
     assert list(bench.relay.sessions) == ["c1"]
 

@@ -391,9 +391,7 @@ def test_another_relay_at_that_address_is_not_the_one_that_was_meant(right: bool
     key = relay.key if right else bytes(32)
     question = Dial("relay", "relay-1", key, ("203.0.113.21",))
     m = host.machine.membership
-    reach = Reach(
-        host.machine.actions, question, m.authority, m.own, m.rng, m.wall_offset, lambda *found: told.append(found)
-    )
+    reach = Reach(host.machine.actions, question, m.authority, m.own, m.rng, m.wall, lambda *found: told.append(found))
     reach.start(net.now)
     net.settle(host)
     for _ in range(40):

@@ -15,6 +15,7 @@ from lab.overlay.hub import HubLink
 from lab.overlay.identity import CREDENTIAL_LIFETIME, Identity
 from lab.overlay.member import Member, NameEnrolled, SignedIn, SignedOut
 from lab.overlay.seat import Left
+from lab.overlay.wallclock import SetClock
 from lab.wire.messages import Credential, Renewed
 from tests.unit.overlay.fakenet import WALL, FakeNet, Host, Router
 from tests.unit.overlay.test_lossy_paths import talk
@@ -31,7 +32,7 @@ class Plain(Member):
     """A member that does nothing but stay enrolled: a hundred days of it are a moment. `asked` is when it connected."""
 
     def __init__(self, net: FakeNet, name: str, address: str, credential: Credential | None = None) -> None:
-        super().__init__(replace(net.membership(name, address), wall_offset=WALL - 100))
+        super().__init__(replace(net.membership(name, address), wall=SetClock(WALL - 100)))
         self.net, self.asked = net, list[float]()
         self.membership.identity.credential = credential
         take = self.actions.take
@@ -193,7 +194,7 @@ def test_nobody_is_away_while_it_renews_and_a_call_does_not_notice(short: float)
         for number in (1, 2):
             supernode = net.hosts[f"supernode-{number}"].machine
             for seat in supernode.sessions.values():
-                assert seat.until > net.now, f"{seat.name} has shown what it has"
+                assert seat.expires > wall(net), f"{seat.name} has shown what it has"
             for location in (*supernode.directory.kept.values(), *supernode.directory.mine.values()):
                 assert location.credential.expires > wall(net)
     nodes = (*pair, "supernode-1", "supernode-2", "relay-1")
@@ -213,7 +214,7 @@ def test_a_promoted_one_shows_its_clients_fresh_credential_and_asks_for_none_its
     assert name in promoted(net)
     assert not net.told(f"{name}+", NameEnrolled) and net.hosts[f"{name}+"].machine.enrolment.deadline() is None
     seats = [seat for seat in net.hosts["supernode-1"].machine.sessions.values() if seat.name == name]
-    assert seats and all(seat.until > net.now for seat in seats)
+    assert seats and all(seat.expires > wall(net) for seat in seats)
     assert not net.told(name, SignedOut)
 
 
@@ -241,8 +242,7 @@ def test_an_expired_credential_is_refused_with_the_reason_and_its_client_enrols_
 def test_a_client_whose_clock_is_behind_believes_the_hub(short: float) -> None:
     net = small(0)
     host = net.client("late", "192.168.50.10", Router("203.0.113.50"))
-    host.machine.membership = replace(host.machine.membership, wall_offset=WALL - 100 - 25)
-    host.machine.enrolment.wall_offset = host.machine.hub.wall_offset = WALL - 100 - 25
+    host.machine.membership.wall.offset = WALL - 100 - 25
     assert net.run(5, until=lambda: hub(net, "late") is not None)
     net.hosts["authority"].alive = False
     assert net.run(2 * short, until=lambda: hub(net, "late") is None)
@@ -293,4 +293,4 @@ def test_who_is_let_in_with_what_was_old_by_then_shows_the_new_one() -> None:
     mine.credential = identity.issue_credential(net.authority_key, "cone-0", mine.public, wall(net) + DAY)
     net.run(2)
     seat = next(s for s in net.hosts[hub(net, "cone-0") or ""].machine.sessions.values() if s.name == "cone-0")
-    assert seat.until - net.now > CREDENTIAL_LIFETIME
+    assert seat.expires - wall(net) > CREDENTIAL_LIFETIME

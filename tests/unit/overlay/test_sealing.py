@@ -286,7 +286,7 @@ def test_who_has_too_many_calls_is_understood_before_it_rings(net: FakeNet) -> N
 def test_an_invite_under_whose_key_nothing_can_be_sealed_does_not_ring(net: FakeNet) -> None:
     bob = client(net, "bob").membership.identity
     assert bob.credential is not None
-    wall = net.now + client(net, "frank").membership.wall_offset
+    wall = net.now + client(net, "frank").membership.wall.offset
     tamper(net, "frank", Carry(bob.say("frank", "c1.x", Invite(1, wall, bob.credential, LOW_ORDER))))
     assert not client(net, "frank").calls and not net.told("frank", Rings)
     assert "not a usable X25519 key" in troubles(net, "frank")
@@ -370,7 +370,7 @@ def test_a_peer_of_the_version_that_sealed_nothing_is_refused(net: FakeNet, befo
     bob = client(net, "bob").membership.identity
     assert bob.credential is not None
     id = "c1.x" if before else place(net, "bob", "frank")
-    wall = net.now + client(net, "frank").membership.wall_offset
+    wall = net.now + client(net, "frank").membership.wall.offset
     old = {"sequence": 90, "sent_at": wall, "credential": bob.credential, "ephemeral": PUBLIC, "candidates": ()}
     for fields in ({"type": "Invite"} | old, {"type": "Bye", "sequence": 91, "reason": "no", "frames": None}):
         body = msgspec.msgpack.encode(fields)
@@ -418,7 +418,7 @@ def test_a_client_of_the_version_that_sealed_nothing_is_refused_and_counted(net:
     identity = client(net, "bob").membership.identity
     assert identity.credential is not None
     link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), ("198.51.100.66", 4000)), net.now)
-    at = net.now + supernode.membership.wall_offset
+    at = net.now + supernode.membership.wall.offset
     location = identity.sign("lab location", b"supernode-1", repr(at).encode())
     signature = identity.sign("lab hello", supernode.sessions[link].nonce, supernode.membership.identity.public)
     hello = Hello("client", identity.credential, signature, at=at, location=location)

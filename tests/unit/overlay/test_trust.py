@@ -164,7 +164,7 @@ def test_an_invite_under_somebody_elses_credential_does_not_ring(net: FakeNet) -
     alice = net.hosts["alice"].machine.membership.identity
     assert alice.credential is not None
     mallory = Identity("alice")
-    invite = Invite(1, net.now + net.hosts["bob"].machine.membership.wall_offset, alice.credential, KEY)
+    invite = Invite(1, net.now + net.hosts["bob"].machine.membership.wall.offset, alice.credential, KEY)
     tamper(net, "bob", Carry(mallory.say("bob", "c9.x", invite)))
     assert not net.told("bob", Rings)
     assert "signature that does not fit its key" in troubles(net, "bob")

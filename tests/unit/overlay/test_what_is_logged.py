@@ -1,9 +1,11 @@
 """What a call's log has to hold so that the call can be explained: every candidate, and what ranked a path down."""
 
+import json
 import random
 
 import pytest
 
+from lab.node.journal import Journal
 from lab.node.noting import noted
 from lab.overlay.actions import Event
 from lab.overlay.call_events import Met, RankedDown, RelayOffered, Told
@@ -92,3 +94,50 @@ def test_each_is_a_line(net: FakeNet, kind: type[Event]) -> None:
     net.settle(net.hosts["cone"])
     lines = [noted(event) for _, event in net.told("cone", kind)]
     assert lines and all(line is not None and line[0] == id for line in lines)
+
+
+def call_ids(net: FakeNet, name: str, capsys: pytest.CaptureFixture[str]) -> dict[str, set[str]]:
+    """The calls in a node's structured log, with the events that name each; a client's line has its own name as well,
+    under which its user knows it."""
+    journal, found = Journal(name), dict[str, set[str]]()
+    capsys.readouterr()
+    for _, event in net.hosts[name].events:
+        if (line := noted(event)) is not None:
+            id, kind, fields = line
+            journal.write(kind, call=id.partition(".")[0], id=id, **fields)
+        else:
+            journal.record(event)
+    for written in map(json.loads, capsys.readouterr().out.splitlines()):
+        assert written["node"] == name
+        if (id := written.get("id") or written.get("call")) is not None:
+            found.setdefault(id, set()).add(written["event"])
+    return found
+
+
+def test_one_id_names_a_call_in_the_logs_of_all_that_had_to_do_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    net = FakeNet(delay=0.01)
+    net.authority()
+    for number in (1, 2):
+        net.supernode(number)
+    net.relay(1)
+    names = [f"blocked-{number}" for number in range(4)]
+    for number, name in enumerate(names):
+        router = Router(f"203.0.113.{35 + number}", mapping=HARD, udp=False)
+        net.client(name, f"192.168.{35 + number}.10", router)
+    assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in names))
+    net.run(3)
+    homes = {name: net.hosts[name].machine.hub.hub for name in names}
+    caller = next(name for name in names if homes[name] == "supernode-1")
+    callee = next(name for name in names if homes[name] == "supernode-2")
+    id = place(net, caller, callee, id="c7.4f2a")
+    talk(net, id, (caller, callee), 2)
+    net.hosts[caller].machine.hang_up(id, net.now)
+    net.settle(net.hosts[caller])
+    net.run(40)  # until the relay has let go of it as well
+    logs = {name: call_ids(net, name, capsys) for name in net.hosts}
+    assert {name for name, found in logs.items() if found} == {caller, callee, "supernode-1", "supernode-2", "relay-1"}
+    assert all(set(found) <= {id} for found in logs.values()), logs
+    for name in (caller, callee):
+        assert {"candidates", "relay-offered", "answered", "moved", "ended"} <= logs[name][id]
+    assert {"carried", "offered"} <= logs["supernode-1"][id] and "carried" in logs["supernode-2"][id]
+    assert logs["relay-1"][id] == {"bound", "unbound"}
