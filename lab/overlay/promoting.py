@@ -26,12 +26,13 @@ from lab.wire.messages import (
 )
 
 UPTIME_LEAST = 5.0
-"""Seconds for which a client has been here before it is asked; of several, the one that has been here longest is the
-first: who has stayed long stays longest."""
+"""Seconds for which a client has been here before it is asked, or half of the time for which its supernode is here, if
+that is less: where everything has restarted, nobody has been anywhere for long. Of several, the one that has been here
+longest is the first: who has stayed long stays longest."""
 STAGE_LIMIT = 12.0
 """Seconds in which somebody who is asked has to answer."""
 PAUSE = 0.2
-"""Seconds between two that are asked."""
+"""Seconds between two that are asked. Where it is urgent, after one who is unwilling the next is asked at once."""
 SEARCH = 1.0
 """The same where a relay is lacking: there may be nobody who is fit, for as long as the supernode is up."""
 SETTLING = 8.0
@@ -117,7 +118,11 @@ class Promoting:
         self.emit, self.rng, self.dial, self.strangers, self.machines = emit, rng, dial, strangers, machines
         self.asking: _Asking | None = None
         self.unfit: dict[tuple[str, Role], tuple[Address, float]] = {}
+        self.here_since = float("-inf")
+        """When this supernode began to take part."""
         self.next_ask = 0.0
+        self.unwilling = False
+        """Whether the one who was asked last said that it would not."""
         self.needed_since: float | None = None
         self.turn = 0.0
         """Of its patience, the share for which it waits this time."""
@@ -131,10 +136,12 @@ class Promoting:
 
     def next(self, patience: float, waiting: int = 0) -> float:
         """When somebody is asked, where one is needed, if nobody is being asked."""
-        settled = 0.0
+        settled, next_ask = 0.0, self.next_ask
+        if self.unwilling and not patience:
+            next_ask -= PAUSE
         if waiting <= OVERBOOKED * sum(room for _, room in self.settling):
             settled = max((until for until, _ in self.settling), default=0.0)
-        return max(self.next_ask, settled, (self.needed_since or 0.0) + self.turn * patience)
+        return max(next_ask, settled, (self.needed_since or 0.0) + self.turn * patience)
 
     def poll(
         self,
@@ -154,7 +161,7 @@ class Promoting:
             if now >= self.asking.until:
                 self._unfit("it does not answer", now)
         elif needed is not None and now >= self.next(patience, waiting):
-            self.next_ask = now + (PAUSE if needed == "supernode" else SEARCH)
+            self.next_ask, self.unwilling = now + (PAUSE if needed == "supernode" else SEARCH), False
             fit = [each for each in candidates() if self._may_be(each, needed, now)]
             if fit:
                 chosen = min(fit, key=lambda each: (each.since, each.name))
@@ -163,7 +170,8 @@ class Promoting:
                 chosen.send(Nominate(needed, chosen.observed))
 
     def _may_be(self, candidate: Candidate, role: Role, now: float) -> bool:
-        if candidate.name in self.promoted or now < candidate.since + UPTIME_LEAST:
+        uptime = min(UPTIME_LEAST, (now - self.here_since) / 2)
+        if candidate.name in self.promoted or now < candidate.since + uptime:
             return False
         where, until = self.unfit.get((candidate.name, role), (candidate.observed, 0.0))
         return where[0] != candidate.observed[0] or now >= until
@@ -247,7 +255,7 @@ class Promoting:
         candidate, role = self.asking.candidate, self.asking.role
         self.unfit[candidate.name, role] = (candidate.observed, now + NOT_AGAIN)
         self.unfit = {who: (where, until) for who, (where, until) in self.unfit.items() if until > now}
-        self.asking, self.next_ask = None, now + PAUSE
+        self.asking, self.next_ask, self.unwilling = None, now + PAUSE, not tell
         self.emit(FoundUnfit(candidate.name, role, reason))
         if tell:
             candidate.send(Demoted(role, reason[:300]))

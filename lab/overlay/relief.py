@@ -11,6 +11,7 @@ from typing import Protocol
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.admission import OVERBOOKED, Admission
 from lab.overlay.carrying import Carrying
+from lab.overlay.hub import MOST_WAITS
 from lab.overlay.member import Membership
 from lab.overlay.mesh import Machine, Mesh
 from lab.overlay.promoting import HERE, Candidate, Promoting, Rechecking
@@ -197,11 +198,17 @@ class Relief:
             return False
         waiting = len(hub.admission.line)
         reserve = int(RESERVE * capacity * (1 + len(hub.mesh.peers)))
-        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting + reserve
+        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= self._in_all() + reserve
+
+    def _in_all(self) -> int:
+        """Clients that wait here and at the others that are full, whose lines are taken for as long as this one's: the
+        room elsewhere is for all of them. Each stands in as many lines as it may."""
+        lines = 1 + self.elsewhere.full
+        return len(self.hub.admission.line) * lines // min(MOST_WAITS, lines)
 
     def _waiting(self, needed: Role | None) -> int:
         """Clients that what is promoted could help."""
-        return len(self.hub.admission.line) if needed == "supernode" else 0
+        return self._in_all() if needed == "supernode" else 0
 
     def _patience(self) -> float:
         """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no
@@ -214,7 +221,7 @@ class Relief:
         """When somebody may have to be asked, or has not answered; at once where what was needed is not any more, for
         how patient this one is the next time is not to depend on what else has it look up meanwhile."""
         if self._too_busy():
-            return self.promoting.deadline("supernode", self._patience(), self._waiting("supernode"))
+            return self.promoting.deadline("supernode", self._patience(), self._in_all())
         lacking = self.hub.taking and self.hub.roster.lacking
         if not lacking and not self.relay_at is self.promoting.needed_since is None:
             return 0.0

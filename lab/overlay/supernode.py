@@ -137,7 +137,7 @@ class Supernode(Member):
 
     def admit(self, machines: Sequence[tuple[str, ...]], now: float) -> None:
         """Joins the others: these, beside the built-in ones."""
-        self.joined = True
+        self.joined, self.relief.promoting.here_since = True, now
         self.mesh.join(machines, now)
         self._settle(now)
 

@@ -8,7 +8,7 @@ import pytest
 from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
-from lab.overlay.mesh import TURN
+from lab.overlay.mesh import TURN, Peer
 from lab.overlay.promoting import (
     PAUSE,
     SETTLING,
@@ -20,7 +20,7 @@ from lab.overlay.promoting import (
     Promoting,
 )
 from lab.overlay.seat import Left, ToldToWait
-from lab.wire.messages import Dial, Dialled, Willing
+from lab.wire.messages import Dial, Dialled, Nominate, Promoted, Unwilling, Willing
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -217,6 +217,52 @@ def test_who_has_been_here_longest_is_asked_first_and_nobody_who_has_just_come()
     assert asked == ["oldest", "newest"]
 
 
+def test_where_everything_has_just_restarted_half_of_the_supernodes_own_time_is_long_enough() -> None:
+    asked: list[str] = []
+    newcomer = Candidate("newest", b"", ("198.51.100.1", 1), 100.0, lambda message: asked.append("newest"))
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    promoting.here_since = 99.0
+    promoting.poll("supernode", lambda: [newcomer], 0.0, 100.9)
+    assert not asked
+    promoting.poll("supernode", lambda: [newcomer], 0.0, 101.2)
+    assert asked == ["newest"]
+
+
+def test_where_it_is_urgent_after_one_who_is_unwilling_the_next_is_asked_at_once() -> None:
+    asked: list[str] = []
+    everybody = [
+        Candidate(name, b"", ("198.51.100.1", 1), 0.0, lambda message, name=name: asked.append(name))  # type: ignore[misc]
+        for name in ("first", "second")
+    ]
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.0)
+    promoting.says("first", Unwilling("supernode", "its address is translated on the way"), 100.05)
+    promoting.turn = 0.0
+    promoting.poll("supernode", lambda: everybody, 1.0, 100.05)
+    assert asked == ["first"], "others may do it as well"
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.05)
+    assert asked == ["first", "second"]
+
+
+def test_the_room_elsewhere_is_for_all_that_wait_and_not_for_one_line_alone() -> None:
+    """One other has room for four, and three wait here: that suffices, unless three more are full, for then four wait in
+    all, each in three lines of four."""
+    net = FakeNet()
+    net.built_in, net.capacity = 1, 4
+    hub = net.supernode(1).machine
+    hub.ready, hub.clients = True, dict.fromkeys("abcd", 0)
+    for link, name in enumerate(("one", "two", "three")):
+        hub.admission.wait(link, name, 100.0)
+    elsewhere = hub.relief.elsewhere
+    elsewhere.noted(Peer("roomy", b"", (), lambda message: None, False, clients=0, room=3))
+    assert hub.relief._needed(100.0) == "supernode"
+    elsewhere.noted(Peer("roomy", b"", (), lambda message: None, False, clients=0, room=4))
+    assert hub.relief._needed(100.0) is None
+    for name in ("full-1", "full-2", "full-3"):
+        elsewhere.noted(Peer(name, b"", (), lambda message: None, False, clients=4, room=0))
+    assert hub.relief._needed(100.0) == "supernode"
+
+
 def test_after_a_promotion_the_next_is_asked_at_once_only_where_many_times_more_wait_than_it_has_room_for() -> None:
     asked: list[str] = []
     everybody = [
@@ -236,3 +282,24 @@ def test_after_a_promotion_the_next_is_asked_at_once_only_where_many_times_more_
     assert "second" not in asked
     promoting.poll("supernode", lambda: everybody, 0.0, 100.6, 61)
     assert asked[-1] == "second"
+
+
+def test_one_that_is_asked_by_another_as_well_before_it_is_promoted_answers_that_one_too() -> None:
+    """It waits at both, and leaves the line of the first when the second lets it in: that one promotes it."""
+    first: list[object] = []
+    second: list[object] = []
+    net = crowd(closed=0, opened=1)
+    candidacy = net.hosts["open-0"].machine.candidacy
+    asked = Nominate("supernode", ("198.51.100.20", 1))
+    candidacy.says("supernode-1", asked, first.append, net.now)
+    candidacy.says("supernode-2", asked, second.append, net.now)
+    assert not second, "it does not listen yet"
+    candidacy.listening(None, net.now)
+    assert not first and [type(each) for each in second] == [Willing]
+    candidacy.says("supernode-1", asked, first.append, net.now)
+    assert [type(each) for each in first] == [Willing]
+    candidacy.says("supernode-1", Nominate("relay", asked.observed), first.append, net.now)
+    assert isinstance(first[-1], Unwilling)
+    candidacy.says("supernode-1", Promoted("supernode", "judge", ()), first.append, net.now)
+    candidacy.says("supernode-2", asked, second.append, net.now)
+    assert isinstance(second[-1], Unwilling) and candidacy.because.startswith("supernode-1 had")
