@@ -50,6 +50,9 @@ RECHECK = 15.0
 """Seconds between two measurings of supernodes and relays that were promoted, each time of another."""
 RECHECK_SOON = 2.0
 """The same after one that somebody did not reach."""
+FAILING = 0.8
+"""The share of measurings that are of those that somebody has not reached since: one of them may be reached from here
+and by nobody else who could say so, and is not to keep the others from their turns."""
 FAILURES = 2
 """Measurers in a row that have to fail before one is told that it is out of reach."""
 
@@ -132,7 +135,9 @@ class Promoting:
         self._measurers = Limiter(MEASURINGS)
 
     def deadline(self, needed: Role | None, patience: float, waiting: int = 0) -> float | None:
-        return self.asking.until if self.asking else self.next(patience, waiting) if needed else None
+        if self.asking is not None:
+            return 0.0 if self._needless(needed) else self.asking.until
+        return self.next(patience, waiting) if needed else None
 
     def next(self, patience: float, waiting: int = 0) -> float:
         """When somebody is asked, where one is needed, if nobody is being asked."""
@@ -158,7 +163,10 @@ class Promoting:
         elif self.needed_since is None:
             self.needed_since, self.turn = now, self.rng.random()
         if self.asking is not None:
-            if now >= self.asking.until:
+            if self._needless(needed):
+                self.asking.candidate.send(Demoted(self.asking.role, "another has become one"))
+                self.asking, self.next_ask = None, now + PAUSE
+            elif now >= self.asking.until:
                 self._unfit("it does not answer", now)
         elif needed is not None and now >= self.next(patience, waiting):
             self.next_ask, self.unwilling = now + (PAUSE if needed == "supernode" else SEARCH), False
@@ -250,6 +258,10 @@ class Promoting:
         elif self.asking is not None and self.asking.measurer == name:
             self._ask_stranger(self.asking, now)
 
+    def _needless(self, needed: Role | None) -> bool:
+        """Whether others have made somebody a supernode while one is asked here, and no other is needed."""
+        return self.asking is not None and self.asking.role == "supernode" != needed
+
     def _unfit(self, reason: str, now: float, tell: bool = True) -> None:
         assert self.asking is not None
         candidate, role = self.asking.candidate, self.asking.role
@@ -283,6 +295,8 @@ class Rechecking:
         self.next: float | None = None
         self.failures: dict[str, list[str]] = {}
         """Who has failed to reach each, since somebody did."""
+        self.measured: dict[str, float] = {}
+        """When each was measured last."""
         self.able: OrderedDict[str, None] = OrderedDict()
         self.asked: tuple[str, Dial] | None = None
         """The stranger that is dialling, and whom."""
@@ -301,7 +315,12 @@ class Rechecking:
         self.next = now + RECHECK * self.rng.uniform(0.5, 1.0) if questions else None
         if due and questions:
             failing = [each for each in questions if self.failures.get(each.name)]
-            self._measure(self.rng.choice(failing or questions), now)
+            if failing and self.rng.random() < FAILING:
+                questions = failing
+            first = min(self.measured.get(each.name, 0.0) for each in questions)
+            chosen = self.rng.choice([each for each in questions if self.measured.get(each.name, 0.0) == first])
+            self.measured[chosen.name] = now
+            self._measure(chosen, now)
 
     def _measure(self, question: Dial, now: float) -> None:
         """From here, or by a stranger; again so, and by another stranger, where that has just failed."""
@@ -353,6 +372,7 @@ class Rechecking:
 
     def gone(self, name: str) -> None:
         self.failures.pop(name, None)
+        self.measured.pop(name, None)
 
 
 def _unreached(tcp: bool, udp: bool) -> str:

@@ -12,15 +12,17 @@ from lab.overlay.mesh import TURN, Peer
 from lab.overlay.promoting import (
     PAUSE,
     SETTLING,
+    STAGE_LIMIT,
     UPTIME_LEAST,
     Asked,
     Candidate,
     FoundFit,
     FoundUnfit,
     Promoting,
+    Rechecking,
 )
 from lab.overlay.seat import Left, ToldToWait
-from lab.wire.messages import Dial, Dialled, Nominate, Promoted, Unwilling, Willing
+from lab.wire.messages import Demoted, Dial, Dialled, Message, Nominate, Promoted, Unwilling, Willing
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -149,6 +151,37 @@ def test_one_that_can_no_longer_be_reached_is_demoted_and_its_clients_are_elsewh
         assert not net.told(name, SignedOut), "it has moved before the old link broke"
 
 
+def walled_in(net: FakeNet, name: str) -> None:
+    """A firewall is put before it that lets nobody in, and the router forgets all connections."""
+    hub = net.hosts[f"{name}+"]
+    hub.routers[4].stateful = True
+    hub.routers[4].contacted.clear()
+    for key in [key for key in net.pipes if key[0] == hub.name]:
+        del net.pipes[key]
+
+
+def test_one_that_nobody_is_linked_with_any_more_and_nobody_reaches_is_demoted() -> None:
+    net = crowd(closed=6, opened=2, capacity=4)
+    assert net.run(60, until=lambda: bool(promoted(net)) and None not in homes(net).values())
+    net.run(10)
+    (hub,) = promoted(net)[:1]
+    walled_in(net, hub)
+    assert net.run(60, until=lambda: hub not in promoted(net))
+    (cease,) = [event for _, event in net.told(hub, DemotedFrom)]
+    assert f"cannot reach {hub} by" in cease.reason, "none of whom it dials lets it in again, and says why"
+
+
+def test_one_that_is_kept_out_by_some_and_linked_with_another_goes_on() -> None:
+    net = crowd(closed=6, opened=1, capacity=4)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"])
+    net.run(10)
+    hub = net.hosts["open-0+"]
+    for _ in range(3):
+        hub.machine.kept_out("supernode-2 cannot reach it by TCP")
+    net.settle(hub)
+    assert promoted(net) == ["open-0"]
+
+
 def test_one_that_moves_to_another_network_is_a_client_again() -> None:
     net = crowd(closed=5, opened=1, capacity=4)
     assert net.run(60, until=lambda: promoted(net) == ["open-0"])
@@ -167,6 +200,22 @@ def test_when_a_promoted_supernode_dies_its_clients_are_back_and_another_is_prom
     assert net.run(60, until=lambda: all(homes(net)[name] not in (None, first) for name in others))
     assert [event.name for _, event in net.told("supernode-1", FoundFit)][-1] != first
     assert first in {event.name for _, event in net.told("supernode-1", Left)}
+
+
+def test_each_promoted_one_has_its_turn_to_be_measured_even_where_one_is_never_found_in_order() -> None:
+    """A stranger does not reach one of them, this node does, and nobody else is there to say."""
+    now, dialled = 100.0, list[tuple[float, str]]()
+    questions = [Dial("supernode", name, b"", ("198.51.100.1",)) for name in ("a", "b", "c", "odd")]
+    rechecking = Rechecking(random.Random(1), lambda question, now: dialled.append((now, question.name)), lambda _: {})
+    rechecking.dialled("odd", False, now, "stranger")
+    while now < 700.0:
+        rechecking.poll(lambda: questions, now)
+        if dialled and dialled[-1][0] == now:
+            rechecking.dialled(dialled[-1][1], True, now)
+        now += 0.5
+    times = {name: [at for at, each in dialled if each == name] for name in ("a", "b", "c", "odd")}
+    assert min(map(len, times.values())) >= 2
+    assert len(times["odd"]) > len(times["a"])
 
 
 def test_where_many_see_that_there_is_no_room_few_promote_somebody_unless_many_wait() -> None:
@@ -244,9 +293,22 @@ def test_where_it_is_urgent_after_one_who_is_unwilling_the_next_is_asked_at_once
     assert asked == ["first", "second"]
 
 
+def test_who_is_asked_is_let_go_when_others_have_made_somebody_a_supernode_meanwhile() -> None:
+    said: list[Message] = []
+    open_one = Candidate("open", b"", ("198.51.100.1", 1), 0.0, said.append)
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    promoting.poll("supernode", lambda: [open_one], 0.0, 100.0)
+    assert promoting.deadline("supernode", 0.0) == 100.0 + STAGE_LIMIT
+    assert promoting.deadline(None, 0.0) == 0.0
+    promoting.poll(None, lambda: [open_one], 0.0, 100.2)
+    assert isinstance(said[-1], Demoted) and promoting.deadline(None, 0.0) is None
+    promoting.poll("supernode", lambda: [open_one], 0.0, 101.0)
+    assert isinstance(said[-1], Nominate), "it is no less fit than before"
+
+
 def test_the_room_elsewhere_is_for_all_that_wait_and_not_for_one_line_alone() -> None:
-    """One other has room for four, and three wait here: that suffices, unless three more are full, for then four wait in
-    all, each in three lines of four."""
+    """One other has room for four, and three wait here: that suffices, unless three more are full, for then it is four
+    that wait, each in three lines of four."""
     net = FakeNet()
     net.built_in, net.capacity = 1, 4
     hub = net.supernode(1).machine
