@@ -105,7 +105,7 @@ class Candidacy:
                     self.because = f"{self.hub or 'a supernode'} {lack}, and {measurer} has reached it"
                     self.actions.emit(PromotedTo(role, supernodes))
             case Demoted(role, reason):
-                if role == self.role and self.promoted is None:
+                if role == self.role and self.promoted is None and hub == self.hub:  # no other has asked since
                     self.cease(reason)
             case Dial():
                 self._dial(message, answer, now)

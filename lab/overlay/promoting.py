@@ -137,6 +137,8 @@ class Promoting:
     def deadline(self, needed: Role | None, patience: float, waiting: int = 0) -> float | None:
         if self.asking is not None:
             return 0.0 if self._needless(needed) else self.asking.until
+        if needed is not None and self.needed_since is None:
+            return 0.0  # since when it is needed does not hang on what else has it look up
         return self.next(patience, waiting) if needed else None
 
     def next(self, patience: float, waiting: int = 0) -> float:

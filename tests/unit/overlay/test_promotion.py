@@ -362,6 +362,8 @@ def test_one_that_is_asked_by_another_as_well_before_it_is_promoted_answers_that
     assert [type(each) for each in first] == [Willing]
     candidacy.says("supernode-1", Nominate("relay", asked.observed), first.append, net.now)
     assert isinstance(first[-1], Unwilling)
+    candidacy.says("supernode-2", Demoted("supernode", "another has become one"), second.append, net.now)
+    assert candidacy.role == "supernode", "the first is measuring it"
     candidacy.says("supernode-1", Promoted("supernode", "judge", ()), first.append, net.now)
     candidacy.says("supernode-2", asked, second.append, net.now)
     assert isinstance(second[-1], Unwilling) and candidacy.because.startswith("supernode-1 had")
