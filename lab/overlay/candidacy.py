@@ -84,6 +84,8 @@ class Candidacy:
         self.promoted: Role | None = None
         self.until: float | None = None
         self.answer: Answer | None = None
+        self.willing: Willing | None = None
+        """What it has answered, once the program listens."""
         self.host = self.hub = self.because = ""
         self.room = 0
         self.weigh_at: float | None = None
@@ -95,8 +97,7 @@ class Candidacy:
         """A word of a supernode; whether it was about this. `answer` goes back to it."""
         match message:
             case Nominate():
-                self.hub = hub if self.role is None else self.hub
-                self._nominated(message, answer, now)
+                self._nominated(hub, message, answer, now)
             case Promoted(role, measurer, supernodes):
                 if role == self.role and self.promoted is None:
                     self.promoted, self.until, self.tired = role, None, 0
@@ -105,7 +106,7 @@ class Candidacy:
                     self.because = f"{self.hub or 'a supernode'} {lack}, and {measurer} has reached it"
                     self.actions.emit(PromotedTo(role, supernodes))
             case Demoted(role, reason):
-                if role == self.role and self.promoted is None:
+                if role == self.role and self.promoted is None and hub == self.hub:  # no other has asked since
                     self.cease(reason)
             case Dial():
                 self._dial(message, answer, now)
@@ -113,8 +114,13 @@ class Candidacy:
                 return False
         return True
 
-    def _nominated(self, wanted: Nominate, answer: Answer, now: float) -> None:
-        if self.role is not None:
+    def _nominated(self, hub: str, wanted: Nominate, answer: Answer, now: float) -> None:
+        again = wanted.role == self.role and self.promoted is None and wanted.observed[0] == self.host
+        if again and hub != self.hub:  # who asked before may have lost it since, for it waits at several
+            self.hub, self.answer, self.until = hub, answer, now + PROBATION
+            if self.willing is not None:
+                answer(self.willing)
+        elif self.role is not None:
             answer(Unwilling(wanted.role, f"it is a {self.role} already, or about to be one"))
         elif wanted.observed[0] not in self.own.addresses:
             answer(Unwilling(wanted.role, "its address is translated on the way"))
@@ -122,7 +128,7 @@ class Candidacy:
             answer(Unwilling(wanted.role, "its address is nobody's"))
         else:
             self.role, self.answer, self.until = wanted.role, answer, now + PROBATION
-            self.host, self.room = wanted.observed[0], 0
+            self.hub, self.host, self.room, self.willing = hub, wanted.observed[0], 0, None
             self.actions.emit(AskedToBe(wanted.role))
 
     def wanted(self, role: Role) -> int:
@@ -142,7 +148,8 @@ class Candidacy:
             self.role = self.answer = self.until = None
             return
         hosts = one_a_family((self.host, *self.own.addresses))
-        self.answer(Willing(self.role, hosts, self.room or self.wanted(self.role)))
+        self.willing = Willing(self.role, hosts, self.room or self.wanted(self.role))
+        self.answer(self.willing)
 
     def spares(self, refusal: str | None) -> None:
         """What the machine has to spare now: None where that is enough, else why it is not. A relay whose user needs
@@ -156,7 +163,7 @@ class Candidacy:
         """It is a client alone again, or will be as soon as its clients, or calls, are elsewhere."""
         if self.role is not None:
             self.actions.emit(DemotedFrom(self.role, reason))
-        self.role = self.promoted = self.answer = self.until = self.weigh_at = None
+        self.role = self.promoted = self.answer = self.willing = self.until = self.weigh_at = None
         self.because = ""
 
     def relocated(self) -> None:

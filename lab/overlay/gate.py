@@ -13,7 +13,7 @@ from lab.overlay.mesh import one_a_family
 from lab.overlay.relief import Hub, Relief
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway
-from lab.wire.messages import Dial, Full, Hello, HubMessage, Location, Renewed, Wait, Welcome
+from lab.wire.messages import Demoted, Dial, Full, Hello, HubMessage, Location, Renewed, Wait, Welcome
 
 MOST_LINKS = 3
 """Links of one relay, or of a supernode that is still being dialled: one that is dead and not yet found silent may be
@@ -129,7 +129,7 @@ class Gate:
             session.waiting = True
             full = self.hub.admission.full(len(self.hub.clients)) and not sits
             if full or self.hub.admission.seconds(sits) > 1.0:
-                self.tell_to_wait(link, self.hub.admission.ahead(link), self.hub.others(room=True))
+                self.tell_to_wait(link, self.hub.admission.ahead(link), self.hub.somewhere())
             elif not sits:
                 self.untold.append(link)
         else:
@@ -155,7 +155,7 @@ class Gate:
         self.hub.actions.emit(TurnedAway(self.hub.sessions[link].name, tuple(self.hub.mesh.peers)))
         lines = 1 + min(len(self.hub.mesh.peers), MOST_ASKED)
         after = 0.0 if self.hub.leaving is not None else self.hub.admission.come_back(now, lines)
-        self.hub.send(link, Full(self.hub.others(room=True), after))
+        self.hub.send(link, Full(self.hub.somewhere(), after))
         self.hub.drop(link, "full", now)
 
     def let_in(self, now: float) -> None:
@@ -168,10 +168,9 @@ class Gate:
             self._client_in(link, session, now)
         line = self.hub.admission.line
         if self.untold and self.hub.admission.full(len(self.hub.clients)):
-            others = self.hub.others(room=True)
             for link in self.untold:
                 if link in line:
-                    self.tell_to_wait(link, self.hub.admission.ahead(link), others)
+                    self.tell_to_wait(link, self.hub.admission.ahead(link), self.hub.somewhere())
             self.untold.clear()
         elif not line:
             self.untold.clear()
@@ -204,7 +203,9 @@ class Gate:
             if tcp and udp:
                 self._supernode_in(link, session, hosts, now)
             else:
-                self.hub.refuse(link, f"{self.hub.name} cannot reach {session.name} by {'TCP' if udp else 'UDP'}", now)
+                reason = f"{self.hub.name} cannot reach {session.name} by {'TCP' if udp else 'UDP'}"
+                self.hub.send(link, Demoted("supernode", reason))
+                self.hub.refuse(link, reason, now)
 
         session.trial = self.hub.relief.reach(question, done, now)
 

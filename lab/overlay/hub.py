@@ -24,6 +24,7 @@ from lab.wire.messages import (
     FRAME_LIMIT,
     Challenge,
     Credential,
+    Demoted,
     Full,
     Hello,
     HubMessage,
@@ -72,7 +73,8 @@ class HubListener(Protocol):
     def signed_out(self, hub: "HubLink", reason: str, now: float) -> None: ...
     def hub_message(self, hub: "HubLink", message: HubMessage, now: float) -> None: ...
     def asked_waiting(self, hub: "HubLink", link: int, message: HubMessage, now: float) -> None:
-        """A hub at which the node waits says something; an answer goes to that link."""
+        """A hub at which the node waits, or that does not let it in for what it has measured, says something; an answer
+        goes to that link."""
 
     def expired(self, hub: "HubLink", now: float) -> None:
         """The node's credential does not hold any more, by its own clock or by a hub's word: it has to enrol."""
@@ -94,6 +96,8 @@ class Attempt:
     greeted: bool = False
     shown: Credential | None = None
     waiting: bool = False
+    ahead: int = 0
+    """How many waited before this one when the hub last said so."""
     next_ping: float = 0.0
 
 
@@ -374,7 +378,7 @@ class HubLink:
             attempt.expires = now + SILENCE * self.heartbeat
         elif isinstance(message, Wait | Full) and attempt.greeted:
             self._turn_away(link, attempt, message, now)
-        elif attempt.waiting and not isinstance(message, Refused):
+        elif isinstance(message, Demoted) or (attempt.waiting and not isinstance(message, Refused)):
             self.listener.asked_waiting(self, link, message, now)
         elif isinstance(message, Refused):
             self.last_refusal = message.reason
@@ -390,7 +394,7 @@ class HubLink:
             attempt.waiting, attempt.next_ping = True, now + self.heartbeat
             self.last_refusal = f"waits at {attempt.hub_name}"
             self._leave_alone(self._machine(attempt), attempt)
-        attempt.expires = now + SILENCE * self.heartbeat
+        attempt.expires, attempt.ahead = now + SILENCE * self.heartbeat, message.ahead
         self._go_first(message.others)
         if self.rungs and not self._may_climb():
             self._leave_a_line(attempt)  # somewhere there is room, and too many lines to stand in
@@ -401,7 +405,9 @@ class HubLink:
             self._come_back(now)
 
     def _leave_a_line(self, but: Attempt) -> None:
-        link = next(link for link, other in self.attempts.items() if other.waiting and other is not but)
+        """The one in which most wait before this one."""
+        lines = [link for link, other in self.attempts.items() if other.waiting and other is not but]
+        link = max(lines, key=lambda link: self.attempts[link].ahead)
         self.actions.close(link)
         del self.attempts[link]
 
@@ -425,13 +431,13 @@ class HubLink:
         self._give_up(link, self.last_refusal, now)
 
     def _go_first(self, machines: Sequence[Machine]) -> None:
-        """Puts machines that another hub has named at the beginning of the climb."""
+        """Puts machines that another hub has named at the beginning of the climb, in its order."""
         self._learn(machines)
-        named = {host for machine in machines for host in machine}
+        named = {host: place for place, machine in enumerate(machines) for host in machine}
         for machine in self.hubs.machines():
-            if named.intersection(machine) and not self.listed.intersection(machine):
+            if not named.keys().isdisjoint(machine) and not self.listed.intersection(machine):
                 self._list(machine)
-        self.rungs.sort(key=lambda route: route.address[0] not in named)  # stable
+        self.rungs.sort(key=lambda route: named.get(route.address[0], len(named)))  # stable
 
     def _move(self, machines: Sequence[Machine], now: float) -> None:
         """Tries other hubs, and leaves this one for the first that lets the node in."""

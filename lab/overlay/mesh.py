@@ -17,7 +17,7 @@ from lab.overlay.member import SIGNALLING_PORTS, Membership
 from lab.overlay.paths import nobodys
 from lab.overlay.watching import Watch
 from lab.wire.addresses import family
-from lab.wire.messages import HubMessage, Message, Present, Probe, Room, Supernodes, Suspected
+from lab.wire.messages import Demoted, HubMessage, Message, Present, Probe, Room, Supernodes, Suspected
 
 Machine = tuple[str, ...]
 
@@ -88,6 +88,9 @@ class MeshOwner(Protocol):
     def room_changed(self, peer: Peer, now: float) -> None: ...
     def peer_silent(self, peer: Peer, reason: str, now: float) -> None:
         """The peer has died; its link, which it has dialled, ends."""
+
+    def kept_out(self, reason: str) -> None:
+        """One that this node has dialled has tried to reach it, and could not."""
 
     def expired(self, hub: HubLink, now: float) -> None: ...
 
@@ -307,7 +310,9 @@ class Mesh:
             raise
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
-        """Supernodes do not wait for one another."""
+        """Supernodes do not wait for one another: it is why one does not let this one in."""
+        if isinstance(message, Demoted):
+            self.owner.kept_out(message.reason)
 
     def expired(self, hub: HubLink, now: float) -> None:
         self.owner.expired(hub, now)

@@ -26,12 +26,13 @@ from lab.wire.messages import (
 )
 
 UPTIME_LEAST = 5.0
-"""Seconds for which a client has been here before it is asked; of several, the one that has been here longest is the
-first: who has stayed long stays longest."""
+"""Seconds for which a client has been here before it is asked, or half of the time for which its supernode is here, if
+that is less: where everything has restarted, nobody has been anywhere for long. Of several, the one that has been here
+longest is the first: who has stayed long stays longest."""
 STAGE_LIMIT = 12.0
 """Seconds in which somebody who is asked has to answer."""
 PAUSE = 0.2
-"""Seconds between two that are asked."""
+"""Seconds between two that are asked. Where it is urgent, after one who is unwilling the next is asked at once."""
 SEARCH = 1.0
 """The same where a relay is lacking: there may be nobody who is fit, for as long as the supernode is up."""
 SETTLING = 8.0
@@ -49,6 +50,9 @@ RECHECK = 15.0
 """Seconds between two measurings of supernodes and relays that were promoted, each time of another."""
 RECHECK_SOON = 2.0
 """The same after one that somebody did not reach."""
+FAILING = 0.8
+"""The share of measurings that are of those that somebody has not reached since: one of them may be reached from here
+and by nobody else who could say so, and is not to keep the others from their turns."""
 FAILURES = 2
 """Measurers in a row that have to fail before one is told that it is out of reach."""
 
@@ -117,7 +121,11 @@ class Promoting:
         self.emit, self.rng, self.dial, self.strangers, self.machines = emit, rng, dial, strangers, machines
         self.asking: _Asking | None = None
         self.unfit: dict[tuple[str, Role], tuple[Address, float]] = {}
+        self.here_since = float("-inf")
+        """When this supernode began to take part."""
         self.next_ask = 0.0
+        self.unwilling = False
+        """Whether the one who was asked last said that it would not."""
         self.needed_since: float | None = None
         self.turn = 0.0
         """Of its patience, the share for which it waits this time."""
@@ -127,14 +135,20 @@ class Promoting:
         self._measurers = Limiter(MEASURINGS)
 
     def deadline(self, needed: Role | None, patience: float, waiting: int = 0) -> float | None:
-        return self.asking.until if self.asking else self.next(patience, waiting) if needed else None
+        if self.asking is not None:
+            return 0.0 if self._needless(needed) else self.asking.until
+        if needed is not None and self.needed_since is None:
+            return 0.0  # since when it is needed does not hang on what else has it look up
+        return self.next(patience, waiting) if needed else None
 
     def next(self, patience: float, waiting: int = 0) -> float:
         """When somebody is asked, where one is needed, if nobody is being asked."""
-        settled = 0.0
+        settled, next_ask = 0.0, self.next_ask
+        if self.unwilling and not patience:
+            next_ask -= PAUSE
         if waiting <= OVERBOOKED * sum(room for _, room in self.settling):
             settled = max((until for until, _ in self.settling), default=0.0)
-        return max(self.next_ask, settled, (self.needed_since or 0.0) + self.turn * patience)
+        return max(next_ask, settled, (self.needed_since or 0.0) + self.turn * patience)
 
     def poll(
         self,
@@ -151,10 +165,13 @@ class Promoting:
         elif self.needed_since is None:
             self.needed_since, self.turn = now, self.rng.random()
         if self.asking is not None:
-            if now >= self.asking.until:
+            if self._needless(needed):
+                self.asking.candidate.send(Demoted(self.asking.role, "another has become one"))
+                self.asking, self.next_ask = None, now + PAUSE
+            elif now >= self.asking.until:
                 self._unfit("it does not answer", now)
         elif needed is not None and now >= self.next(patience, waiting):
-            self.next_ask = now + (PAUSE if needed == "supernode" else SEARCH)
+            self.next_ask, self.unwilling = now + (PAUSE if needed == "supernode" else SEARCH), False
             fit = [each for each in candidates() if self._may_be(each, needed, now)]
             if fit:
                 chosen = min(fit, key=lambda each: (each.since, each.name))
@@ -163,7 +180,8 @@ class Promoting:
                 chosen.send(Nominate(needed, chosen.observed))
 
     def _may_be(self, candidate: Candidate, role: Role, now: float) -> bool:
-        if candidate.name in self.promoted or now < candidate.since + UPTIME_LEAST:
+        uptime = min(UPTIME_LEAST, (now - self.here_since) / 2)
+        if candidate.name in self.promoted or now < candidate.since + uptime:
             return False
         where, until = self.unfit.get((candidate.name, role), (candidate.observed, 0.0))
         return where[0] != candidate.observed[0] or now >= until
@@ -242,12 +260,16 @@ class Promoting:
         elif self.asking is not None and self.asking.measurer == name:
             self._ask_stranger(self.asking, now)
 
+    def _needless(self, needed: Role | None) -> bool:
+        """Whether others have made somebody a supernode while one is asked here, and no other is needed."""
+        return self.asking is not None and self.asking.role == "supernode" != needed
+
     def _unfit(self, reason: str, now: float, tell: bool = True) -> None:
         assert self.asking is not None
         candidate, role = self.asking.candidate, self.asking.role
         self.unfit[candidate.name, role] = (candidate.observed, now + NOT_AGAIN)
         self.unfit = {who: (where, until) for who, (where, until) in self.unfit.items() if until > now}
-        self.asking, self.next_ask = None, now + PAUSE
+        self.asking, self.next_ask, self.unwilling = None, now + PAUSE, not tell
         self.emit(FoundUnfit(candidate.name, role, reason))
         if tell:
             candidate.send(Demoted(role, reason[:300]))
@@ -275,6 +297,8 @@ class Rechecking:
         self.next: float | None = None
         self.failures: dict[str, list[str]] = {}
         """Who has failed to reach each, since somebody did."""
+        self.measured: dict[str, float] = {}
+        """When each was measured last."""
         self.able: OrderedDict[str, None] = OrderedDict()
         self.asked: tuple[str, Dial] | None = None
         """The stranger that is dialling, and whom."""
@@ -302,12 +326,16 @@ class Rechecking:
         self.next = now + RECHECK * self.rng.uniform(0.5, 1.0) if questions else None
         if due and questions:
             failing = [each for each in questions if self.failures.get(each.name)]
-            question = self.rng.choice(failing or questions)
-            if (control := self._compared(question, (*questions, *built_in()))) is not None:
+            if failing and self.rng.random() < FAILING:
+                questions = failing
+            first = min(self.measured.get(each.name, 0.0) for each in questions)
+            chosen = self.rng.choice([each for each in questions if self.measured.get(each.name, 0.0) == first])
+            if (control := self._compared(chosen, (*questions, *built_in()))) is not None:
                 self.control = control.name
                 self.dial(control, now)
             else:
-                self._measure(question, now)
+                self.measured[chosen.name] = now
+                self._measure(chosen, now)
 
     def _compared(self, question: Dial, others: Sequence[Dial]) -> Dial | None:
         """Somebody else to dial first, where this node has just failed and may be the one that reaches nobody."""
@@ -383,6 +411,7 @@ class Rechecking:
 
     def gone(self, name: str) -> None:
         self.failures.pop(name, None)
+        self.measured.pop(name, None)
         if name == self.control:
             self.control = ""
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.admission import OVERBOOKED, Admission
 from lab.overlay.carrying import Carrying
+from lab.overlay.hub import MOST_WAITS
 from lab.overlay.member import Membership
 from lab.overlay.mesh import Machine, Mesh
 from lab.overlay.promoting import HERE, Candidate, Promoting, Rechecking
@@ -73,6 +74,7 @@ class Hub(Protocol):
         ...
 
     def others(self, room: bool = False) -> tuple[Machine, ...]: ...
+    def somewhere(self) -> tuple[Machine, ...]: ...
     def send(self, link: int, message: Message) -> None: ...
     def tell_to_wait(self, link: int, ahead: int, others: tuple[Machine, ...]) -> None: ...
 
@@ -159,9 +161,8 @@ class Relief:
         most = int(part) + (self.hub.membership.rng.random() < part % 1.0)
         if not most:
             return
-        others = self.hub.others(room=True)
         for ahead, link in enumerate(list(itertools.islice(self.hub.admission.line, most))):
-            self.hub.tell_to_wait(link, ahead, others)
+            self.hub.tell_to_wait(link, ahead, self.hub.somewhere())
 
     def _surplus(self) -> int:
         """How many of its clients would be better off elsewhere, where there is room for them; one at least for each
@@ -178,9 +179,10 @@ class Relief:
         hub = self.hub
         links = [link for name, link in hub.clients.items() if name not in hub.mesh.peers]
         links = [link for link in links if now >= hub.sessions[link].eased + EASED_AGAIN]
-        for link in hub.membership.rng.sample(links, min(self._surplus(), len(links))):
+        roomy, rng = [peer.hosts for peer in self.elsewhere.roomy], hub.membership.rng
+        for link in rng.sample(links, min(self._surplus(), len(links))):
             hub.sessions[link].eased = now
-            hub.send(link, Move(tuple(peer.hosts for peer in self.elsewhere.roomy) or hub.others(room=True)))
+            hub.send(link, Move(tuple(rng.sample(roomy, len(roomy))) or hub.somewhere()))
 
     # -- promotion -------------------------------------------------------------------------------------------------
 
@@ -197,11 +199,18 @@ class Relief:
             return False
         waiting = len(hub.admission.line)
         reserve = int(RESERVE * capacity * (1 + len(hub.mesh.peers)))
-        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= waiting + reserve
+        return len(hub.clients) + waiting >= capacity * BUSY and self.elsewhere.spare <= self._in_all() + reserve
+
+    def _in_all(self) -> int:
+        """Clients for whom there is no place here nor at the others that are full, whose lines are taken for as long as
+        this one's: the room elsewhere is for all of them. Each stands in as many lines as it may."""
+        hub, lines = self.hub, 1 + self.elsewhere.full
+        places = max(0, (hub.admission.capacity or 0) - len(hub.clients)) * lines
+        return max(0, len(hub.admission.line) * lines // min(MOST_WAITS, lines) - places)
 
     def _waiting(self, needed: Role | None) -> int:
         """Clients that what is promoted could help."""
-        return len(self.hub.admission.line) if needed == "supernode" else 0
+        return self._in_all() if needed == "supernode" else 0
 
     def _patience(self) -> float:
         """Seconds for which it may leave it to the others to promote somebody: all of them see at once that there is no
@@ -214,7 +223,7 @@ class Relief:
         """When somebody may have to be asked, or has not answered; at once where what was needed is not any more, for
         how patient this one is the next time is not to depend on what else has it look up meanwhile."""
         if self._too_busy():
-            return self.promoting.deadline("supernode", self._patience(), self._waiting("supernode"))
+            return self.promoting.deadline("supernode", self._patience(), self._in_all())
         lacking = self.hub.taking and self.hub.roster.lacking
         if not lacking and not self.relay_at is self.promoting.needed_since is None:
             return 0.0

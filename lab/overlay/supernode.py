@@ -20,11 +20,13 @@ from lab.overlay.member import Member, Membership
 from lab.overlay.mesh import Mesh, Peer, patience
 from lab.overlay.nearness import Nearness
 from lab.overlay.passage import STUN_PORT
+from lab.overlay.promoting import FAILURES
 from lab.overlay.receipts import Receipts
 from lab.overlay.relief import Relief
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Empty, Joined, Left, Seat, Unreachable
 from lab.overlay.stunserver import ALTERNATE_PORT, Other, StunConnections, StunService
+from lab.overlay.vacancies import MANY
 from lab.wire.addresses import Address, family
 from lab.wire.framing import frame
 from lab.wire.messages import (
@@ -100,6 +102,8 @@ class Supernode(Member):
         self.leaving: float | None = None
         self.told: tuple[Room, Relays] | None = None
         self.told_at = float("-inf")
+        self.kept_out_times = 0
+        """In a row, since another supernode was linked with this one."""
         self._silences: list[tuple[float, int]] = []
         self.mesh = Mesh(self.actions, m, self)
         self.directory = Directory(self.name, m.authority, self._to_peer, self._moved_away)
@@ -141,7 +145,7 @@ class Supernode(Member):
 
     def admit(self, machines: Sequence[tuple[str, ...]], now: float) -> None:
         """Joins the others: these, beside the built-in ones."""
-        self.joined = True
+        self.joined, self.relief.promoting.here_since = True, now
         self.mesh.join(machines, now)
         self._settle(now)
 
@@ -151,7 +155,7 @@ class Supernode(Member):
             self.leaving = now + LEAVING_LIMIT
             for link, session in self.sessions.items():
                 if session.role == "client" and not session.waiting:
-                    self.send(link, Move(self.others(room=True)))
+                    self.send(link, Move(self.somewhere()))
             for link in [*self.admission.line, *self.admission.back]:
                 self.gate.turn_away(link, now)
         self._left_empty(now)
@@ -316,6 +320,16 @@ class Supernode(Member):
         peers.sort(key=lambda peer: (peer.room == 0, -(peer.room or 0), peer.clients, peer.name))
         return tuple(peer.hosts for peer in peers)[:MOST_NAMED]
 
+    def somewhere(self) -> tuple[tuple[str, ...], ...]:
+        """Where one client may go, who is not the only one to be told: those with room, and first one that is drawn by
+        how much it has."""
+        named = self.others(room=True)
+        roomy = [peer for peer in self.peers.values() if peer.hosts and peer.room != 0]
+        if len(roomy) < 2:
+            return named
+        (first,) = self.membership.rng.choices(roomy, [MANY if peer.room is None else peer.room for peer in roomy])
+        return (first.hosts, *(hosts for hosts in named if hosts != first.hosts))[:MOST_NAMED]
+
     # -- what is said --------------------------------------------------------------------------------------------
 
     def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
@@ -383,6 +397,7 @@ class Supernode(Member):
         self.actions.reject(peer.name, str(error), now, worded=not isinstance(error, TooMuch))
 
     def peer_up(self, peer: Peer, now: float) -> None:
+        self.kept_out_times = 0
         self.directory.up(peer.name)
         self.relief.elsewhere.noted(peer)
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
@@ -446,6 +461,13 @@ class Supernode(Member):
         """Whether an envelope's recipient is here, or is sought for a supernode that has it sought not too often."""
         here = carry.envelope.recipient in self.clients
         return here or carry.sought or self.door.mesh_lookup(peer.name, now)
+
+    def kept_out(self, reason: str) -> None:
+        """Those that are linked with this one have it measured; nobody does of one whose links have all broken, when a
+        firewall was put before it, and none of whom it dials lets it in again."""
+        self.kept_out_times += not self.peers
+        if self.promoted and self.kept_out_times >= FAILURES:
+            self.actions.emit(Unreachable(self.name, reason))
 
     def peer_silent(self, peer: Peer, reason: str, now: float) -> None:
         for link in [

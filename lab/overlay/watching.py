@@ -183,7 +183,7 @@ class Watch:
                 names.append(name)
         if not names:
             return
-        for other in self.members.difference(names):
+        for other in sorted(self.members.difference(names)):  # the same for every run: a set's order is not
             self.send(other, Suspected(tuple(names)))
         self.suspected(self.own, names, now)
 
@@ -192,7 +192,7 @@ class Watch:
         alone = all(watched.suspected is not None for watched in self.watched.values())
         if self.watched and alone and now >= self._looked_around + LOOK_AROUND_EVERY:
             self._looked_around = now
-            for name in self.members.difference(self.looked_for):
+            for name in sorted(self.members.difference(self.looked_for)):
                 self._look_for(name, now)
 
 

@@ -10,9 +10,11 @@ import pytest
 from lab.overlay.actions import Actions, Connect
 from lab.overlay.call_events import Answered, Ended, Rings
 from lab.overlay.host_cache import HostCache
-from lab.overlay.hub import BACKOFF_FIRST, BACKOFF_MOST, Greeting, HostsLearnt, HubLink
+from lab.overlay.hub import BACKOFF_FIRST, BACKOFF_MOST, Attempt, Greeting, HostsLearnt, HubLink
 from lab.overlay.identity import issue_credential
+from lab.overlay.ladder import Route
 from lab.overlay.member import SignedIn, SignedOut
+from lab.overlay.mesh import Peer
 from lab.overlay.seat import Joined, ToldToWait, TurnedAway
 from lab.overlay.wallclock import SetClock
 from tests.unit.overlay.fakenet import WALL, FakeNet, Router
@@ -264,6 +266,37 @@ def test_where_all_are_full_nobody_is_asked_in_a_hurry_and_a_place_that_is_free_
     leaving = next(n for n in range(6) if hub_of(net, f"client-{n}") == "supernode-1")
     net.kill(f"client-{leaving}")
     assert net.run(7, until=lambda: any(hub_of(net, f"client-{n}") for n in waiting))
+
+
+def test_many_that_are_told_of_others_go_to_each_by_how_much_room_it_has() -> None:
+    net = FakeNet()
+    machine = net.supernode(1).machine
+    for name, room in (("much", 30), ("little", 10), ("none", 0)):
+        machine.mesh.peers[name] = Peer(name, b"", (name,), lambda message: None, False, room=room)
+    told = [machine.somewhere() for _ in range(400)]
+    assert {frozenset(each) for each in told} == {frozenset({("much",), ("little",)})}
+    assert 60 < sum(each[0] == ("little",) for each in told) < 140
+
+
+def test_a_client_goes_to_those_that_a_full_supernode_names_in_its_order() -> None:
+    net = crowded({1: None}, 1)
+    hub = net.hosts["client-0"].machine.hub
+    hub.rungs.clear()
+    hub.listed.clear()
+    hub._go_first([("203.0.113.13",), ("203.0.113.12",)])
+    hub._go_first([("203.0.113.14",), ("203.0.113.12",)])
+    order = list(dict.fromkeys(route.address[0] for route in hub.rungs))
+    assert order == ["203.0.113.14", "203.0.113.12", "203.0.113.13"]
+
+
+def test_of_several_lines_a_client_leaves_the_longest_for_another() -> None:
+    net = crowded({1: None}, 1)
+    hub = net.hosts["client-0"].machine.hub
+    route = Route(("203.0.113.12", 443), True, False)
+    for link, ahead in ((91, 2), (92, 60), (93, 9), (94, 80)):
+        hub.attempts[link] = Attempt(route, 0.0, waiting=True, ahead=ahead)
+    hub._leave_a_line(but=hub.attempts[94])
+    assert list(hub.attempts) == [91, 93, 94]
 
 
 def test_who_sits_at_a_full_supernode_keeps_its_place_when_its_link_breaks() -> None:

@@ -8,19 +8,32 @@ import pytest
 from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut
-from lab.overlay.mesh import TURN
+from lab.overlay.mesh import TURN, Peer
 from lab.overlay.promoting import (
     PAUSE,
     SETTLING,
+    STAGE_LIMIT,
     UPTIME_LEAST,
     Asked,
     Candidate,
     FoundFit,
     FoundUnfit,
     Promoting,
+    Rechecking,
 )
 from lab.overlay.seat import Left, ToldToWait
-from lab.wire.messages import Dial, Dialled, Relays, Room, Willing
+from lab.wire.messages import (
+    Demoted,
+    Dial,
+    Dialled,
+    Message,
+    Nominate,
+    Promoted,
+    Relays,
+    Room,
+    Unwilling,
+    Willing,
+)
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -161,6 +174,37 @@ def test_one_that_can_no_longer_be_reached_is_demoted_and_its_clients_are_elsewh
         assert not net.told(name, SignedOut), "it has moved before the old link broke"
 
 
+def walled_in(net: FakeNet, name: str) -> None:
+    """A firewall is put before it that lets nobody in, and the router forgets all connections."""
+    hub = net.hosts[f"{name}+"]
+    hub.routers[4].stateful = True
+    hub.routers[4].contacted.clear()
+    for key in [key for key in net.pipes if key[0] == hub.name]:
+        del net.pipes[key]
+
+
+def test_one_that_nobody_is_linked_with_any_more_and_nobody_reaches_is_demoted() -> None:
+    net = crowd(closed=6, opened=2, capacity=4)
+    assert net.run(60, until=lambda: bool(promoted(net)) and None not in homes(net).values())
+    net.run(10)
+    (hub,) = promoted(net)[:1]
+    walled_in(net, hub)
+    assert net.run(60, until=lambda: hub not in promoted(net))
+    (cease,) = [event for _, event in net.told(hub, DemotedFrom)]
+    assert f"cannot reach {hub} by" in cease.reason, "none of whom it dials lets it in again, and says why"
+
+
+def test_one_that_is_kept_out_by_some_and_linked_with_another_goes_on() -> None:
+    net = crowd(closed=6, opened=1, capacity=4)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"])
+    net.run(10)
+    hub = net.hosts["open-0+"]
+    for _ in range(3):
+        hub.machine.kept_out("supernode-2 cannot reach it by TCP")
+    net.settle(hub)
+    assert promoted(net) == ["open-0"]
+
+
 def test_one_that_moves_to_another_network_is_a_client_again() -> None:
     net = crowd(closed=5, opened=1, capacity=4)
     assert net.run(60, until=lambda: promoted(net) == ["open-0"])
@@ -179,6 +223,22 @@ def test_when_a_promoted_supernode_dies_its_clients_are_back_and_another_is_prom
     assert net.run(60, until=lambda: all(homes(net)[name] not in (None, first) for name in others))
     assert [event.name for _, event in net.told("supernode-1", FoundFit)][-1] != first
     assert first in {event.name for _, event in net.told("supernode-1", Left)}
+
+
+def test_each_promoted_one_has_its_turn_to_be_measured_even_where_one_is_never_found_in_order() -> None:
+    """A stranger does not reach one of them, this node does, and nobody else is there to say."""
+    now, dialled = 100.0, list[tuple[float, str]]()
+    questions = [Dial("supernode", name, b"", ("198.51.100.1",)) for name in ("a", "b", "c", "odd")]
+    rechecking = Rechecking(random.Random(1), lambda question, now: dialled.append((now, question.name)), lambda _: {})
+    rechecking.dialled("odd", False, now, "stranger")
+    while now < 700.0:
+        rechecking.poll(lambda: questions, now)
+        if dialled and dialled[-1][0] == now:
+            rechecking.dialled(dialled[-1][1], True, now)
+        now += 0.5
+    times = {name: [at for at, each in dialled if each == name] for name in ("a", "b", "c", "odd")}
+    assert min(map(len, times.values())) >= 2
+    assert len(times["odd"]) > len(times["a"])
 
 
 def test_where_many_see_that_there_is_no_room_few_promote_somebody_unless_many_wait() -> None:
@@ -229,6 +289,65 @@ def test_who_has_been_here_longest_is_asked_first_and_nobody_who_has_just_come()
     assert asked == ["oldest", "newest"]
 
 
+def test_where_everything_has_just_restarted_half_of_the_supernodes_own_time_is_long_enough() -> None:
+    asked: list[str] = []
+    newcomer = Candidate("newest", b"", ("198.51.100.1", 1), 100.0, lambda message: asked.append("newest"))
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    promoting.here_since = 99.0
+    promoting.poll("supernode", lambda: [newcomer], 0.0, 100.9)
+    assert not asked
+    promoting.poll("supernode", lambda: [newcomer], 0.0, 101.2)
+    assert asked == ["newest"]
+
+
+def test_where_it_is_urgent_after_one_who_is_unwilling_the_next_is_asked_at_once() -> None:
+    asked: list[str] = []
+    everybody = [
+        Candidate(name, b"", ("198.51.100.1", 1), 0.0, lambda message, name=name: asked.append(name))  # type: ignore[misc]
+        for name in ("first", "second")
+    ]
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.0)
+    promoting.says("first", Unwilling("supernode", "its address is translated on the way"), 100.05)
+    promoting.turn = 0.0
+    promoting.poll("supernode", lambda: everybody, 1.0, 100.05)
+    assert asked == ["first"], "others may do it as well"
+    promoting.poll("supernode", lambda: everybody, 0.0, 100.05)
+    assert asked == ["first", "second"]
+
+
+def test_who_is_asked_is_let_go_when_others_have_made_somebody_a_supernode_meanwhile() -> None:
+    said: list[Message] = []
+    open_one = Candidate("open", b"", ("198.51.100.1", 1), 0.0, said.append)
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    promoting.poll("supernode", lambda: [open_one], 0.0, 100.0)
+    assert promoting.deadline("supernode", 0.0) == 100.0 + STAGE_LIMIT
+    assert promoting.deadline(None, 0.0) == 0.0
+    promoting.poll(None, lambda: [open_one], 0.0, 100.2)
+    assert isinstance(said[-1], Demoted) and promoting.deadline(None, 0.0) is None
+    promoting.poll("supernode", lambda: [open_one], 0.0, 101.0)
+    assert isinstance(said[-1], Nominate), "it is no less fit than before"
+
+
+def test_the_room_elsewhere_is_for_all_that_wait_and_not_for_one_line_alone() -> None:
+    """One other has room for four, and three wait here: that suffices, unless three more are full, for then it is four
+    that wait, each in three lines of four."""
+    net = FakeNet()
+    net.built_in, net.capacity = 1, 4
+    hub = net.supernode(1).machine
+    hub.ready, hub.clients = True, dict.fromkeys("abcd", 0)
+    for link, name in enumerate(("one", "two", "three")):
+        hub.admission.wait(link, name, 100.0)
+    elsewhere = hub.relief.elsewhere
+    elsewhere.noted(Peer("roomy", b"", (), lambda message: None, False, clients=0, room=3))
+    assert hub.relief._needed(100.0) == "supernode"
+    elsewhere.noted(Peer("roomy", b"", (), lambda message: None, False, clients=0, room=4))
+    assert hub.relief._needed(100.0) is None
+    for name in ("full-1", "full-2", "full-3"):
+        elsewhere.noted(Peer(name, b"", (), lambda message: None, False, clients=4, room=0))
+    assert hub.relief._needed(100.0) == "supernode"
+
+
 def test_after_a_promotion_the_next_is_asked_at_once_only_where_many_times_more_wait_than_it_has_room_for() -> None:
     asked: list[str] = []
     everybody = [
@@ -248,3 +367,26 @@ def test_after_a_promotion_the_next_is_asked_at_once_only_where_many_times_more_
     assert "second" not in asked
     promoting.poll("supernode", lambda: everybody, 0.0, 100.6, 61)
     assert asked[-1] == "second"
+
+
+def test_one_that_is_asked_by_another_as_well_before_it_is_promoted_answers_that_one_too() -> None:
+    """It waits at both, and leaves the line of the first when the second lets it in: that one promotes it."""
+    first: list[object] = []
+    second: list[object] = []
+    net = crowd(closed=0, opened=1)
+    candidacy = net.hosts["open-0"].machine.candidacy
+    asked = Nominate("supernode", ("198.51.100.20", 1))
+    candidacy.says("supernode-1", asked, first.append, net.now)
+    candidacy.says("supernode-2", asked, second.append, net.now)
+    assert not second, "it does not listen yet"
+    candidacy.listening(None, net.now)
+    assert not first and [type(each) for each in second] == [Willing]
+    candidacy.says("supernode-1", asked, first.append, net.now)
+    assert [type(each) for each in first] == [Willing]
+    candidacy.says("supernode-1", Nominate("relay", asked.observed), first.append, net.now)
+    assert isinstance(first[-1], Unwilling)
+    candidacy.says("supernode-2", Demoted("supernode", "another has become one"), second.append, net.now)
+    assert candidacy.role == "supernode", "the first is measuring it"
+    candidacy.says("supernode-1", Promoted("supernode", "judge", ()), first.append, net.now)
+    candidacy.says("supernode-2", asked, second.append, net.now)
+    assert isinstance(second[-1], Unwilling) and candidacy.because.startswith("supernode-1 had")

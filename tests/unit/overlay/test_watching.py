@@ -29,6 +29,8 @@ class World:
         self.arrives: dict[tuple[str, str], float] = {}
         self.sent: Counter[str] = Counter()
         self.kinds: Counter[type] = Counter()
+        self.accused: Counter[str] = Counter()
+        """How many words said that each is silent."""
         self.gone: dict[str, dict[str, float]] = {}
         """When each was taken for dead, by whom."""
         self.watches: dict[str, Watch] = {}
@@ -51,6 +53,8 @@ class World:
     def say(self, source: str, name: str, message: Message) -> None:
         self.sent[source] += 1
         self.kinds[type(message)] += 1
+        if isinstance(message, Suspected):
+            self.accused.update(message.names)
         delay = self.rng.uniform(0.01, 0.08)
         for more in RETRANSMITTED:
             if self.rng.random() >= self.loss:
@@ -123,7 +127,7 @@ def test_a_silent_death_is_known_to_all_within_five_seconds(count: int, loss: fl
     assert times[len(times) // 2] <= 5.0 and times[-1] <= (5.0 if not loss else 6.5)
     assert not world.gone, "nobody else is taken for dead"
     assert max(quiet.values()) / 3 <= 2 * WATCHED / PROBE_EVERY + 4, "four probes, and answers to as many"
-    told = world.kinds[Suspected]
+    told = world.accused["s7"]
     rounds = (
         1 + (times[-1] - (SUSPECT_AFTER - PROBE_EVERY)) // AGAIN
     )  # it was last heard at most a probe before it died
