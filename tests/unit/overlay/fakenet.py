@@ -42,7 +42,8 @@ from lab.overlay.wallclock import SetClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
 
-WALL = 1_800_000_000.0
+BEGAN, WALL = 100.0, 1_800_000_000.0
+"""When a network begins: on the monotonic clock, and on everybody's wall clock, however late they come, epoch s."""
 SYN_AGAIN = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds until a SYN that nobody has answered is sent again, as Linux does (RFC 6298, 5.5: doubled each time)."""
 FIRST_RETRANSMISSION, LONGEST_RETRANSMISSION = 0.2, 120.0
@@ -195,7 +196,7 @@ class FakeNet:
         """`dual`: authority, supernodes and relays have IPv6 as well."""
         self.dual = dual
         self.delay, self.rng = delay, random.Random(seed)
-        self.now = 100.0
+        self.now = BEGAN
         self.queue: list[tuple[float, int, Callable[[], None]]] = []
         self.order = itertools.count()
         self.hosts: dict[str, Host] = {}
@@ -233,11 +234,11 @@ class FakeNet:
         supernodes = tuple(self.open_addresses(11 + number) for number in range(self.built_in))
         own = Whereabouts(addresses)
         return Membership(
-            Identity(name), anchor, self.open_addresses(5), supernodes, own, self.rng, SetClock(WALL - self.now)
+            Identity(name), anchor, self.open_addresses(5), supernodes, own, self.rng, SetClock(WALL - BEGAN)
         )
 
     def authority(self) -> Host:
-        machine = Authority(self.authority_key, {}, SetClock(WALL - self.now))
+        machine = Authority(self.authority_key, {}, SetClock(WALL - BEGAN))
         key = self.authority_key.public_key().public_bytes_raw()
         host = Host("authority", by_family(*self.open_addresses(5)), machine, key)
         host.listeners = {port: {True: "enrolment"} for port in (33032, 443, 80)}
