@@ -56,6 +56,13 @@ class LinkClaim:
         """Of the narrower direction."""
         return min((rate for rate in (self.up_rate, self.down_rate) if rate is not None), default=None)
 
+    def clumps(self, gap_s: float) -> float:
+        """By how much losses that come together widen the variance of their number, among packets so far apart: those
+        in bursts, and what finds the queue full while a long word of the site's own clients leaves it."""
+        if self.rate is None or self.queue_bytes is None:
+            return self.clumping
+        return max(self.clumping, min(self.queue_bytes, MTU) * 8 / self.rate / gap_s)
+
 
 def link_claim(link: Link) -> LinkClaim:
     """A link's figures, as they should be seen."""

@@ -230,7 +230,8 @@ def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, list
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
     says = _says(claim, bench.family, proxy is not None, found.up.size if found.up else 0)
     probes = (found.up.sent if found.up else None) or link.PROBES
-    wrong = differences(says, does, probes, claim.link.clumping)
+    _, gap_s = link.train_on(claim.link.rate)
+    wrong = differences(says, does, probes, claim.link.clumps(gap_s))
     return Verdict(says, does, wrong, requirements(found, does, bench.family), tuple(repeated))
 
 

@@ -174,6 +174,13 @@ def test_bursts_claim_their_share_in_the_long_run_and_widen_its_variance() -> No
     assert link.clumping == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize(("rate", "gap_s", "clumps"), [(48_000, 0.033, 3.0), (10_000_000, 0.01, 1.0)])
+def test_a_word_of_the_site_s_own_clients_may_keep_probes_out_of_a_narrow_link_s_queue(
+    rate: int, gap_s: float, clumps: float
+) -> None:
+    assert link_claim(Link(Impairment(rate=rate))).clumps(gap_s) == pytest.approx(clumps, rel=0.02)
+
+
 def test_two_links_in_a_row_are_seen_as_one() -> None:
     near = link_claim(Link(Impairment(delay=0.03, loss=0.1, mtu=1400, blackhole=True), Impairment(rate=64_000)))
     far = link_claim(Link(Impairment(delay=0.01, loss=0.2, mtu=1492), Impairment(delay=0.01, jitter=0.01, rate=64_000)))
