@@ -12,7 +12,7 @@ from math import inf
 from typing import Literal
 
 from lab.evidence.flows import Captures, Stream
-from lab.evidence.pcap import Direction, Endpoint
+from lab.evidence.pcap import FIN, RST, Direction, Endpoint
 from lab.evidence.scene import End, MediaPath, Scene, Way
 from lab.evidence.translation import core_of, routers_before
 from lab.topology.model import Role, Topology
@@ -24,6 +24,8 @@ LEAST, MOST, SOME = 0.3, 1.1, 2_000
 a few bytes a frame inside TLS is half overhead."""
 LEAST_COUNTED, MOST_COUNTED, FEW = 0.8, 1.2, 20
 """The same for the packets of a flow."""
+UNANSWERED = 4
+"""Packets of a connection that nobody answers, in the moment until its router is asked: a SYN, again, a refusal."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,27 @@ def tracked(
     enough = out >= LEAST_COUNTED * voice - FEW and back >= LEAST_COUNTED * heard - FEW
     most = passed.figures(window[0] - AROUND, end).packets if passed else 0
     return Compared(said, enough and (not flow.own or out <= MOST_COUNTED * most + FEW))
+
+
+def begun_again(topology: Topology, captures: Captures, flow: Tracked, counted: Mapping[str, object] | None) -> bool:
+    """Whether a router may have lost what it had counted of a TCP connection to another one between the same ports.
+
+    The end that hears last that a call is over dials again when its connection ends. A SYN makes connection tracking
+    drop the entry of a connection that has ended, and one that goes unanswered is all that it has counted then.
+    """
+    place = flow.router if flow.own else core_of(topology).name
+    if flow.protocol != "tcp" or not captures.saw_anything(place):
+        return False
+    packets = _pair(counted.get("packets")) if counted is not None else (0, 0)
+    ends = {flow.inner, flow.remote}
+    return (
+        packets is not None
+        and sum(packets) <= UNANSWERED
+        and any(
+            one.flags & (FIN | RST) and {one.source, one.destination} == ends
+            for one in captures.need(place).capture.packets
+        )
+    )
 
 
 def _anew(streams: Iterable[Stream | None], since: float, end: float, remembers: float) -> float:

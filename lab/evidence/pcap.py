@@ -30,6 +30,8 @@ _IPV6_FRAGMENT = 44  # RFC 8200, 4.5: eight bytes, the offset in the upper 13 bi
 
 SYN = 0x02
 """The TCP flag that opens a connection, in `Packet.flags`."""
+FIN, RST = 0x01, 0x04
+"""Those that end one."""
 
 Protocol = Literal["udp", "tcp"]
 

@@ -14,7 +14,7 @@ from typing import Any
 from lab import nat
 from lab.errors import LabError
 from lab.evidence import Captures
-from lab.evidence.counters import Compared, Tracked, on_routers, relayed, tracked
+from lab.evidence.counters import Compared, Tracked, begun_again, on_routers, relayed, tracked
 from lab.evidence.scene import Scene
 from lab.harness.call_report import Witness
 from lab.harness.changing import OF_THE_ROUTER
@@ -245,6 +245,8 @@ def _router(
     if said.answer is None:
         return missing(flow.router, said.why_not)
     counted = said.answer.get("flow")
+    if begun_again(topology, captures, flow, counted):
+        return absent(flow.router, "it lost what it had counted when an end dialled again, the connection having ended")
     if counted is None:
         if not last or asked - flow.last > _remembers(topology.node(flow.router), flow.protocol):
             return absent(flow.router, "it had forgotten the flow before it was asked")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lab_calls import files
-from packet_world import START, TOPOLOGY, World, address, relay, talk
+from packet_world import ACK, FIN, START, TOPOLOGY, World, address, relay, talk
 
 from lab.errors import LabError, RuntimeUnavailable
 from lab.evidence import Captures
@@ -206,6 +206,22 @@ def test_of_tcp_a_router_has_counted_the_bytes_that_passed_and_maybe_more(tmp_pa
     assert report.holds("direct/tcp"), report
     assert told(report, "home-router")[0] is True and "bytes" in told(report, "home-router")[1]
     assert told(judged(made, home_router=counted(131, 20)), "home-router")[0] is False
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("said", [{"flow": None}, counted(1, 0, 60), counted(40, 40)])
+def test_only_another_connection_after_the_end_of_a_call_s_makes_a_router_forget_what_it_counted(
+    tmp_path: Path, said: Json, ended: bool
+) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("alice", 5000), START, SECONDS, "tcp")
+    if ended:
+        world.send(START + SECONDS, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=ACK | FIN)
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
+    agrees, words = told(judged(made, home_router=said), "home-router")
+    excused = ended and said != counted(40, 40)
+    assert agrees is None if excused else agrees is not True, words
+    assert ("an end dialled again" in words) is excused
 
 
 LOST = [
