@@ -68,7 +68,7 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
         before = None if reason else running
         try:
-            _compose_up(engine, name, file, checkout.state / "compose.log", variables)
+            _compose_up(engine, name, topology, file, checkout.state / "compose.log", variables)
             world = _settled(engine, name, file, topology, before, timeline, say)
         except KeyboardInterrupt as error:
             if before:
@@ -80,9 +80,11 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         return Up(world, file, standing.seed(engine, world), standing.line_seeds(world.topology, said))
 
 
-def _compose_up(engine: Engine, name: str, file: Path, log: Path, variables: Mapping[str, str]) -> None:
+def _compose_up(
+    engine: Engine, name: str, topology: Topology, file: Path, log: Path, variables: Mapping[str, str]
+) -> None:
     try:
-        lifecycle.compose_up(compose_command(), name, file, log, variables)
+        lifecycle.compose_up(compose_command(), name, file, [node.name for node in topology.nodes], log, variables)
     except RuntimeUnavailable:
         still_there(engine, "start the lab's containers")  # it may be the engine that failed
         raise

@@ -97,7 +97,7 @@ class Discovery:
     @property
     def under_way(self) -> bool:
         """Whether more will be known soon."""
-        return self.stage is not _Stage.IDLE or self.trial.under_way
+        return self.stage is not _Stage.IDLE or self.trial.awaited
 
     # -- when ----------------------------------------------------------------------------------------------------
 

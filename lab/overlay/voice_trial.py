@@ -27,6 +27,13 @@ beginning once in 50 times, with 10 % in no time at all."""
 SURE = 2
 """Trials in a row that say so before a network is called narrow: it is for minutes, and a machine that stumbles for a
 second loses a voice just so."""
+LATE = 0.2
+"""Seconds by which a packet may leave late: a machine that stood still for longer has tried itself and no network."""
+SPOILT = 5
+"""Trials in a row that may come to nothing by that; then the network is taken for one that carries a voice."""
+DOUBT, LONGEST_DOUBT = 10.0, 300.0
+"""Seconds until a network that was called narrow is tried again, doubled each time that it is found so once more: one
+word of a supernode that stood still must not keep calls from UDP for minutes."""
 LATER = 5.0
 """Seconds after which it is tried again where a call has come between."""
 STALE = 30.0
@@ -46,29 +53,37 @@ class VoiceTrial:
         self.next_at: float | None = None
         self.sent: dict[bytes, int] = {}
         self.answered: set[int] = set()
-        self.narrow = 0
+        self.narrow = self.spoilt = 0
+        self.late = self.doubting = False
         self.found_at = float("-inf")
+        self.doubted_at: float | None = None
+        self.doubt = DOUBT
 
     def begin(self, server: Address, now: float) -> None:
         """Tries `server`, a supernode that has answered over UDP."""
         self.stop()
-        self.server, self.begins, self.narrow = server, now + PAUSE, 0
+        self.server, self.doubted_at = server, None
+        self._anew(now + PAUSE)
 
     def forget(self) -> None:
         """The client stands elsewhere."""
         self.stop()
-        self.found_at = float("-inf")
+        self.found_at, self.doubted_at, self.doubt = float("-inf"), None, DOUBT
 
     def call_over(self, narrow: bool, now: float) -> None:
         """A call is over that found UDP too narrow for it, or knew so: by the next one that may have ended."""
         if narrow and self.server[1] and now >= self.found_at + STALE and not self.under_way:
-            self.begins, self.narrow = now + LATER, 0
+            self._anew(now + LATER)
+
+    def _anew(self, begins: float, doubting: bool = False) -> None:
+        self.begins, self.narrow, self.spoilt, self.doubting = begins, 0, 0, doubting
 
     def stop(self) -> None:
         """Nothing is to be found out here any more."""
         if self.socket is not None:
             self.actions.close_udp(self.socket)
         self.socket = self.begins = self.next_at = None
+        self.late = False
         self.sent.clear()
         self.answered.clear()
 
@@ -77,11 +92,20 @@ class VoiceTrial:
         """Whether its outcome is to come."""
         return self.begins is not None or self.socket is not None
 
+    @property
+    def awaited(self) -> bool:
+        """Whether there is no outcome yet that may be gone by; one that is doubted holds until another has come."""
+        return self.under_way and not self.doubting
+
     def deadline(self) -> float | None:
-        return earliest(self.begins, self.next_at)
+        return earliest(self.begins, self.next_at, self.doubted_at)
 
     def poll(self, now: float) -> None:
-        if self.deadline() is None:
+        if self.doubted_at is not None and now >= self.doubted_at:
+            self.doubted_at = None
+            if not self.under_way:
+                self._anew(now, doubting=True)
+        if not self.under_way:
             return
         if self.busy():
             self.stop()
@@ -96,23 +120,36 @@ class VoiceTrial:
             self.next_at = now
 
     def _next(self, now: float) -> None:
-        if len(self.sent) == PACKETS:
-            first = sum(number < FIRST for number in self.answered)
-            last = sum(number >= PACKETS - LAST for number in self.answered)
-            self.stop()
-            self.narrow = self.narrow + 1 if first == FIRST and last < NARROW else 0
-            if 0 < self.narrow < SURE:
-                self.begins = now + PAUSE
-            else:
-                self.found_at = now
-                self.told(self.narrow == 0, now)
-            return
         assert self.socket is not None and self.next_at is not None, "it has come up"
+        self.late = self.late or now > self.next_at + LATE
+        if len(self.sent) == PACKETS:
+            self._judge(now)
+            return
         transaction = self.rng.randbytes(12)
         self.sent[transaction] = len(self.sent)
         request = StunMessage(Method.BINDING, Kind.REQUEST, transaction, padding=PADDING)
         self.actions.send_to(self.socket, self.server, request.encode())
         self.next_at = now + PATIENCE if len(self.sent) == PACKETS else self.next_at + PACE
+
+    def _judge(self, now: float) -> None:
+        first = sum(number < FIRST for number in self.answered)
+        last = sum(number >= PACKETS - LAST for number in self.answered)
+        late, narrow = self.late, first == FIRST and last < NARROW
+        self.stop()
+        if narrow and late and self.spoilt < SPOILT:
+            self.spoilt += 1
+        else:
+            self.narrow = self.narrow + 1 if narrow and not late else 0
+            self.spoilt = 0
+        if 0 < self.narrow < SURE or self.spoilt:
+            self.begins = now + PAUSE
+            return
+        self.found_at = now
+        if self.narrow:
+            self.doubted_at, self.doubt = now + self.doubt, min(2 * self.doubt, LONGEST_DOUBT)
+        else:
+            self.doubted_at, self.doubt = None, DOUBT
+        self.told(self.narrow == 0, now)
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         if socket != self.socket or source != self.server or not is_stun(data):

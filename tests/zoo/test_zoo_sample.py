@@ -44,6 +44,12 @@ def matrix(lab: Lab) -> Matrix:
 
 
 @pytest.fixture(scope="module")
+def known(lab: Lab, matrix: Matrix) -> dict[str, object]:
+    """What each client knew of its network when the last call was over."""
+    return {node.name: (node.network, node.lets_out) for node in lab.status().nodes}
+
+
+@pytest.fixture(scope="module")
 def sides(lab: Lab) -> dict[str, Side]:
     topology = lab.running_world().topology
     return {client.name: side(topology, client) for client in topology.clients()}
@@ -57,11 +63,16 @@ def cell(matrix: Matrix) -> Callable[[str, str], CallReport]:
 
 @pytest.mark.parametrize(("caller", "callee"), PAIRS, ids=[f"{one}-{two}" for one, two in PAIRS])
 def test_a_pair_takes_a_path_that_its_networks_allow(
-    cell: Callable[[str, str], CallReport], sides: dict[str, Side], caller: str, callee: str
+    cell: Callable[[str, str], CallReport],
+    sides: dict[str, Side],
+    known: dict[str, object],
+    caller: str,
+    callee: str,
 ) -> None:
     found = cell(caller, callee)
     allowed = expected(sides[found.caller], sides[found.callee]).accepted
-    assert any(found.holds(path) for path in allowed), (str(found), sorted(allowed))
+    both = [known[name] for name in (found.caller, found.callee)]
+    assert any(found.holds(path) for path in allowed), (str(found), sorted(allowed), both)
 
 
 def test_no_capture_lost_a_packet(matrix: Matrix) -> None:

@@ -1,12 +1,27 @@
 """Whether UDP carries a voice is known before the first call; loss by chance, a call and silence are not mistaken."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
+from lab.overlay import voice_trial
+from lab.overlay.actions import Actions
 from lab.overlay.call_events import Moved
 from lab.overlay.stunserver import ALTERNATE_PORT
-from lab.overlay.voice_trial import LATER, PACE, PACKETS, PATIENCE, PAUSE, STALE, SURE
+from lab.overlay.voice_trial import (
+    DOUBT,
+    LATE,
+    LATER,
+    PACE,
+    PACKETS,
+    PATIENCE,
+    PAUSE,
+    SPOILT,
+    STALE,
+    SURE,
+    VoiceTrial,
+)
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
@@ -62,6 +77,50 @@ def test_a_network_that_stumbles_once_is_no_throttle() -> None:
     assert trial.under_way and not throttled(net)
     net.run(TRIAL + 0.5)
     assert not trial.under_way and not throttled(net)
+
+
+def test_a_network_that_was_called_narrow_in_error_is_so_for_seconds() -> None:
+    net = world(Router(OUTER))
+    machine = net.hosts["zoe"].machine
+    trial = machine.discovery.trial
+    net.lose = lambda source, destination: OUTER in (source[0], destination[0]) and len(trial.sent) > PACKETS // 3
+    assert net.run(15, until=lambda: throttled(net))
+    net.lose = None
+    net.run(DOUBT)
+    assert throttled(net) and trial.under_way and not machine.discovery.under_way, "what is known holds until then"
+    assert net.run(TRIAL, until=lambda: not throttled(net))
+
+
+def test_a_throttle_is_doubted_ever_less_often() -> None:
+    net = world(Router(OUTER, udp_rate=THROTTLE))
+    net.run(KNOWN)
+    trial = net.hosts["zoe"].machine.discovery.trial
+    outcomes: list[float] = []
+    told, trial.told = trial.told, lambda carries, now: (outcomes.append(now), told(carries, now))
+    net.run(10 * DOUBT)
+    assert throttled(net)
+    pauses = [later - earlier for earlier, later in pairwise(outcomes)]
+    assert len(outcomes) == 3 and pauses[1] > 1.5 * pauses[0], outcomes
+
+
+@pytest.mark.parametrize(("late", "carries"), [(True, True), (False, False)])
+def test_a_machine_that_stood_still_has_tried_no_network(late: bool, carries: bool) -> None:
+    """Each train loses its last half; of a machine that slept meanwhile that says nothing."""
+    outcomes: list[bool] = []
+    trial = VoiceTrial(Actions(), random.Random(1))
+    trial.told = lambda carries, now: outcomes.append(carries)
+    server, now, trains = ("203.0.113.11", 3478), 0.0, 0
+    trial.begin(server, now)
+    while not outcomes:
+        now = trial.deadline() or now
+        if late and len(trial.sent) == PACKETS // 2:
+            now += 2 * LATE
+        trial.poll(now)
+        if trial.socket is not None and trial.next_at is None:
+            trial.udp_up(trial.socket, ("192.168.35.10", 50_000), now)
+            trains += 1
+        trial.answered |= {number for number in trial.sent.values() if number < PACKETS // 2}
+    assert outcomes == [carries] and trains == (SPOILT + 1 if late else SURE)
 
 
 def test_it_is_a_voice_for_a_little_more_than_a_second() -> None:
@@ -149,7 +208,8 @@ def test_what_a_call_has_lost_by_is_looked_into_after_it() -> None:
     assert net.run(LATER + TRIAL + 1, until=lambda: not throttled(net)), "it was the call's misfortune alone"
 
 
-def test_calls_in_a_throttled_network_do_not_have_it_tried_each_time() -> None:
+def test_calls_in_a_throttled_network_do_not_have_it_tried_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_trial, "DOUBT", 100.0)
     net = world(Router(OUTER, udp_rate=THROTTLE))
     net.run(KNOWN)
     trial = net.hosts["zoe"].machine.discovery.trial
