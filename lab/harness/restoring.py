@@ -28,7 +28,7 @@ def restore(engine: Engine, world: World, file: Topology, say: Say) -> list[str]
     for site, said in standing.routers(engine, world).items():
         if said.get("changed"):
             standing.order(engine, world, world.topology.router_of(site).name, "restore")
-            undone.append(f"{site} is {file.router_of(site).profile} as in the file")
+            undone.append(f"{site} is as in the file")
     (core,) = world.topology.by_role(Role.CORE)
     if standing.order(engine, world, core.name, "restore").get("changed"):
         undone.append("links are as in the file")
