@@ -6,36 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import yaml
-from typed import ROOT, cli
+from second_lab import KEPT, SECOND, second_lab
+from typed import cli
 
 from lab.harness import Lab
-
-SECOND = "second"
-KEPT = {"core", "authority", "supernode-1", "relay-1", "park-router", "alice", "home-router", "bob"}
-NETWORKS = {"internet", "park", "home"}
 
 
 @pytest.fixture
 def second(lab: Lab, tmp_path: Path) -> Iterator[Lab]:
     """Park and home alone, as a lab of another name; `lab` runs meanwhile."""
-    world = yaml.safe_load((ROOT / "compose" / "reference.yml").read_text())
-    world["services"] = {name: service for name, service in world["services"].items() if name in KEPT}
-    world["networks"] = {name: network for name, network in world["networks"].items() if name in NETWORKS}
-    links = world["services"]["core"]["environment"]["LAB_LINKS"].split(";")
-    world["services"]["core"]["environment"]["LAB_LINKS"] = ";".join(
-        link for link in links if link.split()[0] in NETWORKS
-    )
-    (tmp_path / "small.yml").write_text(yaml.safe_dump(world))
-    for beside in ("base.yml", ".env"):
-        (tmp_path / beside).write_text((ROOT / "compose" / beside).read_text())
-    found = Lab(ROOT, SECOND)
-    try:
-        done = cli("--lab", SECOND, "up", str(tmp_path / "small.yml"), timeout=120)
-        assert done.returncode == 0, done.stderr
+    with second_lab(tmp_path) as found:
         yield found
-    finally:
-        found.down()
 
 
 def test_a_second_lab_runs_beside_the_first_and_goes_without_touching_it(lab: Lab, second: Lab) -> None:

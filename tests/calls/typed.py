@@ -3,6 +3,7 @@
 Belongs here: running the program. Never: expectations.
 """
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,8 +11,17 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / ".venv" / "bin" / "lab"
 
 
-def cli(*words: str, stdin: str | None = None, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
-    """Run `lab WORDS` in the checkout to its end."""
+def cli(
+    *words: str, stdin: str | None = None, timeout: float = 60, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run `lab WORDS` in the checkout to its end, with these variables in its environment as well."""
     return subprocess.run(
-        [PROGRAM, *words], cwd=ROOT, input=stdin, text=True, capture_output=True, timeout=timeout, check=False
+        [PROGRAM, *words],
+        cwd=ROOT,
+        env=os.environ | environment,
+        input=stdin,
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
     )

@@ -37,7 +37,7 @@ class Router:
     answers: bool = False
     leaks: int = 0  # of every so many unasked packets, one gets in
     chance: random.Random = field(default_factory=lambda: random.Random(1))
-    out: dict[object, Endpoint] = field(default_factory=dict)
+    out: dict[Any, Any] = field(default_factory=dict)
     back: dict[Endpoint, Endpoint] = field(default_factory=dict)
     written: set[object] = field(default_factory=set)
     unasked: int = 0

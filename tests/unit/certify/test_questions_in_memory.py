@@ -1,6 +1,8 @@
 """The procedure against a router in memory: every behaviour is told apart, through losses, no leak overlooked."""
 
 import itertools
+import random
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Transport
 from lab.certify.measuring import mapping, opening
 
-from .conftest import AD, APD, EI, Router, bench_of
+from .conftest import AD, APD, EI, WAN, Router, bench_of
 
 PORTS = (3478, 3479)
 BEHAVIOURS = list(itertools.product((EI, AD, APD), (EI, AD, APD)))
@@ -51,6 +53,38 @@ def test_a_filter_that_lets_one_packet_in_forty_through_is_found_out() -> None:
     assert any(one.admitted for one in found) or deducing.filtering(found) == APD
     found = mapping.filtered(bench_of(Router(filtering=APD, leaks=5, loss=0.2)), False, PORTS, PORTS)
     assert deducing.filtering(found) != APD
+
+
+class Scarce(Router):
+    """Address-and-port-dependent in both, of few ports: flows to different remote endpoints share one, as they may."""
+
+    ports = 128
+
+    def outer(self, protocol: str, source: Endpoint, to: Endpoint) -> Endpoint:
+        flow = (protocol, source, to)
+        while flow not in self.out:
+            port = Endpoint(WAN, 50_000 + self.chance.randrange(self.ports))
+            if (protocol, port, to) not in self.out.values():
+                self.out[flow] = (protocol, port, to)
+        return self.out[flow][1]
+
+    def inward(self, packet: dict[str, Any], source: Endpoint, to: Endpoint) -> None:
+        for flow, outer in self.out.items():
+            if outer == (packet["proto"], to, source):
+                self.deliver("inside", packet, source, flow[1])
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_stranger_that_gets_in_by_another_flow_is_not_taken_for_one_that_is_let_in(tcp: bool) -> None:
+    shared = 0
+    for seed in range(40):
+        bench = bench_of(router := Scarce(chance=random.Random(seed)))
+        mapping.mapped(bench, tcp, PORTS)
+        before = len(router.out)
+        found = mapping.filtered(bench, tcp, PORTS, PORTS)
+        assert len(found) == mapping.FILTER_SOCKETS and deducing.filtering(found) == APD, seed
+        shared += len(router.out) - before > mapping.FILTER_SOCKETS
+    assert shared > 5, "an outer endpoint was another's already"
 
 
 def test_a_mapping_that_changes_under_a_repeated_packet_is_irregular() -> None:
