@@ -71,7 +71,7 @@ class MediaPath:
     """One path of media between caller and callee, with both its ways (None: no media that way).
 
     `packets` are its media packets at core, of both legs where it is relayed; on a path that does not cross the
-    internet, as each was sent. `sealed`: one of its legs is inside TLS.
+    internet, as each was sent. `sealed`: one of its legs is inside TLS. `former`: ends as they were.
     """
 
     kind: Kind
@@ -83,6 +83,7 @@ class MediaPath:
     to_caller: Way | None
     packets: int
     sealed: bool = False
+    former: tuple[End, ...] = ()
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -140,8 +141,11 @@ def merged(paths: list[MediaPath]) -> list[MediaPath]:
         for index, other in enumerate(merged):
             same = (path.kind, path.transport, path.via) == (other.kind, other.transport, other.via)
             if same and (_same_flow(path.caller, other.caller) or _same_flow(path.callee, other.callee)):
+                last = max(other, path, key=_until)
+                ends = [end for one in (other, path) for end in (*one.former, one.caller, one.callee)]
                 merged[index] = replace(
-                    max(other, path, key=_until),
+                    last,
+                    former=tuple(end for end in ends if end not in (last.caller, last.callee)),
                     to_callee=_both(other.to_callee, path.to_callee),
                     to_caller=_both(other.to_caller, path.to_caller),
                     packets=other.packets + path.packets,

@@ -223,8 +223,11 @@ def _routers(
                 by_router[router.name] = []
     told = dict(zip(flows, asking.flows(flows), strict=True)) if flows else {}
     asked = time.time()
+    former = {at.place for path in scene.paths for end in path.former for at in end.trail}
     for name, passed in by_router.items():
-        if not passed:
+        if not passed and name in former:
+            yield absent(name, "the end behind it stands elsewhere since, and the call went on on the same path")
+        elif not passed:
             yield absent(name, "no voice passed it")
         else:
             last = max(passed, key=lambda flow: flow.last)

@@ -12,7 +12,9 @@ from packet_world import ACK, FIN, START, TOPOLOGY, World, address, relay, talk
 from lab.errors import LabError, RuntimeUnavailable
 from lab.evidence import Captures
 from lab.evidence.counters import on_routers, tracked
+from lab.evidence.media import Bout
 from lab.evidence.paths import survey
+from lab.evidence.scene import Scene, merged
 from lab.harness import testimony, verdict
 from lab.harness.call_report import CallReport, MediaPath
 from lab.harness.events import parse_ended, parse_event
@@ -366,6 +368,26 @@ def test_routers_that_no_voice_passed_are_absent(tmp_path: Path) -> None:
     report = verdict.report(TOPOLOGY, made, asking=routers.asking)
     assert told(report, "home-router") == (None, "absent: no voice passed it") and not routers.asked
     assert report.holds("direct/udp"), report
+
+
+def test_the_router_of_a_network_that_an_end_has_left_says_so(punched: Placed, tmp_path: Path) -> None:
+    captures = Captures.read({one.node: one.file for one in punched.captured})
+    (path,) = survey(TOPOLOGY, captures, "bob", "frank", START, START + SECONDS).paths
+    there = replace(path.caller, inside=("192.168.34.10", 4000), trail=())
+    late = [Bout(span.start + SECONDS, span.end + SECONDS, span.packets) for span in path.spans]
+    after = replace(path, caller=there, to_caller=replace(path.ways[0], spans=tuple(late)))
+    (moved,) = merged([path, after])
+    assert (moved.caller, moved.former) == (there, (path.caller,))
+    said = testimony.heard(
+        TOPOLOGY,
+        punched,
+        captures,
+        Scene((moved,), ()),
+        START + SECONDS,
+        Routers({"flat-router": {"flow": None}}).asking,
+    )
+    found = next(one for one in said if one.name == "home-router")
+    assert found.agrees is None and "stands elsewhere" in found.said
 
 
 def test_where_nobody_can_be_asked_every_router_is_missing(punched: Placed) -> None:
