@@ -31,9 +31,9 @@ LATE = 0.2
 """Seconds by which a packet may leave late: a machine that stood still for longer has tried itself and no network."""
 SPOILT = 5
 """Trials in a row that may come to nothing by that; then the network is taken for one that carries a voice."""
-DOUBT, LONGEST_DOUBT = 10.0, 300.0
-"""Seconds until a network that was called narrow is tried again, doubled each time that it is found so once more: one
-word of a supernode that stood still must not keep calls from UDP for minutes."""
+DOUBT, DOUBTED_LESS, LONGEST_DOUBT = 10.0, 3.0, 300.0
+"""Seconds until a network that was called narrow is tried again, and how many times as long it is until the next time:
+a supernode that stood still must not keep calls from UDP for minutes, and what a throttle lets through is little."""
 LATER = 5.0
 """Seconds after which it is tried again where a call has come between."""
 STALE = 30.0
@@ -54,7 +54,7 @@ class VoiceTrial:
         self.sent: dict[bytes, int] = {}
         self.answered: set[int] = set()
         self.narrow = self.spoilt = 0
-        self.late = self.doubting = False
+        self.late = self.doubting = self.throttled = False
         self.found_at = float("-inf")
         self.doubted_at: float | None = None
         self.doubt = DOUBT
@@ -69,6 +69,7 @@ class VoiceTrial:
         """The client stands elsewhere."""
         self.stop()
         self.found_at, self.doubted_at, self.doubt = float("-inf"), None, DOUBT
+        self.throttled = False
 
     def call_over(self, narrow: bool, now: float) -> None:
         """A call is over that found UDP too narrow for it, or knew so: by the next one that may have ended."""
@@ -134,22 +135,22 @@ class VoiceTrial:
     def _judge(self, now: float) -> None:
         first = sum(number < FIRST for number in self.answered)
         last = sum(number >= PACKETS - LAST for number in self.answered)
-        late, narrow = self.late, first == FIRST and last < NARROW
+        carries, late = last >= NARROW, self.late
+        narrow = first == FIRST and not carries and not late
         self.stop()
-        if narrow and late and self.spoilt < SPOILT:
-            self.spoilt += 1
-        else:
-            self.narrow = self.narrow + 1 if narrow and not late else 0
-            self.spoilt = 0
-        if 0 < self.narrow < SURE or self.spoilt:
+        self.narrow = self.narrow + 1 if narrow else 0
+        self.spoilt = self.spoilt + 1 if late and not carries else 0
+        if 0 < self.narrow < SURE or 0 < self.spoilt <= SPOILT:
             self.begins = now + PAUSE
             return
         self.found_at = now
-        if self.narrow:
-            self.doubted_at, self.doubt = now + self.doubt, min(2 * self.doubt, LONGEST_DOUBT)
+        # a throttle that others had used up before lets no beginning through, and is no less of one for that
+        self.throttled = narrow or (self.throttled and not carries)
+        if self.throttled:
+            self.doubted_at, self.doubt = now + self.doubt, min(DOUBTED_LESS * self.doubt, LONGEST_DOUBT)
         else:
             self.doubted_at, self.doubt = None, DOUBT
-        self.told(self.narrow == 0, now)
+        self.told(not self.throttled, now)
 
     def datagram(self, socket: int, data: bytes, source: Address, now: float) -> None:
         if socket != self.socket or source != self.server or not is_stun(data):

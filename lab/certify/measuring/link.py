@@ -31,6 +31,8 @@ THROTTLE_S, THROTTLE_GAP_S, THROTTLE_BYTES, THROTTLE_FILLED = 4.0, 0.05, 400, 0.
 """64 kbit/s for four seconds, or so much of a narrower link's rate; the first one is a throttle's burst and does not
 count."""
 BURST_S = 1.0
+SHARED_TRAINS = 2
+"""Trains where the first one shows a throttle, of which the greater counts: the site's own hosts share what passes."""
 TRAINS = 3
 """Trains that each have to show a throttle where losses come in bursts: one of them may have met a long one."""
 
@@ -91,10 +93,12 @@ def throttle(bench: Bench) -> float | None:
         return None
     bursts = bench.patience.again > bench.patience.loss
     found = [_passing(bench, talk)]
-    while found[-1] is not None and bursts and len(found) < TRAINS:
+    while found[-1] is not None and len(found) < (TRAINS if bursts else SHARED_TRAINS):
         found.append(_passing(bench, talk))
     rates = [kbit_s for kbit_s in found if kbit_s is not None]
-    return statistics.median(rates) if len(rates) == len(found) else None
+    if len(rates) < len(found):
+        return None
+    return statistics.median(rates) if bursts else max(rates)
 
 
 def _passing(bench: Bench, talk: Conversation) -> float | None:

@@ -19,10 +19,12 @@ GAP_S, BYTES = link.THROTTLE_GAP_S, link.THROTTLE_BYTES
 
 @dataclass
 class Way:
-    """What passes of a train: a line with bursts of loss, and 2,000 bytes a second where it is throttled."""
+    """What passes of a train: a line with bursts of loss, and 2,000 bytes a second where it is throttled, half of them
+    taken by others until some time."""
 
     line: Line
     throttled: bool
+    shared_until: float = 0.0
     trains: list[Sequence[tuple[int, int]]] = field(default_factory=list)
     now: float = 0.0
 
@@ -32,7 +34,8 @@ class Way:
         passed, bucket = [], 2_000.0
         for number in range(fields["count"]):
             self.now += fields["gap_s"]
-            bucket = min(2_000.0, bucket + 2_000 * fields["gap_s"])
+            rate = 1_000 if self.now < self.shared_until else 2_000
+            bucket = min(2_000.0, bucket + rate * fields["gap_s"])
             fits = bucket >= BYTES or not self.throttled
             bucket -= BYTES if fits else 0
             if fits and self.line.cross(self.now, BYTES) is not None:
@@ -73,3 +76,16 @@ def test_bursts_are_no_throttle_and_a_throttle_is_seen_behind_them(
             called[throttled] += throttle(bench(way, burst)) is not None
     assert called[False] <= 2, "of 200; one train alone would call it one up to thirty times"
     assert called[True] >= 190
+
+
+def test_what_another_host_takes_of_a_throttle_is_not_taken_for_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "open_one", lambda bench, *where: bench.talk)
+    way = Way(Line(Impairment(), random.Random(1)), True, shared_until=3.0)
+    assert throttle(bench(way, Burst(0.0, 1.0))) == pytest.approx(16, rel=0.2)
+    assert len(way.trains) == 2 and len(way.trains[0]) < 0.75 * len(way.trains[1])
+
+
+def test_where_nothing_is_throttled_one_train_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "open_one", lambda bench, *where: bench.talk)
+    way = Way(Line(Impairment(), random.Random(1)), False)
+    assert throttle(bench(way, Burst(0.0, 1.0))) is None and len(way.trains) == 1
