@@ -48,7 +48,7 @@ def test_wireshark_reads_the_signalling_with_them(folder: Path) -> None:
     fields = ["-T", "fields", "-e", "tls.app_data", "-e", "data.data"]
     opened = tshark(folder / "call.pcapng", "-Y", "tls && data", *fields)
     text = b"".join(bytes.fromhex(part) for _, data in opened for part in data.split(","))
-    assert b"hello" in text and b"carry" in text, text[:400]
+    assert b"Hello" in text and b"Carry" in text, text[:400]
 
 
 def test_the_voice_in_the_clear_is_opus_of_both_ends(folder: Path) -> None:
