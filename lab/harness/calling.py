@@ -95,7 +95,7 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     topology = _as_it_was(engine, checkout, world, placed)
     record.setting(topology, placed, lines, folder)
     record.dropped(placed, folder)
-    asking = testimony.Asking.of(engine, world, lambda since: Timeline(checkout.state, world.name).read(since=since))
+    asking = testimony.Asking.of(engine, world, Timeline(checkout.state, world.name).changes)
     report = verdict.report(topology, placed, folder, asking)
     record.document(report, folder)
     if interrupt:

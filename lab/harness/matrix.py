@@ -183,7 +183,7 @@ def play(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    asking = session.asking(lambda since: Timeline(checkout.state, world.name).read(since=since))
+    asking = session.asking(Timeline(checkout.state, world.name).changes)
     play = _Play(session, asking, world, folder, order, (seconds, ring_ms), follow)
     begun = time.monotonic()
     try:

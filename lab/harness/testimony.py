@@ -50,7 +50,7 @@ class Said:
 
 class Asking:
     """How the routers of a call are asked. `order` gives a node an order and returns its answer, or raises LabError;
-    `changes` are the lines of the lab's timeline since some time, epoch seconds."""
+    `changes` are the lines of the lab's timeline since some time, epoch seconds, and of what is being done."""
 
     def __init__(self, order: Callable[..., Json], changes: Callable[[float], Iterable[Json]]) -> None:
         self._order, self.changes = order, changes
@@ -138,7 +138,7 @@ def heard(
     window = placed.started, end
     relays = [_relay(topology, placed, captures, scene, name, window) for name in relays_of(topology, placed)]
     found = [*relays, *_routers(topology, placed, captures, scene, window, asking)]
-    changes = list(asking.changes(placed.started))  # an event is known when it has taken effect
+    changes = list(asking.changes(placed.started))
     return [_excused(one, topology.node(one.name), changes, placed.started) for one in found]
 
 

@@ -4,6 +4,7 @@ Belongs here: one line an event, appended and read back. Never: doing anything.
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class Timeline:
 
     def __init__(self, state: Path, lab: str) -> None:
         self.file = state / f"timeline-{lab}.jsonl"
+        self._marks = state / f"under-way-{lab}"
         self._lab = lab
 
     def stamp(self, event: str, began: float, **about: Any) -> Json:
@@ -45,7 +47,10 @@ class Timeline:
         that it gets.
         """
         began, more = time.time(), dict(about)
+        mark = self._marks / f"{os.getpid()}-{time.monotonic_ns()}.json"
         try:
+            self._marks.mkdir(parents=True, exist_ok=True)
+            mark.write_text(json.dumps({"at": began, "lab": self._lab, "event": event, **about}))
             yield more
         except (ConfigError, NotNow):
             raise
@@ -55,7 +60,27 @@ class Timeline:
         except KeyboardInterrupt:
             self.stamp(event, began, **more, error="interrupted")
             raise
-        self.stamp(event, began, **more)
+        else:
+            self.stamp(event, began, **more)
+        finally:
+            mark.unlink(missing_ok=True)
+
+    def changes(self, since: float) -> list[Json]:
+        """What was done since then, epoch seconds, and what is being done at this moment: of that, `at` is when it
+        began."""
+        return [*self.read(since=since), *self._under_way()]
+
+    def _under_way(self) -> Iterator[Json]:
+        for mark in sorted(self._marks.glob("*.json")) if self._marks.is_dir() else ():
+            try:
+                os.kill(int(mark.name.partition("-")[0]), 0)
+                yield from _lines(mark.read_text())
+            except PermissionError:  # it is another user's, and there
+                yield from _lines(mark.read_text())
+            except ProcessLookupError:  # it was killed before it could take its mark away
+                mark.unlink(missing_ok=True)
+            except OSError:  # gone by now
+                continue
 
     def read(self, since: float | None = None, until: float | None = None) -> list[Json]:
         """The events between two times (epoch seconds; None: without bound), in order; a torn line is left out."""

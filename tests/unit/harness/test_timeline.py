@@ -1,5 +1,7 @@
 """The lab's timeline: stamped when it holds, read back in order, torn lines left out."""
 
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,29 @@ def test_what_was_refused_leaves_no_stamp_and_what_failed_says_why(tmp_path: Pat
     with pytest.raises(RuntimeUnavailable), timeline.event("set", site="home"):
         raise RuntimeUnavailable("home-router does not answer")
     assert [line["error"] for line in timeline.read()] == ["home-router does not answer"]
+
+
+def test_what_is_being_done_is_known_before_it_holds(tmp_path: Path) -> None:
+    timeline = Timeline(tmp_path, "lab")
+    with timeline.event("restart", node="home-router"):
+        assert timeline.read() == []
+        (line,) = Timeline(tmp_path, "lab").changes(time.time())
+        assert (line["event"], line["node"]) == ("restart", "home-router") and time.time() - line["at"] < 5
+        assert Timeline(tmp_path, "two").changes(0.0) == []
+    with pytest.raises(ConfigError), timeline.event("set", site="nowhere"):
+        raise ConfigError("no such site")
+    assert [line["event"] for line in timeline.changes(0.0)] == ["restart"]
+
+
+def test_who_was_killed_does_nothing_any_more(tmp_path: Path) -> None:
+    timeline = Timeline(tmp_path, "lab")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with timeline.event("forget", site="home"):
+        (mark,) = (tmp_path / "under-way-lab").iterdir()
+        mark.rename(mark.with_name(f"{gone.pid}-1.json"))
+        assert timeline.changes(0.0) == []
+    assert list((tmp_path / "under-way-lab").iterdir()) == []
 
 
 def test_labs_have_timelines_of_their_own_and_torn_lines_are_left_out(tmp_path: Path) -> None:
