@@ -5,7 +5,7 @@ Belongs here: when that is, and whom it concerns. Never: how a candidate is meas
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Protocol
 
 from lab.overlay.actions import Actions, earliest
@@ -231,36 +231,35 @@ class Relief:
             return self.promoting.deadline(None, 0.0)
         return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next(0.0))
 
+    def _clients(self) -> Iterator[tuple[int, Seat]]:
+        """Its clients that are nothing else, by link."""
+        more = {*self.hub.mesh.peers, *self.hub.roster.all()}  # those that are a supernode or relay already
+        for link, seat in self.hub.sessions.items():
+            if seat.role == "client" and not seat.moved and seat.name not in more:
+                yield link, seat
+
+    def _to(self, link: int) -> Callable[[Message], None]:
+        return lambda message: self.hub.send(link, message)
+
     def _candidates(self) -> list[Candidate]:
-        hub = self.hub
-
-        def send(link: int) -> Callable[[Message], None]:
-            return lambda message: hub.send(link, message)
-
-        more = {*hub.mesh.peers, *hub.roster.all()}  # those that are a supernode or relay already
         return [
-            Candidate(seat.name, seat.key, seat.info.peer, seat.since, send(link))
-            for link, seat in hub.sessions.items()
-            if seat.role == "client" and not seat.moved and seat.name not in more
+            Candidate(seat.name, seat.key, seat.info.peer, seat.since, self._to(link)) for link, seat in self._clients()
         ]
 
     def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:
         """Who could measure it: whom it has, as far as is known here, never sent anything."""
-        return {
-            other.name: other.send
-            for other in self._candidates()
-            if other.observed[0] != candidate.observed[0]
-            and not self.hub.carrying.have_talked(other.name, candidate.name)
-        }
+        return self._strangers_of(candidate.name, (candidate.observed[0],))
 
     def _strangers_to(self, promoted: Dial) -> dict[str, Callable[[Message], object]]:
         """The same, of one that is promoted."""
+        return self._strangers_of(promoted.name, promoted.hosts)
+
+    def _strangers_of(self, name: str, hosts: Collection[str]) -> dict[str, Callable[[Message], object]]:
+        have_talked = self.hub.carrying.have_talked
         return {
-            other.name: other.send
-            for other in self._candidates()
-            if other.observed[0] not in promoted.hosts
-            and other.name != promoted.name
-            and not self.hub.carrying.have_talked(other.name, promoted.name)
+            seat.name: self._to(link)
+            for link, seat in self._clients()
+            if seat.info.peer[0] not in hosts and seat.name != name and not have_talked(seat.name, name)
         }
 
     def says(self, name: str, message: Willing | Unwilling | Dialled, now: float) -> None:
