@@ -10,12 +10,23 @@ tracking does the rest for each flow. Belongs here: the table `lab`. Never: fire
     ports      number -> outer port, an address each, and `numbers` the way back: a drawn port can be looked up
                before it is used only as the packet's mark, which is a number
     draw       the chain that draws one; `draw-udp` and `draw-tcp` where the two draw among different ports
+    order-udp-0   the chain that takes the next one, an address each
 """
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
-from lab.nat.axes import Allocation, Behaviour, Filtering, FirewallPolicy, Mapping, Pooling, PortRange, Translation
+from lab.nat.axes import (
+    ALL_PORTS,
+    Allocation,
+    Behaviour,
+    Filtering,
+    FirewallPolicy,
+    Mapping,
+    Pooling,
+    PortRange,
+    Translation,
+)
 from lab.nat.wiring import Wiring
 
 REPLACE = "add table ip lab\ndelete table ip lab\n"
@@ -68,9 +79,14 @@ def _keeps_peers(behaviour: Behaviour) -> bool:
 
 
 def _draws(behaviour: Behaviour) -> bool:
-    """Connection tracking chooses at random among ports that are free for one remote endpoint; where a mapping is for
-    more than one, its port must be nobody else's (RFC 4787, REQ-3)."""
-    return behaviour.allocation is Allocation.RANDOM and (_keeps_out(behaviour) or _keeps_in(behaviour))
+    """Whether a new port is looked up before it is used. Connection tracking takes care of ports that are free for one
+    remote endpoint; where a mapping is for more than one, its port must be nobody else's (RFC 4787, REQ-3).
+
+    Of all ports that are kept one is in use already by a chance so small that it needs no tables of 64,512.
+    """
+    if behaviour.allocation is Allocation.PRESERVING and behaviour.ports == ALL_PORTS:
+        return False
+    return _keeps_out(behaviour) or _keeps_in(behaviour)
 
 
 def _keeps_taken(behaviour: Behaviour) -> bool:
@@ -183,22 +199,30 @@ def _address(behaviours: dict[str, Behaviour], wiring: Wiring, number: int, addr
     """A new mapping on one outer address; what has no ports keeps what it has in their place."""
     rules = []
     for name, behaviour in behaviours.items():
-        ports = behaviour.ports
+        ports, taken = behaviour.ports, f"@taken_{name}_{number}"
+        draw = f"draw{_apart(name, behaviours)}"
+        if behaviour.allocation is Allocation.SEQUENTIAL:
+            draw = f"order-{name}-{number}"
+        drawn = [
+            f"meta l4proto {name} jump {draw}",
+            f"meta l4proto {name} meta mark != {taken} snat ip to meta mark map @ports_{number}",
+        ] * _DRAWS
+        drawn.append(f"meta l4proto {name} snat ip to meta mark map @ports_{number}")
         match behaviour.allocation:
+            case Allocation.PRESERVING if _draws(behaviour):
+                rules.append(f"{name} sport {ports} meta mark set {name} sport map @numbers")
+                rules.append(f"{name} sport {ports} meta mark != {taken} snat to {address}")
+                rules += drawn
+            case Allocation.PRESERVING:
+                rules.append(f"{name} sport {ports} {name} sport != {taken} snat to {address}")
+                rules.append(f"meta l4proto {name} snat to {address}:{ports} fully-random")
+            case _ if _draws(behaviour):
+                rules += drawn
             case Allocation.SEQUENTIAL:
                 rules.append(f"meta l4proto {name} snat ip to {_in_order(ports, address)}")
-            case Allocation.RANDOM if _draws(behaviour):
-                rules += [
-                    f"meta l4proto {name} jump draw{_apart(name, behaviours)}",
-                    f"meta l4proto {name} meta mark != @taken_{name}_{number} snat ip to meta mark map @ports_{number}",
-                ] * _DRAWS
-                rules.append(f"meta l4proto {name} snat ip to meta mark map @ports_{number}")
             case Allocation.RANDOM if behaviour.ports_per_host is not None:
                 rules.append(f"meta l4proto {name} snat ip to {_blocks(behaviour, wiring, address)} fully-random")
             case Allocation.RANDOM:
-                rules.append(f"meta l4proto {name} snat to {address}:{ports} fully-random")
-            case Allocation.PRESERVING:
-                rules.append(f"{name} sport {ports} {name} sport != @taken_{name}_{number} snat to {address}")
                 rules.append(f"meta l4proto {name} snat to {address}:{ports} fully-random")
     return [*rules, f"snat to {address}"]
 
@@ -212,22 +236,32 @@ def _in_order(among: PortRange, address: IPv4Address) -> str:
 
 def _lottery(behaviours: dict[str, Behaviour], wiring: Wiring) -> list[str]:
     """What a port is drawn with, where any protocol does: the tables of numbers serve all, a chain each draws."""
-    draws = {_apart(name, behaviours): one for name, one in behaviours.items() if _draws(one)}
-    ports = sorted({port for one in draws.values() for port in range(one.ports.first, one.ports.last + 1)})
+    drawing = {name: one for name, one in behaviours.items() if _draws(one)}
+    ports = sorted({port for one in drawing.values() for port in range(one.ports.first, one.ports.last + 1)})
     if not ports:
         return []
     lines = _table("numbers", "inet_service : mark", (f"{port} : {port}" for port in ports))
     for number, address in enumerate(map(str, wiring.outer_addresses)):
         pairs = [f"{port} : {address} . {port}" for port in ports]
         lines += _table(f"ports_{number}", "mark : ipv4_addr . inet_service", pairs)
-    for apart, behaviour in draws.items():
+    for apart, behaviour in {_apart(name, behaviours): one for name, one in _random(drawing).items()}.items():
         lines += _drawing(apart, behaviour, wiring)
+    for name, behaviour in drawing.items():
+        if behaviour.allocation is Allocation.SEQUENTIAL:
+            for number in range(len(wiring.outer_addresses)):
+                lines += _chain(f"order-{name}-{number}", [_draw(behaviour.ports, "inc")])
     return lines
+
+
+def _random(drawing: dict[str, Behaviour]) -> dict[str, Behaviour]:
+    """Those of protocols that draw a port by chance."""
+    return {name: one for name, one in drawing.items() if one.allocation is not Allocation.SEQUENTIAL}
 
 
 def _apart(name: str, behaviours: dict[str, Behaviour]) -> str:
     """What is added to the names of a protocol's own chains, where the other one draws among other ports."""
-    among = {(one.ports, one.ports_per_host) for one in behaviours.values() if _draws(one)}
+    drawing = {name: one for name, one in behaviours.items() if _draws(one)}
+    among = {(one.ports, one.ports_per_host) for one in _random(drawing).values()}
     return f"-{name}" if len(among) > 1 else ""
 
 
@@ -242,8 +276,8 @@ def _drawing(apart: str, behaviour: Behaviour, wiring: Wiring) -> list[str]:
     return [*lines, *_chain(f"draw{apart}", [f"ip saddr vmap {{ {', '.join(ways)} }}"])]
 
 
-def _draw(ports: PortRange) -> str:
-    return f"meta mark set numgen random mod {ports.size} offset {ports.first}"
+def _draw(ports: PortRange, how: str = "random") -> str:
+    return f"meta mark set numgen {how} mod {ports.size} offset {ports.first}"
 
 
 def _table(name: str, of: str, elements: Iterable[str]) -> list[str]:

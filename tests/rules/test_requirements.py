@@ -24,6 +24,7 @@ from world import (
 )
 
 TRANSLATING = ("full-cone", "restricted-cone", "port-restricted-cone", "linux", "rfc4787")
+OTHERS = iter(range(45_000, 46_000))  # inner ports where many are needed, each once
 UNTOUCHED = 47  # no mapping has it: below every range of ports
 
 
@@ -52,6 +53,32 @@ def test_an_outer_port_serves_one_inner_endpoint_alone_also_where_half_of_a_bloc
         assert len(set(outer)) == len(hosts)
         again = [udp_outer(host, reflectors, TARGETS[(number + 1) % 3]) for number, host in enumerate(hosts)]
         assert again == outer
+
+
+@pytest.mark.parametrize(
+    ("preset", "axes"),
+    [
+        ("full-cone", "allocation=sequential ports=40000-40063"),
+        ("address-dependent", "allocation=sequential ports=40000-40063"),
+        ("full-cone", "ports=40000-40127"),
+    ],
+)
+def test_a_port_in_use_is_nobody_else_s_also_where_there_are_few(
+    preset: str, axes: str, world: World, reflectors: Sockets
+) -> None:
+    """RFC 4787 REQ-3, of ports that go round in order, and of those that are kept where an inner one is not theirs."""
+    world.behave(preset, f"{axes} udp-timeout=2 udp-timeout-one-way=2")
+    with world.udp("anna", HOSTS["anna"], world.port()) as first:
+        outer = udp_outer(first, reflectors, TARGETS[0])
+        for _ in range(2):  # of 64 ports the second forty come round
+            with ExitStack() as kept:
+                others = [kept.enter_context(world.udp("bert", HOSTS["bert"], next(OTHERS))) for _ in range(40)]
+                found = [udp_outer(other, reflectors, TARGETS[number % 3]) for number, other in enumerate(others)]
+            assert len({outer, *found}) == 41
+            until = time.monotonic() + 2.5  # what others had is over: their timers are what is waited for
+            while time.monotonic() < until:
+                assert udp_outer(first, reflectors, TARGETS[0]) == outer
+                time.sleep(0.2)
 
 
 @pytest.mark.parametrize("preset", ["restricted-cone", "symmetric", "linux"])

@@ -278,8 +278,16 @@ BY_FLOW = "mapping=address-and-port-dependent filtering=address-and-port-depende
         ("allocation=random", "meta mark != @taken_udp_0 snat ip to meta mark map @ports_0"),
         ("allocation=random ports=40000-40999", "meta mark set numgen random mod 1000 offset 40000"),
         ("allocation=preserving", "udp sport 1024-65535 udp sport != @taken_udp_0 snat to 203.0.113.32"),
+        ("allocation=preserving ports=40000-40999", "udp sport 40000-40999 meta mark set udp sport map @numbers"),
         (
-            "allocation=sequential ports=40000-40002",
+            "allocation=preserving ports=40000-40999",
+            "udp sport 40000-40999 meta mark != @taken_udp_0 snat to 203.0.113.32",
+        ),
+        ("allocation=preserving ports=40000-40999", "meta mark set numgen random mod 1000 offset 40000"),
+        ("allocation=sequential ports=40000-40002", "meta mark set numgen inc mod 3 offset 40000"),
+        ("allocation=sequential ports=40000-40002", "meta mark != @taken_udp_0 snat ip to meta mark map @ports_0"),
+        (
+            f"{BY_FLOW} allocation=sequential ports=40000-40002",
             "numgen inc mod 3 map { 0 : 203.0.113.32 . 40000, 1 : 203.0.113.32 . 40001, 2 : 203.0.113.32 . 40002 }",
         ),
         (f"{BY_FLOW} allocation=random ports-per-host=256", "192.168.32.2 : 203.0.113.32 . 1280-1535"),
@@ -318,10 +326,10 @@ def test_one_transport_s_addresses_are_paired_and_the_other_s_are_not(arbitrary:
         ),
         (
             "udp-ports=40000-40999 tcp-ports=20000-20999",
-            ("udp sport 40000-40999 udp sport != @taken_udp_0", "tcp sport 20000-20999 tcp sport != @taken_tcp_0"),
+            ("udp sport 40000-40999 meta mark != @taken_udp_0", "tcp sport 20000-20999 meta mark != @taken_tcp_0"),
         ),
         (
-            "allocation=sequential udp-ports=40000-40001 tcp-ports=20000-20000",
+            f"{BY_FLOW} allocation=sequential udp-ports=40000-40001 tcp-ports=20000-20000",
             (
                 "udp snat ip to numgen inc mod 2 map { 0 : 203.0.113.32 . 40000, 1 : 203.0.113.32 . 40001 }",
                 "tcp snat ip to numgen inc mod 1 map { 0 : 203.0.113.32 . 20000 }",
@@ -368,11 +376,21 @@ def test_each_transport_draws_in_the_host_s_block_of_its_own() -> None:
     assert chain(rules, "block-tcp-1280") == ["meta mark set numgen random mod 64 offset 1280"]
 
 
+SYMMETRIC_TCP = " ".join(f"tcp-{axis}" for axis in f"{BY_FLOW} allocation=random".split())
+
+
 def test_chains_are_apart_only_where_both_draw_and_among_different_ports() -> None:
-    for axes in ("allocation=random", "udp-allocation=random tcp-ports=40000-40999", "tcp-allocation=random"):
+    for axes in (
+        "allocation=random",
+        f"{SYMMETRIC_TCP} udp-allocation=random tcp-ports=40000-40999",
+        "tcp-allocation=random",
+    ):
         assert "chain draw {" in maps(axes)
         assert "chain draw-" not in maps(axes)
     assert "numgen random mod 1000 offset 40000" in maps("tcp-allocation=random tcp-ports=40000-40999")
+    both = maps("udp-allocation=sequential udp-ports=40000-40003 tcp-ports=40000-40003")
+    assert chain(both, "order-udp-0") == ["meta mark set numgen inc mod 4 offset 40000"]
+    assert chain(both, "draw") == ["meta mark set numgen random mod 4 offset 40000"], "of TCP, for its clashes"
 
 
 def test_what_iptables_has_a_target_for_is_alike_for_both_transports() -> None:
