@@ -206,7 +206,8 @@ def _udp(one: Seen, two: Seen, neighbours: bool) -> Way | None:
     if not hard:
         return Way(True)  # RFC 5128, 3.3.1: both are found where they are told to be
     for easy, other in ((one, two), (two, one)):
-        if not easy.hard and not easy.port_filtered and (easy.filtering is None or other.one_address):
+        by_address = easy.filtering is Filtering.ADDRESS_DEPENDENT
+        if not easy.hard and not easy.port_filtered and (not by_address or other.one_address):
             return Way(True)  # whatever port the other comes from, it is let in, and answered where it came from
     if all(seen.foreseeable for seen in hard):
         return Way(True, Search.FORESEEN)

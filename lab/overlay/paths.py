@@ -278,7 +278,6 @@ def _disguised(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 @lru_cache(maxsize=10_000)
-@lru_cache(maxsize=4096)
 def nobodys(host: str) -> bool:
     """Whether no machine on a network can be at an address: loopback, multicast, broadcast, reserved, unspecified or
     link-local, IPv4 in the clothes of IPv6, text that is no IP address.
