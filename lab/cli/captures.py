@@ -38,7 +38,10 @@ EVERY = 0.1
 )
 @click.argument("nodes", metavar="[NODE]...", nargs=-1)
 @click.option(
-    "--call", nargs=2, metavar="CALLER CALLEE", help="Place this call meanwhile, and end with it; `lab call` judges it."
+    "--call",
+    nargs=2,
+    metavar="CALLER CALLEE",
+    help="Place this call meanwhile, and end with it, the table by q; `lab call` judges it.",
 )
 @click.option("-w", "file", metavar="FILE.pcapng", type=Output(), help="Write every place's packets to one pcapng.")
 @click.option("--filter", "expression", metavar="BPF", default="", help="Capture these packets alone, as tcpdump does.")
@@ -57,7 +60,7 @@ def capture(
     A router is captured on both its sides. Without a NODE: where the call can pass, else all routers, core and relays.
     Goes on until Ctrl-C, or until the call is over. On a terminal: a table; space stops it, the arrows look around, n
     goes to the next event of a call and p to the one before, f shows rows with certain words alone (-word: without), w
-    writes all so far to a file, q ends it. Without a terminal: a line each.
+    writes all so far to a file, q ends it: it stays when the call is over. Without a terminal: a line each.
 
     Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request or the lab was wrong.
     """

@@ -58,17 +58,22 @@ def _sensible(holds: Sequence[tuple[float, float]], seconds: float) -> tuple[tup
     return tuple(sorted(holds))
 
 
+def clients_run(world: World, wanted: Request) -> None:
+    """Raises ConfigError where an end is no client of the lab, NotNow where it is stopped."""
+    clients = [node.name for node in world.topology.clients()]
+    for name in (wanted.caller, wanted.callee):
+        if name not in clients:
+            raise ConfigError(f"no client is called {name!r}; the clients are {', '.join(sorted(clients))}")
+        world.running(name)
+
+
 def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, follow: Follow) -> CallReport:
     """Place a call and judge it. Raises ConfigError or RuntimeUnavailable where it cannot be placed.
 
     Whatever happens once it is dialled leaves its evidence in the call's folder. So does an interrupt, with a report of
     what is known; it goes on as Interrupted, which names the folder.
     """
-    clients = [node.name for node in world.topology.clients()]
-    for name in (wanted.caller, wanted.callee):
-        if name not in clients:
-            raise ConfigError(f"no client is called {name!r}; the clients are {', '.join(sorted(clients))}")
-        world.running(name)
+    clients_run(world, wanted)
     ends = standing.concerned(world.topology, (wanted.caller, wanted.callee))
     said = standing.routers(engine, world, ends)
     world = replace(world, topology=standing.live(world.topology, said))

@@ -33,6 +33,8 @@ LOOK = 1.0
 """Seconds between two looks whether somebody has changed the lab."""
 _BEFORE_A_NAME = {"host", "src", "dst", "or", "and", "not", "!", "||", "&&"}
 """Words of tcpdump's after which a name may stand."""
+_UNTRANSLATED = _BEFORE_A_NAME | {"", "ip", "ip6", "udp", "tcp", "icmp", "icmp6"}
+"""Words of a filter that no router makes untrue."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,50 @@ def chosen(world: World, names: Sequence[str], ends: Sequence[str] = ()) -> tupl
     return tuple(node for node in wanted if world.containers[node.name].running)
 
 
-def addressed(expression: str, topology: Topology) -> str:
-    """A filter in which nodes are called by name, with their addresses in place of names: `host bob`."""
-    words, before = re.split(r"([\s()]+)", expression), ""
-    for number, word in enumerate(words):
-        node = next((one for one in topology.nodes if one.name == word), None)
-        if node is not None and node.addresses and before in _BEFORE_A_NAME:
-            addresses = " or ".join(map(str, node.addresses))
-            words[number] = f"({addresses})" if len(node.addresses) > 1 else addresses
-        before = word if word.strip(" \t\n()") else before
+def addressed(expression: str, topology: Topology, at: Node | None = None) -> str:
+    """A filter in which nodes are called by name, with addresses in place of names: `host bob`.
+
+    Those that it has, and those that its routers have, for so it is seen outside. At a router that it stands behind
+    (`at`) whoever else does is meant too: they are all seen under the same address on the other side.
+    """
+    words = _words(expression)
+    for number, name in _named(words, topology).items():
+        addresses = " or ".join(map(str, _seen_as(topology.node(name), topology, at)))
+        words[number] = f"({addresses})" if " or " in addresses else addresses
     return "".join(words)
+
+
+def both_sides(expression: str, topology: Topology) -> bool:
+    """Whether a filter takes a packet on both sides of a router or on neither: it asks for nodes and protocols alone,
+    and for no port or address that the router may change."""
+    words = _words(expression)
+    named = _named(words, topology)
+    return all(
+        number in named or word.strip(" \t\n()") in _UNTRANSLATED for number, word in enumerate(words) if word.strip()
+    )
+
+
+def _words(expression: str) -> list[str]:
+    return re.split(r"([\s()]+)", expression)
+
+
+def _named(words: Sequence[str], topology: Topology) -> dict[int, str]:
+    """Which of these words are names, where one may stand."""
+    having, before, found = {one.name for one in topology.nodes if one.addresses}, "", dict[int, str]()
+    for number, word in enumerate(words):
+        if word in having and before in _BEFORE_A_NAME:
+            found[number] = word
+        before = word if word.strip(" \t\n()") else before
+    return found
+
+
+def _seen_as(node: Node, topology: Topology, at: Node | None) -> list[object]:
+    before = topology.routers_outward(node)
+    beside = [node, *before]
+    if at is not None and at.role is Role.ROUTER and at.site is not None and (at == node or at in before):
+        inside = topology.lan_of(at.site).name
+        beside += [one for one in topology.nodes if any(each.network == inside for each in one.attachments)]
+    return list(dict.fromkeys(address for one in beside for address in (*one.addresses, *one.outer)))
 
 
 def refuse(engine: Engine, world: World, nodes: Sequence[Node], expression: str) -> None:
@@ -115,7 +151,7 @@ class Capturing:
         self._said: queue.SimpleQueue[tuple[str, bytes | None]] = queue.SimpleQueue()
         self._lives: dict[str, int] = {}
         self._stopped: set[str] = set()
-        self._output: BinaryIO | None = None
+        self._output: _Output | None = None
         self._written: whole.Writer | None = None
         self.full = False
         self._captured: list[Captured] | None = None
@@ -128,12 +164,13 @@ class Capturing:
         try:
             sinks: list[Sink] = []
             if watched.file is not None:
-                self._output = _opened(watched.file)
+                self._output = _Output(watched.file)
                 self._written = whole.Writer(self._output)
                 sinks.append(self._keep)
             if (pipe := watched.pipe) is not None:
                 sinks.append(lambda blocks: pipe(b"".join(blocks)))
-            self._feed = Feed(self.topology, watched.nodes, watched.told, sinks, losing)
+            judged = both_sides(watched.expression, self.topology)
+            self._feed = Feed(self.topology, watched.nodes, watched.told, sinks, losing, judged=judged)
             self._rules, self._routers = rules, [node.name for node in watched.nodes if node.role is Role.ROUTER]
             self._before = dropping.read(rules, self._routers)
             self._after: dict[str, dropping.Counted] = {}
@@ -227,7 +264,7 @@ class Capturing:
             incoming=node.role is Role.CORE,
             buffered=not live,
             ring=RING if node.role in SHARED else SMALL_RING,
-            expression=addressed(self.watched.expression, self.topology),
+            expression=addressed(self.watched.expression, self.topology, node),
             heard=lambda data: self._said.put((node.name, data)),
         )
 
@@ -291,11 +328,32 @@ class Capturing:
             self._feed.note(time.time(), f"{node} has stopped: its capture begins again when it runs")
 
 
-def _opened(file: Path) -> BinaryIO:
-    try:
-        return file.open("wb", buffering=0)
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from None
+class _Output:
+    """A file that is begun anew once there is something to write: what it held is kept where nothing comes of it."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises ConfigError where it cannot be written."""
+        self._file: BinaryIO | None = None
+        self._path, there = file, file.exists()
+        try:
+            file.open("ab").close()
+            if not there:
+                file.unlink()
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from None
+
+    def write(self, data: bytes) -> int | None:
+        if self._file is None:
+            self._file = self._path.open("wb", buffering=0)
+        return self._file.write(data)
+
+    def truncate(self, size: int) -> None:
+        if self._file is not None:
+            self._file.truncate(size)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def _changed(file: Path) -> float:

@@ -24,9 +24,17 @@ class Feed:
     """What captures bring, chunk by chunk, to rows, and to whoever takes blocks of a pcapng. Pure but for those."""
 
     def __init__(
-        self, topology: Topology, nodes: Sequence[Node], told: bool, sinks: Sequence[Sink], losing: Losing = NO_LINE
+        self,
+        topology: Topology,
+        nodes: Sequence[Node],
+        told: bool,
+        sinks: Sequence[Sink],
+        losing: Losing = NO_LINE,
+        *,
+        judged: bool = True,
     ) -> None:
-        self._passing = Passing(topology, losing)
+        """`judged`: what is captured on one side of a router would be on the other, if it went there."""
+        self._passing = Passing(topology, losing, judged=judged)
         self._told, self._sinks = told, sinks
         self._growing = {node.name: Growing(node.name) for node in nodes}
         self._decoders = {node.name: Decoder(node.name) for node in nodes}

@@ -206,6 +206,8 @@ class Lab:
         grows; what `write` makes of the file in the end is in order, and tells the call.
         """
         world = self.running_world()
+        if call is not None:
+            calling.clients_run(world, calling.request(*call, seconds=3, ring_ms=500))
         watched = capturing.Watched(capturing.chosen(world, nodes, call or ()), expression, told, pipe, file)
         state, changes = self.checkout.state, self.timeline.file
         rules = dropping.asking(self.engine, world)

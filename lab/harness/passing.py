@@ -91,7 +91,9 @@ class _Sighting:
 class Passing:
     """Hear packets of any places, in any order; `due` gives the rows whose turn it is."""
 
-    def __init__(self, topology: Topology, losing: Losing = NO_LINE) -> None:
+    def __init__(self, topology: Topology, losing: Losing = NO_LINE, *, judged: bool = True) -> None:
+        """`judged`: whether what was seen on one side of a router alone says that it went no further."""
+        self._judged = judged
         self._order = count()
         self._heap: list[tuple[float, int, Packet, float]] = []
         self._line: deque[_Sighting] = deque()
@@ -247,6 +249,8 @@ class Passing:
             if not words:
                 return "passed", "passed on", "passed on"
             return "translated", " ".join(words), " ".join(brief)
+        if not self._judged:
+            return "", "", ""
         if packet.direction is Direction.OUT:
             return "own", "the router's own", "its own"
         if not one.waits:

@@ -11,7 +11,8 @@ import threading
 
 from lab.errors import ConfigError
 
-_ARGV = ("-k", "-i", "-")
+_ARGV = ("-k", "-i", "-", "-N", "n", "--enable-heuristic", "rtp_udp")
+"""At once, from standard input; with the names that the file gives addresses, and voice read as RTP."""
 
 
 class Wireshark:

@@ -61,6 +61,45 @@ def test_a_punched_call_is_told_packet_by_packet() -> None:
     assert late <= len(times) / 100, f"{late} of {len(times)} lines are out of order"
 
 
+def test_a_filter_by_name_takes_both_sides_of_a_router() -> None:
+    done = cli("capture", "--call", "bob", "frank", "--live", "--filter", "udp and host bob")
+    assert done.returncode == 0, done.stderr
+    voice = [line for line in done.stdout.splitlines() if "  RTP " in line]
+    home = [line for line in voice if "home lan" in line or "home wan" in line]
+    assert len(home) > 200 and all("  as home wan:" in line or "  to bob:" in line for line in home)
+    assert "dropped" not in "".join(voice) and "router's own" not in "".join(voice)
+
+
+def test_a_filter_by_port_calls_nothing_dropped() -> None:
+    done = cli("capture", "--call", "bob", "carol", "--live", "--filter", "udp port 33034")
+    assert done.returncode == 0, done.stderr
+    assert "home lan" in done.stdout and "✗" not in done.stdout and "dropped:" not in done.stdout
+
+
+def test_who_was_not_asked_is_told_apart_from_who_has_no_mapping_to_come_to() -> None:
+    done = cli("capture", "--call", "bob", "frank", "--live")
+    assert done.returncode == 0, done.stderr
+    dropped = [line for line in done.stdout.splitlines() if "dropped: " in line and " wan" in line]
+    assert any("dropped: no mapping" in line or "dropped: not asked for" in line for line in dropped), dropped[:3]
+
+
+@pytest.mark.parametrize("ends", [("bob", "bob"), ("bob", "supernode-1")])
+def test_a_file_that_is_there_stays_where_no_such_call_can_be(ends: tuple[str, str], tmp_path: Path) -> None:
+    target = tmp_path / "old.pcapng"
+    target.write_bytes(b"of yesterday")
+    done = cli("capture", "--call", *ends, "-w", str(target))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert target.read_bytes() == b"of yesterday"
+
+
+@pytest.mark.parametrize("place", ["bob", "supernode-1", "authority", "relay-1"])
+def test_any_node_is_captured(place: str, tmp_path: Path) -> None:
+    target = tmp_path / "one.pcapng"
+    done = cli("capture", place, "--call", "bob", "carol", "-w", str(target))
+    assert done.returncode == 0, done.stderr
+    assert [block.name for _, block in pcapng.blocks(target.read_bytes()) if isinstance(block, Interface)] == [place]
+
+
 def test_a_firewall_that_drops_is_named() -> None:
     done = cli("capture", "--call", "alice", "dave", "--live", "--filter", "udp and host dave")
     assert done.returncode == 0 and "hotel lan" in done.stdout, done.stderr
@@ -73,6 +112,9 @@ def test_the_file_of_a_call_is_judged_as_the_call(tmp_path: Path) -> None:
     assert done.returncode == 0 and str(target) in done.stdout, done.stderr
     verdict = json.loads(cli("verdict", str(target), "--json").stdout)
     assert (verdict["kind"], verdict["transport"], verdict["caller"]) == ("punched", "udp", "bob")
+    told = target.read_bytes()  # comments stand in it as they are
+    for moment in ("invite", "ringing", "answer", "first check", "first packet through", "nominated", "first voice"):
+        assert moment.encode() in told, moment
 
 
 @pytest.mark.parametrize(("number", "left"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])

@@ -119,7 +119,9 @@ def test_a_wireshark_gets_the_packets_and_its_end_ends_the_capture(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     status, _, err = run(monkeypatch, capsys, "--wireshark")
     assert status == 0 and "until Wireshark is closed" in err
-    assert (tmp_path / "words").read_text() == "-k -i -\n" and (tmp_path / "got").read_text() == "pcapng"
+    assert (tmp_path / "words").read_text() == "-k -i - -N n --enable-heuristic rtp_udp\n" and (
+        tmp_path / "got"
+    ).read_text() == "pcapng"
 
 
 def test_a_call_that_is_placed_ends_it_and_is_reported_and_its_file_tells_it(

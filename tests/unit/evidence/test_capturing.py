@@ -188,7 +188,7 @@ def test_what_a_full_disk_had_room_for_in_mid_capture_is_readable(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     target = tmp_path / "all.pcapng"
-    monkeypatch.setattr(capturing, "_opened", lambda file: Filling(file, 30_000))
+    monkeypatch.setattr(capturing, "_Output", lambda file: Filling(file, 30_000))
     session = opened(file=target)
     with pytest.raises(RuntimeUnavailable, match="is not whole: No space left on device; what it holds so far can be"):
         until_quiet(session)
@@ -299,12 +299,16 @@ def test_a_filter_that_is_none_is_refused_before_anything_starts(
     assert not played.made and not (tmp_path / "state").exists() and not (tmp_path / "all.pcapng").exists()
 
 
+BOB, FRANK = "192.168.32.2 or 203.0.113.32 or 192.168.32.1", "192.168.33.2 or 203.0.113.33 or 192.168.33.1"
+
+
 @pytest.mark.parametrize(
     ("asked", "given"),
     [
-        ("host bob", "host 192.168.32.2"),
-        ("udp and (src bob or dst frank)", "udp and (src 192.168.32.2 or dst 192.168.33.2)"),
+        ("host bob", f"host ({BOB})"),
+        ("udp and (src bob or dst frank)", f"udp and (src ({BOB}) or dst ({FRANK}))"),
         ("host home-router", "host (203.0.113.32 or 192.168.32.1)"),
+        ("host supernode-1", "host 203.0.113.11"),
         ("udp port 33034", "udp port 33034"),
         ("bob", "bob"),
     ],
@@ -313,13 +317,40 @@ def test_nodes_have_their_names_in_a_filter(asked: str, given: str) -> None:
     assert capturing.addressed(asked, TOPOLOGY) == given
 
 
+@pytest.mark.parametrize("name", ["bob", "home-router"])
+def test_at_its_own_router_a_name_is_of_all_that_are_seen_under_one_address(name: str) -> None:
+    found = capturing.addressed(f"host {name}", TOPOLOGY, TOPOLOGY.node("home-router"))
+    assert set(found.removeprefix("host (").removesuffix(")").split(" or ")) == {
+        "203.0.113.32", "192.168.32.1", "192.168.32.2", "192.168.32.3",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("expression", "judged"),
+    [
+        ("", True),
+        ("udp and host bob", True),
+        ("not (tcp or host bob)", True),
+        ("udp port 33034", False),
+        ("host 192.168.32.2", False),
+        ("udp and (host bob or port 53)", False),
+    ],
+)
+def test_what_a_router_may_change_is_no_reason_to_call_a_packet_dropped(expression: str, judged: bool) -> None:
+    assert capturing.both_sides(expression, TOPOLOGY) is judged
+
+
 def test_where_a_capture_does_not_start_the_others_end_and_nothing_is_left(
     opened: Opened, played: Playback, tmp_path: Path
 ) -> None:
     del played.recorded["relay-1"]
-    with pytest.raises(KeyError):
-        opened()
+    kept, new = tmp_path / "kept.pcapng", tmp_path / "new.pcapng"
+    kept.write_bytes(b"of yesterday")
+    for target in (None, kept, new):
+        with pytest.raises(KeyError):
+            opened(file=target)
     assert not list((tmp_path / "state").iterdir())
+    assert kept.read_bytes() == b"of yesterday" and not new.exists()
 
 
 def test_the_nodes_are_those_named_those_of_a_call_or_all_routers_core_and_relays(world: World) -> None:
