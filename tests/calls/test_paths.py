@@ -1,7 +1,7 @@
 """Every ordered pair of the reference lab takes the path that theory says, and clients and packets agree on it."""
 
 import pytest
-from expected import CALLS
+from expected import CALLS, SITES
 
 from lab.testing.calls import Calls
 
@@ -25,3 +25,10 @@ def test_a_call_takes_its_path(call: Calls, caller: str, callee: str, path: str)
     assert setup.answered is not None and setup.first_media is not None
     assert 0 <= setup.first_media - setup.answered < 1000, setup
     assert report.dropped_by_captures == {}
+    witnesses = {witness.name: witness for witness in report.witnesses}
+    assert {name for name, witness in witnesses.items() if witness.agrees} >= {"packets", caller, callee}
+    carried = [report.observed.via] if report.observed.via else []
+    passed = [f"{site}-router" for site, name in SITES.items() if name in (caller, callee)]
+    told = {name: witnesses[name] for name in (*carried, *passed)}
+    again = "dialled again"  # a router loses what it has counted of a connection that ended, where an end does so
+    assert all(one.agrees is True or ("tcp" in path and again in one.said) for one in told.values()), told

@@ -33,6 +33,7 @@ def test_it_opens_and_loads_nothing_else(opened: Browser) -> None:
     assert opened.ask("document.title") == "supernode-lab: report"
     assert opened.ask("document.querySelectorAll('.heat button').length") == 6
     assert opened.loaded[-1].startswith("file:") and len(opened.loaded) <= 3
+    assert opened.ask("document.querySelectorAll('[aria-label=topology] svg text').length") > 10
 
 
 def test_the_mouse_opens_a_cell_with_ladder_curve_timeline_and_captures_and_closes_it(opened: Browser) -> None:
