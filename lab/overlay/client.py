@@ -4,7 +4,7 @@ Signalling goes over the one link to the hub; calls are kept in `calls` and do t
 """
 
 import hashlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -55,6 +55,7 @@ MOST_HELD = 64
 STRANGER_LIMIT = 5.0
 """Seconds in which an inbound connection has to show a check of a call."""
 REMEMBERED_INVITES = 1024
+"""Invites that are kept for as long as each could be shown again; beyond that many no other rings."""
 MIRRORS = 2
 """Supernodes that are asked how this client is seen, at the least: one alone could err, or tell lies."""
 OUTBOX = 64
@@ -159,7 +160,8 @@ class Client(Member):
         self.dropped: Counter[str] = Counter()
         """What others have sent that was refused: messages, locations, hosts, datagrams; the log has the reasons."""
         self.contacts = Contacts(self.actions, membership.pins)
-        self.invites: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.invites: dict[tuple[str, str], float] = {}
+        """Those that were taken, and until when by the wall clock each could be shown again."""
         self.spare: MediaSocket | None = None
         self.spare_port: TcpPort | None = None
         self.hubs = HostCache(self._by_preference(), membership.learnt)
@@ -445,9 +447,11 @@ class Client(Member):
             raise ProtocolError(f"its invite is {wall - invite.sent_at:.0f} s old, {CLOCK_TOLERANCE:.0f} s are allowed")
         if (envelope.sender, envelope.call) in self.invites:
             raise ProtocolError("its invite was seen before")
-        self.invites[envelope.sender, envelope.call] = None
-        if len(self.invites) > REMEMBERED_INVITES:
-            self.invites.popitem(last=False)
+        if len(self.invites) >= REMEMBERED_INVITES:
+            self.invites = {key: until for key, until in self.invites.items() if until >= wall}
+            if len(self.invites) >= REMEMBERED_INVITES:  # one that is forgotten while it is fresh could be replayed
+                raise ProtocolError(f"more than {REMEMBERED_INVITES:,} invites came within a minute")
+        self.invites[envelope.sender, envelope.call] = invite.sent_at + CLOCK_TOLERANCE
         if len(self.calls) >= MOST_CALLS:
             busy = Bye(1, "busy")
             self.post(self.membership.identity.seal(envelope.sender, envelope.call, busy, invite.ephemeral))

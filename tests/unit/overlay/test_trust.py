@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.call_events import Answered, Closing, Ended, Rings
+from lab.overlay.client import REMEMBERED_INVITES
 from lab.overlay.enrolment import StrangeAuthority
 from lab.overlay.identity import (
     CLOCK_TOLERANCE,
@@ -104,6 +105,27 @@ def test_a_replayed_invite_does_not_ring_twice(net: FakeNet) -> None:
     tamper(net, "bob", seen[0])
     assert len(net.told("bob", Rings)) == 1
     assert "seen before" in troubles(net, "bob")
+
+
+def test_a_flood_of_invites_makes_no_other_be_forgotten(net: FakeNet) -> None:
+    seen: list[Carry] = []
+    bob = net.hosts["bob"].machine
+    original = bob._carried
+    bob._carried = lambda carry, now: (seen.append(carry), original(carry, now))[1]
+    id = place(net, "frank", "bob")
+    net.hosts["frank"].machine.hang_up(id, net.now)
+    net.settle(net.hosts["frank"])
+    assert net.run(3, until=lambda: bool(net.told("bob", Ended)))
+    fresh = net.now + bob.membership.wall.offset + CLOCK_TOLERANCE
+    bob.invites |= {("mallory", f"c{number}"): fresh for number in range(REMEMBERED_INVITES)}
+    tamper(net, "bob", seen[0])
+    net.hosts["frank"].machine.dial("c2.x", "bob", net.now)
+    net.settle(net.hosts["frank"])
+    net.run(1)
+    assert len(net.told("bob", Rings)) == 1 and "invites came within a minute" in troubles(net, "bob")
+    net.run(CLOCK_TOLERANCE + 1)
+    place(net, "frank", "bob", id="c3.x")
+    assert len(bob.invites) == 1, "what is old is forgotten once there is need"
 
 
 def test_an_old_invite_does_not_ring(net: FakeNet) -> None:
