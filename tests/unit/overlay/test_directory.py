@@ -94,6 +94,25 @@ def test_a_name_resolves_from_every_supernode_in_one_hop(world: World) -> None:
     assert len(kept) == COPIES
 
 
+@pytest.mark.slow
+def test_so_it_does_in_a_mesh_of_a_thousand() -> None:
+    world = World()
+    for number in range(1_000):
+        world.add(f"s{number}")
+    for client in range(3):
+        world.directories[f"s{client}"].sits_here(sits(person(f"client-{client}"), f"s{client}"))
+    world.said.clear()
+    for at, directory in world.directories.items():
+        for client in range(3):
+            assert world.find(at, f"client-{client}") == [f"s{client}"]
+        assert set(directory.hops) <= {0, 1}
+    asked = [message for _, _, message in world.said if isinstance(message, Lookup)]
+    assert 0 < len(asked) <= 3 * COPIES * 1_000, "those that keep it, and nobody on the way"
+    for client in range(3):
+        kept = [at for at, directory in world.directories.items() if f"client-{client}" in directory.kept]
+        assert len(kept) == COPIES
+
+
 def test_what_was_found_is_not_asked_for_again_until_it_is_doubted(world: World) -> None:
     world.directories["s3"].sits_here(sits(person("bob"), "s3"))
     asker = next(at for at, directory in world.directories.items() if "bob" not in directory.kept and at != "s3")
