@@ -133,7 +133,10 @@ def _standing(now: dict[str, Any]) -> str:
 @click.argument("site")
 @click.argument("address", required=False)
 def renew(site: str, address: str | None) -> None:
-    """Give a site a new outer address (the next free one, or ADDRESS), as a provider does overnight."""
+    """Give a site a new outer address (the next free one, or ADDRESS), as a provider does overnight.
+
+    It is the one of IPv4; addresses and prefixes of IPv6 stay.
+    """
     before, after = the_lab().renew(site, address)
     click.echo(f"{site} was {before} and is {after}")
 

@@ -4,10 +4,11 @@ Belongs here: one case a firewall. Never: what is translated.
 """
 
 from contextlib import ExitStack
+from ipaddress import ip_network
 
 import pytest
 from measure import TARGETS, Sockets, udp_filtering, udp_outer
-from world import FIRST, HOSTS, SILENCE_S, Endpoint, World, connect, connected, ready
+from world import FIRST, HOST6, HOSTS, OUTSIDE6, SERVER6, SILENCE_S, Endpoint, World, connect, connected, ready
 
 from lab.nat import Filtering
 
@@ -25,12 +26,12 @@ LETS_OUT = {
 TLS, PLAIN = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x00\x04ping, in no TLS record"
 
 
-def opens(world: World, port: int, says: bytes) -> bool:
+def opens(world: World, port: int, says: bytes, inner: str = HOSTS["anna"], server: str = FIRST) -> bool:
     """Whether a connection is opened and its first bytes arrive."""
     with ExitStack() as kept:
-        listener = kept.enter_context(world.tcp("server", FIRST, port, listening=True))
-        host = kept.enter_context(world.tcp("anna", HOSTS["anna"], world.port()))
-        connect(host, Endpoint(FIRST, port))
+        listener = kept.enter_context(world.tcp("server", server, port, listening=True))
+        host = kept.enter_context(world.tcp("anna", inner, world.port()))
+        connect(host, Endpoint(server, port))
         if not connected(host, SILENCE_S):
             return False
         assert ready([listener])
@@ -50,6 +51,22 @@ def test_a_firewall_lets_out_what_its_name_says(firewall: str, world: World, ref
         udp = bool(ready([reflectors[TARGETS[0]]], seconds=SILENCE_S))
     tcp = (opens(world, 9000, PLAIN), opens(world, 80, PLAIN), opens(world, 443, TLS), opens(world, 443, PLAIN))
     assert (udp, *tcp) == LETS_OUT[firewall]
+
+
+@pytest.mark.parametrize("firewall", LETS_OUT)
+def test_it_lets_out_the_same_over_ipv6_and_nobody_in(firewall: str, world: World) -> None:
+    world.behave("linux", firewall=firewall, profile6="nptv6")
+    with world.udp("anna", HOST6, world.port()) as anna, world.udp("server", SERVER6, 9001) as server:
+        anna.sendto(b"question", (SERVER6, 9001))
+        udp = bool(ready([server], seconds=SILENCE_S))
+        outer = str(ip_network(OUTSIDE6)[2]), anna.getsockname()[1]
+        with world.udp("server", SERVER6, 9002) as other:
+            other.sendto(b"unasked", outer)
+            let_in = bool(ready([anna], seconds=SILENCE_S))
+    says = (9000, PLAIN), (80, PLAIN), (443, TLS), (443, PLAIN)
+    tcp = tuple(opens(world, port, words, HOST6, SERVER6) for port, words in says)
+    assert (udp, *tcp) == LETS_OUT[firewall]
+    assert let_in is (firewall == "none"), "prefixes that are translated filter nothing by themselves"
 
 
 def test_a_firewall_lets_nobody_in_to_a_mapping_that_would(world: World, reflectors: Sockets) -> None:
