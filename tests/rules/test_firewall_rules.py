@@ -55,8 +55,11 @@ def test_a_firewall_lets_out_what_its_name_says(firewall: str, world: World, ref
 
 @pytest.mark.parametrize("firewall", LETS_OUT)
 def test_it_lets_out_the_same_over_ipv6_and_nobody_in(firewall: str, world: World) -> None:
-    world.behave("linux", firewall=firewall, profile6="nptv6")
     with world.udp("anna", HOST6, world.port()) as anna, world.udp("server", SERVER6, 9001) as server:
+        world.behave("linux", profile6="nptv6")
+        anna.sendto(b"who is there", (SERVER6, 9001))  # neighbours know one another before it is measured
+        server.recvfrom(64)
+        world.behave("linux", firewall=firewall, profile6="nptv6")
         anna.sendto(b"question", (SERVER6, 9001))
         udp = bool(ready([server], seconds=SILENCE_S))
         outer = str(ip_network(OUTSIDE6)[2]), anna.getsockname()[1]
