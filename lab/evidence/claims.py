@@ -19,6 +19,8 @@ SHORTEST_JUDGED = 0.4
 """Seconds that must be left of a stretch, less its grace, to be judged by rhythm; shorter ones by trace."""
 LAST = 1.0
 """Seconds at the end of the media whose path is the call's path (design)."""
+FRAME = 0.02
+"""Seconds between two packets of a voice (RFC 7587, 4.2: 20 ms by default): in a shorter stretch there need be none."""
 DYING = 3.0
 """Seconds within which a client has left a path that died: voice is back within so many, and checks tell it by then."""
 UNCLAIMED = 1.0
@@ -182,11 +184,13 @@ def _hold(
 
 
 def _trace(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float) -> Held:
-    """A stretch too short to judge by rhythm agrees if such media existed at all, within its grace."""
+    """A stretch too short to judge by rhythm agrees if such media existed at all, within its grace, or need not."""
     scene = survey(topology, captures, caller, callee, claim.start - grace, claim.end + grace, trace=True)
     for path in scene.paths:
         if (path.kind, path.transport, path.via) == (claim.kind, claim.transport, claim.via):
             return Held(claim, None, True, f"{path.packets} packets of {path}")
+    if claim.end - claim.start < FRAME:
+        return Held(claim, None, True, "shorter than what lies between two frames")
     seen = ", ".join(str(path) for path in scene.paths) or "no media"
     length = (claim.end - claim.start) * 1000
     return Held(claim, None, False, f"claimed {claim} for {length:.0f} ms, and the packets show {seen}")

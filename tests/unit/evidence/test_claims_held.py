@@ -159,6 +159,14 @@ def test_a_short_stretch_without_any_media_disagrees(punched: Captures) -> None:
     assert verdict.stretches[0].reason.endswith("and the packets show no media")
 
 
+@pytest.mark.parametrize(("seconds", "agrees"), [(0.009, True), (0.019, True), (0.021, False), (0.1, False)])
+def test_in_a_stretch_that_is_shorter_than_a_frame_there_need_be_no_media(
+    punched: Captures, seconds: float, agrees: bool
+) -> None:
+    middle = (claim(0, 1.5, PUNCHED), claim(1.5, 1.5 + seconds, RELAYED), claim(1.5 + seconds, 3, PUNCHED))
+    assert held(punched, *middle).agrees is agrees
+
+
 def test_a_move_between_transports_that_is_not_claimed_disagrees(tmp_path: Path) -> None:
     world = World()
     talk(world, BOB, FRANK, START, 1.5, "tcp")
