@@ -28,6 +28,9 @@ PCAP_HEADER = 24
 """Bytes that a pcap file begins with; tcpdump writes them once its socket is open, so from then on packets count."""
 REOPEN_SECONDS = 0.05
 """Seconds between two looks at a node that was stopped: its capture goes on as soon as it runs again."""
+SURE_SECONDS = 2.0
+"""Seconds for which a node has to go on before a capture that has ended there is one that failed: a node that stops
+takes its capture along, and a busy engine is a moment late to say so."""
 
 # The marker goes over loopback: a capture on `any` is one socket for all interfaces, in order, so a marker that is
 # seen proves that the capture runs and that every packet before it has been handed over. When stdin ends, so does it.
@@ -241,6 +244,7 @@ class Capture:
     def _again(self) -> bool:
         """The node was stopped, or restarted: goes on as soon as it runs again; False where the capture itself failed,
         or is not wanted any more."""
+        runs_since: float | None = None
         while not self._closing.wait(REOPEN_SECONDS):
             try:
                 state: dict[str, Any] = self._client.api.inspect_container(self._container)["State"]
@@ -250,7 +254,9 @@ class Capture:
                 if self._stopped:
                     self._restarted = True
                 elif not self._restarted and _epoch(state["StartedAt"]) < self._begun:
-                    return False  # the node has run all the time: it is the capture that failed
+                    runs_since = runs_since or time.monotonic()
+                    if time.monotonic() - runs_since >= SURE_SECONDS:
+                        return False  # the node has run all the time: it is the capture that failed
                 else:
                     self._stream = self._start()
                     self._restarted = False

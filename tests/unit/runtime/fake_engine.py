@@ -33,6 +33,8 @@ class FakeEngine:
         self._listener.listen()
         self.asked: list[dict[str, object]] = []
         self.state: dict[str, object] = {"Running": True, "StartedAt": "2003-08-29T00:00:00.000000000Z"}
+        self.before: list[dict[str, object]] = []
+        """States that are told first, each once."""
         threading.Thread(target=self._serve, daemon=True).start()
 
     def client(self) -> docker.DockerClient:
@@ -49,6 +51,10 @@ class FakeEngine:
                 connection, _ = self._listener.accept()
                 threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
+    def _of(self, request: str) -> dict[str, object]:
+        looked = request.startswith("GET") and "/containers/" in request
+        return self.before.pop(0) if looked and self.before else self.state
+
     def _answer(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as reader:
             for request in _requests(reader):
@@ -60,7 +66,7 @@ class FakeEngine:
                     return
                 if body:
                     self.asked.append(json.loads(body))
-                answer = json.dumps({"Id": "e1", "ExitCode": 3, "StatusCode": 5, "State": self.state}).encode()
+                answer = json.dumps({"Id": "e1", "ExitCode": 3, "StatusCode": 5, "State": self._of(line)}).encode()
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
 
 

@@ -219,6 +219,30 @@ def test_a_capture_goes_on_in_the_same_file_when_its_node_was_restarted(start: S
     assert (capture.lives, capture.trouble) == (2, None)
 
 
+def test_a_capture_goes_on_where_the_engine_is_late_to_say_that_its_node_has_stopped(
+    start: Start, tmp_path: Path
+) -> None:
+    lives: list[socket.socket] = []
+    second = threading.Event()
+
+    def live(connection: socket.socket) -> None:
+        lives.append(connection)
+        if len(lives) == 2:
+            second.set()
+            tcpdump(echo=True)(connection)
+        else:
+            runs = engine.state
+            engine.before = [runs, runs, runs, {**runs, "Running": False}]
+            engine.state = {"Running": True, "StartedAt": "2003-08-29T00:00:01.000000000Z"}
+
+    engine = start(frame(STDOUT, HEADER), live)
+    capture = Capture(engine.client(), "c", "home-router", tmp_path / "home-router.pcap")
+    assert second.wait(5), capture.trouble
+    capture.barrier()
+    assert b"<packet lab-marker-" in capture.close().file.read_bytes()
+    assert (capture.lives, capture.trouble) == (2, None)
+
+
 def test_a_capture_whose_disk_is_full_says_so_and_ends(start: Start) -> None:
     engine = start(frame(STDOUT, HEADER), tcpdump(echo=True))
     capture = Capture(engine.client(), "c", "core", Path("/dev/full"), expression="udp port 33034")
