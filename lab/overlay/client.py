@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State
@@ -38,6 +40,7 @@ from lab.wire.messages import (
     Found,
     HubMessage,
     Invite,
+    Name,
     Offers,
     StandBy,
     StandingBy,
@@ -217,6 +220,11 @@ class Client(Member):
         """Invites `callee`; raises ConfigError when that makes no sense or the client is away."""
         if callee == self.name:
             raise ConfigError(f"{self.name} cannot call itself; name another client")
+        try:
+            msgspec.convert(callee, Name)
+        except msgspec.ValidationError:
+            shown = callee if len(callee) <= 64 else f"{callee[:60]}..."
+            raise ConfigError(f"{shown!r} is no name: a to z, digits, dots and dashes, 64 at the most") from None
         if id in self.calls:
             raise ConfigError(f"call {id} is already under way at {self.name}")
         if self.hub.hub is None:

@@ -148,6 +148,18 @@ def test_a_word_for_somebody_else_is_dropped(net: FakeNet) -> None:
     assert "it is for carol" in troubles(net, "bob")
 
 
+@pytest.mark.parametrize("name", ["x" * 10_000, "", "Frank", "frank\n", "frank frank", "-frank"])
+def test_a_name_that_is_none_is_refused_before_any_supernode_hears_it(net: FakeNet, name: str) -> None:
+    bob = net.hosts["bob"].machine
+    hub = bob.hub.hub
+    with pytest.raises(ConfigError, match="is no name") as refused:
+        bob.dial("c9.x", name, net.now)
+    assert len(str(refused.value)) < 200
+    net.settle(net.hosts["bob"])
+    net.run(1)
+    assert bob.hub.hub == hub and not bob.calls
+
+
 def test_nobody_calls_itself_or_dials_while_away(net: FakeNet) -> None:
     bob = net.hosts["bob"].machine
     with pytest.raises(ConfigError, match="cannot call itself"):
