@@ -105,7 +105,8 @@ def hold(
     Each stretch is judged without its grace at its beginning and at its end: 250 ms and a round trip, as long as
     packets were seen to take: a word about a move there, what was sent until then back. A path that was left is held
     to carry media both ways until it died, `DYING` before that at most: one end goes on sending into what leads
-    nowhere until it knows. Media outside the stretches
+    nowhere until it knows. One that was chosen after it had died, between two others, and left within as much, needs
+    no media where there was none at all. Media outside the stretches
     has the half of the round trip, for it is timed where it is sent. Raises EvidenceError as `judge` does.
     """
     whole = survey(topology, captures, caller, callee, start, end)
@@ -122,6 +123,15 @@ def hold(
             left=claim.end + DYING < end or claim != history[-1],
         )
         for claim in history
+    )
+    between = {claim for claim in history[1:-1] if claim.end - claim.start <= DYING}
+    held = tuple(
+        replace(one, agrees=True, reason=f"{one.reason}; nothing passed on any path meanwhile")
+        if not one.agrees
+        and one.claim in between
+        and _silent(topology, captures, caller, callee, one.claim.start, one.claim.end)
+        else one
+        for one in held
     )
     first = min((path.first for path in whole.paths), default=None)
     last = max((path.last for path in whole.paths), default=None)
@@ -181,6 +191,12 @@ def _hold(
     return Held(
         claim, observed, False, f"claimed {claim} for {end - start:.1f} s, and the packets show: {observed.reason}"
     )
+
+
+def _silent(topology: Topology, captures: Captures, caller: str, callee: str, start: float, end: float) -> bool:
+    """Whether nothing of a voice's size passed between the two, nor went to a relay, in a window."""
+    scene = survey(topology, captures, caller, callee, start, end, trace=True)
+    return not scene.paths and not scene.strays
 
 
 def _trace(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float) -> Held:

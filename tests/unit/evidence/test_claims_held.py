@@ -167,6 +167,27 @@ def test_in_a_stretch_that_is_shorter_than_a_frame_there_need_be_no_media(
     assert held(punched, *middle).agrees is agrees
 
 
+@pytest.mark.parametrize(
+    ("talks", "claimed", "agrees"),
+    [
+        ([(0.0, 1.35), (1.75, 3.0)], (1.4, 1.7), True),
+        ([(0.0, 3.0)], (1.5, 1.6), False),
+        ([(0.0, 1.35), (5.05, 6.5)], (1.4, 5.0), False),
+    ],
+    ids=["in a short silence", "in mid-voice", "in a long silence"],
+)
+def test_a_path_that_was_dead_when_it_was_chosen_needs_no_media_in_a_short_silence(
+    tmp_path: Path, talks: list[tuple[float, float]], claimed: tuple[float, float], agrees: bool
+) -> None:
+    """Both lose all they had; one is chosen for want of a better, and left as soon as another works again."""
+    world, (begin, end) = World(), claimed
+    for first, last in talks:
+        talk(world, BOB, FRANK, START + first, last - first)
+    history = claim(0, begin, PUNCHED), claim(begin, end, RELAYED), claim(end, talks[-1][1], PUNCHED)
+    verdict = held(world.captures(tmp_path), *history)
+    assert [one.agrees for one in verdict.stretches] == [True, agrees, True], verdict.reasons
+
+
 def test_a_move_between_transports_that_is_not_claimed_disagrees(tmp_path: Path) -> None:
     world = World()
     talk(world, BOB, FRANK, START, 1.5, "tcp")
