@@ -12,6 +12,8 @@ GRACE = 0.25
 """Seconds around a move in which the two ends may still name different paths, beside those that a word takes."""
 LOST_WORD = 0.5
 """Seconds after which what is said in a check is said again."""
+FRAME = 0.02
+"""Seconds between two packets of a voice."""
 
 
 def same_path(caller: Ended, callee: Ended) -> bool:
@@ -23,8 +25,11 @@ def supports(claim: Claim, others: Sequence[Claim], flight: float = 0.0) -> bool
     """Whether the other end's stretches tell the same about the time of this one, but for the grace at its ends.
 
     `flight` is how long packets take from end to end, seconds: as much later the other end may have heard of a move.
-    A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees.
+    A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees;
+    one that was over before a word of it, or a frame, could be there needs none.
     """
+    if claim.end - claim.start < max(flight, FRAME):
+        return True
     grace = GRACE + flight
     start, end = claim.start + grace, claim.end - grace
     if start >= end:

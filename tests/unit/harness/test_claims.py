@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from lab.harness.call_report import MediaPath, SetupTimes
 from lab.harness.claims import held_too, same_path, setup_times, supports
 from lab.harness.events import CallEvent, Claim, Ended
@@ -40,6 +42,16 @@ def test_a_stretch_that_the_other_end_does_not_tell_is_not_supported() -> None:
 def test_a_short_stretch_needs_one_like_it_nearby() -> None:
     assert supports(Claim(1.0, 1.1, RELAYED), [Claim(1.2, 1.25, RELAYED), Claim(1.25, 5.0, PUNCHED)])
     assert not supports(Claim(1.0, 1.1, RELAYED), [Claim(1.0, 5.0, PUNCHED)])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "flight", "supported"), [(0.009, 0.0, True), (0.03, 0.0, False), (0.03, 0.04, True), (0.1, 0.04, False)]
+)
+def test_a_stretch_that_was_over_before_a_word_of_it_was_there_needs_none(
+    seconds: float, flight: float, supported: bool
+) -> None:
+    callee = [Claim(0.0, 5.0, RELAYED)]
+    assert supports(Claim(2.0, 2.0 + seconds, PUNCHED), callee, flight) is supported
 
 
 def test_times_count_from_the_dial_and_are_those_of_the_worse_end() -> None:
