@@ -12,6 +12,9 @@ LET_DOWN = (
     r"away",
 )
 
+CLIENTS = {"ben": "supernode-2", "gus": "supernode-2", "cat": "supernode-1"}
+"""Where each goes first; one that was ready before that supernode sits elsewhere."""
+
 
 def honest(error: str, caller: str, callee: str) -> bool:
     """Whether this is one of them."""

@@ -13,9 +13,8 @@ import pytest
 from lab.harness import CallReport, Lab
 from lab.runtime.exec import run
 from tests.hostile.attacks import ATTACKS, DROPPING, HELD, LATER, LIE
-from tests.hostile.judging import honest
+from tests.hostile.judging import CLIENTS, honest
 
-CLIENTS = {"ben": "supernode-2", "gus": "supernode-2", "cat": "supernode-1"}
 SETTLES_S = 15.0
 LAST = ("full",)
 """It leaves nobody at the hostile one."""
