@@ -93,7 +93,8 @@ def test_a_hub_cannot_answer_in_the_callees_place(net: FakeNet) -> None:
     assert "signature" in troubles(net, "bob")
 
 
-def test_a_replayed_invite_does_not_ring_twice(net: FakeNet) -> None:
+def called_once(net: FakeNet) -> Carry:
+    """Frank has called bob, and it is over: the invite, as bob's supernode brought it."""
     seen: list[Carry] = []
     bob = net.hosts["bob"].machine
     original = bob._carried
@@ -102,23 +103,20 @@ def test_a_replayed_invite_does_not_ring_twice(net: FakeNet) -> None:
     net.hosts["frank"].machine.hang_up(id, net.now)
     net.settle(net.hosts["frank"])
     assert net.run(3, until=lambda: bool(net.told("bob", Ended)))
-    tamper(net, "bob", seen[0])
+    return seen[0]
+
+
+def test_a_replayed_invite_does_not_ring_twice(net: FakeNet) -> None:
+    tamper(net, "bob", called_once(net))
     assert len(net.told("bob", Rings)) == 1
     assert "seen before" in troubles(net, "bob")
 
 
 def test_a_flood_of_invites_makes_no_other_be_forgotten(net: FakeNet) -> None:
-    seen: list[Carry] = []
-    bob = net.hosts["bob"].machine
-    original = bob._carried
-    bob._carried = lambda carry, now: (seen.append(carry), original(carry, now))[1]
-    id = place(net, "frank", "bob")
-    net.hosts["frank"].machine.hang_up(id, net.now)
-    net.settle(net.hosts["frank"])
-    assert net.run(3, until=lambda: bool(net.told("bob", Ended)))
+    invite, bob = called_once(net), net.hosts["bob"].machine
     fresh = net.now + bob.membership.wall.offset + CLOCK_TOLERANCE
     bob.invites |= {("mallory", f"c{number}"): fresh for number in range(REMEMBERED_INVITES)}
-    tamper(net, "bob", seen[0])
+    tamper(net, "bob", invite)
     net.hosts["frank"].machine.dial("c2.x", "bob", net.now)
     net.settle(net.hosts["frank"])
     net.run(1)

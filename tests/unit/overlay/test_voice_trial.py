@@ -49,6 +49,13 @@ def throttled(net: FakeNet, name: str = "zoe") -> bool:
     return bool(net.hosts[name].machine.passage.throttled(net.now))
 
 
+def spied(trial: VoiceTrial) -> list[tuple[float, bool]]:
+    """When an outcome was told from now on, and whether voice is carried."""
+    outcomes: list[tuple[float, bool]] = []
+    told, trial.told = trial.told, lambda carries, now: (outcomes.append((now, carries)), told(carries, now))[1]
+    return outcomes
+
+
 def test_a_throttle_is_known_before_the_first_call_which_begins_over_tcp() -> None:
     net = world(Router(OUTER, udp_rate=THROTTLE))
     net.run(KNOWN)
@@ -95,11 +102,10 @@ def test_a_throttle_is_doubted_ever_less_often() -> None:
     net = world(Router(OUTER, udp_rate=THROTTLE))
     net.run(KNOWN)
     trial = net.hosts["zoe"].machine.discovery.trial
-    outcomes: list[float] = []
-    told, trial.told = trial.told, lambda carries, now: (outcomes.append(now), told(carries, now))
+    outcomes = spied(trial)
     net.run(10 * DOUBT)
     assert throttled(net)
-    pauses = [later - earlier for earlier, later in pairwise(outcomes)]
+    pauses = [later - earlier for (earlier, _), (later, _) in pairwise(outcomes)]
     assert len(outcomes) == 2 and pauses[0] > 2.5 * DOUBT, outcomes
 
 
@@ -107,14 +113,13 @@ def test_a_throttle_that_others_use_up_as_it_is_tried_again_is_still_one() -> No
     net = world(Router(OUTER, udp_rate=THROTTLE))
     net.run(KNOWN)
     trial = net.hosts["zoe"].machine.discovery.trial
-    outcomes: list[bool] = []
-    told, trial.told = trial.told, lambda carries, now: (outcomes.append(carries), told(carries, now))
+    outcomes = spied(trial)
     dice = random.Random(3)
     net.lose = lambda source, destination: (
         trial.doubting and OUTER in (source[0], destination[0]) and (len(trial.sent) <= 2 or dice.random() < 0.7)
     )
     assert net.run(DOUBT + 3 * TRIAL, until=lambda: bool(outcomes))
-    assert outcomes == [False] and throttled(net)
+    assert [carries for _, carries in outcomes] == [False] and throttled(net)
 
 
 @pytest.mark.parametrize(("late", "carries"), [(True, True), (False, False)])
