@@ -20,6 +20,10 @@ KEPT, SPLIT, LOST = "kept", "split", "lost"
 """What becomes of a host's mappings when another host uses its port: as before, one a destination, out of reach."""
 ANYTHING, TLS = "anything", "tls"
 EXTERNAL, INTERNAL = "external", "internal"
+BOTH, OUTBOUND, INBOUND, NOTHING = "both", "outbound", "inbound", "nothing"
+"""Which packets keep a mapping alive: RFC 4787, 4.3."""
+DELIVERED, OUTER_QUOTED = "delivered", "outer quoted"
+"""ICMP errors: as the packet's sender knows it, or with an endpoint that it has never heard of (RFC 5508, REQ-4)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Tcp:
     """The axes of TCP, and whether two SYNs that cross make a connection.
 
     `timeout_s`: of a connection that stands, `transitory_timeout_s`: of one half open; None where they are too long to
-    be waited for.
+    be waited for. `icmp_errors`, `outlives_icmp`: as of UDP.
     """
 
     mapping: str | None = None
@@ -62,6 +66,8 @@ class Tcp:
     unsolicited: str | None = None
     timeout_s: float | None = None
     transitory_timeout_s: float | None = None
+    icmp_errors: str | None = None
+    outlives_icmp: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ class Behaviour:
     `unsolicited`: what becomes of UDP that nobody inside asked for. `pooling`: None of one outer address.
     `ports`: the first and the last outer one. `ports_per_host`: as many outer ports as one host gets, None: no limit.
     `udp_timeout_s`: how long a mapping lives, or a stateful firewall's state where nothing is translated.
+    `refreshed_by`: which packets keep it alive. `icmp_errors`: what becomes of those about a mapped packet;
+    `outlives_icmp`: the mapping does. `fragments`: datagrams come through in fragments, in whatever order.
     """
 
     mapping: str | None
@@ -100,6 +108,10 @@ class Behaviour:
     ports_per_host: int | None = None
     unsolicited: str | None = None
     prefix_translation: bool = False
+    refreshed_by: str | None = None
+    icmp_errors: str | None = None
+    outlives_icmp: bool | None = None
+    fragments: bool | None = None
     tcp: Tcp = field(default_factory=Tcp)
 
     def to_json(self) -> dict[str, Any]:

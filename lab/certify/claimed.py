@@ -10,7 +10,7 @@ from lab import nat
 from lab.certify import behaviour
 from lab.certify.behaviour import Behaviour, OneWay, Outbound, Tcp
 from lab.certify.deducing import strictest
-from lab.certify.findings import Fate
+from lab.certify.findings import FRAGMENT_BYTES, LONGER_BYTES, Fate
 from lab.links import Impairment, Link
 from lab.nat import FirewallPolicy, NatProfile, Timers, Translation
 
@@ -55,6 +55,10 @@ class LinkClaim:
     def rate(self) -> int | None:
         """Of the narrower direction."""
         return min((rate for rate in (self.up_rate, self.down_rate) if rate is not None), default=None)
+
+    def takes(self, size: int) -> bool:
+        """Whether so many bytes find room in its queues at once."""
+        return self.queue_bytes is None or self.queue_bytes >= size
 
     def clumps(self, gap_s: float) -> float:
         """By how much losses that come together widen the variance of their number, among packets so far apart: those
@@ -157,6 +161,11 @@ def claimed(
         ports_per_host=udp.ports_per_host if out.udp else None,
         unsolicited=udp.unsolicited if out.udp else None,
         prefix_translation=prefix,
+        # connection tracking's: either way refreshes, errors are translated and end nothing, fragments are put together
+        refreshed_by=behaviour.BOTH if timers and out.udp else None,
+        icmp_errors=behaviour.DELIVERED if out.udp else None,
+        outlives_icmp=True if out.udp else None,
+        fragments=_fragments(link) if out.udp and out.udp_kbit_s is None else None,
         tcp=Tcp(
             mapping=(tcp.mapping if translated else behaviour.ENDPOINT_INDEPENDENT if prefix else None)
             if two_ports
@@ -172,6 +181,8 @@ def claimed(
             unsolicited=tcp.unsolicited if any_tcp else None,
             timeout_s=_waited_for(timers.tcp_timeout) if timers and any_tcp else None,
             transitory_timeout_s=_waited_for(timers.tcp_transitory_timeout) if timers and any_tcp else None,
+            icmp_errors=behaviour.DELIVERED if any_tcp else None,
+            outlives_icmp=True if any_tcp else None,
         ),
         outbound=out,
         link=_link(link, out, any_tcp, probe_bytes),
@@ -239,6 +250,13 @@ def _timers(routers: Sequence[Router], family: int) -> Timers | None:
 
 def _waited_for(seconds: int) -> float | None:
     return float(seconds) if seconds <= LONGEST_TCP_S else None
+
+
+def _fragments(link: LinkClaim) -> bool | None:
+    """Whether those that a certification sends pass; None where the link's queue takes no two of them at once."""
+    if not link.takes(LONGER_BYTES):
+        return None
+    return not any(way.blackhole and (way.mtu or MTU) < FRAGMENT_BYTES for way in (link.up, link.down))
 
 
 def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:

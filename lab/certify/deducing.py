@@ -14,11 +14,14 @@ from lab.certify.findings import (
     Fate,
     Filtered,
     Findings,
+    Fragmented,
     Hairpinned,
     Mapped,
     PathMtu,
     Reach,
+    Reported,
     Shared,
+    Timed,
     Transport,
     Way,
 )
@@ -45,6 +48,10 @@ def deduce(found: Findings, pool: int) -> Behaviour:
         ports_per_host=found.ports_of_one_host,
         unsolicited=udp.unsolicited,
         prefix_translation=prefix,
+        refreshed_by=refreshed_by(found.timed),
+        icmp_errors=icmp_errors(udp.reported),
+        outlives_icmp=udp.reported.survived if udp.reported else None,
+        fragments=whole(found.fragmented),
         tcp=_tcp(found, tcp, prefix, pool),
         outbound=outbound(found.reach),
         link=link(found),
@@ -68,6 +75,8 @@ def _tcp(found: Findings, tcp: Transport, prefix: bool, pool: int) -> Tcp:
         unsolicited=tcp.unsolicited,
         timeout_s=timeout(found.tcp_timed.idle) if found.tcp_timed else None,
         transitory_timeout_s=timeout(found.half_open) if found.half_open else None,
+        icmp_errors=icmp_errors(tcp.reported),
+        outlives_icmp=tcp.reported.survived if tcp.reported else None,
     )
 
 
@@ -180,6 +189,29 @@ def timeout(seen: Mapping[float, bool]) -> float | None:
     if max(alive) > min(gone):
         return None
     return round((max(alive) + min(gone)) / 2, 1)
+
+
+def refreshed_by(seen: Timed | None) -> str | None:
+    """Which packets keep a mapping alive; None where one that was left alone lived as long."""
+    if seen is None or all(lives for idle, lives in seen.idle.items() if idle <= seen.tested_s):
+        return None
+    ways = {behaviour.OUTBOUND: seen.outbound, behaviour.INBOUND: seen.inbound}
+    kept = [way for way, keeps in ways.items() if keeps]
+    return behaviour.BOTH if len(kept) == len(ways) else kept[0] if kept else behaviour.NOTHING
+
+
+def icmp_errors(seen: Reported | None) -> str | None:
+    """What became of errors about a mapped packet, of whatever kind."""
+    if seen is None:
+        return None
+    if missing := sorted(seen.sent - seen.arrived):
+        return f"not delivered: {', '.join(missing)}"
+    return behaviour.DELIVERED if seen.quoted_inner else behaviour.OUTER_QUOTED
+
+
+def whole(seen: Fragmented | None) -> bool | None:
+    """Whether datagrams in fragments came through, in either order, both ways."""
+    return None if seen is None else all((seen.up_in_order, seen.up_reversed, seen.down_in_order, seen.down_reversed))
 
 
 def outbound(reach: Reach) -> Outbound:

@@ -81,6 +81,12 @@ class Reported:
     survived: bool
 
 
+LONGER_BYTES = 2000
+"""A datagram that no link here carries in one piece."""
+FRAGMENT_BYTES = 1028
+"""The longest of the pieces that it comes in, of IPv4 (lab.probe.crafting: 1,000 and headers)."""
+
+
 @dataclass(frozen=True)
 class Fragmented:
     """Whether datagrams in fragments came through whole, by order of the fragments and direction."""

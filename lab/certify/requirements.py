@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.certify import behaviour
 from lab.certify.behaviour import Behaviour, Tcp
+from lab.certify.deducing import icmp_errors, refreshed_by
 from lab.certify.findings import Fate, Findings, Reported, Transport
 
 LEAST_TIMEOUT_S = 120.0  # RFC 4787, REQ-5; RFC 6092, REC-14
@@ -228,23 +229,14 @@ def _tcp_timers(number: str, axes: Tcp, known: bool, hidden: str) -> Requirement
 
 
 def _refresh(number: str, found: Findings, hidden: str, what: str = "mapping") -> Requirement:
-    kept = found.timed is not None and found.timed.outbound
-    return _axis(number, kept, _refreshed(found, what), _refresh_known(found), hidden)
+    by = refreshed_by(found.timed)
+    kept = by in (behaviour.BOTH, behaviour.OUTBOUND)
+    return _axis(number, kept, _refreshed(by, what) if by else "", by is not None, hidden)
 
 
-def _refresh_known(found: Findings) -> bool:
-    """Where an unrefreshed mapping lives as long, nothing can be said of refreshing."""
-    timed = found.timed
-    return timed is not None and any(not lives for idle, lives in timed.idle.items() if idle <= timed.tested_s)
-
-
-def _refreshed(found: Findings, what: str) -> str:
-    timed = found.timed
-    if timed is None:
-        return ""
-    words = {True: "outbound", False: ""}[timed.outbound], {True: "inbound", False: ""}[timed.inbound]
-    which = " and ".join(word for word in words if word)
-    return f"{which} packets keep a {what} alive" if which else f"no packet keeps a {what} alive"
+def _refreshed(by: str, what: str) -> str:
+    words = {behaviour.BOTH: "outbound and inbound packets keep", behaviour.NOTHING: "no packet keeps"}
+    return f"{words.get(by, f'{by} packets keep')} a {what} alive"
 
 
 def _hairpinning(seen: bool | None) -> str:
@@ -265,11 +257,13 @@ def _survival(number: str, seen: Reported | None, hidden: str) -> Requirement:
 def _errors(number: str, seen: Reported | None) -> Requirement:
     if seen is None:
         return Requirement(number, None, "nothing gets out that could be reported")
-    missing = sorted(seen.sent - seen.arrived)
-    if missing:
-        return Requirement(number, False, f"not delivered: {', '.join(missing)}")
-    words = "delivered, the packet quoted as its sender knows it" if seen.quoted_inner else "quotes an outer endpoint"
-    return Requirement(number, seen.quoted_inner, f"{', '.join(sorted(seen.arrived))}: {words}")
+    outcome = icmp_errors(seen)
+    words = {
+        behaviour.DELIVERED: "delivered, the packet quoted as its sender knows it",
+        behaviour.OUTER_QUOTED: "quotes an outer endpoint",
+    }
+    said = f"{', '.join(sorted(seen.arrived))}: {words[outcome]}" if outcome in words else str(outcome)
+    return Requirement(number, outcome == behaviour.DELIVERED, said)
 
 
 def _too_long(found: Findings) -> Requirement:

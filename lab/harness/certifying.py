@@ -19,7 +19,8 @@ from lab.certify.claimed import MTU, claimed
 from lab.certify.comparing import differences
 from lab.certify.deducing import deduce
 from lab.certify.ends import End
-from lab.certify.measuring import errors, link
+from lab.certify.findings import LONGER_BYTES
+from lab.certify.measuring import link
 from lab.certify.measuring.site import Asked, measure
 from lab.certify.requirements import requirements
 from lab.certify.steadiness import Watch
@@ -223,8 +224,7 @@ def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, list
     bench = replace(bench, say=repeated.append)
     says = _says(claim, bench.family, proxy is not None)
     timers = says.udp_timeout_s, says.tcp.timeout_s, says.tcp.transitory_timeout_s
-    queue = claim.link.queue_bytes
-    fragments = queue is None or queue >= errors.LONGER_BYTES
+    fragments = claim.link.takes(LONGER_BYTES)
     asked = Asked(*timers, says.ports_per_host, proxy, listener, fragments, says.tcp.ports_per_host)
     found = measure(bench, asked, lambda text: None)
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)

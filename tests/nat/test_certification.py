@@ -229,6 +229,29 @@ def test_all_ports_that_are_called_a_range_of_tcp_s_are_found_out(lab: Lab, node
     assert "ports" not in differing(site), "UDP has all of them, as claimed"
 
 
+def test_a_router_that_keeps_icmp_errors_to_itself_is_found_out(lab: Lab, nodes: Nodes) -> None:
+    with broken(nodes["home-router"], lab, "iptables -I FORWARD -p icmp --icmp-type destination-unreachable -j DROP"):
+        site = only(lab.certify(["home"]))
+    assert {"icmp_errors", "tcp.icmp_errors"} == differing(site)
+    assert site.ipv4 and str(site.ipv4.measured.icmp_errors).startswith("not delivered: host unreachable")
+
+
+def test_a_router_that_drops_fragments_is_found_out(lab: Lab, nodes: Nodes) -> None:
+    """Before connection tracking puts them together."""
+    router = nodes["home-router"]
+    rules = (
+        "nft add table ip broken",
+        "nft add chain ip broken early { type filter hook prerouting priority -450 ; }",
+        "nft add rule ip broken early ip frag-off & 0x1fff != 0 drop",
+    )
+    try:
+        with broken(router, lab, *rules):
+            site = only(lab.certify(["home"]))
+    finally:
+        router.run("nft", "delete", "table", "ip", "broken")
+    assert {"fragments"} == differing(site)
+
+
 @pytest.mark.parametrize("to", ["the client", "the probe"])
 def test_a_dmz_that_is_called_a_full_cone_is_found_out(lab: Lab, nodes: Nodes, to: str) -> None:
     """It accepts before anything went out; who it is for makes no difference to that."""

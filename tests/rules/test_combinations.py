@@ -79,3 +79,37 @@ def test_tcp_behaves_as_asked(behaviour: Behaviour, world: World, listeners: Soc
         assert not set(seen) & set(same_port)
     assert tcp_filtering(world, listeners, world.port()) == behaviour.filtering
     assert tcp_allocation(world, listeners) == behaviour.allocation
+
+
+APART = list(zip(SENSIBLE, SENSIBLE[len(SENSIBLE) // 2 :] + SENSIBLE[: len(SENSIBLE) // 2], strict=True))
+"""Each combination once for UDP and once for TCP, beside one of the other's that differs from it."""
+
+
+def of_each(udp: Behaviour, tcp: Behaviour) -> str:
+    axes = (f"{name}-{axis}" for name, one in (("udp", udp), ("tcp", tcp)) for axis in _axes(one))
+    return " ".join((*axes, RANGE, "udp-timeout=30"))
+
+
+def _axes(one: Behaviour) -> tuple[str, ...]:
+    return f"mapping={one.mapping}", f"filtering={one.filtering}", f"allocation={one.allocation}"
+
+
+@pytest.mark.parametrize(
+    ("udp", "tcp"),
+    APART,
+    ids=[" and ".join(f"{one.mapping}/{one.filtering}/{one.allocation}" for one in both) for both in APART],
+)
+def test_udp_and_tcp_behave_apart(
+    udp: Behaviour, tcp: Behaviour, world: World, reflectors: Sockets, listeners: Sockets
+) -> None:
+    """At one router at once, also from one and the same inner port."""
+    assert udp != tcp
+    world.behave("full-cone", of_each(udp, tcp))
+    port = world.port()
+    with ExitStack() as kept, world.udp("anna", HOSTS["anna"], port) as anna:
+        assert mapping(udp_seen(anna, reflectors)) == udp.mapping
+        assert mapping(tcp_seen(world, kept, listeners, "anna", port)) == tcp.mapping
+    with world.udp("anna", HOSTS["anna"], world.port()) as anna:
+        assert udp_filtering(anna, reflectors) == udp.filtering
+    assert tcp_filtering(world, listeners, world.port()) == tcp.filtering
+    assert (udp_allocation(world, reflectors), tcp_allocation(world, listeners)) == (udp.allocation, tcp.allocation)

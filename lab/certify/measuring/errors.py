@@ -6,7 +6,7 @@ Belongs here: packets that a router has to look into, or to put together. Never:
 from lab.certify import asking, ends
 from lab.certify.asking import Shot, ask
 from lab.certify.bench import PRIMARY, Bench
-from lab.certify.findings import Fragmented, Reported
+from lab.certify.findings import LONGER_BYTES, Fragmented, Reported
 from lab.certify.measuring.mapping import open_one
 
 HOST, PORT, TOO_BIG = "host unreachable", "port unreachable", "packet too big"
@@ -14,8 +14,6 @@ KINDS = {  # RFC 792 (and 1191), RFC 4443: type and code
     4: {HOST: (3, 1), PORT: (3, 3), TOO_BIG: (3, 4)},
     6: {HOST: (1, 3), PORT: (1, 4), TOO_BIG: (2, 0)},
 }
-LONGER_BYTES = 2000
-"""A datagram that no link here carries in one piece."""
 
 
 def reported(bench: Bench, tcp: bool, port: int) -> Reported | None:

@@ -90,6 +90,8 @@ def test_what_a_firewall_hides_is_not_claimed(firewall: str) -> None:
     found = claimed([router("symmetric", firewall)], LinkClaim(), proxy=firewall == "proxy-only")
     hidden = (found.mapping, found.filtering, found.allocation, found.hairpinning, found.udp_timeout_s)
     assert hidden == (None,) * 5
+    assert (found.refreshed_by, found.icmp_errors, found.outlives_icmp, found.fragments) == (None,) * 4
+    assert (found.tcp.icmp_errors is None) == (firewall == "proxy-only")
     assert found.outbound.udp is False
     assert (found.tcp.mapping is None) == (firewall in ("tcp-443", "tls-only", "proxy-only"))
     assert (found.tcp.filtering is None) == (firewall == "proxy-only")
@@ -203,3 +205,18 @@ def test_through_a_proxy_there_is_nothing_but_the_delay() -> None:
     found = claimed([router("linux", "proxy-only")], link, proxy=True).link
     assert (found.up.delay_ms, found.up.loss, found.up.mtu) == (10.0, None, None)
     assert claimed([router("linux", "proxy-only")], link).link.delay_ms is None
+
+
+def test_fragments_pass_but_where_they_find_no_room_or_vanish_themselves() -> None:
+    assert claimed([router("linux")], LinkClaim()).fragments is True
+    narrow = LinkClaim(up_rate=64_000, queue_bytes=1500)
+    assert claimed([router("linux")], narrow).fragments is None
+    for mtu, pass_ in ((1492, True), (1028, True), (1000, False)):
+        hole = LinkClaim(up=OneWay(0.0, 0.0, mtu, True))
+        assert claimed([router("linux")], hole).fragments is pass_
+    assert claimed([router("linux", "udp-throttled")], LinkClaim()).fragments is None
+
+
+def test_what_answers_alone_come_through_is_kept_by_packets_either_way() -> None:
+    assert claimed([router("linux")], LinkClaim()).refreshed_by == "both"
+    assert claimed([router("open")], LinkClaim()).refreshed_by is None

@@ -21,7 +21,12 @@ def test_the_same_agrees() -> None:
     assert axes(CLAIMED) == set()
 
 
-@pytest.mark.parametrize("axis", ["mapping", "filtering", "allocation", "hairpinning", "udp_timeout_s", "unsolicited"])
+BESIDE = ["refreshed_by", "icmp_errors", "outlives_icmp", "fragments"]
+
+
+@pytest.mark.parametrize(
+    "axis", ["mapping", "filtering", "allocation", "hairpinning", "udp_timeout_s", "unsolicited", *BESIDE]
+)
 def test_another_value_does_not(axis: str) -> None:
     assert axes(replace(CLAIMED, **{axis: "another"})) == {axis}
     assert axes(replace(CLAIMED, **{axis: None})) == ({axis} if getattr(CLAIMED, axis) is not None else set())

@@ -6,7 +6,18 @@ import pytest
 
 from lab.certify import deducing
 from lab.certify.ends import Endpoint
-from lab.certify.findings import Filtered, Findings, Hairpinned, Mapped, Reach, Shared, Transport
+from lab.certify.findings import (
+    Filtered,
+    Findings,
+    Fragmented,
+    Hairpinned,
+    Mapped,
+    Reach,
+    Reported,
+    Shared,
+    Timed,
+    Transport,
+)
 
 ONE, TWO = "203.0.113.253", "203.0.113.252"
 MATRIX = [Endpoint(ONE, 1), Endpoint(TWO, 1), Endpoint(TWO, 2), Endpoint(ONE, 2)]
@@ -147,3 +158,31 @@ def test_tls_alone_is_told_from_anything_on_443() -> None:
         return deducing.outbound(found).tcp_443
 
     assert (on_443(True, True), on_443(True, False), on_443(False, False)) == ("anything", "tls", None)
+
+
+@pytest.mark.parametrize(
+    ("outbound", "inbound", "by"),
+    [(True, True, "both"), (True, False, "outbound"), (False, True, "inbound"), (False, False, "nothing")],
+)
+def test_what_keeps_a_mapping_alive(outbound: bool, inbound: bool, by: str) -> None:
+    assert deducing.refreshed_by(Timed({9.0: True, 11.0: False}, 6.0, 12.0, outbound, inbound)) == by
+
+
+def test_of_a_mapping_that_lives_anyway_nothing_is_known_of_what_keeps_it() -> None:
+    assert deducing.refreshed_by(Timed({9.0: True, 11.0: True, 12.5: False}, 6.0, 12.0, True, True)) is None
+    assert deducing.refreshed_by(None) is None
+
+
+def test_icmp_errors_are_delivered_missing_or_quote_what_their_reader_never_sent() -> None:
+    both, one = frozenset({"host unreachable", "port unreachable"}), frozenset({"host unreachable"})
+    assert deducing.icmp_errors(Reported(both, both, True, True)) == "delivered"
+    assert deducing.icmp_errors(Reported(both, one, True, True)) == "not delivered: port unreachable"
+    assert deducing.icmp_errors(Reported(both, both, False, True)) == "outer quoted"
+    assert deducing.icmp_errors(None) is None
+
+
+def test_fragments_pass_where_each_order_does_each_way() -> None:
+    whole = Fragmented(True, True, True, True)
+    assert deducing.whole(whole) is True
+    assert [deducing.whole(replace(whole, **{way: False})) for way in ("up_in_order", "down_reversed")] == [False] * 2
+    assert deducing.whole(None) is None
