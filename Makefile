@@ -55,6 +55,10 @@ test: check ## check and the slow unit tests, the reference lab, a sample of the
 		{ $(call install,nftables,the tests of rules load them); }
 	@command -v chromium >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
 		( $(call install,chromium,the tests of the report open it) ) || echo "no Chromium: the tests of the report are skipped"
+	@[ -e .venv/kernel ] || modprobe -nq sch_netem 2>/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || \
+		! command -v apt-get >/dev/null || { ( $(call install,qemu-system-x86 busybox-static cpio kmod,a machine \
+		with netem shows that links are held by it) ) && .venv/bin/python tests/links/virtual_machine.py; } || \
+		echo "no machine with netem: its test is skipped"
 	@was=$$(.venv/bin/lab status >/dev/null 2>&1 && echo running); \
 	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing and not long" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; \

@@ -428,6 +428,7 @@ class Checklist:
     def _tcp_lost(self, link: int, now: float) -> None:
         path = self.paths.get(("tcp", link))
         if path is not None and path.state is not State.FAILED:
+            self.passage.tcp_lifetime.broke(path.rest)
             self._fail(path, now)
 
     # -- what arrives --------------------------------------------------------------------------------------------
@@ -503,7 +504,9 @@ class Checklist:
                     self.tcp.works(path.carrier.link)
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
-        self.holding.rest(path, path is self.selected, self.media.keepalive(), self.rng, now)
+        over_tcp = isinstance(path.carrier, TcpCarrier)
+        alone = self.passage.tcp_lifetime.keepalive if over_tcp else self.media.keepalive()
+        self.holding.rest(path, path is self.selected, alone, self.rng, now)
         if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it
             self.choice.agreed(path, now)
         self.choice.choose(now)

@@ -43,12 +43,11 @@ OTHER_FAMILY_FROM = 2
 """Tries over the better family, 0.3 s, before the relay's other address is tried as well (RFC 8305, 5)."""
 TCP_HEADSTART = 0.25
 """Seconds that UDP is given before TCP is tried beside it, and between two TCP ports (RFC 8305, 5)."""
-REFRESH = 10.0
-"""Seconds between binds that keep a session alive over TCP: it is not the router that forgets first, which takes hours
-(RFC 5382, REQ-5), but the relay, after 30 s."""
 LONGEST_REFRESH = 15.0
-"""The same over UDP, where the router would let a mapping live longer: a relay forgets a session after 30 s, and a bind
-may be lost."""
+"""Seconds between binds over UDP, where the router would let a mapping live longer: a relay forgets a session after 30 s,
+and a bind may be lost. Over TCP see lifetime.py."""
+SOON_AGAIN = 1.0
+"""Seconds between binds over UDP while more than one has gone unanswered."""
 MISSED_REFRESHES = 3
 SUSPICIOUS_BINDS, SUSPICIOUS_PAUSE = 4, 0.2
 """Binds, and seconds between them, that a leg under suspicion sends; before the last one an answer must have come."""
@@ -97,6 +96,7 @@ class RelayLeg:
         self.tcp_bound: int | None = None
         self.meter = LegMeter()
         self.last_udp = 0.0
+        self.used_tcp, self.left_alone, self.voiced = 0.0, 0.0, False
         self.flowed, self.attentive_until = False, float("-inf")
         self.drowning, self.suspicion, self.hurried = False, 0, 0
         self.hurried_since = self.pressed_until = float("-inf")
@@ -141,6 +141,7 @@ class RelayLeg:
             if self.next_udp is not None and self.meter.flows and self._counts(self.last_udp + COUNTING):
                 self.next_udp = min(self.next_udp, self.last_udp + COUNTING)
         elif self.tcp_bound is not None:
+            self.voiced = True
             self.actions.write(self.tcp_bound, frame(data, 2), media=True)
 
     # -- time ----------------------------------------------------------------------------------------------------
@@ -290,7 +291,7 @@ class RelayLeg:
         self.actions.send_to(self.media.socket, self.udp_address, self.binds.ask(now, transaction))
         self.unanswered += 1
         self.last_udp = now
-        self.next_udp = now + (COUNTING if counts else REFRESH / 10 if self.unanswered > 1 else self._refresh)
+        self.next_udp = now + (COUNTING if counts else SOON_AGAIN if self.unanswered > 1 else self._refresh)
         if self.suspicion:
             self.suspicion -= 1
             self.next_udp = now + SUSPICIOUS_PAUSE if self.suspicion else now + COUNTING
@@ -309,11 +310,13 @@ class RelayLeg:
         """Keeps a connection alive, or begins with the next; after the last way to the relay with the first again."""
         if self.tcp_bound is not None:
             if self.unanswered:
+                self._found_broken()
                 self._rebuild(now)
                 return
             self.unanswered += 1
+            self.left_alone, self.used_tcp, self.voiced = 0.0 if self.voiced else now - self.used_tcp, now, False
             self.actions.write(self.tcp_bound, frame(self.binds.ask(now), 2))
-            self.next_tcp = now + REFRESH
+            self.next_tcp = now + self.passage.tcp_lifetime.keepalive
         elif self.udp_bound and not self.drowning:
             self.next_tcp = None
         elif not self.routes:
@@ -324,6 +327,11 @@ class RelayLeg:
             link = self.actions.connect(self, route.address, route.secure, route.proxied)
             self.links[link] = _Tcp(route, now + ATTEMPT_LIMIT)
             self.next_tcp = now + TCP_HEADSTART
+
+    def _found_broken(self) -> None:
+        """The connection did not outlive the rest that the last bind over it has ended."""
+        if self.unanswered:
+            self.passage.tcp_lifetime.broke(self.left_alone)
 
     # -- answers -------------------------------------------------------------------------------------------------
 
@@ -357,6 +365,7 @@ class RelayLeg:
         try:
             for body in tcp.deframer.feed(data):
                 if not is_bind(body):
+                    self.voiced = True
                     self.received(self, body, now)
                     continue
                 said = self._said(body, now)
@@ -366,7 +375,8 @@ class RelayLeg:
                 if said is Kind.SUCCESS and self.tcp_bound is None and (self.drowning or not self.udp_bound):
                     self.udp_bound, self.unanswered = False, 0
                     self.next_udp = None if self.drowning or self.next_udp is None else now + self.returns_after
-                    self.tcp_bound, self.next_tcp = link, now + REFRESH
+                    self.tcp_bound, self.next_tcp = link, now + self.passage.tcp_lifetime.keepalive
+                    self.used_tcp, self.voiced = now, False
                     self.passage.passed(tcp.route)
                     self._close_tcp(keep=link)
         except ProtocolError as error:
@@ -376,6 +386,7 @@ class RelayLeg:
     def link_down(self, link: int, reason: str, now: float) -> None:
         self.links.pop(link, None)
         if link == self.tcp_bound:
+            self._found_broken()
             self._list_tcp()
             self.tcp_bound, self.next_tcp = None, now + REBUILD
             self.next_udp = None if self.next_udp is None else now + REBUILD

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.ladder import TLS_PORT, Route, Way
+from lab.overlay.lifetime import TcpLifetime
 from lab.overlay.reflexive import MediaSocket
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
@@ -47,6 +48,7 @@ class Passage:
         self.udp: bool | None = None
         self.throttled_until = float("-inf")
         self.voice: bool | None = None
+        self.tcp_lifetime = TcpLifetime()
         self.trials: dict[int, _Trial] = {}
         self.waiting: list[Way] = []
         self.found: set[Way] = set()
@@ -70,6 +72,7 @@ class Passage:
         self._abandon()
         self.known.clear()
         self.udp, self.voice, self.throttled_until = None, None, float("-inf")
+        self.tcp_lifetime.forget()
 
     def passed(self, route: Route) -> None:
         """A connection that was of use: its way is open."""

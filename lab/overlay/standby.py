@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.ladder import Route
-from lab.overlay.leg import MEDIA_FRAME_LIMIT, REFRESH
+from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.passage import Passage
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.framing import LengthPrefixed, frame
@@ -38,6 +38,8 @@ class Waiting:
     expires: float
     others: list[Route]
     bound: bool = False
+    left_alone: float = 0.0
+    """Seconds, before the last bind, if that has not been answered."""
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
 
 
@@ -95,7 +97,10 @@ class Standby:
         if self.ask_at is not None and now >= self.ask_at:
             self.ask_at = None if self.ask() else now + ASK_AGAIN
         for waiting in [waiting for waiting in self.connections.values() if now >= waiting.expires]:
-            if waiting.bound:
+            if waiting.bound and waiting.left_alone:
+                self._next(waiting, now)
+            elif waiting.bound:
+                waiting.left_alone = self.passage.tcp_lifetime.keepalive
                 self._bind(waiting, now)
             else:
                 self._next(waiting, now)
@@ -107,6 +112,8 @@ class Standby:
 
     def _next(self, waiting: Waiting, now: float) -> None:
         """A way did not lead to the relay: the next one, or after a while all of them again."""
+        if waiting.left_alone:
+            self.passage.tcp_lifetime.broke(waiting.left_alone)
         del self.connections[waiting.link]
         self.actions.close(waiting.link)
         if waiting.others and not waiting.bound:
@@ -117,7 +124,7 @@ class Standby:
     def _bind(self, waiting: Waiting, now: float) -> None:
         request = StunMessage(Method.BIND, Kind.REQUEST, self.rng.randbytes(12), token=waiting.offer.token)
         self.actions.write(waiting.link, frame(request.encode(), 2))
-        waiting.expires = now + (REFRESH if waiting.bound else ATTEMPT_LIMIT)
+        waiting.expires = now + (self.passage.tcp_lifetime.keepalive if waiting.bound else ATTEMPT_LIMIT)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
         if (waiting := self.connections.get(link)) is not None:
@@ -135,8 +142,9 @@ class Standby:
             if answer.kind is not Kind.SUCCESS:
                 self._next(waiting, now)
                 return
+            waiting.left_alone = 0.0
             if not waiting.bound:
-                waiting.bound, waiting.expires = True, now + REFRESH
+                waiting.bound, waiting.expires = True, now + self.passage.tcp_lifetime.keepalive
                 self.passage.passed(waiting.route)
 
     def link_down(self, link: int, reason: str, now: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lab.harness import Lab
-from tests.links.sending import Heard, Network, asked, binomial
+from tests.links.sending import Heard, LabNetwork, asked, binomial
 from tests.zoo.conftest import ZOO
 
 pytestmark = pytest.mark.timeout(240)
@@ -19,30 +19,30 @@ AS_IN_THE_FILE = {"delay": "10ms", "loss": "0%", "rate": "none", "mtu": "1500"}
 
 
 @pytest.fixture(scope="module")
-def zoo(lab: Lab) -> Iterator[Network]:
+def zoo(lab: Lab) -> Iterator[LabNetwork]:
     """The zoo, and again as its file says afterwards."""
-    yield Network(lab)
+    yield LabNetwork(lab)
     lab.up(ZOO, print)
 
 
 @pytest.fixture
-def network(zoo: Network) -> Iterator[Network]:
+def network(zoo: LabNetwork) -> Iterator[LabNetwork]:
     yield zoo
     zoo.set("mobile-1", **AS_IN_THE_FILE)
 
 
-def up(network: Network, **train: int) -> Heard:
+def up(network: LabNetwork, **train: int) -> Heard:
     return network.one_way("mobile-1-pc", "relay-1", **train)
 
 
-def down(network: Network, **train: int) -> Heard:
+def down(network: LabNetwork, **train: int) -> Heard:
     return network.one_way_back("relay-1", "mobile-1-pc", **train)
 
 
 WAYS: dict[str, Callable[..., Heard]] = {"up": up, "down": down}
 
 
-def carries(network: Network, delays: dict[str, int], mtu: int) -> None:
+def carries(network: LabNetwork, delays: dict[str, int], mtu: int) -> None:
     """Each way takes its time, and its MTU's length; one byte more is refused by an ICMP error that comes back."""
     for way, send in WAYS.items():
         longest = send(network, count=200, rate=200, size=mtu)
@@ -52,7 +52,7 @@ def carries(network: Network, delays: dict[str, int], mtu: int) -> None:
             assert (longer.error, longer.lost) == ("Message too long", 1), (way, longer)
 
 
-def test_a_subscribers_line_is_certified_with_its_carriers_behind_it(network: Network) -> None:
+def test_a_subscribers_line_is_certified_with_its_carriers_behind_it(network: LabNetwork) -> None:
     network.set("mobile-1", delay="60ms", rate="2mbit", mtu="1492")
     (found,) = network.lab.certify(["mobile-1"], print).sites
     assert found.disagreements() == ()
@@ -64,7 +64,7 @@ def test_a_subscribers_line_is_certified_with_its_carriers_behind_it(network: Ne
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_loss_is_binomial_and_of_its_way_alone(network: Network, way: str) -> None:
+def test_loss_is_binomial_and_of_its_way_alone(network: LabNetwork, way: str) -> None:
     network.set("mobile-1", way, loss="5%")
     for one, send in WAYS.items():
         heard = send(network, count=1000, rate=2000)
@@ -72,7 +72,7 @@ def test_loss_is_binomial_and_of_its_way_alone(network: Network, way: str) -> No
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_twice_the_rate_fills_the_queue_and_loses_half(network: Network, way: str) -> None:
+def test_twice_the_rate_fills_the_queue_and_loses_half(network: LabNetwork, way: str) -> None:
     """2 mbit into 1 mbit; what gets through has waited for 200 ms, and each packet takes 8 ms."""
     network.set("mobile-1", way, rate="1mbit", queue="200ms")
     heard = WAYS[way](network, count=500, rate=250, size=1000)
@@ -81,7 +81,7 @@ def test_twice_the_rate_fills_the_queue_and_loses_half(network: Network, way: st
     assert 190 < waited < 210
 
 
-def test_toward_is_one_direction_of_the_world(network: Network) -> None:
+def test_toward_is_one_direction_of_the_world(network: LabNetwork) -> None:
     network.set("mobile-1", toward="open-1", loss="100%")
     address = network.lab.running_world().topology.node("open-1-pc").attachments[0].address.ip
     ping = ("ping", "-c", "2", "-i", "0.2", "-W", "1", str(address))
@@ -107,14 +107,14 @@ EVENTS: dict[str, Callable[[Lab], object]] = {
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_line_is_what_it_was_after(network: Network, event: str) -> None:
+def test_a_line_is_what_it_was_after(network: LabNetwork, event: str) -> None:
     network.set("mobile-1", "up", delay="60ms", mtu="1492")
     network.set("mobile-1", "down", delay="80ms", mtu="1492")
     EVENTS[event](network.lab)
     carries(network, {"up": 60, "down": 80}, 1492)
 
 
-def test_lab_up_brings_back_the_line_of_the_file(network: Network) -> None:
+def test_lab_up_brings_back_the_line_of_the_file(network: LabNetwork) -> None:
     network.set("mobile-1", delay="60ms", loss="5%", mtu="1492")
     network.lab.up(ZOO, print)
     carries(network, {"up": 10, "down": 10}, 1500)
