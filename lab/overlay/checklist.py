@@ -504,7 +504,7 @@ class Checklist:
                     self.tcp.works(path.carrier.link)
             path.next_check = now + self._interval(path, now)
             self._tell(path, now)
-        over_tcp = isinstance(path.carrier, TcpCarrier)
+        over_tcp = path.carrier.transport is Transport.TCP
         alone = self.passage.tcp_lifetime.keepalive if over_tcp else self.media.keepalive()
         self.holding.rest(path, path is self.selected, alone, self.rng, now)
         if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it

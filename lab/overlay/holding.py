@@ -8,6 +8,7 @@ What is due while it lasts, path by path, after an answer:
   live, which was learnt (lifetime.py), and so is the supernode for the socket's own mapping (reflexive.py). The peer
   asks for its own router in the same way, and every answer refreshes both.
 - A relay's leg binds by itself (leg.py): at the learnt interval, or when its session wants it, whichever is sooner.
+- Over TCP what was learnt is how long a connection may be idle (lifetime.py).
 
 A check that goes unanswered is repeated at the pace of a talking call, and a path that is dead is found out as soon
 after it. The checks themselves say who holds the call, by a count of changes: a word that was overtaken is told by it.

@@ -44,8 +44,8 @@ OTHER_FAMILY_FROM = 2
 TCP_HEADSTART = 0.25
 """Seconds that UDP is given before TCP is tried beside it, and between two TCP ports (RFC 8305, 5)."""
 LONGEST_REFRESH = 15.0
-"""Seconds between binds over UDP, where the router would let a mapping live longer: a relay forgets a session after 30 s,
-and a bind may be lost. Over TCP see lifetime.py."""
+"""Seconds between binds over UDP, where the router would let a mapping live longer: a relay forgets a session after
+30 s, and a bind may be lost. Over TCP see lifetime.py."""
 SOON_AGAIN = 1.0
 """Seconds between binds over UDP while more than one has gone unanswered."""
 MISSED_REFRESHES = 3

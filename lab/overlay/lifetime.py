@@ -22,8 +22,8 @@ LEAST, START, MOST = 5.0, 10.0, 90.0
 asks; what it has lost meanwhile is asked for when a call begins, and when its voice stops."""
 
 TCP_AT_FIRST, TCP_LEAST = 10.0, 2.0
-"""Seconds between refreshments of a TCP connection that nothing else uses: it is a relay that forgets first, after 30 s,
-and not a router, which takes hours (RFC 5382, REQ-5), unless it is found to; and never less than this."""
+"""Seconds between refreshments of a TCP connection that nothing else uses: a relay forgets first, after 30 s, and not a
+router, which takes hours (RFC 5382, REQ-5), unless it is found to; and never less than this."""
 TCP_SHARE = 0.5
 """Of the idle time at whose end a connection was found broken: how long the next one is left alone."""
 

@@ -1,0 +1,91 @@
+"""TCP connections that nothing uses, behind routers that forget them sooner than RFC 5382 wants: how long a client
+leaves one alone is learnt from what breaks."""
+
+import pytest
+
+from lab.overlay.lifetime import TCP_AT_FIRST, TCP_LEAST, TcpLifetime
+from tests.unit.overlay.fakenet import FakeNet, Pipe, Router
+from tests.unit.overlay.test_every_firewall import HARD
+from tests.unit.overlay.test_holding import hold
+from tests.unit.overlay.test_lossy_paths import talk
+from tests.unit.overlay.test_paths_in_memory import place
+
+NAMES = ("shut", "other")
+
+
+class Forgetful:
+    """The router of one client: what it has been idle for too long it answers with a RST, from outside with nothing."""
+
+    def __init__(self, net: FakeNet, name: str, seconds: float) -> None:
+        self.net, self.name, self.seconds = net, name, seconds
+        self.used: dict[tuple[str, int], float] = {}
+        self.pass_on = net._transmit
+        net._transmit = self.transmit  # type: ignore[method-assign]
+
+    def transmit(self, pipe: Pipe, again: bool = False) -> None:
+        other = pipe.other
+        assert other is not None
+        ends = [end for end in (pipe, other) if end.host.name == self.name]
+        if ends:
+            key = (self.name, ends[0].link)
+            idle = self.net.now - self.used.get(key, self.net.now)
+            self.used[key] = self.net.now
+            if idle > self.seconds:
+                pipe.unsent.clear()
+                if pipe.host.name == self.name:
+                    self.net.after(2 * self.net.delay, lambda: self.net._hang_up(pipe))
+                return
+        self.pass_on(pipe, again)
+
+
+@pytest.fixture
+def net() -> FakeNet:
+    net = FakeNet()
+    net.authority()
+    net.supernode(1)
+    net.relay(1)
+    net.client("shut", "192.168.33.10", Router("203.0.113.33", mapping=HARD, udp=False))
+    net.client("other", "192.168.34.10", Router("203.0.113.34", mapping=HARD, udp=False))
+    assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in NAMES))
+    assert net.run(10, until=lambda: any(one.bound for one in net.hosts["shut"].machine.standby.connections.values()))
+    return net
+
+
+@pytest.mark.parametrize(("timeout", "learnt"), [(6.0, 5.0), (3.0, 2.5), (12.0, TCP_AT_FIRST)])
+def test_a_connection_that_waits_at_a_relay_is_used_before_the_router_forgets_it(
+    net: FakeNet, timeout: float, learnt: float
+) -> None:
+    client = net.hosts["shut"].machine
+    Forgetful(net, "shut", timeout)
+    net.run(60)
+    assert client.passage.tcp_lifetime.keepalive == learnt
+    (before,) = client.standby.connections
+    net.run(60)
+    assert list(client.standby.connections) == [before]
+
+
+def test_a_call_on_hold_keeps_its_connection_after_one_has_broken(net: FakeNet) -> None:
+    Forgetful(net, "shut", 3.0)
+    id = place(net, *NAMES)
+    talk(net, id, NAMES, 3)
+    hold(net, id, "other", True)
+    net.run(40)
+    (leg,) = net.hosts["shut"].machine.calls[id].legs.all
+    link = leg.tcp_bound
+    assert link is not None
+    net.run(60)
+    assert leg.tcp_bound == link
+
+
+def test_where_a_client_is_next_is_another_matter() -> None:
+    learnt = TcpLifetime()
+    learnt.broke(5.0)
+    assert learnt.keepalive == 2.5
+    learnt.broke(9.0)
+    assert learnt.keepalive == 2.5, "what broke after a longer rest says less"
+    learnt.broke(0.5)
+    assert learnt.keepalive == 2.5, "nothing that was in use was left alone"
+    learnt.broke(2.5)
+    assert learnt.keepalive == TCP_LEAST
+    learnt.forget()
+    assert learnt.keepalive == TCP_AT_FIRST
