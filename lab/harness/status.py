@@ -32,7 +32,8 @@ class NodeStatus:
     links leave to chance begins with. `behind`: the carrier that its site sits behind. `network`: what a client has
     found out about its own on the axes of RFC 4787, None where it does not know, and `lets_out`, what that lets out:
     `udp`, `voice_by_udp` (as much as a voice is), `tcp` ports, `tls_only`, `proxy`; `finding_out`: whether more will be
-    known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping; `port_mapped`: the outer address
+    known soon; `keepalive_s`: seconds after which it therefore refreshes a mapping, of UDP, and
+    `tcp_keepalive_s` one of TCP; `port_mapped`: the outer address
     that its router has given it for the next call, because it asked. `heard_at`: when a client last heard its
     supernode, epoch seconds. What clients have found out by themselves changes while nobody touches the lab, and
     makes no difference between two statuses.
@@ -57,6 +58,7 @@ class NodeStatus:
     lets_out: dict[str, Any] | None = field(default=None, compare=False)
     finding_out: bool | None = field(default=None, compare=False)
     keepalive_s: float | None = field(default=None, compare=False)
+    tcp_keepalive_s: float | None = field(default=None, compare=False)
     port_mapped: str | None = None
 
 
@@ -103,6 +105,7 @@ def ask(engine: Engine, world: World) -> LabStatus:
             lets_out=said.get("lets_out"),
             finding_out=said.get("finding_out"),
             keepalive_s=said.get("keepalive_s"),
+            tcp_keepalive_s=said.get("tcp_keepalive_s"),
             port_mapped=said.get("port_mapped"),
             heard_at=said.get("heard_at"),
             link=_link(node, links, routers.get(behind, {}) if behind else core),

@@ -118,6 +118,7 @@ class Phone:
             "finding_out": self.client.discovery.under_way,
             "network": self.client.discovery.to_json(),
             "keepalive_s": self.client.discovery.lifetime.keepalive(),
+            "tcp_keepalive_s": self.client.passage.tcp_lifetime.keepalive,
             "port_mapped": self._port_mapped(),
             "calls": [call.label for call in self.calls.values()],
         }

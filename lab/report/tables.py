@@ -88,6 +88,19 @@ def _link(node: NodeStatus) -> str:
     return ", ".join(word for word in words if word) or "unimpaired"
 
 
+_TCP_AT_FIRST_S = 10.0  # what every client begins with, and is no news
+
+
+def _kept_alive(client: NodeStatus) -> str:
+    """How seldom: a mapping of UDP, and one of TCP where there is no UDP, or where it is no longer."""
+    udp, tcp = client.keepalive_s, client.tcp_keepalive_s
+    if tcp is not None and (client.lets_out or {}).get("udp") is False:
+        return f"{tcp:g} s"
+    if udp is None:
+        return ""
+    return f"{udp:g} s" if tcp is None or tcp >= _TCP_AT_FIRST_S else f"{udp:g} s, TCP {tcp:g} s"
+
+
 def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
     """One row a client: what it has found out, `?` for what it does not know, in shorter words where it is narrow. Of
     one that sits at no supernode now it is `old`: what it found by the one before, and its network may be another.
@@ -113,7 +126,7 @@ def _learnt(clients: Sequence[NodeStatus], narrow: bool) -> RenderableType:
             Text.assemble((client.name, "bold"), "" if client.state == "ready" else " (old)"),
             _known(_lets_out(client.lets_out or {})),
             *(_known(words.get(value or "", value)) for value in values),
-            f"{client.keepalive_s:g} s" if client.keepalive_s else "",
+            _kept_alive(client),
             *((client.port_mapped or "",) if mapped else ()),
             style="" if client.state == "ready" else "dim",
         )

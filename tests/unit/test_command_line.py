@@ -370,7 +370,7 @@ def test_status_as_json_is_one_document(fake: type[FakeLab], monkeypatch: pytest
     _, out, _ = run(monkeypatch, capsys, "status", "--json")
     (node,) = json.loads(out)["nodes"]
     of_a_place = ["name", "role", "site", "profile", "firewall", "state"]
-    of_a_client = ["network", "lets_out", "finding_out", "keepalive_s", "port_mapped"]
+    of_a_client = ["network", "lets_out", "finding_out", "keepalive_s", "tcp_keepalive_s", "port_mapped"]
     assert list(node) == [
         *of_a_place,
         "supernode",

@@ -37,6 +37,20 @@ def test_what_a_network_lets_out_is_said_in_a_few_words(lets_out: dict[str, Any]
     assert row[begin : head.index("outer address")].strip() == words
 
 
+@pytest.mark.parametrize(
+    ("udp", "tcp", "words"),
+    [(True, 10.0, "10.5 s"), (True, 5.0, "10.5 s, TCP 5 s"), (False, 5.0, "5 s"), (True, None, "10.5 s")],
+)
+def test_how_seldom_mappings_are_kept_alive_names_tcp_where_it_differs(udp: bool, tcp: float, words: str) -> None:
+    node = NodeStatus(
+        "bob", "client", "home", "linux", "none", "ready", "supernode-1", None,
+        network={"mapping": "endpoint-independent"}, lets_out={**EVERYTHING, "udp": udp}, keepalive_s=10.5,
+        tcp_keepalive_s=tcp,
+    )  # fmt: skip
+    head, row = shown(node, 200)[-2:]
+    assert row[head.index("keepalive") :].strip() == words
+
+
 PLAIN = {"up": "delay=10ms", "down": "delay=10ms", "toward": {}}
 
 
