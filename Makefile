@@ -140,7 +140,7 @@ define install
 		exit 2; \
 	fi; \
 	echo "$(2): installing $(1) (LAB_NO_INSTALL=1 refuses this)"; \
-	$$root apt-get -qq update && \
-	$$root DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $(1) >/dev/null
+	$$root apt-get -qq -o DPkg::Lock::Timeout=120 update && \
+	$$root DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $(1) >/dev/null
 endef
 VENV_PACKAGE = $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')

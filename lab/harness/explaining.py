@@ -4,12 +4,17 @@ Read from the call's evidence folder alone, so it can be asked long after. Belon
 Never: packets (the judge has had them), or how it looks.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lab.errors import ConfigError
+from lab.evidence.whole import Setting
+from lab.harness.barriers import barriers, shut
 from lab.harness.checkout import Checkout
 from lab.harness.kept import told
+from lab.topology.model import Topology
 
 RUNGS = (
     "direct/udp",
@@ -103,11 +108,16 @@ class Explanation:
 
 def explain(checkout: Checkout, call: str) -> Explanation:
     """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
-    return concluded(*told(checkout.kept(call)))
+    folder = checkout.kept(call)
+    try:
+        topology = Setting.parse(json.loads((folder / "setting.json").read_text())).topology
+    except (OSError, ValueError, ConfigError):
+        topology = None  # of a call that broke off before it was kept: its networks are not known
+    return concluded(*told(folder), topology)
 
 
-def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:
-    """What follows from a call's report and the lines of its timeline."""
+def concluded(report: Mapping[str, Any], lines: Sequence[Line], topology: Topology | None = None) -> Explanation:
+    """What follows from a call's report and the lines of its timeline; `topology`: where the two stood."""
     ends = (str(report["caller"]), str(report["callee"]))
     told = [line for line in lines if line.get("node") in ends]
     dialled = next((line["at"] for line in told if line["event"] == "dialled"), told[0]["at"] if told else 0.0)
@@ -129,8 +139,22 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line]) -> Explanation:
             if line["event"] == "path" and line.get("path")
         ),
         guesses=tuple(_guesses(told)),
-        rungs=tuple(_rungs(path, tried, told, dialled, failed)),
+        rungs=tuple(_rungs(path, tried, told, dialled, failed, _barred(topology, ends))),
     )
+
+
+def _barred(topology: Topology | None, ends: tuple[str, str]) -> dict[str, str]:
+    """What stands against each rung, as far as the two networks' settings say; "" where nothing does."""
+    if topology is None:
+        return {}
+    found = {}
+    for rung in RUNGS:
+        kind, transport = rung.split("/")
+        if kind == "relayed":  # a relay answers whoever reaches it: what counts is what gets out
+            found[rung] = "; ".join(shut(topology, ends, "udp")) if transport != "tcp" else ""
+        else:
+            found[rung] = "; ".join(barriers(topology, ends, transport))
+    return found
 
 
 def _ms(line: Line, dialled: float) -> int:
@@ -196,9 +220,15 @@ def _guesses(lines: Iterable[Line]) -> Iterable[str]:
 
 
 def _rungs(
-    path: str | None, tried: Sequence[Attempt], lines: Sequence[Line], dialled: float, failed: bool
+    path: str | None,
+    tried: Sequence[Attempt],
+    lines: Sequence[Line],
+    dialled: float,
+    failed: bool,
+    barred: Mapping[str, str],
 ) -> Iterable[Rung]:
-    """`failed`: in the end no path worked, neither the last one that was taken nor a worse one."""
+    """`failed`: in the end no path worked, neither the last one that was taken nor a worse one. `barred`: by rung, what
+    the two networks put in its way."""
     taken = RUNGS.index(path) if path in RUNGS else len(RUNGS)
     for number, rung in enumerate(RUNGS):
         if number == taken:
@@ -206,11 +236,11 @@ def _rungs(
         elif number > taken and not failed:
             yield Rung(rung, "not needed", "a better one works")
         elif number > taken:
-            reason = _why_not(rung, path, tried, lines)
+            reason = _why_not(rung, path, tried, lines, barred.get(rung, ""))
             yield Rung(rung, "ruled out", "it worked, and does no more" if reason == LEFT else reason)
         else:
             demoted = _demoted(rung, tried, lines, dialled)
-            yield Rung(rung, "ruled out", demoted or _why_not(rung, path, tried, lines))
+            yield Rung(rung, "ruled out", demoted or _why_not(rung, path, tried, lines, barred.get(rung, "")))
 
 
 def _why_taken(rung: str, tried: Sequence[Attempt]) -> str:
@@ -243,11 +273,13 @@ def _demoted(rung: str, tried: Sequence[Attempt], lines: Sequence[Line], dialled
     return None
 
 
-def _why_not(rung: str, path: str | None, tried: Sequence[Attempt], lines: Sequence[Line]) -> str:
-    """What stood against a better rung: another kind on the same transport, no answer, or no attempt."""
+def _why_not(rung: str, path: str | None, tried: Sequence[Attempt], lines: Sequence[Line], barred: str) -> str:
+    """What stood against a better rung: another kind on the same transport, no answer, or no attempt; and what in the
+    two networks is behind that."""
     kind, transport = rung.split("/")
     if kind == "relayed":
-        return _no_such_legs(transport, tried)
+        reason = _no_such_legs(transport, tried)
+        return reason if reason == LEFT or not barred else f"{barred}; {reason}"
     ways = [one for one in tried if one.transport == transport]
     worked = [one for one in ways if one.path]
     if worked:
@@ -259,12 +291,15 @@ def _why_not(rung: str, path: str | None, tried: Sequence[Attempt], lines: Seque
             return "both ends are translated by a router, so what works is punched"
         return f"what works over {transport.upper()} between the two is {works}"
     if not ways:
-        return f"neither end tried {transport.upper()}: no candidate that it could reach, or nothing lets it out"
+        if barred:
+            return f"{barred}; neither end tried {transport.upper()}"
+        return f"neither end tried {transport.upper()}: neither had an address for it that the other could reach"
+    before = f"{barred}; " if barred else ""
     guessed = [line for line in lines if line["event"] == "guessing" and not line.get("under_way")]
     if transport == "udp" and guessed:
         sent = sum(int(line.get("sent") or 0) for line in guessed)
-        return f"{_unanswered(ways)}, and {sent} guesses of ports met nobody"
-    return _unanswered(ways)
+        return f"{before}{_unanswered(ways)}, and {sent} guesses of ports met nobody"
+    return f"{before}{_unanswered(ways)}"
 
 
 def _unanswered(ways: Sequence[Attempt]) -> str:

@@ -348,9 +348,14 @@ class Lab:
             return not container.running
 
     def restart(self, node: str, say: Say = _silent) -> None:
-        """Kill a node if it runs, start it, and return when it is ready; a router keeps its settings and addresses."""
+        """Kill a node if it runs, start it, and return when it is ready; a router keeps its settings and addresses.
+
+        Raises NotNow where its cables are out: the engine would put them in.
+        """
         with self.timeline.event("restart", node=node):
             container = self._container(node)
+            if node in self.timeline.unplugged():
+                raise NotNow(f"the cables of {node} are out, and a start puts them in; `lab plug {node}` first")
             if container.running:
                 lifecycle.kill(self.engine, container)
             lifecycle.start(self.engine, container)

@@ -45,6 +45,9 @@ def _why(engine: Engine, world: World, client: Node, waits_at: Sequence[str]) ->
             return f"its router {router.name} is stopped; `lab start {router.name}` starts it"
         if standing.order(engine, world, router.name, "status").get("unplugged"):
             return _cables(router)
+    for core in world.topology.by_role(Role.CORE):
+        if not world.containers[core.name].running:
+            return f"{core.name} is stopped, which all packets of the internet pass; `lab start {core.name}` starts it"
     hubs = [node.name for node in world.topology.by_role(Role.SUPERNODE)]
     if not any(world.containers[name].running for name in hubs):
         return f"no supernode runs; `lab start {hubs[0]}` starts one" if hubs else "the lab has no supernode"

@@ -6,6 +6,7 @@ Belongs here: wording and layout. Never: deciding anything; the report says it a
 from pathlib import Path
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -29,8 +30,8 @@ def result(report: CallReport, topology: Topology | None, folder: Path | str, ex
         Text(f"  {one.contact} shows {one.node} another key than before: is it still the same {one.contact}?", "yellow")
         for one in report.keys_changed
     ]
-    parts += [_times(report), *(_stretches(report.history) if len(report.history) > 1 else ())]
-    parts += _holds(report.on_hold)
+    lines = {**(_stretches(report.history) if len(report.history) > 1 else {}), **_holds(report.on_hold)}
+    parts += [_times(report), *(lines[at] for at in sorted(lines))]
     if report.media:
         parts.append(_quality(report))
     parts += _witnesses(report.witnesses)
@@ -53,43 +54,47 @@ def _headline(report: CallReport) -> Text:
     return names.append(f"  {report.observed.packets} packets {verb}", "good" if report.agrees else "bad")
 
 
-def _times(report: CallReport) -> Text:
+def _times(report: CallReport) -> RenderableType:
     setup = report.setup_ms
     words = [("rang", setup.ringing), ("answered", setup.answered), ("first voice", setup.first_media)]
     if setup.best_path is not None and setup.best_path != setup.first_media:
         words.append(("best path", setup.best_path))
     told = ", ".join(f"{what} {at} ms" for what, at in words if at is not None)
-    return Text(f"  {told or 'nothing was heard of the callee'}" + (" after dialling" if told else ""))
+    return Padding.indent(Text(f"{told} after dialling" if told else "nothing was heard of the callee"), 2)
 
 
-def _stretches(history: tuple[Stretch, ...]) -> list[Text]:
-    return [
-        Text.assemble(
+Lines = dict[tuple[int, int, int], Text]
+"""By from when to when, ms; two that begin and end together keep their order."""
+
+
+def _stretches(history: tuple[Stretch, ...]) -> Lines:
+    return {
+        (stretch.from_ms, stretch.to_ms, number): Text.assemble(
             f"  {stretch.from_ms:>6} to {stretch.to_ms:>6} ms  ",
             (f"{stretch.kind}/{stretch.transport}", stretch.kind),
             f" via {stretch.via}" if stretch.via else "",
             ("" if stretch.agrees else "  the packets disagree", "bad"),
         )
-        for stretch in history
-    ]
+        for number, stretch in enumerate(history)
+    }
 
 
-def _holds(holds: tuple[Hold, ...]) -> list[Text]:
-    return [
-        Text.assemble(
+def _holds(holds: tuple[Hold, ...]) -> Lines:
+    return {
+        (hold.from_ms, hold.to_ms, -1 - number): Text.assemble(
             f"  {hold.from_ms:>6} to {hold.to_ms:>6} ms  on hold",
             ("" if hold.agrees else "  ends or packets disagree", "bad"),
         )
-        for hold in holds
-    ]
+        for number, hold in enumerate(holds)
+    }
 
 
-def _witnesses(found: tuple[Witness, ...]) -> list[Text]:
+def _witnesses(found: tuple[Witness, ...]) -> list[RenderableType]:
     """Who agrees, in one line; who does not has had a line of its own, and why one cannot know is in the report."""
     sorts = ((True, "agree"), (False, "DISAGREE"), (None, "absent"))
     named = [(words, list(dict.fromkeys(one.name for one in found if one.agrees is agrees))) for agrees, words in sorts]
     told = "; ".join(f"{words}: {', '.join(names)}" for words, names in named if names)
-    return [Text(f"  {told}", "dim")] if told else []
+    return [Padding.indent(Text(told, "dim"), 2)] if told else []
 
 
 def _quality(report: CallReport) -> Table:

@@ -135,10 +135,13 @@ def _listen(process: subprocess.Popen[bytes], hear: Progress, timeout_s: float, 
         alarm.cancel()
 
 
+_WAIT = ("-o", "DPkg::Lock::Timeout=120")  # a fresh machine's own updates may hold apt's lock
+
+
 def refresh_packages(progress: Progress) -> None:
     """Fetch apt's package lists: a fresh machine often holds none, or old ones that name versions long gone."""
     progress("fetching the package lists (apt-get update)")
-    run([*(as_root() or []), "apt-get", "-q", "update"], "apt-get update", timeout_s=APT_PATIENCE_S)
+    run([*(as_root() or []), "apt-get", "-q", *_WAIT, "update"], "apt-get update", timeout_s=APT_PATIENCE_S)
 
 
 def package_known(name: str) -> bool:
@@ -157,7 +160,7 @@ def install(packages: Iterable[str], progress: Progress, why: str) -> None:
     if root is None:
         raise RuntimeUnavailable(f"{why}: install {' '.join(names)} and run the command again")
     progress(f"{why}: installing {' '.join(names)} (LAB_NO_INSTALL=1 refuses this)")
-    quietly = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
+    quietly = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *_WAIT]
     run(
         [*quietly, "install", "--no-install-recommends", *names],
         f"installing {' '.join(names)}",

@@ -9,6 +9,7 @@ import pytest
 from lab.errors import ConfigError, EvidenceError
 from lab.harness.checkout import Checkout
 from lab.harness.explaining import Explanation, concluded, explain
+from lab.topology import parse
 
 
 def report(kind: str | None = "relayed", transport: str = "udp") -> dict[str, Any]:
@@ -222,3 +223,26 @@ def test_a_torn_folder_is_said_to_be_torn(checkout: Checkout) -> None:
     (checkout.call_folder("c1") / "timeline.jsonl").write_text("{")
     with pytest.raises(EvidenceError, match="c1"):
         explain(checkout, "c1")
+
+
+def test_what_a_firewall_lets_out_is_named_before_who_did_not_answer() -> None:
+    """Carol, of these lines, is dave at hotel, which lets no UDP out and gives each peer another TCP port."""
+    topology = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
+    relayed = {**report(transport="mixed"), "callee": "dave"}
+    lines = [
+        DIALLED,
+        check("bob", 0.05, "udp", CAROL, "in-progress"),
+        check("bob", 0.1, "relayed/mixed via relay-1", "203.0.113.21:33034", "valid", 41.0),
+        check("bob", 6.05, "udp", CAROL, "failed"),
+    ]
+    found = concluded(relayed, lines, topology)
+    shut = "hotel (symmetric, udp-blocked) lets no UDP out"
+    assert reason(found, "punched/udp") == ("ruled out", f"{shut}; no answer to bob from {CAROL}")
+    another = "hotel (symmetric, udp-blocked) gives each peer another port"
+    assert reason(found, "punched/tcp") == ("ruled out", f"{another}; neither end tried TCP")
+    assert reason(found, "relayed/udp")[1].startswith(f"{shut}; it needs UDP on both legs")
+
+
+def test_a_network_that_nothing_is_known_of_is_blamed_for_nothing() -> None:
+    found = concluded(report(), [DIALLED, check("bob", 0.05, "udp", CAROL, "failed")])
+    assert reason(found, "punched/udp")[1] == f"no answer to bob from {CAROL}"

@@ -49,6 +49,7 @@ def test_a_client_that_sits_at_a_supernode_is_there() -> None:
         ("linux-1-pc", ("linux-1-router",), (), "its router linux-1-router is stopped; `lab start linux-1-router`"),
         ("mobile-1-pc", ("carrier-1-router",), (), "its router carrier-1-router is stopped"),
         ("linux-1-pc", ("supernode-1", "supernode-2"), (), "no supernode runs; `lab start supernode-1` starts one"),
+        ("linux-1-pc", ("core",), (), "core is stopped, which all packets of the internet pass; `lab start core`"),
         ("linux-1-pc", ("supernode-1", "linux-2-router"), (), "it looks for a supernode and has none yet"),
     ],
 )
