@@ -68,8 +68,9 @@ def _candidates(found: Explanation) -> Table:
 def _attempts(found: Explanation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("  ", no_wrap=True, min_width=max((len(one.node) + 2 for one in found.attempts), default=0))
-    for column in ("towards", "over", "from", "to", "outcome", "as"):
-        table.add_column(column, overflow="fold")
+    for column in ("towards", "over", "from", "to", "outcome"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("as", overflow="fold")
     table.add_column("ms there and back", justify="right", overflow="fold")
     for one in found.attempts:
         table.add_row(

@@ -31,3 +31,9 @@ def up(name: str | None, topology: str | None) -> tuple[Lab, bool]:
     was_up = runs is not None or found.world() is not None
     found.up(Path(topology) if topology else runs, say=print)
     return found, was_up
+
+
+def put_back(found: Lab, since: float) -> None:
+    """All as its file says, where anything has been done to the lab since then, epoch seconds. Raises LabError."""
+    if any(line["event"] not in ("up", "down") for line in found.timeline.read(since)):
+        found.up(found.file_that_runs(), say=print)

@@ -39,7 +39,9 @@ def _told(config: pytest.Config, option: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
-    """The lab, every node ready and all as its file says; it is taken down at the end unless it was up before."""
+    """The lab, every node ready and all as its file says; in the end taken down, or put back if it was up before."""
+    import time
+
     from lab.errors import LabError
     from lab.testing import labs
 
@@ -50,9 +52,12 @@ def lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
         trouble = str(error)
     if trouble:  # out here, or pytest shows all that has led to the sentence
         pytest.fail(f"the lab is not to be had: {trouble}", pytrace=False)
+    since = time.time()
     yield found
     if not was_up:
         found.down()
+    elif found.world() is not None:
+        labs.put_back(found, since)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Which lab a test gets: the checkout, the topology, and whether it stays up."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -35,6 +36,7 @@ def test_a_checkout_around_the_folder_comes_before_that(tmp_path: Path, monkeypa
 class FakeLab:
     runs: ClassVar[Path | None] = None
     asked: ClassVar[list[Path | None]] = []
+    timeline: Any = None
 
     def __init__(self, root: Path, name: str | None) -> None:
         pass
@@ -66,6 +68,18 @@ def test_what_runs_is_put_in_order_unless_another_topology_is_asked_for(
     monkeypatch.setattr(FakeLab, "asked", [])
     assert labs.up(None, wanted)[1] is was_up
     assert FakeLab.asked == [file]
+
+
+@pytest.mark.parametrize(("events", "asked"), [(["renew"], 1), ([], 0), (["up"], 0)])
+def test_a_lab_that_stays_up_is_put_back_if_a_test_has_touched_it(
+    monkeypatch: pytest.MonkeyPatch, events: list[str], asked: int
+) -> None:
+    monkeypatch.setattr(FakeLab, "asked", [])
+    found = FakeLab(ROOT, None)
+    done = [{"event": event, "at": 7.0} for event in events]
+    found.timeline = SimpleNamespace(read=lambda since: done if since == 5.0 else [])
+    labs.put_back(cast(Any, found), 5.0)
+    assert len(FakeLab.asked) == asked
 
 
 def test_folders_of_tests_tell_long_names_apart() -> None:
