@@ -5,6 +5,7 @@ Belongs here: the shapes, asking, comparing. Never: how a router knows (lab.boot
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 from lab import nat
@@ -107,7 +108,10 @@ def arranged(site: str, said: Json, names: Names) -> SiteMappings:
     for row in said["kept"]:
         mapping = _mapped(row, names, None if row["remote"] is None else names.endpoint(*row["remote"]), kept=True)
         found[mapping.key] = mapping
+    inside = [ip_network(said[lan]) for lan in ("lan", "lan6") if said.get(lan)]
     for row in said["flows"]:
+        if any(ip_address(row["remote"][0]) in network for network in inside):
+            continue  # a host's words to the router itself: nothing is mapped
         flow = Flow(
             names.endpoint(*row["remote"]),
             _text(row["remote"]),

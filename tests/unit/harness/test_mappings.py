@@ -46,6 +46,13 @@ def test_flows_of_one_endpoint_are_one_mapping_with_names() -> None:
     ]
 
 
+def test_what_a_host_says_to_the_router_itself_is_no_mapping() -> None:
+    asked = flow(["192.168.32.1", 5351], 16, "one-way", outer=BOB)
+    said = {"profile": "linux", "firewall": "none", "outer": ["203.0.113.32"], "lan": "192.168.32.0/24", "kept": []}
+    (one,) = arranged("home", {**said, "flows": [asked, flow(SUPERNODE)]}, NAMES).mappings
+    assert [each.remote for each in one.flows] == ["supernode-1:33033"]
+
+
 def test_a_port_of_its_own_for_each_destination_is_a_mapping_each() -> None:
     other = flow(FLAT, outer=["203.0.113.32", 41000])
     assert [one.outer for one in standing(flow(SUPERNODE), other, profile="symmetric").mappings] == [
