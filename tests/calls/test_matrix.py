@@ -45,6 +45,27 @@ def test_each_cell_keeps_its_captures_and_can_be_explained(lab: Lab, matrix: Mat
     assert json.loads((cell.evidence / "report.json").read_text())["seed"] == seed is not None
 
 
+def test_a_cell_that_fails_keeps_its_captures_and_logs(lab: Lab) -> None:
+    """Two that have no UDP find no relay; it is one call, and nobody has tried again."""
+    relays = ("relay-1", "relay-2")
+    for relay in relays:
+        lab.kill(relay)
+    try:
+        found = lab.matrix(["hotel", "bank"])
+    finally:
+        for relay in relays:
+            lab.start(relay)
+        lab.settle()
+    assert {(cell.caller, cell.callee) for cell in found.cells} == {("dave", "erin"), ("erin", "dave")}
+    assert found.failed
+    for cell in found.failed:
+        kept = {file.name: file.stat().st_size for file in cell.evidence.iterdir()}
+        logs = {f"{cell.caller}.log", f"{cell.callee}.log", "supernode-1.log"}
+        assert {"core.pcap", "report.json", "timeline.jsonl", *logs} <= kept.keys()
+        assert kept["core.pcap"] > 1000
+        assert lab.explain(cell.call).error
+
+
 def test_the_command_prints_one_document_and_writes_a_page(lab: Lab, tmp_path: Path) -> None:
     done = cli("matrix", "--sites", "park,home", "--html", str(tmp_path / "m.html"), "--json")
     assert done.returncode == 0, done.stderr

@@ -96,8 +96,34 @@ def test_a_port_that_nobody_can_name_is_found(campaign: Matrix, kind: str) -> No
     assert shortfall(found(campaign.cells, pairs), DEMANDS[search], doubt=None) is None
 
 
-def test_a_router_that_counts_is_foreseen_beside_another_flow(lab: Lab) -> None:
-    pairs, search = KINDS["one counts"]
+@pytest.mark.parametrize("kind", ["one counts", "both count"])
+def test_a_router_that_counts_is_foreseen_beside_another_flow(lab: Lab, kind: str) -> None:
+    """By a window of ports, and by a port where the two meet."""
+    pairs, search = KINDS[kind]
     with flows_beside(lab, COUNTING):
         matrix = lab.calls(pairs)
+    assert shortfall(found(matrix.cells, pairs), DEMANDS[search], doubt=None) is None
+
+
+@pytest.fixture(scope="module")
+def by_address(lab: Lab) -> Iterator[None]:
+    """The routers that count give a port to each address meanwhile, and not to each port of it."""
+    for client in COUNTING:
+        site = client.removesuffix("-pc")
+        lab.set(site, SiteChange(axes="mapping=address-dependent filtering=address-dependent udp-timeout=15"))
+    lab.settle()
+    lab.find_out()
+    yield
+    for client in COUNTING:
+        lab.set(client.removesuffix("-pc"), SiteChange(axes="udp-timeout=15 tcp-transitory-timeout=10"))
+    lab.settle()
+
+
+@pytest.mark.parametrize("kind", ["one counts", "both count"])
+@pytest.mark.usefixtures("by_address")
+def test_a_router_that_counts_by_address_is_foreseen(lab: Lab, kind: str) -> None:
+    pairs, search = KINDS[kind]
+    learnt = {node.name: (node.network or {}) for node in lab.status().nodes}
+    assert {learnt[one].get("mapping") for one in COUNTING} == {"address-dependent"}
+    matrix = lab.calls(pairs)
     assert shortfall(found(matrix.cells, pairs), DEMANDS[search], doubt=None) is None
