@@ -122,6 +122,12 @@ def ask(
     return {shot.key: shot.receiver.seen(shot.key) for shot in asked}
 
 
+def passes(guard: Shot, patience: Patience) -> bool:
+    """Send a control packet once; whether it came."""
+    guard.sender.send([guard.packet])
+    return guard.receiver.wait([guard.key], time.monotonic() + patience.delay_s + LONGEST_S)
+
+
 def _send(shots: Sequence[Shot], pace_s: float) -> None:
     for sender, group in _by(shots, lambda shot: shot.sender):
         if not pace_s:

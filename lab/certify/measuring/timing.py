@@ -1,6 +1,8 @@
 """How long a mapping or a state lives after two-way traffic, and what keeps it alive (RFC 4787, 4.3; RFC 5382, 5).
 
 Belongs here: many of them left alone for different times, each asked once. Never: conclusions.
+A question that no control packet follows through has said nothing, and is asked again: a queue that the site's own
+clients fill drops copies one after the other. What counts is when it was asked, and not when it was to be.
 """
 
 import time
@@ -21,6 +23,8 @@ REFRESHED, TESTED = 0.6, 1.2
 TWO_WAY_S = 2.3
 """Linux calls a flow a stream when it has gone both ways for two seconds (nf_conntrack_proto_udp.c)."""
 GAP_S = 0.02
+REFRESH_S = 2.0
+"""Between two packets of the conversation that control packets are of, while nothing is asked."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ def timed(bench: Bench, tcp: bool, port: int, timeout_s: float) -> Timed | None:
     talks = [talk for talk in opened if talk]
     if len(talks) < len(opened):
         return None
+    lifeline = _Lifeline(bench, tcp, port)
     _both_ways(bench, talks)
     bench.pause(TWO_WAY_S)  # the traffic's own length
     *idle, outbound, inbound = _both_ways(bench, talks)
@@ -48,9 +53,9 @@ def timed(bench: Bench, tcp: bool, port: int, timeout_s: float) -> Timed | None:
         (outbound.since + TESTED * timeout_s, answer[True]),
         (inbound.since + TESTED * timeout_s, answer[False]),
     ]
-    _follow(bench, plan)
+    sent = _follow(bench, plan, lifeline)
     return Timed(
-        idle={share * timeout_s: bool(bench.inside.seen(shot.key)) for share, (_, shot) in asked.items()},
+        idle=dict(_lived(bench, one.since, shot, sent) for one, shot in asked.values()),
         refreshed_s=REFRESHED * timeout_s,
         tested_s=TESTED * timeout_s,
         outbound=bool(bench.inside.seen(answer[True].key)),
@@ -60,9 +65,11 @@ def timed(bench: Bench, tcp: bool, port: int, timeout_s: float) -> Timed | None:
 
 def half_open(bench: Bench, port: int, timeout_s: float) -> Mapping[float, bool] | None:
     """Connections left after their SYN, each answered once around the timeout that is claimed: whether it came in."""
+    lifeline = _Lifeline(bench, True, port)
     syns = [asking.syn(bench.inside, bench.fresh(), bench.outside, bench.to(0, port)) for _ in SHARES]
     seen = ask(syns, bench.patience)
     plan: list[tuple[float, Shot]] = []
+    since = []
     for share, syn in zip(SHARES, syns, strict=True):
         if not seen[syn.key]:
             return None
@@ -71,18 +78,70 @@ def half_open(bench: Bench, port: int, timeout_s: float) -> Mapping[float, bool]
         back = asking.between(bench.to(0, port), last.source)
         answer = {"proto": "tcp", **back, "flags": "SA", "seq": number, "ack": last.seq + 1}
         passed = last.at - bench.patience.delay_s  # the router stands before the link
+        since.append(passed)
         plan.append((passed + share * timeout_s, Shot(bench.outside, answer, bench.inside, ends.syn_ack(number))))
-    _follow(bench, plan)
-    return {share * timeout_s: bool(bench.inside.seen(shot.key)) for share, (_, shot) in zip(SHARES, plan, strict=True)}
+    sent = _follow(bench, plan, lifeline)
+    return dict(_lived(bench, passed, shot, sent) for passed, (_, shot) in zip(since, plan, strict=True))
 
 
-def _follow(bench: Bench, plan: Iterable[tuple[float, Shot]]) -> None:
-    """Send each at its epoch second, and wait until the last one has had its time."""
+Sent = Mapping[str, tuple[float, float]]
+"""By key, the epoch seconds at which a question reached the router, for the first and for the last time."""
+
+
+def _lived(bench: Bench, since: float, shot: Shot, sent: Sent) -> tuple[float, bool]:
+    """How long a mapping had been left alone when it was asked, and whether the answer came in."""
+    first, last = sent[shot.key]
+    alive = bool(bench.inside.seen(shot.key))
+    return (first if alive else last) - since, alive
+
+
+def _follow(bench: Bench, plan: Iterable[tuple[float, Shot]], lifeline: "_Lifeline") -> Sent:
+    """Send each at its epoch second, and wait until the last one has had its time. Raises Severed."""
+    early = bench.patience.delay_s / 2
+    found = {}
     for at, shot in sorted(plan, key=lambda one: one[0]):
-        bench.pause(max(0.0, at - bench.patience.delay_s / 2 - time.time()))
-        _copies(bench, shot)
+        while (left := at - early - time.time()) > REFRESH_S:
+            bench.pause(REFRESH_S)
+            lifeline.refresh()
+        bench.pause(max(0.0, left))
+        found[shot.key] = _asked(bench, shot, lifeline, early)
     bench.pause(bench.patience.wait_s)
     bench.inside.barrier()
+    return found
+
+
+def _asked(bench: Bench, shot: Shot, lifeline: "_Lifeline", early: float) -> tuple[float, float]:
+    """Send a question until a control packet behind it has come through; when that began, and when it was so."""
+    first = time.time() + early
+    for _ in range(asking.SEVERED):
+        last = time.time() + early
+        _copies(bench, shot)
+        if lifeline.holds(inward=shot.receiver is bench.inside):
+            return first, last
+    raise asking.Severed(f"{asking.SEVERED} control packets in a row were lost on a way that was open")
+
+
+class _Lifeline:
+    """A conversation that is kept alive beside those that are left alone; a router that forgets it all the same is
+    given another."""
+
+    def __init__(self, bench: Bench, tcp: bool, port: int) -> None:
+        self._bench, self._tcp, self._port = bench, tcp, port
+        self._talk = self._open()
+
+    def _open(self) -> Conversation | None:
+        return open_one(self._bench, self._tcp, self._bench.fresh(), self._bench.to(0, self._port))
+
+    def refresh(self) -> None:
+        for shot in (self._talk.up(), self._talk.down()) if self._talk else ():
+            shot.sender.send([shot.packet])
+
+    def holds(self, inward: bool) -> bool:
+        """Whether a packet that way comes through now."""
+        if self._talk and asking.passes(self._talk.down() if inward else self._talk.up(), self._bench.patience):
+            return True
+        self._talk = self._open()
+        return False
 
 
 def _both_ways(bench: Bench, talks: Sequence[Conversation]) -> list[_Idle]:

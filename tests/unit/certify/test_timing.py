@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.certify import deducing
+from lab.certify import asking, deducing
 from lab.certify.bench import Bench
 from lab.certify.ends import Endpoint
 from lab.certify.measuring import timing
@@ -99,3 +99,28 @@ def test_a_connection_half_open_dies_sooner_than_one_that_stands(clock: Clock, l
     assert deducing.timeout(found) == pytest.approx(5.0, abs=0.3)
     found = timing.half_open(bench_of(Forgetful(clock=clock, opening_s=20.0)), 443, 5.0)
     assert found is not None and deducing.timeout(found) != pytest.approx(5.0, abs=0.75)
+
+
+@dataclass
+class Choked(Forgetful):
+    """Nothing comes in for so many packets from a moment on: a queue that somebody else fills."""
+
+    choked_at: float = 0.0
+    swallows: int = 11
+
+    def inward(self, packet: dict[str, Any], source: Endpoint, to: Endpoint) -> None:
+        if self.clock.now >= self.choked_at and self.swallows:
+            self.swallows -= 1
+            return
+        super().inward(packet, source, to)
+
+
+def test_a_question_that_a_full_queue_has_swallowed_is_asked_again(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each copy of it, and the control packets behind them, nine tenths of the time that is claimed after its SYN."""
+    monkeypatch.setattr(asking, "LONGEST_S", 0.05)
+    router = Choked(clock=clock, opening_s=5.0, choked_at=clock.now + 0.85 * 5.0)
+    found = timing.half_open(bench_of(router), 443, 5.0)
+    assert router.swallows == 0
+    assert found is not None and deducing.timeout(found) == pytest.approx(5.0, abs=0.3)
