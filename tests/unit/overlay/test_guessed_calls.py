@@ -22,6 +22,18 @@ class Lenient(Router):
         return self.back.get(destination) if known else None
 
 
+class ByAddress(Lenient):
+    """Maps by address as well, and counts."""
+
+    def translate(self, source: Address, destination: Address) -> Address:
+        key = (source, (destination[0], 0))
+        if key not in self.out:
+            outer = (self.outer, next(self.ports))
+            self.out[key], self.back[outer] = outer, source
+        self.contacted.add((self.out[key], destination))
+        return self.out[key]
+
+
 @pytest.fixture
 def net() -> FakeNet:
     net = FakeNet(delay=0.01, seed=3)
@@ -200,3 +212,26 @@ def test_a_router_that_does_let_in_whom_it_has_written_to_is_not_doubted(net: Fa
         assert str(net.told(name, Moved)[-1][1].path) == "punched/udp"
         assert net.told(name, Finished)[0][0] - net.told(name, Moved)[0][0] < 0.6
         assert not net.told(name, Guesses)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_who_follows_a_nomination_does_so_before_all_else_that_is_due(seed: int) -> None:
+    """Two routers that count by address let every socket of one side through to every one of the other: dozens of paths
+    are found at once, and each is to be checked. Voice goes the same way at both ends a round trip and a pacing apart."""
+    net = FakeNet(delay=0.01, seed=seed)
+    net.authority()
+    net.supernode(1)
+    net.supernode(2)
+    net.relay(1)
+    for number, name in enumerate(NAMES, 32):
+        router = ByAddress(f"203.0.113.{number}", mapping="address-dependent")
+        net.client(name, f"192.168.{number}.10", router)
+    assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in NAMES))
+    net.run(3)
+    place(net, *NAMES, ring=0.5)
+    net.run(3)
+    moved = [next(at for at, event in net.told(name, Moved) if str(event.path) == "punched/udp") for name in NAMES]
+    assert abs(moved[0] - moved[1]) < 0.1
+
+
+NAMES = ("one", "other")
