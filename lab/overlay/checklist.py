@@ -546,6 +546,6 @@ class Checklist:
 
 
 def _turn(path: Path) -> tuple[bool, float, int]:
-    """Whose turn comes first: one that is nominated, by either end, one that is due longer, and of those that have never
-    been checked the one of the highest priority (RFC 8445, 6.1.4.2)."""
+    """Whose turn comes first: one that is nominated, by either end, one that is due longer, and of those never checked
+    the one of the highest priority (RFC 8445, 6.1.4.2)."""
     return not (path.nominating or path.nominated), path.next_check, 0 if path.tries else -path.priority

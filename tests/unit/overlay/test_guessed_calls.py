@@ -217,7 +217,7 @@ def test_a_router_that_does_let_in_whom_it_has_written_to_is_not_doubted(net: Fa
 @pytest.mark.parametrize("seed", range(6))
 def test_who_follows_a_nomination_does_so_before_all_else_that_is_due(seed: int) -> None:
     """Two routers that count by address let every socket of one side through to every one of the other: dozens of paths
-    are found at once, and each is to be checked. Voice goes the same way at both ends a round trip and a pacing apart."""
+    are found at once, and each is to be checked. Voice goes the same way at both ends but for a round trip."""
     net = FakeNet(delay=0.01, seed=seed)
     net.authority()
     net.supernode(1)
