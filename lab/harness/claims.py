@@ -21,10 +21,16 @@ def same_path(caller: Ended, callee: Ended) -> bool:
     return caller.path is not None and caller.path == callee.path
 
 
-def supports(claim: Claim, others: Sequence[Claim], flight: float = 0.0) -> bool:
+Interval = tuple[float, float]
+ALWAYS: Sequence[Interval] = ((float("-inf"), float("inf")),)
+
+
+def supports(claim: Claim, others: Sequence[Claim], flight: float = 0.0, passed: Sequence[Interval] = ALWAYS) -> bool:
     """Whether the other end's stretches tell the same about the time of this one, but for the grace at its ends.
 
     `flight` is how long packets take from end to end, seconds: as much later the other end may have heard of a move.
+    `passed`: from when to when media passed between the two, on whatever path. What nothing passed in is not compared:
+    each end tries by itself what may lead to the other.
     A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees;
     one that was over before a word of it, or a frame, could be there needs none.
     """
@@ -34,9 +40,13 @@ def supports(claim: Claim, others: Sequence[Claim], flight: float = 0.0) -> bool
     start, end = claim.start + grace, claim.end - grace
     if start >= end:
         return any(other.path == claim.path and _overlap(other, claim.start, claim.end) > -grace for other in others)
-    touching = [other for other in others if _overlap(other, start, end) > GRACE]
+    pieces = [(max(start, begin), min(end, over)) for begin, over in passed if begin < end and over > start]
+    if not pieces:
+        return True
+    shared = [(other, sum(max(0.0, _overlap(other, *piece)) for piece in pieces)) for other in others]
+    touching = [other for other, seconds in shared if seconds > GRACE]
     if not touching:  # the other end sent for a shorter time than the grace takes away
-        touching = [other for other in others if _overlap(other, start, end) > 0]
+        touching = [other for other, seconds in shared if seconds > 0]
     return bool(touching) and all(other.path == claim.path for other in touching)
 
 

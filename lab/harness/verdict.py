@@ -3,13 +3,14 @@
 Belongs here: putting claims and evidence into one report. Never: placing calls, reading packets.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import evidence
 from lab.errors import EvidenceError
 from lab.harness.call_report import CallReport, Hold, Media, MediaPath, Observed, Stretch, Witness
-from lab.harness.claims import held_too, same_path, setup_times, supports
+from lab.harness.claims import Interval, held_too, same_path, setup_times, supports
 from lab.harness.events import Ended, parse_key_changed
 from lab.harness.placing import Placed
 from lab.harness.testimony import NOBODY, Asking, heard, missing
@@ -104,9 +105,10 @@ def _judge(
     except EvidenceError as error:
         return _Judged(None, (), (), wrong or str(error), witnesses=(Witness(PACKETS, str(error), False),))
     disagreements = list(verdict.reasons)
+    passed = _merged((span.start, span.end) for path in verdict.scene.paths for span in path.spans)
     history = []
     for one, held in zip(caller.history, verdict.stretches, strict=True):
-        shared = supports(one, callee.history, verdict.flight)
+        shared = supports(one, callee.history, verdict.flight, passed)
         if not shared:
             disagreements.append(f"{caller.node} claims {one.path} where {callee.node} claims something else")
         begin, over = _ms(one.start, dialled), _ms(one.end, dialled)
@@ -134,6 +136,17 @@ def _judge(
     return _Judged(
         observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong, tuple(holds), (*witnesses, *others)
     )
+
+
+def _merged(spans: Iterable[Interval]) -> list[Interval]:
+    """The same time, each moment of it once."""
+    found: list[Interval] = []
+    for begin, over in sorted(spans):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(over, found[-1][1]))
+        else:
+            found.append((begin, over))
+    return found
 
 
 def _client(end: Ended, observed: Observed | None) -> Witness:

@@ -54,6 +54,16 @@ def test_a_stretch_that_was_over_before_a_word_of_it_was_there_needs_none(
     assert supports(Claim(2.0, 2.0 + seconds, PUNCHED), callee, flight) is supported
 
 
+def test_what_nothing_passed_in_is_not_compared() -> None:
+    """One end leaves a dead path for another that is dead as yet; the other follows when that one carries."""
+    caller = Claim(4.2, 5.0, RELAYED)
+    callee = [Claim(0.5, 4.8, PUNCHED), Claim(4.8, 4.98, RELAYED), Claim(4.98, 11.0, PUNCHED)]
+    assert not supports(caller, callee, 0.02)
+    assert supports(caller, callee, 0.02, [(0.5, 2.0), (4.76, 11.0)])
+    assert not supports(caller, callee, 0.02, [(0.5, 4.6), (4.76, 11.0)]), "voice passed while they named two paths"
+    assert not supports(Claim(1.0, 9.0, RELAYED), callee, 0.02, [(0.5, 2.0), (4.76, 11.0)])
+
+
 def test_times_count_from_the_dial_and_are_those_of_the_worse_end() -> None:
     events = [
         event("dialled", "bob", 100.0),
