@@ -10,7 +10,7 @@ from pathlib import Path
 from lab import evidence
 from lab.errors import EvidenceError
 from lab.harness.call_report import CallReport, Hold, Media, MediaPath, Observed, Stretch, Witness
-from lab.harness.claims import Interval, held_too, same_path, setup_times, supports
+from lab.harness.claims import ALWAYS, Interval, held_too, same_path, setup_times, supports
 from lab.harness.events import Ended, parse_key_changed
 from lab.harness.placing import Placed
 from lab.harness.testimony import NOBODY, Asking, heard, missing
@@ -105,7 +105,7 @@ def _judge(
     except EvidenceError as error:
         return _Judged(None, (), (), wrong or str(error), witnesses=(Witness(PACKETS, str(error), False),))
     disagreements = list(verdict.reasons)
-    passed = _merged((span.start, span.end) for path in verdict.scene.paths for span in path.spans)
+    passed = _merged((span.start, span.end) for path in verdict.scene.paths for span in path.spans) or ALWAYS
     history = []
     for one, held in zip(caller.history, verdict.stretches, strict=True):
         shared = supports(one, callee.history, verdict.flight, passed)
