@@ -80,12 +80,14 @@ class Row:
 
 @dataclass(eq=False)
 class _Sighting:
-    """A packet at a place, and the one that left there for it. `heard`: by the clock, when it came to be known."""
+    """A packet at a place, and the one that left there for it. `heard`: by the clock, when it came to be known; `why`:
+    what its router would drop it by, as things stood when it came."""
 
     packet: Packet
     heard: float
     waits: bool
     out: Packet | None = None
+    why: str | None = None
 
 
 class Passing:
@@ -174,7 +176,8 @@ class Passing:
         forwards = gate is not None and packet.direction is Direction.IN and not self._for_itself(gate, packet)
         sighting = _Sighting(packet, heard, forwards)
         self._line.append(sighting)
-        if forwards:
+        if gate is not None and forwards:
+            sighting.why = gate.why(packet, gate.inside(packet.source.address))
             self._waiting[_key(packet)].append(sighting)
 
     def _for_itself(self, gate: Gate, packet: Packet) -> bool:
@@ -256,7 +259,7 @@ class Passing:
         if not one.waits:
             return "own", "for the router itself", "for itself"
         outward = gate.inside(packet.source.address)
-        why = gate.why(packet, outward)
+        why = one.why
         losing = (packet.place, (packet.source if outward else packet.destination).address) in self._losing
         if losing and why is None:
             return "lost", "lost on the line", "✗ lost on the line"

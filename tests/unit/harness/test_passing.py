@@ -256,6 +256,14 @@ def test_a_packet_counts_as_dropped_once_its_router_has_gone_on() -> None:
     assert row.fate == "dropped" and SETTLE < PATIENCE
 
 
+def test_what_is_asked_for_a_moment_later_was_not_asked_for_when_it_was_dropped() -> None:
+    before = [seen(1, "flat-router", IN, FRANK, RELAY), seen(1.0001, "flat-router", OUT, FLAT, RELAY)]
+    check = stun(1, b"b" * 12)
+    after = [seen(1.15, "flat-router", IN, FRANK, HOME, check), seen(1.1501, "flat-router", OUT, FLAT, HOME, check)]
+    row = rows([*before, seen(1.1, "flat-router", IN, HOME, FLAT), *after])[1]
+    assert row.became == "dropped: not asked for"
+
+
 def test_a_packet_of_a_silent_router_counts_as_dropped_after_a_while() -> None:
     passing = Passing(TOPOLOGY)
     passing.hear(seen(1, "flat-router", IN, HOME, FLAT), 10)
