@@ -1,15 +1,22 @@
 """A call that is placed while something else goes on, in a thread of its own.
 
-Belongs here: starting it, telling its events, hanging it up. Never: how a call is placed (placing.py).
+Belongs here: starting it, telling its events, hanging it up, and the packets that pass meanwhile. Never: how a call is
+placed (placing.py).
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from lab.errors import Interrupted
 from lab.harness.call_report import CallReport
 from lab.harness.events import CallEvent
+from lab.harness.passing import Row
 
+EVERY = 0.1
+"""Seconds between two looks at what has passed."""
 _UNTOLD = ("progress",)
 """Events of a call that are no news."""
 
@@ -57,3 +64,69 @@ class Calling:
             path = f" {event.path}" if event.path else ""
             text = f"{event.node}: {event.event}{path}"
             self.tell(event.at, text, text)
+
+
+class Session(Protocol):
+    """Captures that go on, as far as a call beside them needs: `Capturing` is one."""
+
+    def note(self, at: float, text: str, event: str | None = None) -> None:
+        """Something that is no packet."""
+
+    def poll(self, now: float) -> list[Row]:
+        """The rows whose turn has come."""
+
+    def rest(self) -> list[Row]:
+        """After the end: every row that was still to come."""
+
+    def close(self) -> object:
+        """End the captures; a second time, nothing more."""
+
+    def discard(self) -> None:
+        """Remove what they have kept."""
+
+
+def accompanied(
+    session: Session, place: Callable[[Callable[[CallEvent], None]], CallReport], tell: Callable[[list[Row]], None]
+) -> tuple[CallReport, str | None]:
+    """Place a call, and give `tell` the rows of its packets while they pass.
+
+    Returns its report, and what kept the rows from being told to their end, None if nothing did: whatever befalls the
+    captures, the call goes on. Whatever ends this, the call is hung up, and no capture goes on. Raises what the call
+    raised.
+    """
+    calling, trouble = Calling(place, session.note), None
+
+    def last() -> list[Row]:
+        session.close()
+        return session.rest()
+
+    def take(rows: Callable[[], list[Row]]) -> None:
+        nonlocal trouble
+        if trouble is None:
+            try:
+                found = rows()
+            except Exception as error:
+                trouble = str(error) or type(error).__name__
+            else:
+                tell(found)
+
+    try:
+        calling.start()
+        while not calling.over:
+            take(lambda: session.poll(time.monotonic()))
+            time.sleep(EVERY)
+        take(last)
+    except KeyboardInterrupt as interrupt:
+        calling.stop()
+        if isinstance(calling.error, Interrupted):  # it says what is kept of the call
+            raise calling.error from interrupt
+        raise
+    finally:
+        try:
+            calling.stop()
+        finally:
+            session.close()
+            session.discard()
+    if calling.report is None:
+        raise calling.error or RuntimeError("a call that is over has neither a report nor an error")
+    return calling.report, trouble

@@ -210,14 +210,15 @@ def before(stop: Stop, number: int, of: int) -> RenderableType:
 
 
 def packets(
-    stop: Stop, report: CallReport, topology: Topology, folder: Path, lines: Lines, found: Sequence[Passage]
+    stop: Stop, report: CallReport, topology: Topology, folder: Path, lines: Lines, found: Sequence[Passage] | None
 ) -> RenderableType:
-    """The result as the command shows it, and the packets that say something, each with what became of it."""
+    """The result as the command shows it, and the packets that say something, each with what became of it; without
+    them (None) where they were told while they passed."""
     parts: list[RenderableType] = [result(report, topology, folder, None), Text()]
     first = {str(line["event"]): float(line["at"]) for line in reversed(lines)}
     dialled = first.get("dialled")
     if dialled is not None:
-        told = telling(found, report, topology, first.get("first-media", float("inf")))
+        told = telling(found or (), report, topology, first.get("first-media", float("inf")))
         if told:
             parts += [Text("the packets that matter, ms after dialling", "dim"), passages(told, dialled), Text()]
         heard = [one for one in moments(lines, Names(topology).text) if one.event in _HEARD]

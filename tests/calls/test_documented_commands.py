@@ -131,13 +131,17 @@ def test_a_tour_is_given_of_five_calls_that_all_go_well() -> None:
     done = cli("tour", timeout=200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert [f"{number} of 5  " in done.stdout for number in range(1, 6)] == [True] * 5
-    for words in (
-        "hands it to frank:",
-        "sends it on as office wan:",
-        "it lets no such packet out",
-        "that is all of it",
+    for words in (  # lines of packets that were told while they passed, whole
+        " bob → supernode-",
+        "a check gets through: to frank:",
+        "checks this way: as office wan:",
+        "hotel-router drops it, udp-blocked",
+        "first voice arrives: ",
     ):
-        assert words in " ".join(done.stdout.split()), words  # lines are folded
+        assert words in done.stdout, words
+    assert "told after the call" not in done.stdout and "told from here on" not in done.stdout
+    assert "the packets that matter, ms after dialling" not in done.stdout, "what was told is not told again"
+    assert "that is all of it" in done.stdout
     assert "was expected" not in done.stdout and "should not have" not in done.stdout
 
 
@@ -172,6 +176,28 @@ def test_an_interrupted_call_hangs_up_on_both_sides_and_ends_its_captures(
     deadline = time.monotonic() + 10
     while captures_running(lab):
         assert time.monotonic() < deadline, "captures go on after the call"
+
+
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_tour_hangs_up_and_ends_the_captures_of_both_kinds(
+    lab: Lab, number: signal.Signals, left: int
+) -> None:
+    tour = subprocess.Popen(
+        ["env", "--default-signal=INT", PROGRAM, "tour", "direct"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert tour.stdout is not None
+    assert any(" ms  bob → " in line for line in tour.stdout), "a line is there while the call goes on"
+    os.kill(tour.pid, number)
+    _, told = tour.communicate(timeout=30)
+    assert tour.returncode == left and told.startswith("lab: interrupted"), told
+    deadline = time.monotonic() + 10
+    while captures_running(lab):
+        assert time.monotonic() < deadline, "captures go on after the tour"
+    assert lab.call("bob", "alice", seconds=1).holds("direct/udp")
 
 
 def test_calls_go_on_after_faults(lab: Lab) -> None:

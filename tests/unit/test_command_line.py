@@ -18,6 +18,7 @@ from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.evidence import filed
 from lab.evidence.ladder import Column, Ladder, Row
 from lab.evidence.scene import Scene
+from lab.harness import passing
 from lab.harness.call_report import CallReport, MediaPath, Observed, SetupTimes
 from lab.harness.changing import SiteChange
 from lab.harness.checkout import Checkout
@@ -56,6 +57,8 @@ class FakeLab:
     shells: ClassVar[list[tuple[str, tuple[str, ...]]]] = []
     names: ClassVar[list[str | None]] = []
     sites: ClassVar[list[list[str]]] = []
+    traced: ClassVar[list[str]] = []
+    session: ClassVar[Any] = None
 
     def __init__(self, name: str | None = None) -> None:
         self.names.append(name)
@@ -117,7 +120,13 @@ class FakeLab:
         return parse(COMPOSE / "reference.yml", {})
 
     def trace(self, call: str) -> list[Any]:
+        self.traced.append(call)
         return []
+
+    def capture(self, nodes: tuple[str, ...] = (), **options: Any) -> Any:
+        if self.session is None:
+            raise RuntimeUnavailable("no capture starts")
+        return self.session
 
     def mappings(self, site: str) -> SiteMappings:
         return next(self.watch_mappings(site))
@@ -453,6 +462,85 @@ def test_a_tour_is_printed_whole_where_there_is_no_terminal(
     assert status == 1 and "should not have: they differ" in out
     fake.report = ConfigError("the tour is of the reference lab")
     assert run(monkeypatch, capsys, "tour") == (2, "", "lab: the tour is of the reference lab\n")
+
+
+class Session:
+    """Captures that bring these rows at once. `fails`: what befalls them by their end."""
+
+    def __init__(self, *rows: passing.Row, fails: str = "") -> None:
+        self.rows, self.fails, self.done = list(rows), fails, list[str]()
+
+    def note(self, at: float, text: str, event: str | None = None) -> None:
+        pass
+
+    def poll(self, now: float) -> list[passing.Row]:
+        rows, self.rows = self.rows, []
+        return rows
+
+    def rest(self) -> list[passing.Row]:
+        if self.fails:
+            raise RuntimeUnavailable(self.fails)
+        return self.poll(0.0)
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+    def discard(self) -> None:
+        self.done.append("discarded")
+
+
+ROWS = (
+    passing.Row(1.0, "", "", "", "bob: dialled", "note", event="bob: dialled"),
+    passing.Row(1.1, "home lan", "bob:1", "flat wan:2", "STUN check", "translated", "as home wan:1"),
+    passing.Row(1.2, "flat wan", "home wan:1", "flat wan:2", "STUN check", "dropped", "dropped: not asked for"),
+    passing.Row(1.3, "home lan", "bob:1", "flat wan:2", "RTP 7", "translated", "as home wan:1"),
+)
+
+
+def test_a_tour_tells_packets_while_they_pass_and_does_not_repeat_them(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.report, session = good(), Session(*ROWS)
+    monkeypatch.setattr(fake, "session", session)
+    monkeypatch.setattr(fake, "traced", [])
+    monkeypatch.setenv("NO_COLOR", "1")
+    status, out, _ = run(monkeypatch, capsys, "tour", "punched")
+    lines = out.splitlines()
+    assert status == 0 and "  100 ms  bob → flat wan  checks this way: as home wan:1" in lines
+    told = lines.index("  200 ms  home wan → flat wan  check: flat-router drops it, not asked for")
+    assert told < next(number for number, text in enumerate(lines) if "call c1  punched/udp" in text)
+    assert "\x1b" not in out and max(map(len, lines)) <= 80
+    assert fake.traced == [] and session.done[-2:] == ["closed", "discarded"]
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS[:3], ()])
+def test_a_tour_whose_captures_fail_on_the_way_tells_the_packets_after_the_call(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, rows: tuple[passing.Row, ...]
+) -> None:
+    fake.report, session = good(), Session(*rows, fails="the capture at core ended early")
+    monkeypatch.setattr(fake, "session", session)
+    monkeypatch.setattr(fake, "traced", [])
+    status, out, _ = run(monkeypatch, capsys, "tour", "punched")
+    assert status == 0 and "after the call: the capture at core ended early" in " ".join(out.split())
+    assert fake.traced == ["c1"] and session.done[-2:] == ["closed", "discarded"]
+
+
+def test_a_tour_whose_captures_saw_no_voice_tells_the_packets_after_the_call(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.report = good()
+    monkeypatch.setattr(fake, "session", Session(*ROWS[:3]))
+    monkeypatch.setattr(fake, "traced", [])
+    assert run(monkeypatch, capsys, "tour", "punched")[0] == 0 and fake.traced == ["c1"]
+
+
+def test_a_tour_without_captures_tells_the_packets_after_the_call(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.report = good()
+    monkeypatch.setattr(fake, "traced", [])
+    status, out, _ = run(monkeypatch, capsys, "tour", "punched")
+    assert status == 0 and "after the call: no capture starts" in out and fake.traced == ["c1"]
 
 
 @pytest.mark.parametrize(("keys", "calls"), [("q", 0), ("  q", 1), ("   q", 1), ("x" * 15, 5)])
