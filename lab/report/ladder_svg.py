@@ -8,10 +8,16 @@ from html import escape
 from lab.evidence.ladder import Ladder, Row
 
 ROW, TOP, TIME, COLUMN, LABEL = 22, 74, 70, 130, 320
-"""Pixels: a row, what is above the first, the times at the left, from lifeline to lifeline, the words at the right."""
+"""Pixels: a row, what is above the first, the times at the left, from lifeline to lifeline, the words at the right at
+the least."""
 LETTERS = 46
 """As many as there is room for at the right."""
+LETTER, BOLD = 7.4, 8.2
+"""Pixels of a letter of words, as wide as they come: DejaVu Sans, which Linux has for system-ui, has 7.1 and 7.9."""
+SHRUNK = 0.75
+"""As narrow as it becomes where there is less room, before one has to scroll."""
 _STYLE = """
+svg { max-width: 100%; height: auto }
 svg { background: var(--paper); font: 13px system-ui, sans-serif; --paper: #fff; --ink: #1b1f24; --faint: #8b949e;
   --line: #0b62c4; --moment: #0a7a3d; --dropped: #c62828 }
 @media (prefers-color-scheme: dark) { svg { --paper: #14181d; --ink: #e6e9ec; --faint: #7d8790; --line: #6cb0ff;
@@ -28,11 +34,11 @@ text { fill: var(--ink) } .faint { fill: var(--faint) } .name { font-weight: 600
 def svg(found: Ladder) -> str:
     """The whole document."""
     last = TIME + COLUMN // 2 + COLUMN * max(0, len(found.columns) - 1)
-    width, height = last + 20 + LABEL, TOP + ROW * (len(found.rows) + 1) + 26
+    width, height = last + 20 + _room(found), TOP + ROW * (len(found.rows) + 1) + 26
     title = escape(f"{found.caller} → {found.callee}, call {found.call}: {found.path or 'no path'}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="img"><title>{title}</title><style>{_STYLE}</style>',
+        f'role="img"><title>{title}</title><style>{_STYLE}svg {{ min-width: {round(width * SHRUNK)}px }}</style>',
         f'<text x="12" y="22" font-size="16" font-weight="600">{title}</text>',
     ]
     for number, column in enumerate(found.columns):
@@ -43,6 +49,16 @@ def svg(found: Ladder) -> str:
     told = "times in ms; a double line is TCP; ✓ answered; ✗ dropped there, or lost after it"
     parts.append(f'<text class="faint" x="12" y="{height - 8}">{told}</text></svg>\n')
     return "\n".join(parts)
+
+
+def _room(found: Ladder) -> int:
+    """Pixels for the words at the right: the longest are whole, and the view ends behind them."""
+    longest = (len(_cut(row.label)) * (BOLD if _kind(row) == "moment" else LETTER) for row in found.rows)
+    return max(LABEL, round(max(longest, default=0)) + 12)
+
+
+def _kind(row: Row) -> str:
+    return "dropped" if row.dropped else "moment" if row.moment else ""
 
 
 def _cut(label: str) -> str:
@@ -57,7 +73,7 @@ def _x(column: int) -> int:
 def _row(row: Row, y: int, last: int) -> str:
     start, end = _x(row.sender), _x(row.receiver)
     way = 1 if end > start else -1
-    kind = "row dropped" if row.dropped else "row moment" if row.moment else "row"
+    kind = f"row {_kind(row)}".rstrip()
     tip = end - 7 * way
     shifts = (-1.5, 1.5) if row.protocol == "tcp" else (0,)
     lines = "".join(f'<line x1="{start}" y1="{y + shift}" x2="{tip}" y2="{y + shift}"/>' for shift in shifts)

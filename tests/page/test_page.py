@@ -48,6 +48,16 @@ def test_the_mouse_opens_a_cell_with_ladder_curve_timeline_and_captures_and_clos
     opened.until(f"!{OPEN}")
 
 
+def test_a_ladder_is_in_view_to_the_ends_of_its_words(opened: Browser) -> None:
+    opened.click(".heat button[data-call='m1-1']")
+    opened.until(OPEN)
+    ends = f"[{LADDER}, ...{LADDER}.querySelectorAll('text')].map(one => one.getBoundingClientRect().right)"
+    opened.look(950, 800)
+    assert opened.ask(f"{LADDER}.viewBox.baseVal.width") > 950, "it has less room than it would take"
+    frame = "document.querySelector('.ladder').getBoundingClientRect().right"
+    assert opened.ask(f"Math.max(...{ends}) <= {frame}")
+
+
 @pytest.mark.parametrize("key", ["Enter", " "])
 def test_the_keyboard_opens_a_cell_and_escape_comes_back_to_it(opened: Browser, key: str) -> None:
     opened.ask("document.querySelector('#matrix .scroll').focus()")

@@ -98,6 +98,29 @@ def test_why_something_was_dropped_stands_in_its_row_as_far_as_there_is_room() -
     assert f"25 ms: first check ✗ {rule}, dropped at home-router" in titles
 
 
+@pytest.mark.parametrize(
+    ("changes", "letter"),
+    [({"dropped": "core", "why": "nobody's address on the internet"}, 7.1), ({"moment": True, "answered": True}, 7.9)],
+)
+def test_in_the_svg_the_longest_words_are_inside_the_view_and_none_has_more_room_than_needed(
+    changes: dict[str, Any], letter: float
+) -> None:
+    """As wide as Chromium draws them in DejaVu Sans, at 13 pixels."""
+    rows = row(1.0, 0, 6, "first question of many, all over TCP", count=1234, **changes), CALL.rows[0]
+    root = ElementTree.fromstring(svg(Ladder("c1", "bob", "frank", None, CALL.columns, rows)))
+    width = float(root.get("width", "0"))
+    assert root.get("viewBox", "").split()[2] == root.get("width")
+    words = [text for group in root.iter(f"{SVG}g") for text in list(group.iter(f"{SVG}text"))[1:]]
+    ends = [float(text.get("x", "0")) + letter * len(text.text or "") for text in words]
+    assert len(words[0].text or "") > 40 and max(ends) < width < max(ends) + 40
+
+
+def test_where_there_is_less_room_the_svg_shrinks_to_three_quarters_and_then_is_scrolled() -> None:
+    drawing = svg(CALL)
+    width = float(ElementTree.fromstring(drawing).get("width", "0"))
+    assert "max-width: 100%; height: auto" in drawing and f"min-width: {round(width * 0.75)}px" in drawing
+
+
 def test_in_the_svg_an_arrow_ends_at_its_receiver() -> None:
     root = ElementTree.fromstring(svg(CALL))
     lives = [float(line.get("x1", "0")) for line in root.iter(f"{SVG}line") if line.get("class") == "life"]
