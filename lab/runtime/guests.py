@@ -100,7 +100,7 @@ class Berth:
 
 def run(client: DockerClient, lab: str, berth: str, image: str | None, command: Sequence[str]) -> int:
     """Run a command in the network of a berth, on this terminal, until it ends; its exit status. `image` None: the
-    lab's own. Whatever ends this ends the program. Raises ConfigError where there is no such image."""
+    lab's own, as by its name. Whatever ends this ends the program. Raises ConfigError where there is no such image."""
     tty = on_terminal()
     container = _create(client, lab, berth, image, command, tty)
     try:
@@ -113,7 +113,7 @@ def run(client: DockerClient, lab: str, berth: str, image: str | None, command: 
 
 
 def _create(client: DockerClient, lab: str, berth: str, image: str | None, command: Sequence[str], tty: bool) -> str:
-    own = image is None
+    own = image in (None, NODE, f"{NODE}:latest")  # whose entrypoint starts nodes, and no programs
     api = client.api
     more: dict[str, Any] = {"entrypoint": _SHELL, "user": USER, "working_dir": "/tmp"} if own else {}
     environment: Mapping[str, str] = {"TERM": os.environ.get("TERM", "xterm")} if tty else {}

@@ -100,6 +100,14 @@ def test_the_program_has_no_capability_and_its_network_is_another_container_s(cl
     assert client.api.started == ["c1", "c2"] and client.api.removed == ["c2", "c1"]
 
 
+@pytest.mark.parametrize("image", [None, "lab/node", "lab/node:latest"])
+def test_in_the_lab_s_own_image_by_whatever_name_the_command_is_what_runs(client: Any, image: str | None) -> None:
+    assert run(client, "lab", "c0", image, ["id", "-un"]) == 7
+    ((_, program),) = client.api.created
+    assert program["entrypoint"] == ["sh", "-c", '"$@"; exit $?', "run"] and program["command"] == ["id", "-un"]
+    assert program["user"] == "lab" and program["host_config"]["read_only"]
+
+
 def test_another_image_is_run_as_it_is(client: Any) -> None:
     assert run(client, "lab", "c0", "debian:13", []) == 7
     ((image, program),) = client.api.created
