@@ -6,7 +6,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from typed import PROGRAM, ROOT, cli
+
+from lab.harness import Lab
 
 SAYING = "while sleep 0.02; do printf %0100d 0; done | socat -u -b100 STDIN UDP:{}:7000"
 
@@ -34,6 +37,54 @@ def test_what_a_program_says_is_heard_and_its_path_is_told() -> None:
         assert found.returncode == 0, found.stderr
         assert (verdict["kind"], verdict["transport"], verdict["via"]) == ("direct", "udp", None)
         assert f"park {at}:7000" in verdict["why"]
+
+
+def test_what_a_program_says_over_tcp_is_told_as_tcp() -> None:
+    with running("park", "socat", "-u", "TCP-LISTEN:7000", "STDOUT") as (hears, at):
+        saying = SAYING.format(at).replace("UDP:", "TCP:") + ",retry=50,interval=0.1"  # it may not listen yet
+        with running("home", "sh", "-c", saying):
+            assert hears.stdout is not None
+            assert set(hears.stdout.read(1000)) == {"0"}
+            found = cli("verdict", "--live", "home", "park", "--seconds", "3", "--json")
+    verdict = json.loads(found.stdout)
+    assert found.returncode == 0, found.stderr
+    assert (verdict["kind"], verdict["transport"], verdict["via"]) == ("direct", "tcp", None)
+    assert f"park {at}:7000" in verdict["why"]
+
+
+def test_programs_behind_two_routers_that_write_to_each_other_have_punched(lab: Lab) -> None:
+    """Both routers keep a host's port, so each program knows where the other one is outside."""
+    topology = lab.running_world().topology
+    outer = {
+        site: next(one.address.ip for one in topology.router_of(site).attachments if one.network == "internet")
+        for site in ("home", "flat")
+    }
+    saying = "while sleep 0.02; do printf %0100d 0; done | socat -b100 STDIO UDP:{}:7000,sourceport=7000"
+    with (
+        running("home", "sh", "-c", saying.format(outer["flat"])) as (one, _),
+        running("flat", "sh", "-c", saying.format(outer["home"])) as (two, _),
+    ):
+        for hears in (one, two):
+            assert hears.stdout is not None
+            assert set(hears.stdout.read(1000)) == {"0"}
+        found = cli("verdict", "--live", "home", "flat", "--seconds", "3", "--json")
+    verdict = json.loads(found.stdout)
+    assert found.returncode == 0, found.stderr
+    assert (verdict["kind"], verdict["transport"], verdict["via"]) == ("punched", "udp", None)
+
+
+@pytest.mark.parametrize(("image", "user"), [("lab/node", "lab"), ("lab/base", "root")])
+def test_a_program_in_an_image_that_is_named_is_a_host_of_the_site_too(image: str, user: str) -> None:
+    """The lab's own image is that by its name as well; another one is run as it is."""
+    done = cli("run", "office", "--image", image, "--", "sh", "-c", "id -un; grep CapEff /proc/self/status; exit 3")
+    assert done.returncode == 3, done
+    who, _, capabilities = done.stdout.partition("\n")
+    assert who == user and capabilities.split() == ["CapEff:", "0000000000000000"], done
+
+
+def test_an_image_that_the_engine_has_not_is_one_sentence() -> None:
+    done = cli("run", "office", "--image", "lab/nobody", "--", "true")
+    assert done.returncode == 2 and "no image lab/nobody" in done.stderr and done.stdout == "", done
 
 
 def test_a_program_leaves_with_its_own_status_and_leaves_nothing() -> None:
