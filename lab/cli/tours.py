@@ -80,13 +80,14 @@ def _placed(lab: "Lab", stop: "Stop", topology: "Topology", show: Callable[[Any]
     except LabError as error:
         show(Text(f"The packets are told after the call: {error}", "dim"))
         return _unaccompanied(lab, stop), False
-    remarks = Remarks(topology, stop.caller, stop.callee)
+    remarks, heading = Remarks(topology, stop.caller, stop.callee), [Text(LEGEND, "dim")]
 
     def tell(rows: Any) -> None:
-        for line in remarks.hear(rows):
-            show(line)
+        if lines := remarks.hear(rows):
+            for line in (*heading, *lines):
+                show(line)
+            heading.clear()
 
-    show(Text(LEGEND, "dim"))
     report, trouble = accompanied(
         session, lambda follow: lab.call(stop.caller, stop.callee, seconds=SECONDS, follow=follow), tell
     )

@@ -509,7 +509,9 @@ def test_a_tour_tells_packets_while_they_pass_and_does_not_repeat_them(
     assert status == 0 and "  100 ms  bob → flat wan  checks this way: as home wan:1" in lines
     told = lines.index("  200 ms  home wan → flat wan  check: flat-router drops it, not asked for")
     assert told < next(number for number, text in enumerate(lines) if "call c1  punched/udp" in text)
-    assert "\x1b" not in out and max(map(len, lines)) <= 80
+    assert (
+        "\x1b" not in out and max(map(len, lines)) <= 80 and out.count("The packets that matter while they pass") == 1
+    )
     assert fake.traced == [] and session.done[-2:] == ["closed", "discarded"]
 
 
