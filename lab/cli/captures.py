@@ -60,7 +60,8 @@ def capture(
     A router is captured on both its sides. Without a NODE: where the call can pass, else all routers, core and relays.
     Goes on until Ctrl-C, or until the call is over. On a terminal: a table; space stops it, the arrows look around, n
     goes to the next event of a call and p to the one before, f shows rows with certain words alone (-word: without), w
-    writes all so far to a file, q ends it: it stays when the call is over. Without a terminal: a line each.
+    writes all so far to a file, q ends it: it stays when the call is over. Without a terminal: a line each. A file of
+    no call is judged by `lab verdict FILE --caller NAME --callee NAME`.
 
     Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request or the lab was wrong.
     """
@@ -81,7 +82,7 @@ def capture(
         with contextlib.suppress(_Left):
             if calling:
                 calling.start()
-            printed(session, calling, viewer, file)
+            printed(lab, session, calling, viewer, file)
     except BaseException as error:
         stopped = error
     end.close(_print if printed is _lines else _silent)
@@ -168,7 +169,9 @@ def _done(calling: "Calling | None", viewer: "Wireshark | None") -> bool:
     return bool((calling and calling.over) or (viewer and viewer.gone))
 
 
-def _lines(session: "Capturing", calling: "Calling | None", viewer: "Wireshark | None", file: Path | None) -> None:
+def _lines(
+    lab: "Lab", session: "Capturing", calling: "Calling | None", viewer: "Wireshark | None", file: Path | None
+) -> None:
     """A line a packet, until it is over."""
     while not _done(calling, viewer):
         _print(session.poll(time.monotonic()))
@@ -188,7 +191,9 @@ def _silent(rows: "Iterable[Row]") -> None:
     pass
 
 
-def _quietly(session: "Capturing", calling: "Calling | None", viewer: "Wireshark | None", file: Path | None) -> None:
+def _quietly(
+    lab: "Lab", session: "Capturing", calling: "Calling | None", viewer: "Wireshark | None", file: Path | None
+) -> None:
     """Nothing but what befalls the captures themselves."""
     places = ", ".join(node.name for node in session.watched.nodes)
     until = "the call is over" if calling else "Wireshark is closed" if viewer else "Ctrl-C"
@@ -200,7 +205,9 @@ def _quietly(session: "Capturing", calling: "Calling | None", viewer: "Wireshark
         time.sleep(EVERY)
 
 
-def _table(session: "Capturing", calling: "Calling | None", viewer: "Wireshark | None", file: Path | None) -> None:
+def _table(
+    lab: "Lab", session: "Capturing", calling: "Calling | None", viewer: "Wireshark | None", file: Path | None
+) -> None:
     """A table that fills the terminal, until somebody leaves it."""
     from rich.live import Live
 
@@ -221,7 +228,7 @@ def _table(session: "Capturing", calling: "Calling | None", viewer: "Wireshark |
                 if wanted and wanted.what == "quit":
                     raise _Left
                 if wanted:
-                    view.message = _written(session, wanted.file)
+                    view.message = _written(lab, session, calling, wanted.file)
             view.add(session.poll(time.monotonic()))
             if calling and calling.over and not over:
                 if calling.report is None:  # it was not placed, and why is said when the table is gone
@@ -238,14 +245,16 @@ def _path(calling: "Calling") -> str:
     return f", {report.observed}"
 
 
-def _written(session: "Capturing", name: str) -> str:
-    """What became of writing to a file that somebody has named, in one sentence."""
+def _written(lab: "Lab", session: "Capturing", calling: "Calling | None", name: str) -> str:
+    """What became of writing to a file that somebody has named, in one sentence: of the call, once it is over."""
     try:
         target = Output().convert(name, None, None)
         own = session.watched.file
         if own is not None and own.resolve() == target.resolve():
             return f"{target} is being written already"
-        return f"{session.write(target):,} packets so far are in {target}"
+        report = calling.report if calling and calling.over else None
+        packets = session.write(target, lab.kept_call(report.call) if report else None)
+        return f"{packets:,} packets so far are in {target}"
     except click.BadParameter as error:
         return error.message
     except LabError as error:

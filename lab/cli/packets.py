@@ -3,6 +3,7 @@
 Belongs here: options, exit codes and what is printed. Never: work.
 """
 
+import re
 import sys
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -11,26 +12,32 @@ import click
 
 from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab, written
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
-class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
-    """An IPv4 or IPv6 address."""
 
-    name = "address"
+class Whom(click.ParamType):  # type: ignore[type-arg]  # generic in later versions alone
+    """An IPv4 or IPv6 address, or else a node's name."""
+
+    name = "name or address"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> IPv4Address | IPv6Address:
-        """The address; anything else is refused in one sentence."""
+    ) -> IPv4Address | IPv6Address | str:
+        """The address, or the name as it is; what can be neither is refused in one sentence."""
+        text = str(value)
         try:
-            return ip_address(str(value))
+            return ip_address(text)
         except ValueError:
-            self.fail(f"expected an IPv4 or IPv6 address, got {value}", param, ctx)
+            if _NAME.fullmatch(text):
+                return text
+            self.fail(f"expected a node's name or an IPv4 or IPv6 address, got {text}", param, ctx)
 
 
 @commands.command(
     **example(
         "lab verdict call.pcapng",
         "lab verdict call.pcapng --json",
+        "lab verdict packets.pcapng --caller bob --callee frank",
         "lab verdict other.pcap --caller 192.0.2.7 --callee 198.51.100.9",
         "lab verdict --live home flat --seconds 10",
         "lab verdict call.pcapng --voice voice.pcapng",
@@ -41,9 +48,9 @@ class IpAddress(click.ParamType):  # type: ignore[type-arg]  # generic in later 
 @click.option(
     "--seconds", type=Within(1, 600, "seconds"), default=5, show_default=True, help="How long --live watches."
 )
-@click.option("--caller", type=IpAddress(), help="Of a capture that is no lab's: an end's address in it.")
-@click.option("--callee", type=IpAddress(), help="The other end's.")
-@click.option("--relay", type=IpAddress(), help="A relay's between them.")
+@click.option("--caller", type=Whom(), help="Of a capture that is of no call: an end's name, or its address.")
+@click.option("--callee", type=Whom(), help="The other end's.")
+@click.option("--relay", type=Whom(), help="A relay's between them.")
 @click.option(
     "--voice", type=Output(), help="Write its voice in the clear to this pcapng, of a file that has its keys."
 )
@@ -52,15 +59,16 @@ def verdict(
     file: Path | None,
     live: tuple[str, str] | None,
     seconds: float,
-    caller: IPv4Address | IPv6Address | None,
-    callee: IPv4Address | IPv6Address | None,
-    relay: IPv4Address | IPv6Address | None,
+    caller: IPv4Address | IPv6Address | str | None,
+    callee: IPv4Address | IPv6Address | str | None,
+    relay: IPv4Address | IPv6Address | str | None,
     voice: Path | None,
     as_json: bool,
 ) -> None:
     """Say from a capture file alone which path its call took, and why; it needs no lab.
 
-    A file of `lab call --capture` holds all that is needed. Of any other capture, name the addresses of both ends.
+    A file of `lab call --capture` holds all that is needed. Of one of `lab capture`, name the two ends; of a capture
+    that is no lab's, the addresses that they have in it.
     With --live it takes the packets of whatever program of two sites, from both routers, core and the relays.
 
     Exit status: 0 when the packets name a path; 1 when they do not; 2 when the file cannot be read, or is not whole.
@@ -70,7 +78,7 @@ def verdict(
     named = None
     if caller or callee or relay:
         if caller is None or callee is None:
-            raise click.UsageError("a capture that is no lab's needs both --caller and --callee")
+            raise click.UsageError("a capture that is of no call needs both --caller and --callee")
         if len({caller, callee, relay}) < 3:
             raise click.UsageError(
                 "the two ends and a relay have addresses of their own; two of those given are the same"

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from lab.evidence import pcapng
 from lab.evidence.growing import Frame
 from lab.evidence.pcap import LINUX_SLL2
-from lab.evidence.whole import LOOPBACK, OUTGOING, PROGRAM, WATCHED, addresses
+from lab.evidence.whole import LOOPBACK, OUTGOING, PROGRAM, addresses, watched
 from lab.topology.model import Network, Node, Role, Topology
 
 
@@ -18,6 +18,7 @@ class Piping:
 
     def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
         self._interfaces: dict[str, list[int]] = {}
+        places: dict[str, str] = {}
         self._described: list[pcapng.Interface] = []
         self._lans: dict[str, Network] = {}
         self._inside: dict[tuple[str, bytes], bool] = {}
@@ -28,12 +29,14 @@ class Piping:
                 self._lans[node.name] = topology.lan_of(node.site)
             first = len(self._described)
             self._interfaces[node.name] = list(range(first, first + len(names)))
+            places |= dict.fromkeys(names, node.name)
             self._described += [pcapng.Interface(LINUX_SLL2, name, f"seen at {node.name}") for name in names]
+        self._comments = watched(topology, places)
         self._names = {address.packed: node.name for node in topology.nodes for address in node.addresses}
 
     def head(self) -> bytes:
         """What it begins with."""
-        blocks = [pcapng.section((WATCHED,), PROGRAM), *map(pcapng.interface, self._described)]
+        blocks = [pcapng.section(self._comments, PROGRAM), *map(pcapng.interface, self._described)]
         return b"".join([*blocks, pcapng.names(self._names)])
 
     def packet(self, node: str, frame: Frame) -> bytes:

@@ -10,6 +10,9 @@ nobody's call:
 the packets of an interface, and `topology` has the nodes and networks that the call concerns, as
 lab/topology/document.py writes them. None of it says which path the call took: that is for the packets.
 
+Of captures that are of no call, `lab`, `places` and `topology` stand there alone, and `packets` where their number was
+known when the file was begun; without any of it where the topology is too large for a comment.
+
 Belongs here: captures to a file and back. Never: which packets matter (moments.py), verdicts.
 """
 
@@ -29,7 +32,7 @@ from lab.evidence.cutting import ORDERS, records
 from lab.evidence.flows import Captures
 from lab.evidence.naming import holders
 from lab.evidence.pcap import LINUX_SLL2, Capture, Decoder, Packet
-from lab.topology.document import from_json, to_json
+from lab.topology.document import from_json, part_of, to_json
 from lab.topology.model import Node, Role, Topology
 
 VERSION = 1
@@ -121,7 +124,17 @@ def write(
 def collect(topology: Topology, files: Mapping[str, Path], target: Path, dropped: Mapping[str, int]) -> int:
     """The same of captures that are of no call: a file that names its places and addresses, and nobody's call."""
     places = [_Place(node, topology, file) for node, file in files.items()]
-    return _write(places, topology, lambda packets: (WATCHED,), target, {}, dropped)
+    named = {name: place.node.name for place in places for name in place.names}
+    return _write(places, topology, lambda packets: watched(topology, named, packets), target, {}, dropped)
+
+
+def watched(topology: Topology, places: Mapping[str, str], packets: int | None = None) -> tuple[str, ...]:
+    """The comments of a file that is of no call, of these places; `packets` where their number is known."""
+    about = {"lab": VERSION, "places": dict(places)} | ({} if packets is None else {"packets": packets})
+    for world in (topology, part_of(topology, set(places.values()))):
+        with suppress(EvidenceError):
+            return WATCHED, _document(about | {"topology": to_json(world)})
+    return (WATCHED,)
 
 
 def _write(
@@ -316,13 +329,25 @@ class Writer:
 
 @dataclass(frozen=True)
 class Whole:
-    """Such a file, read: its setting and captures, how many packets it holds of how many, and whether it is torn."""
+    """Such a file, read: its topology and captures, how many packets it holds of how many, and whether it is torn.
 
-    setting: Setting
+    `setting`: None where it is of no call.
+    """
+
+    setting: Setting | None
+    topology: Topology
     captures: Captures
     packets: int
     expected: int
     torn: str | None
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Epoch seconds that enclose the call, or else all that was captured."""
+        if self.setting is not None:
+            return self.setting.start, self.setting.end
+        times = [packet.time for packet in self.captures.everything()]
+        return min(times, default=0.0), max(times, default=0.0)
 
     @property
     def incomplete(self) -> bool:
@@ -330,7 +355,7 @@ class Whole:
 
 
 def read(data: bytes) -> Whole | None:
-    """The call that a pcapng file holds; None where it is no lab's. Raises ConfigError where nothing can be read."""
+    """What a pcapng file of a lab holds; None where it is no lab's. Raises ConfigError where nothing can be read."""
     about: Any = None
     interfaces: list[pcapng.Interface] = []
     packets: defaultdict[str, list[Packet]] = defaultdict(list)
@@ -353,7 +378,7 @@ def read(data: bytes) -> Whole | None:
                             f"its interface {block.name!r} has link type {block.link}; expected {LINUX_SLL2}, a lab's"
                         )
                     if block.name not in places:
-                        raise ConfigError(f"its interface {block.name!r} is at no place of its call")
+                        raise ConfigError(f"its interface {block.name!r} is at no place that it names")
                     interfaces.append(block)
                 case pcapng.PacketRecord():
                     where = interfaces[block.interface]
@@ -371,12 +396,21 @@ def read(data: bytes) -> Whole | None:
         torn = str(error)
     if about is None:
         raise ConfigError("it has no section header")
-    setting = Setting.parse(about)
+    setting = Setting.parse(about) if "call" in about else None
+    topology = setting.topology if setting else _topology(about)
     captures = [
         Capture(place, sorted(packets[place], key=lambda one: one.time), frames[place], dropped[place], torn)
         for place in dict.fromkeys(places.values())
     ]
-    return Whole(setting, Captures(captures), frames.total(), int(about["packets"]), torn)
+    held = frames.total()
+    return Whole(setting, topology, Captures(captures), held, int(about.get("packets", held)), torn)
+
+
+def _topology(about: Any) -> Topology:
+    """That of a document of no call; raises ConfigError where it is none, or one of another version."""
+    if about["lab"] != VERSION:
+        raise ConfigError(f"expected a topology of version {VERSION}, got {about['lab']!r}")
+    return from_json(about.get("topology"))
 
 
 def _about(text: str) -> Any:
@@ -384,7 +418,8 @@ def _about(text: str) -> Any:
     try:
         found = json.loads(text)
         if isinstance(found, dict) and "lab" in found:
-            named = isinstance(found["places"], dict) and isinstance(found["packets"], int)
+            counted = isinstance(found["packets"] if "call" in found else found.get("packets", 0), int)
+            named = isinstance(found["places"], dict) and counted
             return found if named and all(isinstance(one, str) for one in found["places"].values()) else None
     except (ValueError, KeyError, RecursionError):
         pass

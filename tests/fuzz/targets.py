@@ -228,7 +228,7 @@ def captured_live(data: bytes) -> None:
 def one_file(data: bytes) -> None:
     file = Path(folder().name) / "fuzzed.pcapng"
     file.write_bytes(data)
-    for named in (None, (IPv4Address("203.0.113.5"), IPv4Address("203.0.113.6"), None)):
+    for named in (None, ("bob", "frank", None), (IPv4Address("203.0.113.5"), IPv4Address("203.0.113.6"), None)):
         with contextlib.suppress(ConfigError, EvidenceError):
             filed.verdict(file, named)
 

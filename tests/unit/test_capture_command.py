@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from lab import cli
+from lab.cli import captures
 from lab.errors import ConfigError, LabError
+from lab.harness.beside import Calling
 from tests.unit.capture_program import Lab, Session
 from tests.unit.test_command_line import good
 
@@ -134,6 +136,16 @@ def test_a_call_that_is_placed_ends_it_and_is_reported_and_its_file_tells_it(
     done = fake.sessions[0].done
     assert done == ["bob: dialled", "bob: ringing", "bob: answered", "finished", "closed", "written of c1", "discarded"]
     assert fake.asked[0]["call"] == ("bob", "frank")
+
+
+def test_a_file_that_is_written_beside_a_call_tells_it_once_it_is_over(fake: type[Lab], tmp_path: Path) -> None:
+    session, calling = Session(None), Calling(lambda follow: good(), lambda at, text, event: None)
+    for ended in (False, True):
+        if ended:
+            calling.start()
+            calling.stop()
+        assert "1,234 packets so far" in captures._written(fake(), session, calling, f"{tmp_path}/x.pcapng")  # type: ignore[arg-type]
+    assert session.done == ["written of None", "written of c1"]
 
 
 @pytest.mark.parametrize(

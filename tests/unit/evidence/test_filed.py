@@ -1,13 +1,14 @@
 """The verdict on a capture file: a lab's, somebody else's, and whatever else lies in a file of that name."""
 
 import struct
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_calls import files, moved, punched, setting
-from packet_world import RELAY, START, World, relay, talk, write_pcap
+from lab_calls import files, moved, punched, setting, word
+from packet_world import RELAY, START, TOPOLOGY, World, relay, talk, write_pcap
 
 from lab.errors import ConfigError, EvidenceError, LabError
 from lab.evidence import Finding, pcapng, whole
@@ -114,6 +115,78 @@ def test_a_capture_of_somebody_else_is_judged_between_the_ends_that_are_named(tm
     seen = found.observed
     assert (seen.kind, seen.transport, seen.via, seen.packets) == ("direct", "udp", None, 200)
     assert found.note == ONE_PLACE and found.call is None
+
+
+def watched(tmp_path: Path, world: World, extra: tuple[str, ...] = (), without: str = "") -> Path:
+    """A file of `lab capture`: of no call."""
+    captured = files(world, tmp_path, extra)
+    captured.pop(without, None)
+    target = tmp_path / "packets.pcapng"
+    whole.collect(TOPOLOGY, captured, target, {"core": 3})
+    return target
+
+
+@pytest.mark.parametrize("ends", [("bob", "frank"), (BOB, FRANK), ("bob", ip_address("192.168.33.2"))])
+def test_a_file_of_no_call_is_judged_like_that_of_a_call_between_those_who_are_named(tmp_path: Path, ends: Any) -> None:
+    world = World()
+    for number in range(3):  # words that are of no call
+        word(world, number, START + number, "frank", False)
+    relay(world, ("bob", 4000), ("frank", 5000), START + 0.6, 1.5)
+    talk(world, ("bob", 4000), ("frank", 5000), START + 2.1, 2.0)
+    expected = verdict(filed(tmp_path, (world, []))).observed
+    if ends[0] is BOB:
+        with pytest.raises(ConfigError, match=r"203.0.113.32 is home-router, with bob, bella behind it; name an end"):
+            verdict(watched(tmp_path, world), (*ends, None))
+        ends = "bob", FRANK
+    found = verdict(watched(tmp_path, world), (*ends, None))
+    seen = found.observed
+    assert (seen.kind, seen.transport, seen.via, seen.packets) == ("punched", "udp", None, expected.packets)
+    assert seen.reason == expected.reason and [path.via for path in found.scene.paths] == ["relay-1", None]
+    assert (found.call, found.caller, found.callee, found.note) == (None, "bob", "frank", None)
+
+
+def test_a_relay_of_a_file_of_no_call_is_known(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("dave", 5000), START, 2.0, ("udp", "tcp"))
+    target = watched(tmp_path, world)
+    for one in (None, "relay-1", ip_address(RELAY[0])):
+        seen = verdict(target, ("bob", "dave", one)).observed
+        assert (seen.kind, seen.transport, seen.via) == ("relayed", "mixed", "relay-1")
+
+
+def test_what_a_file_of_no_call_does_not_show_is_said(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0)
+    target = watched(tmp_path, world)
+    for named, why in (
+        (None, "it is of no call; say whose .* --caller NAME --callee NAME, of adam, alice, bella, bob"),
+        (("bob", "nobody", None), "no node is called 'nobody'"),
+        (("bob", ip_address("192.168.32.2"), None), "bob and 192.168.32.2 are both bob"),
+        (("bob", ip_address("192.0.2.1"), None), "nobody of its lab has the address 192.0.2.1"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            verdict(target, named)
+    (tmp_path / "torn.pcapng").write_bytes(target.read_bytes()[:-50_001])
+    with pytest.raises(ConfigError, match="ends within a block: what is there shows punched/udp"):
+        verdict(tmp_path / "torn.pcapng", ("bob", "frank", None))
+    with pytest.raises(EvidenceError, match="home-router was not captured"):
+        verdict(watched(tmp_path, world, without="home-router"), ("bob", "frank", None))
+
+
+def test_a_host_that_has_no_name_there_is_an_end_by_its_address(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0)
+    known = replace(TOPOLOGY, nodes=tuple(node for node in TOPOLOGY.nodes if node.name != "bob"))
+    whole.collect(known, files(world, tmp_path), tmp_path / "packets.pcapng", {})
+    found = verdict(tmp_path / "packets.pcapng", (ip_address("192.168.32.2"), "frank", None))
+    assert (found.observed.kind, found.caller) == ("punched", "192.168.32.2")
+
+
+def test_a_name_means_nobody_in_a_capture_of_somebody_else(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0)
+    with pytest.raises(ConfigError, match="does not say who is called bob; name the addresses"):
+        verdict(plain(tmp_path, world), ("bob", FRANK, None))
 
 
 def test_a_relay_that_is_named_joins_two_legs(tmp_path: Path) -> None:

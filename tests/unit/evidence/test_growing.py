@@ -9,7 +9,7 @@ from lab_calls import files, punched
 from packet_world import TOPOLOGY
 
 from lab.errors import EvidenceError
-from lab.evidence import pcapng
+from lab.evidence import pcapng, whole
 from lab.evidence.growing import Frame, Growing
 from lab.evidence.pcapng import Interface, PacketRecord
 from lab.evidence.piping import Piping
@@ -27,9 +27,9 @@ def frames(data: bytes, sizes: random.Random | None = None) -> list[Frame]:
 def test_frames_are_the_same_in_whatever_pieces_they_come(tmp_path: Path) -> None:
     world, _ = punched()
     data = files(world, tmp_path)["core"].read_bytes()
-    whole = frames(data)
-    assert len(whole) == len(world.frames["core"])
-    assert all(frames(data, random.Random(seed)) == whole for seed in range(10))
+    expected = frames(data)
+    assert len(expected) == len(world.frames["core"])
+    assert all(frames(data, random.Random(seed)) == expected for seed in range(10))
 
 
 def test_a_packet_that_a_restart_has_torn_is_not_there_and_the_next_is(tmp_path: Path) -> None:
@@ -68,3 +68,6 @@ def test_a_pipe_has_the_places_and_names_of_a_file_and_what_both_sides_saw(tmp_p
     expected = len(world.frames["home-router"])
     assert seen.count("home lan") + seen.count("home wan") == expected and 0 < seen.count("home lan") < expected
     assert b"frank\0" in data
+    found = whole.read(data)
+    assert found is not None and found.setting is None and found.packets == found.expected == len(seen)
+    assert found.captures.need("home-router").capture.frames == expected and found.topology == TOPOLOGY

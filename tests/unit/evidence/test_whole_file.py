@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lab_calls import files, moved, punched, setting
-from packet_world import IN, START, World, address, frame, talk, write_pcap
+from packet_world import IN, START, TOPOLOGY, World, address, frame, talk, write_pcap
 
 from lab.errors import ConfigError, EvidenceError
 from lab.evidence import Captures, conclude, pcapng, whole
@@ -60,11 +60,35 @@ def test_the_verdict_of_the_file_is_that_of_the_captures(tmp_path: Path, make: A
     expected, scene = conclude(one.topology, captures, one.caller, one.callee, one.start, one.end)
     found = whole.read(written(tmp_path, world))
     assert found is not None and not found.incomplete and len(scene.paths) >= 1
-    again, _ = conclude(found.setting.topology, found.captures, "bob", "frank", found.setting.start, found.setting.end)
+    again, _ = conclude(found.topology, found.captures, "bob", "frank", *found.window)
     assert expected.kind == "punched"
     assert (again.kind, again.transport, again.via, again.packets, again.reason) == (
         (expected.kind, expected.transport, expected.via, expected.packets, expected.reason)
     )
+
+
+def test_a_topology_that_no_comment_has_room_for_is_left_out_and_then_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = {"home lan": "home-router", "home wan": "home-router"}
+    people, about = whole.watched(TOPOLOGY, places, 7)
+    document = json.loads(about)
+    assert "packets of a lab" in people and (document["lab"], document["packets"]) == (1, 7)
+    assert document["places"] == places and len(document["topology"]["nodes"]) == len(TOPOLOGY.nodes)
+    monkeypatch.setattr(whole, "_MOST_TOPOLOGY", len(about) - 50)
+    _, about = whole.watched(TOPOLOGY, places)
+    known = {node["name"] for node in json.loads(about)["topology"]["nodes"]}
+    assert {"bob", "home-router", "core"} <= known and "frank" not in known
+    monkeypatch.setattr(whole, "_MOST_TOPOLOGY", 100)
+    assert whole.watched(TOPOLOGY, places) == (people,)
+
+
+@pytest.mark.parametrize("change", [{"lab": 2}, {"topology": None}, {"topology": {"nodes": [{}], "networks": []}}])
+def test_a_document_of_no_call_that_makes_no_sense_is_refused(change: dict[str, Any]) -> None:
+    about = json.loads(whole.watched(TOPOLOGY, {"core": "core"})[1]) | change
+    data = pcapng.section(("for people", json.dumps(about)), "tests") + pcapng.interface(Interface(276, "core"))
+    with pytest.raises(ConfigError, match="expected a topology"):
+        whole.read(data)
 
 
 def test_comments_stand_at_their_packets_and_what_captures_lost_at_the_end(tmp_path: Path) -> None:
@@ -183,6 +207,6 @@ def test_neighbours_are_places_by_their_own_names(tmp_path: Path) -> None:
     whole.write(one, files(world, tmp_path, ("bob", "bella")), target, {}, {})
     found = whole.read(target.read_bytes())
     assert found is not None
-    seen, _ = conclude(found.setting.topology, found.captures, "bob", "bella", one.start, one.end)
+    seen, _ = conclude(found.topology, found.captures, "bob", "bella", one.start, one.end)
     assert (seen.kind, seen.transport, seen.packets) == ("direct", "udp", 200)
     assert address("bob") != address("bella")
