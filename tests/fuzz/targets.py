@@ -233,11 +233,22 @@ def one_file(data: bytes) -> None:
             filed.verdict(file, named)
 
 
+PLACES = {"core": "core", "home lan": "home-router"}
+
+
 def of_a_lab() -> bytes:
     """The smallest file that says all that a lab's file says."""
     here = parse(COMPOSE / "reference.yml", {})
     setting = whole.Setting("c1", "bob", "frank", 0.0, 9.0, part_of(here, ("bob", "frank"))).to_json()
-    about = setting | {"packets": 2, "places": {"core": "core", "home lan": "home-router"}}
+    return _of_a_lab(setting | {"packets": 2, "places": PLACES})
+
+
+def of_no_call() -> bytes:
+    """The same of a lab's file that nobody called in."""
+    return _of_a_lab(json.loads(whole.watched(parse(COMPOSE / "reference.yml", {}), PLACES)[1]))
+
+
+def _of_a_lab(about: Any) -> bytes:
     seen = [pcapng.PacketRecord(number, 9, 48, PCAP[40:], ("invite",), True) for number in (0, 1)]
     return b"".join(
         [
@@ -364,5 +375,5 @@ TARGETS: Mapping[str, Target] = {
     "topology": Target(topology, (SMALL, b"services: {a: {extends: {service: b}}}"), YAML),
     "capture": Target(capture, (PCAP,)),
     "captured-live": Target(captured_live, (PCAP,)),
-    "one-file": Target(one_file, (of_a_lab(), PCAP), (b"\x0a\x0d\x0d\x0a", b"\x06\x00\x00\x00", b'"places"')),
+    "one-file": Target(one_file, (of_a_lab(), of_no_call(), PCAP), (b"\x0a\x0d\x0d\x0a", b"\x06\x00\x00\x00", b'"places"')),
 }
