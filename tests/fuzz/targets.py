@@ -375,5 +375,7 @@ TARGETS: Mapping[str, Target] = {
     "topology": Target(topology, (SMALL, b"services: {a: {extends: {service: b}}}"), YAML),
     "capture": Target(capture, (PCAP,)),
     "captured-live": Target(captured_live, (PCAP,)),
-    "one-file": Target(one_file, (of_a_lab(), of_no_call(), PCAP), (b"\x0a\x0d\x0d\x0a", b"\x06\x00\x00\x00", b'"places"')),
+    "one-file": Target(
+        one_file, (of_a_lab(), of_no_call(), PCAP), (b"\x0a\x0d\x0d\x0a", b"\x06\x00\x00\x00", b'"places"')
+    ),
 }
