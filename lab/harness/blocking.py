@@ -1,10 +1,11 @@
 """Why a router let a packet through to nobody, in the words of its own profile and firewall.
 
-Pure: from what the router says that it is, and the mappings that were seen to be made. Where neither tells, nothing is
-said. Belongs here: the rule that fits. Never: whether a packet was dropped at all.
+Pure: from what the router says that it is and had in mind, and the mappings that were seen to be made. Where none of it
+tells, nothing is said. Belongs here: the rule that fits. Never: whether a packet was dropped at all.
 """
 
 from collections import defaultdict
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import inf
 
@@ -14,6 +15,16 @@ from lab.nat import Filtering, FirewallPolicy, NatProfile
 from lab.topology.model import Node, Topology
 
 _ACK = 0x10
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What a router had in mind `at` a moment, epoch s: each a protocol, an endpoint outside, who it was open to where
+    somebody was asked, and the seconds that are left. `whole`: all of it; else there may be more."""
+
+    at: float
+    mappings: tuple[tuple[str, Endpoint, Endpoint | None, float], ...] = ()
+    whole: bool = True
 
 
 class Gate:
@@ -30,6 +41,7 @@ class Gate:
         self._firewall: FirewallPolicy = nat.firewall(router.firewall or "none")
         self._asked: defaultdict[tuple[str, Endpoint], dict[Endpoint, float]] = defaultdict(dict)
         self._used: dict[tuple[str, Endpoint], float] = {}
+        self._unsure_at = -inf
 
     def inside(self, address: str) -> bool:
         """Whether an address is of the router's LAN."""
@@ -44,6 +56,32 @@ class Gate:
         """A packet has left for the outside: its source has a mapping, and is open to whom it is for."""
         self._used[out.protocol, out.source] = out.time
         self._asked[out.protocol, out.source][out.destination] = out.time
+
+    def recall(self, what: Remembered) -> None:
+        """What it had in mind when it was asked. What was not told, and may have been there, is no reason."""
+        for protocol, outer, remote, left in what.mappings:
+            used, key = what.at + left - self._lives(protocol), (protocol, outer)
+            self._used[key] = max(used, self._used.get(key, -inf))
+            if remote is not None:
+                self._asked[key][remote] = max(used, self._asked[key].get(remote, -inf))
+        if not what.whole:
+            self._unsure_at = what.at
+
+    def go_on(self, former: "Gate", since: float = -inf) -> None:
+        """The same router as it stood before: what was seen of it since then holds."""
+        self._unsure_at = max(self._unsure_at, former._unsure_at if since == -inf else -inf)
+        for key, used in former._used.items():
+            if used >= since:
+                self._used[key] = max(used, self._used.get(key, -inf))
+        for key, asked in former._asked.items():
+            for remote, at in asked.items():
+                if at >= since:
+                    self._asked[key][remote] = max(at, self._asked[key].get(remote, -inf))
+
+    def _lives(self, protocol: str) -> float:
+        """Seconds for which an idle mapping is remembered."""
+        timers = self._profile.translation.timers if self._profile.translation else self._profile.timers
+        return timers.udp_timeout if protocol == "udp" else timers.tcp_timeout
 
     def why(self, packet: Packet, outward: bool) -> str | None:
         """The rule that a packet fell to, which came in from the LAN (`outward`) or outside; None: nobody knows."""
@@ -77,14 +115,16 @@ class Gate:
             return name if not self._firewall.inbound and opens else None
         if packet.destination.address not in self.own:
             return "no such address outside" if self.inside(packet.destination.address) else None
-        timers, used = translation.timers, self._used.get((packet.protocol, packet.destination), 0.0)
-        lives = timers.udp_timeout if packet.protocol == "udp" else timers.tcp_timeout
+        used, lives = self._used.get((packet.protocol, packet.destination), -inf), self._lives(packet.protocol)
+        unsure = packet.time - self._unsure_at <= lives
         if packet.time - used > lives:
-            return "no mapping"
+            return None if unsure else "no mapping"
         behaviour = translation.udp if packet.protocol == "udp" else translation.tcp
         if self._firewall.inbound and behaviour.filtering is Filtering.ENDPOINT_INDEPENDENT:
             return None
         if self._has(packet, packet.time - lives, port=behaviour.filtering is not Filtering.ADDRESS_DEPENDENT):
+            return None
+        if unsure:
             return None
         whose = "not asked for"
         return whose if self._firewall.inbound else f"{whose}, {name}"

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import BinaryIO
 from lab.errors import ConfigError, LabError, RuntimeUnavailable
 from lab.evidence import whole
 from lab.harness import dropping
+from lab.harness.blocking import Remembered
 from lab.harness.feeding import Feed, Sink
 from lab.harness.kept import Kept, one_file
 from lab.harness.passing import Losing, Row
@@ -29,12 +30,18 @@ from lab.runtime.connection import Engine
 from lab.runtime.world import World
 from lab.topology.model import Node, Role, Topology
 
+Recall = Callable[[Iterable[str]], Mapping[str, Remembered]]
+"""What these routers have in mind."""
 LOOK = 1.0
 """Seconds between two looks whether somebody has changed the lab."""
 _BEFORE_A_NAME = {"host", "src", "dst", "or", "and", "not", "!", "||", "&&"}
 """Words of tcpdump's after which a name may stand."""
 _UNTRANSLATED = _BEFORE_A_NAME | {"", "ip", "ip6", "udp", "tcp", "icmp", "icmp6"}
 """Words of a filter that no router makes untrue."""
+
+
+def _nothing(routers: Iterable[str]) -> Mapping[str, Remembered]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -136,17 +143,19 @@ class Capturing:
         stands: Callable[[], tuple[Topology, Losing]],
         changes: Path,
         rules: dropping.Ask | None = None,
+        mapped: Recall = _nothing,
     ) -> None:
         """`state`: the folder in which it may keep captures until they are written. `stands`: how the world stands, and
         which lines lose packets, which is asked again whenever the file `changes` is another. `rules`: what routers
-        have counted that they dropped.
+        have counted that they dropped; `mapped`: what they have in mind, for rows.
 
         Raises ConfigError for a filter that is none, EvidenceError or RuntimeUnavailable where none can be started.
         """
         refuse(engine, world, watched.nodes, watched.expression)
         self.watched, self._stands, self._changes = watched, stands, changes
         self._changed, self._looked = _changed(changes), 0.0
-        self._asked: Future[tuple[Topology, Losing]] | None = None
+        self._mapped = mapped if watched.told else _nothing
+        self._asked: Future[tuple[Topology, Losing, Mapping[str, Remembered]]] | None = None
         self.topology, losing = stands()
         self._said: queue.SimpleQueue[tuple[str, bytes | None]] = queue.SimpleQueue()
         self._lives: dict[str, int] = {}
@@ -177,6 +186,8 @@ class Capturing:
             self._captures = open_all([self._opener(engine, world, node) for node in watched.nodes])
             self._lives = {capture.node: capture.lives for capture in self._captures}
             self._barrier()
+            # Asked now: what a router comes to have in mind from here on is seen.
+            self._feed.know(self.topology, losing, self._mapped(self._routers))
         except BaseException:
             self.close()
             self.discard()
@@ -300,12 +311,12 @@ class Capturing:
         elif self._asked.done():
             asked, self._asked = self._asked, None
             with contextlib.suppress(LabError):
-                self.topology, losing = asked.result()
-                self._feed.know(self.topology, losing)
+                self.topology, losing, remembered = asked.result()
+                self._feed.know(self.topology, losing, remembered)
 
-    def _ask(self, asked: "Future[tuple[Topology, Losing]]") -> None:
+    def _ask(self, asked: "Future[tuple[Topology, Losing, Mapping[str, Remembered]]]") -> None:
         try:
-            asked.set_result(self._stands())
+            asked.set_result((*self._stands(), self._mapped(self._routers)))
         except Exception as error:
             asked.set_exception(error if isinstance(error, LabError) else RuntimeUnavailable(str(error)))
 

@@ -13,6 +13,7 @@ from itertools import count
 from lab.evidence.growing import Frame, Growing
 from lab.evidence.pcap import Decoder
 from lab.evidence.piping import Piping
+from lab.harness.blocking import Remembered
 from lab.harness.passing import NO_LINE, SETTLE, Losing, Passing, Row
 from lab.topology.model import Node, Topology
 
@@ -49,9 +50,9 @@ class Feed:
         """Packets that went no further, by router, of the rows so far."""
         return self._passing.dropped
 
-    def know(self, topology: Topology, losing: Losing) -> None:
-        """How the world stands from now on."""
-        self._passing.know(topology, losing)
+    def know(self, topology: Topology, losing: Losing, remembered: Mapping[str, Remembered]) -> None:
+        """How the world stands from now on, and what its routers have in mind."""
+        self._passing.know(topology, losing, remembered)
 
     def note(self, at: float, text: str, event: str | None = None) -> None:
         """Something that is no packet; of any thread."""

@@ -210,8 +210,8 @@ class Lab:
             calling.clients_run(world, calling.request(*call, seconds=3, ring_ms=500))
         watched = capturing.Watched(capturing.chosen(world, nodes, call or ()), expression, told, pipe, file)
         state, changes = self.checkout.state, self.timeline.file
-        rules = dropping.asking(self.engine, world)
-        return capturing.Capturing(self.engine, world, watched, state, self._stands, changes, rules)
+        rules, mapped = dropping.asking(self.engine, world), tables.remembering(self.engine, world)
+        return capturing.Capturing(self.engine, world, watched, state, self._stands, changes, rules, mapped)
 
     def _stands(self) -> tuple[Topology, Losing]:
         """The topology as it is at this moment, as it was started where a router does not say; which lines lose."""

@@ -3,14 +3,20 @@
 Belongs here: the shapes, asking, comparing. Never: how a router knows (lab.boot), or how it looks.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address, ip_network
+from math import inf
 from typing import Any, Literal
 
 from lab import nat
+from lab.errors import LabError
 from lab.evidence.naming import Names
+from lab.evidence.pcap import Endpoint
 from lab.harness import standing
+from lab.harness.blocking import Remembered
 from lab.nat.axes import Timers
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
@@ -100,6 +106,36 @@ def watch(engine: Engine, world: World, site: str) -> Generator[SiteMappings, No
     with ControlChannel(engine, world.running(router.name).id, router.name) as channel:
         while True:
             yield arranged(site, {**channel.order("status"), **channel.order("mappings")}, names)
+
+
+def remembering(engine: Engine, world: World) -> Callable[[Iterable[str]], dict[str, Remembered]]:
+    """Asks routers, by name, for what they have in mind; of one that does not say, nothing is known."""
+
+    def one(router: str) -> Remembered:
+        try:
+            said = standing.order(engine, world, router, "mappings")
+            return recalled(said, time.time())
+        except LabError:
+            return Remembered(time.time(), whole=False)
+
+    def told(routers: Iterable[str]) -> dict[str, Remembered]:
+        names = list(routers)
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="mappings") as pool:
+            return dict(zip(names, pool.map(one, names), strict=True))
+
+    return told
+
+
+def recalled(said: Json, at: float) -> Remembered:
+    """What a router has said, for whoever wants to know why it drops a packet. A flow that was opened from outside and
+    not answered is no asking."""
+    found: list[tuple[str, Endpoint, Endpoint | None, float]] = []
+    for row in (*said["kept"], *said["flows"]):
+        asked = row.get("opened") == "inside" or row.get("state") not in (None, "one-way")
+        remote = row["remote"] if asked and row["remote"] and row["remote"][1] is not None else None
+        left = inf if row["seconds"] is None else float(row["seconds"])
+        found.append((row["protocol"], Endpoint(*row["outer"]), Endpoint(*remote) if remote else None, left))
+    return Remembered(at, tuple(found), whole=not said.get("left_out"))
 
 
 def arranged(site: str, said: Json, names: Names) -> SiteMappings:

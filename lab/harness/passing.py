@@ -9,16 +9,17 @@ a call. Never: captures, and how it looks.
 
 import heapq
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import count
+from math import inf
 from typing import Literal
 
 from lab.evidence.naming import Names, holders
 from lab.evidence.pcap import Direction, Packet
 from lab.evidence.sorts import Sort, tell
-from lab.harness.blocking import Gate
+from lab.harness.blocking import Gate, Remembered
 from lab.topology.model import Role, Topology
 
 SETTLE = 0.25
@@ -80,8 +81,8 @@ class Row:
 
 @dataclass(eq=False)
 class _Sighting:
-    """A packet at a place, and the one that left there for it. `heard`: by the clock, when it came to be known; `why`:
-    what its router would drop it by, as things stood when it came."""
+    """A packet at a place, and the one that left there for it. `heard`: by the clock, when it came to be known. `why`:
+    what it falls to if none leaves, by what its router had in mind when it came."""
 
     packet: Packet
     heard: float
@@ -109,16 +110,26 @@ class Passing:
         """Packets that went no further, by router."""
         self.know(topology, losing)
 
-    def know(self, topology: Topology, losing: Losing = NO_LINE) -> None:
-        """How the world stands from now on: names, profiles and firewalls, and which lines lose packets."""
+    def know(
+        self, topology: Topology, losing: Losing = NO_LINE, remembered: Mapping[str, Remembered] | None = None
+    ) -> None:
+        """How the world stands from now on: names, profiles and firewalls, which lines lose packets, and what routers
+        have in mind. Of those that do not tell, what was seen so far holds."""
         self._losing = losing
         self._names = Names(topology)
         self._roles = {address: node.role for address, node in holders(topology).items()}
         self._nodes = {node.name: node for node in topology.nodes}
         self._moments = dict.fromkeys(_line_ends(topology), MOMENT_OF_A_LINE)
+        former, told = self._gates, remembered or {}
         self._gates = {
             node.name: Gate(topology, node) for node in topology.by_role(Role.ROUTER) if node.site is not None
         }
+        for name, gate in self._gates.items():
+            what = told.get(name)
+            if what is not None:
+                gate.recall(what)
+            if name in former:
+                gate.go_on(former[name], what.at if what is not None and what.whole else -inf)
 
     def hear(self, packet: Packet, now: float) -> None:
         """Take in a packet at `now`, the clock's seconds, which need not be those of the packets."""
@@ -176,7 +187,8 @@ class Passing:
         forwards = gate is not None and packet.direction is Direction.IN and not self._for_itself(gate, packet)
         sighting = _Sighting(packet, heard, forwards)
         self._line.append(sighting)
-        if gate is not None and forwards:
+        if forwards:
+            assert gate is not None
             sighting.why = gate.why(packet, gate.inside(packet.source.address))
             self._waiting[_key(packet)].append(sighting)
 

@@ -3,8 +3,9 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,11 @@ from packet_world import START, TOPOLOGY
 
 from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.evidence import filed, pcapng, read
+from lab.evidence.pcap import Endpoint
 from lab.evidence.pcapng import Interface, PacketRecord
 from lab.harness import capturing
 from lab.harness.beside import Calling
+from lab.harness.blocking import Remembered
 from lab.harness.capturing import Capturing, Watched, chosen
 from lab.harness.events import CallEvent
 from lab.harness.kept import Kept
@@ -87,9 +90,11 @@ def opened(tmp_path: Path, world: World, played: Playback) -> Iterator[Opened]:
 
     def open_(names: tuple[str, ...] = NODES, **options: Any) -> Capturing:
         rules = options.pop("rules", None)
+        options_ = {"mapped": options.pop("mapped")} if "mapped" in options else {}
         watched = Watched(chosen(world, names), **options)
         stands = options.pop("stands", lambda: (TOPOLOGY, frozenset()))
-        sessions.append(Capturing(ENGINE, world, watched, tmp_path / "state", stands, tmp_path / "timeline", rules))
+        around = tmp_path / "state", stands, tmp_path / "timeline", rules
+        sessions.append(Capturing(ENGINE, world, watched, *around, **options_))
         return sessions[-1]
 
     yield open_
@@ -124,7 +129,7 @@ def test_what_is_written_has_every_place_in_order_and_is_nobodys_call(opened: Op
     assert names == ["home lan", "home wan", "core", "flat lan", "flat wan", "relay-1"]
     times = [block.ticks for block in blocks if isinstance(block, PacketRecord)]
     assert len(times) == written and times == sorted(times)
-    with pytest.raises(ConfigError, match="says nothing of a call"):
+    with pytest.raises(ConfigError, match="it is of no call"):
         filed.verdict(target)
 
 
@@ -279,6 +284,22 @@ def test_what_went_no_further_is_told_by_the_rules_that_counted_it(opened: Opene
     assert sum(row.fate == "dropped" for row in rows) == 1
     assert [str(one) for one in session.drops] == ["home-router dropped 1 packet: 1 by INPUT's policy (counted)"]
     assert sorted(asked) == sorted(["home-router", "flat-router"] * 2)
+
+
+def test_routers_are_asked_what_they_have_in_mind_once_they_are_captured_and_where_rows_are_wanted(
+    opened: Opened, played: Playback
+) -> None:
+    asked: list[tuple[list[str], int]] = []
+
+    def mapped(routers: Iterable[str]) -> dict[str, Remembered]:
+        asked.append((list(routers), len(played.made)))
+        return {"home-router": Remembered(START - 1, (("udp", Endpoint("203.0.113.32", 4000), None, inf),))}
+
+    rows = until_quiet(opened(mapped=mapped))
+    assert asked == [(["home-router", "flat-router"], 4)]
+    assert "dropped: not asked for" in [row.became for row in rows]  # bob's own check is later
+    opened(told=False, mapped=mapped)
+    assert len(asked) == 1
 
 
 def test_rings_filters_and_core_are_as_in_a_call(opened: Opened, played: Playback) -> None:

@@ -1,15 +1,17 @@
 """What a router says it remembers, as mappings with names, and what becomes of them from one moment to the next."""
 
 import itertools
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from lab.errors import ConfigError
+from lab.errors import ConfigError, RuntimeUnavailable
 from lab.evidence.naming import Names
+from lab.evidence.pcap import Endpoint
 from lab.harness import mappings
-from lab.harness.mappings import SiteMappings, arranged, news
+from lab.harness.mappings import SiteMappings, arranged, news, recalled
 from lab.runtime.world import Container, World
 from lab.topology import parse
 
@@ -24,7 +26,7 @@ def flow(remote: list[Any], seconds: float = 30, state: str = "two-way", **more:
     return {**plain, "remote": remote, "seconds": seconds, "state": state, **more}
 
 
-def kept(seconds: float = 100, remote: list[Any] | None = None) -> dict[str, Any]:
+def kept(seconds: float | None = 100, remote: list[Any] | None = None) -> dict[str, Any]:
     return {"protocol": "udp", "inner": BOB, "outer": HOME, "remote": remote, "seconds": seconds}
 
 
@@ -51,6 +53,36 @@ def test_what_a_host_says_to_the_router_itself_is_no_mapping() -> None:
     said = {"profile": "linux", "firewall": "none", "outer": ["203.0.113.32"], "lan": "192.168.32.0/24", "kept": []}
     (one,) = arranged("home", {**said, "flows": [asked, flow(SUPERNODE)]}, NAMES).mappings
     assert [each.remote for each in one.flows] == ["supernode-1:33033"]
+
+
+def test_what_a_router_has_in_mind_is_told_to_those_who_ask_why_it_drops() -> None:
+    opened = flow(["203.0.113.9", 9], 12, "one-way", opened="outside")
+    said = {"flows": [flow(SUPERNODE), opened], "kept": [kept(remote=["203.0.113.9", None]), kept(None)], "left_out": 0}
+    found, home = recalled(said, 7.0), Endpoint("203.0.113.32", 40000)
+    assert (
+        found.at == 7.0
+        and found.whole
+        and found.mappings
+        == (
+            ("udp", home, None, 100.0),
+            ("udp", home, None, inf),
+            ("udp", home, Endpoint("203.0.113.11", 33033), 30.0),
+            ("udp", home, None, 12.0),
+        )
+    )
+    assert not recalled({**said, "left_out": 3}, 7.0).whole
+
+
+def test_a_router_that_does_not_say_what_it_has_in_mind_leaves_it_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def order(engine: Any, world: Any, router: str, what: str) -> dict[str, Any]:
+        if router == "flat-router":
+            raise RuntimeUnavailable("flat-router is stopped")
+        return {"flows": [flow(SUPERNODE)], "kept": []}
+
+    monkeypatch.setattr("lab.harness.standing.order", order)
+    found = mappings.remembering(cast(Any, None), cast(Any, None))(["home-router", "flat-router"])
+    assert found["home-router"].whole and len(found["home-router"].mappings) == 1
+    assert not found["flat-router"].whole and not found["flat-router"].mappings
 
 
 def test_a_port_of_its_own_for_each_destination_is_a_mapping_each() -> None:

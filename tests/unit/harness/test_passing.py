@@ -3,11 +3,14 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lab.evidence.pcap import Direction, Packet, Protocol
+from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
+from lab.harness.blocking import Remembered
 from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_rows
 from lab.topology import parse
 from lab.topology.model import Topology
@@ -16,6 +19,11 @@ from tests.unit.router_packets import BOB, FLAT, FRANK, HOME, IN, OUT, TOPOLOGY,
 ZOO = parse(Path(__file__).parents[3] / "compose" / "zoo.yml", {})
 DAVE, ERIN = "192.168.35.10:7000", "192.168.36.10:7000"
 SUPERNODE, RELAY = "203.0.113.11:33033", "203.0.113.21:33034"
+
+
+def endpoint(text: str) -> Endpoint:
+    host, _, port = text.rpartition(":")
+    return Endpoint(host, int(port))
 
 
 def voice(number: int) -> bytes:
@@ -107,6 +115,62 @@ def test_a_mapping_that_was_seen_to_be_made_for_somebody_else_is_told_from_none(
     assert rows([*out, seen(122, "flat-router", IN, HOME, FLAT)])[-1].became == "dropped: no mapping"  # it has expired
 
 
+NOW = 1_700_000_000.0
+
+
+def rows_after(remembered: Remembered | None, *packets: Packet) -> list[str]:
+    passing = Passing(TOPOLOGY)
+    passing.know(TOPOLOGY, remembered={"flat-router": remembered} if remembered else None)
+    for packet in packets:
+        passing.hear(packet, packet.time)
+    return [row.became for row in passing.due(0.0, over=True)]
+
+
+@pytest.mark.parametrize(
+    ("mappings", "became"),
+    [
+        ([], "dropped: no mapping"),
+        ([("udp", endpoint(FLAT), endpoint(RELAY), 40.0)], "dropped: not asked for"),
+        ([("udp", endpoint(FLAT), None, inf)], "dropped: not asked for"),
+        ([("udp", endpoint(FLAT), endpoint(HOME), 40.0)], "dropped"),
+        ([("udp", endpoint(FLAT), endpoint(HOME), 5.0)], "dropped: no mapping"),
+        ([("tcp", endpoint(FLAT), endpoint(HOME), 40.0)], "dropped: no mapping"),
+    ],
+)
+def test_a_mapping_that_is_older_than_the_capture_is_one(mappings: Any, became: str) -> None:
+    came = seen(NOW + 9, "flat-router", IN, HOME, FLAT)
+    assert rows_after(Remembered(NOW, tuple(mappings)), came) == [became]
+
+
+def test_where_a_router_does_not_tell_its_mappings_no_reason_is_named_until_none_can_be_as_old() -> None:
+    out = [seen(NOW + 1, "flat-router", IN, FRANK, RELAY), seen(NOW + 1.0001, "flat-router", OUT, FLAT, RELAY)]
+    came = [seen(NOW + at, "flat-router", IN, HOME, FLAT) for at in (0.5, 2, 120.5, 122)]
+    told = rows_after(Remembered(NOW, whole=False), *out, *came)
+    assert [one for one in told if one.startswith("dropped")] == [
+        "dropped",
+        "dropped",
+        "dropped: not asked for",
+        "dropped: no mapping",
+    ]
+
+
+def test_what_was_seen_outlives_a_change_of_the_world_unless_the_router_says_what_it_has_now() -> None:
+    out = [seen(NOW, "flat-router", IN, FRANK, RELAY), seen(NOW + 0.0001, "flat-router", OUT, FLAT, RELAY)]
+    for told, became in (
+        (None, "dropped: not asked for"),
+        (Remembered(NOW + 1), "dropped: no mapping"),
+        (Remembered(NOW - 1), "dropped: not asked for"),  # it was made after the router was asked
+        (Remembered(NOW + 1, whole=False), "dropped"),
+    ):
+        passing = Passing(TOPOLOGY)
+        for packet in out:
+            passing.hear(packet, packet.time)
+        passing.due(NOW + 9)
+        passing.know(TOPOLOGY, remembered={"flat-router": told} if told else None)
+        passing.hear(seen(NOW + 5, "flat-router", IN, HOME, FLAT), NOW + 9)
+        assert [row.became for row in passing.due(0.0, over=True)][-1] == became
+
+
 @pytest.mark.parametrize(
     ("profile", "to", "after", "became"),
     [
@@ -122,6 +186,13 @@ def test_what_was_asked_for_was_not_dropped_for_that(profile: str, to: str, afte
     other = seen(119, "flat-router", IN, FRANK, DAVE), seen(119.0001, "flat-router", OUT, FLAT, DAVE)
     later = [*(other if after > 100 else ()), seen(1 + after, "flat-router", IN, to, FLAT)]
     assert rows([*out, *later], with_site("flat", profile=profile))[-1].became == became
+
+
+def test_what_came_before_its_receiver_asked_for_it_fell_to_that() -> None:
+    came = seen(1, "flat-router", IN, HOME, FLAT)
+    own = stun(1, b"f" * 12)
+    out = [seen(1.01, "flat-router", IN, FRANK, HOME, own), seen(1.0101, "flat-router", OUT, FLAT, HOME, own)]
+    assert [row.became for row in rows([came, *out])] == ["dropped: no mapping", "as flat wan:50000"]
 
 
 def test_what_a_carrier_s_line_lost_is_lost_and_not_the_router_s_drop() -> None:
