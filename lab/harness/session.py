@@ -208,8 +208,9 @@ class Session:
         found = []
         for name in passed:
             target = folder / f"{name}.pcap"
-            packets = self._recordings[name].cut(placed.started - MARGIN, until, foreign, target)
-            found.append(Captured(name, target, packets, 0))
+            begun = placed.started - MARGIN
+            packets = self._recordings[name].cut(begun, until, foreign, target)
+            found.append(Captured(name, target, packets, self._captures[name].lost(begun, until)))
         return found
 
     def _read_logs(self) -> None:

@@ -39,8 +39,11 @@ tcpdump "$@" & p=$!
 while read -r marker; do printf %s "$marker" >/dev/udp/127.0.0.1/9; done
 kill -TERM "$p"; wait "$p"
 """
-# The same, and after the marker more bytes than tcpdump holds back (4,096): they push out what came before.
-_BUFFERED_SCRIPT = _SCRIPT.replace("done", "printf %08192d 0 >/dev/udp/127.0.0.1/9 2>/dev/null; done")
+# The same, and after the marker more bytes than tcpdump holds back (4,096): they push out what came before. Then it
+# says what it has lost so far; it handles that signal with SA_RESTART, so no write of its own is torn.
+_BUFFERED_SCRIPT = _SCRIPT.replace(
+    "done", 'printf %08192d 0 >/dev/udp/127.0.0.1/9 2>/dev/null; kill -USR1 "$p" 2>/dev/null; done'
+)
 _ARGV = ("-i", "any", "-y", "LINUX_SLL2", "-n", "-s", "4096", "--immediate-mode", "-Z", "root")
 RING, SMALL_RING = 8192, 2048
 """KiB of a capture's ring, and of one at a place that one call passes at a time. A slot is as large as the longest
@@ -50,6 +53,10 @@ _MARKED = "(udp dst port 9 and dst host 127.0.0.1)"
 Heard = Callable[[bytes | None], None]
 """Takes what tcpdump writes as it comes, a file header first; None: its node was restarted, and it begins again there,
 without a header."""
+COUNT_SECONDS = 0.2
+"""Seconds within which tcpdump says what it has lost; it takes a millisecond."""
+_MEANWHILE = re.compile(r"^tcpdump: \d+ packets? captured, .*?(\d+) packets? dropped by kernel\n", re.MULTILINE)
+"""What it says while it goes on, on one line; in the end each number has its own."""
 _WORDS = re.compile(r"(\d+) packets? (captured|dropped by kernel)")
 
 
@@ -67,7 +74,8 @@ class Capture:
     """tcpdump on every interface of a node. `incoming` keeps only what comes in: on a node that forwards, all once.
 
     `buffered`, for many calls: packets come some kilobytes at once, which costs the engine a fraction, and a `barrier`
-    brings all that were seen before it. `expression`: a filter in tcpdump's words, which `check` has found good.
+    brings all that were seen before it, and the count of those that were lost. `expression`: a filter in tcpdump's
+    words, which `check` has found good.
     `heard` is told what comes, in a thread of its own.
     """
 
@@ -96,6 +104,8 @@ class Capture:
         self._closing = threading.Event()
         self._stopped = self._restarted = self._open = False
         self._life = 0
+        self._losses: list[tuple[float, int]] = []
+        self._lost_before = 0
         self._awaited = b""
         self._tail = b""
         self._client, self._container = client, container
@@ -114,6 +124,7 @@ class Capture:
     def _start(self) -> ExecStream:
         self._begun = time.time()
         self._life += 1
+        self._lost_before = self._losses[-1][1] if self._losses else 0
         self._open = False
         script = _BUFFERED_SCRIPT if self._buffered else _SCRIPT
         return ExecStream(self._client, self._container, ["bash", "-c", script, "capture", *self._argv], stdin=True)
@@ -140,6 +151,15 @@ class Capture:
             return None
         return f"the capture at {self.node} ended early: {self._complaint.strip()}"
 
+    def lost(self, start: float, end: float) -> int:
+        """How many packets the kernel may have dropped from `start` to `end`, epoch seconds: those between the last
+        count before and the first one after. Of a capture that is not buffered nothing is counted before it ends."""
+        with self._changed:
+            before = [lost for at, lost in self._losses if at <= start]
+            after = next((lost for at, lost in self._losses if at >= end), None)
+            known = self._losses[-1][1] if self._losses else 0
+        return (known if after is None else after) - (before[-1] if before else 0)
+
     def barrier(self, seconds: float = 10.0) -> None:
         """Return when a marker sent now has been captured and written; raises EvidenceError when none comes.
 
@@ -154,7 +174,7 @@ class Capture:
         while True:
             with self._changed:
                 self._await(lambda: self._stopped or self._open, deadline, "start")
-                life, self._awaited, self._tail = self._life, marker, b""
+                life, self._awaited, self._tail, counts = self._life, marker, b"", len(self._losses)
             with contextlib.suppress(OSError):  # the node has stopped, or the capture failed: which one is known soon
                 self._stream.write(marker + b"\n")
             with self._changed:
@@ -169,7 +189,13 @@ class Capture:
                     except OSError as error:
                         self._cannot_be_written(error)
                     else:
+                        if self._buffered and not self._stopped:
+                            self._await_count(counts)
                         return
+
+    def _await_count(self, so_far: int) -> None:
+        """Wait for one more count than there were; without one the next says it all."""
+        self._changed.wait_for(lambda: len(self._losses) > so_far or self._ended, COUNT_SECONDS)
 
     def close(self) -> Captured:
         """End the capture, wait for its last words, and return what it says of itself."""
@@ -214,7 +240,7 @@ class Capture:
         for kind, data in self._stream.chunks():
             with self._changed:
                 if kind != STDOUT:
-                    self._complaint = (self._complaint + data.decode(errors="replace"))[-4000:]
+                    self._hear_words(data.decode(errors="replace"))
                     if self._buffered and b"listening on" in data:  # it holds back what it writes, not what it says
                         self._open = True
                         self._changed.notify_all()
@@ -231,6 +257,13 @@ class Capture:
                         self._awaited = b""
                     self._tail = seen[-len(self._awaited) :]
                 self._changed.notify_all()
+
+    def _hear_words(self, text: str) -> None:
+        said = self._complaint + text
+        for found in _MEANWHILE.finditer(said):
+            self._losses.append((time.time(), self._lost_before + int(found[1])))
+            self._changed.notify_all()
+        self._complaint = _MEANWHILE.sub("", said)[-4000:]
 
     def _mend(self) -> None:
         """Take a packet back that the end of a node has torn: what follows it would not be found."""

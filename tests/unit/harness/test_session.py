@@ -7,7 +7,7 @@ import pytest
 
 from lab.errors import LabError, RuntimeUnavailable
 from lab.harness import session as session_module
-from lab.harness.placing import Request
+from lab.harness.placing import Placed, Request
 from lab.harness.session import Session, foreign_to
 from lab.topology import parse
 from lab.topology.model import Role
@@ -41,6 +41,35 @@ def test_a_call_is_told_with_the_seeds_of_the_lines_that_it_passes_and_of_no_oth
     made._routers = {site: {"shaping": {"seed": number} if number else None} for number, site in enumerate(sites)}
     found = made._line_seeds(Request("mobile-1-pc", "linux-1-pc"))
     assert found == {"carrier-1-router": 1, "mobile-1-router": 2}
+
+
+def test_what_a_shared_capture_lost_while_a_call_ran_is_the_call_s(tmp_path: Path) -> None:
+    class Counting:
+        """A capture that has lost so many, and its recording."""
+
+        def __init__(self, lost: int) -> None:
+            self.asked: list[tuple[float, float]] = []
+            self._lost = lost
+
+        def barrier(self) -> None:
+            pass
+
+        def lost(self, start: float, end: float) -> int:
+            self.asked.append((start, end))
+            return self._lost
+
+        def cut(self, start: float, end: float, foreign: object, target: Path) -> int:
+            return 4
+
+    made: Any = Session.__new__(Session)
+    made._topology = ZOO
+    counting = {"core": Counting(3), "linux-1-router": Counting(0), "open-1-router": Counting(0)}
+    made._captures = made._recordings = counting
+    placed = Placed("m1-1", Request("linux-1-pc", "open-1-pc"), started=1000.0)
+    found = {one.node: (one.packets, one.dropped) for one in made._cut(placed, tmp_path)}
+    assert found == {"core": (4, 3), "linux-1-router": (4, 0), "open-1-router": (4, 0)}
+    ((start, end),) = counting["core"].asked
+    assert start < 1000.0 < end
 
 
 def test_a_router_is_asked_over_its_own_conversation_and_anew_where_that_is_over(

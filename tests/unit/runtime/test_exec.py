@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -173,6 +174,33 @@ def test_a_barrier_waits_for_its_marker_in_the_capture(start: Start, tmp_path: P
     assert done.file.read_bytes().startswith(HEADER)
     assert done.file.read_bytes().count(b"lab-marker-") == 2
     assert "-Q" in str(engine.asked[0]["Cmd"])
+
+
+def test_a_capture_of_many_calls_counts_at_each_barrier_what_the_kernel_dropped(start: Start, tmp_path: Path) -> None:
+    counts = iter((0, 5, 5, 12))
+
+    def process(connection: socket.socket) -> None:
+        connection.sendall(frame(STDERR, b"tcpdump: listening on any\n"))
+        with connection.makefile("rb") as markers:
+            for marker in markers:
+                connection.sendall(frame(STDOUT, b"<packet " + marker + b">"))
+                words = f"tcpdump: 9 packets captured, 9 packets received by filter, {next(counts)} packets dropped"
+                for part in (words, " by ker", "nel\n"):
+                    connection.sendall(frame(STDERR, part.encode()))
+        connection.sendall(frame(STDERR, b"30 packets captured\n12 packets dropped by kernel\n"))
+
+    engine = start(frame(STDOUT, HEADER), process)
+    capture = Capture(engine.client(), "c", "core", tmp_path / "core.pcap", buffered=True)
+    begun, spans, at = time.time(), [], []
+    for _ in range(4):
+        at.append(time.time())
+        capture.barrier()
+        spans.append(capture.lost(at[-1], time.time()))
+    assert spans == [0, 5, 0, 7] and capture.lost(at[2], time.time()) == 7 and capture.lost(begun, time.time()) == 12
+    assert capture.lost(begun, at[1]) == 5, "nobody knows when between two counts"
+    done = capture.close()
+    assert (done.packets, done.dropped) == (30, 12), "a count meanwhile is not counted again"
+    assert 'kill -USR1 "$p"' in str(engine.asked[0]["Cmd"])
 
 
 def test_a_capture_that_does_not_see_its_marker_is_an_error(start: Start, tmp_path: Path) -> None:
