@@ -202,9 +202,9 @@ def run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno == errno.ENOSPC and error.filename is None:  # files are opened by name, and say so themselves
-            told = "no space is left where the result was to be written, on standard output or in .lab; make room"
-            return say(told, LabError.exit_code)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename or "where the result was to be written, on standard output or in .lab"
+            return say(f"no space is left {'for ' if error.filename else ''}{where}; make room", LabError.exit_code)
         return say(_unexpected(error), LabError.exit_code)
     except Exception as error:
         return say(_unexpected(error), LabError.exit_code)

@@ -4,10 +4,11 @@ Belongs here: the order of these. Never: how each is done.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
-from lab.errors import ConfigError, Interrupted
+from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.harness import keys, record, standing, testimony, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
@@ -71,7 +72,8 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     """Place a call and judge it. Raises ConfigError or RuntimeUnavailable where it cannot be placed.
 
     Whatever happens once it is dialled leaves its evidence in the call's folder. So does an interrupt, with a report of
-    what is known; it goes on as Interrupted, which names the folder.
+    what is known; it goes on as Interrupted, which names the folder. Where there is no room for all of it, the rest is
+    kept, and RuntimeUnavailable says what is not.
     """
     clients_run(world, wanted)
     ends = standing.concerned(world.topology, (wanted.caller, wanted.callee))
@@ -81,6 +83,15 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     number, folder = checkout.new_call()
     placed = Placed(number, wanted, started=time.time(), seed=seed, line_seeds=line_seeds)
     interrupt: KeyboardInterrupt | None = None
+    missed: list[str] = []
+
+    @contextmanager
+    def keeping() -> Iterator[None]:
+        try:
+            yield
+        except RuntimeUnavailable as error:
+            missed.append(str(error))
+
     lines: list[Json] = []
     try:
         place(engine, world, wanted, number, folder, follow, placed)
@@ -89,24 +100,37 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
         interrupt, placed.trouble = error, "interrupted"
     finally:
         if placed.events:
-            lines = record.logs(engine, world, placed, folder)
-            record.timeline(placed, lines, folder)
+            lines = record.logs(engine, world, placed)
+            with keeping():
+                record.logged(lines, folder)
+            with keeping():
+                record.timeline(placed, lines, folder)
             if wanted.keys:
-                keys.collect(engine, world, number, (wanted.caller, wanted.callee), placed.captured, folder)
+                with keeping():
+                    keys.collect(engine, world, number, (wanted.caller, wanted.callee), placed.captured, folder)
         else:
             record.discard(folder)
     if interrupt and not placed.events:
         raise interrupt
     topology = _as_it_was(engine, checkout, world, placed)
-    record.setting(topology, placed, lines, folder)
-    record.dropped(placed, folder)
+    with keeping():
+        record.setting(topology, placed, lines, folder)
+    with keeping():
+        record.dropped(placed, folder)
     asking = testimony.Asking.of(engine, world, Timeline(checkout.state, world.name).changes)
     report = verdict.report(topology, placed, folder, asking)
-    record.document(report, folder)
+    with keeping():
+        record.document(report, folder)
     if interrupt:
-        stopped = Interrupted(f"interrupted; what is known of call {number} is in {folder}")
-        stopped.call = number
+        rest = f", but for this: {missed[0]}" if missed else ""
+        stopped = Interrupted(f"interrupted; what is known of call {number} is in {folder}{rest}")
+        stopped.call = number if not missed else None
         raise stopped from interrupt
+    if missed:
+        came = str(report.observed) if report.observed else report.error
+        raise RuntimeUnavailable(
+            f"of call {number} ({came}) not all is kept: {missed[0]}; make room and place it again"
+        )
     return report
 
 

@@ -67,10 +67,14 @@ class Checkout:
     def kept(self, call: str, file: str = "report.json") -> Path:
         """The folder of a call of which this file is kept; where none is, ConfigError names those that are kept."""
         folder = self.call_folder(call)
-        if call in (known := self.calls()) and (folder / "report.json").is_file():
-            if (folder / file).is_file():
+        if call in (known := self.calls()) and folder.is_dir():
+            missing = next((name for name in ("report.json", file) if not (folder / name).is_file()), None)
+            if missing is None:
                 return folder
-            raise ConfigError(f"of call {call} there is no {file} in {folder}: it is older than that; place it again")
+            raise ConfigError(
+                f"of call {call} there is no {missing} in {folder}: it is not over, the disk was full, or it is older "
+                "than that; place it again"
+            )
         shown = ", ".join(known[-NAMED:]) + (f", and {len(known) - NAMED} before them" if len(known) > NAMED else "")
         raise ConfigError(f"there is no call {call!r}; kept are {shown or 'none: place one with `lab call`'}")
 

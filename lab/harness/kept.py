@@ -146,6 +146,10 @@ def told(folder: Path) -> tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]
 
 
 def _unreadable(folder: Path, error: Exception) -> EvidenceError:
+    if isinstance(error, FileNotFoundError):
+        return EvidenceError(
+            f"of what was to be kept of {folder.name} in {folder} {Path(error.filename).name} is missing"
+        )
     return EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}")
 
 

@@ -14,7 +14,7 @@ from lab.errors import ConfigError, LabError, NotNow
 from lab.evidence import Captures
 from lab.evidence.pcap import read
 from lab.evidence.secrets import randoms
-from lab.harness import standing
+from lab.harness import record, standing
 from lab.runtime.capture import Captured
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
@@ -69,4 +69,4 @@ def collect(
             with contextlib.suppress(LabError):
                 told = standing.order(engine, world, name, "keys", randoms=wanted[begin : begin + AT_A_TIME])
                 lines |= dict.fromkeys(str(told["keys"]).splitlines())
-    (folder / FILE).write_text("".join(f"{line}\n" for line in lines))
+    record.written(folder / FILE, "".join(f"{line}\n" for line in lines))

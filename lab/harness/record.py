@@ -1,15 +1,16 @@
 """What is kept of a call in its folder: log lines, the timeline of all nodes on one clock, the report.
 
-Belongs here: writing files. Never: captures, which are streamed there while the call runs.
+Belongs here: writing files, each whole or not at all. Never: captures, which are streamed there while the call runs.
 """
 
 import json
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from lab.errors import LabError
+from lab.errors import LabError, RuntimeUnavailable
 from lab.evidence.whole import Setting
 from lab.harness.call_report import CallReport
 from lab.harness.placing import Placed
@@ -25,8 +26,8 @@ DROPPED = "dropped.json"
 """In the folder of a call: what the rules of its routers counted that they dropped."""
 
 
-def logs(engine: Engine, world: World, placed: Placed, folder: Path) -> list[Json]:
-    """Keep the lines about this call of both clients, the supernodes and the relays, one file each; return them all."""
+def logs(engine: Engine, world: World, placed: Placed) -> list[Json]:
+    """The lines about this call of both clients, the supernodes and the relays."""
     ends = (placed.request.caller, placed.request.callee)
     names = [node.name for node in world.topology.nodes if node.role in TALKATIVE or node.name in ends]
 
@@ -39,9 +40,7 @@ def logs(engine: Engine, world: World, placed: Placed, folder: Path) -> list[Jso
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="logs") as pool:
         found = list(pool.map(lines, names))
-    all_of_them = [line for said in found for line in said]
-    logged(all_of_them, folder)
-    return all_of_them
+    return [line for said in found for line in said]
 
 
 def logged(lines: Iterable[Json], folder: Path) -> None:
@@ -84,7 +83,19 @@ def document(report: CallReport, folder: Path) -> None:
 
 def json_document(document: Json, file: Path) -> None:
     """Keep a document as the CLI prints it."""
-    file.write_text(json.dumps(document, indent=2) + "\n")
+    written(file, json.dumps(document, indent=2) + "\n")
+
+
+def written(file: Path, text: str) -> None:
+    """Write a file whole or not at all: what it held stays. Raises RuntimeUnavailable where there is no room for it."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_text(text)
+        part.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise RuntimeUnavailable(f"{file} cannot be written: {error.strerror or error}") from None
 
 
 def discard(folder: Path) -> None:
@@ -93,7 +104,7 @@ def discard(folder: Path) -> None:
 
 
 def _write(file: Path, lines: Iterable[Json]) -> None:
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    written(file, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def about(line: Json) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.certify.certificate import Certification
-from lab.errors import ConfigError, LabError
+from lab.errors import ConfigError, LabError, RuntimeUnavailable
 from lab.harness import record
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
@@ -45,7 +45,8 @@ class Reported:
 def keep(checkout: Checkout, lab: str, found: Certification) -> None:
     """Keep a lab's last certification, in place of the one before."""
     said = {"lab": lab, "at": round(time.time(), 3), **found.to_json()}
-    with contextlib.suppress(OSError):  # a full disk is no reason to lose what was measured for minutes
+    # A full disk is no reason to lose what was measured for minutes.
+    with contextlib.suppress(OSError, RuntimeUnavailable):
         checkout.state.mkdir(exist_ok=True)
         record.json_document(said, _certification(checkout, lab))
 

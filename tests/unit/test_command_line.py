@@ -607,6 +607,24 @@ def test_a_full_disk_is_told_after_the_verdict(
     assert left == 2 and "punched/udp" in out and said.endswith("is not whole: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device", "/lab/.lab/calls/c7"), "no space is left for /lab/.lab/calls/c7; make"),
+        (OSError(122, "Disk quota exceeded"), "no space is left where the result was to be written"),
+    ],
+)
+def test_a_full_disk_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fake: type[FakeLab], error: OSError, told: str
+) -> None:
+    def full(*words: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(fake, "call", full)
+    left, _, said = run(monkeypatch, capsys, "call", "bob", "frank")
+    assert left == 2 and said.startswith(f"lab: {told}") and said.count("\n") == 1
+
+
 def test_a_verdict_on_what_is_no_capture_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:
