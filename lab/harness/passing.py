@@ -293,13 +293,17 @@ class Passing:
 
     def _event(self, packet: Packet, out: Packet | None, sort: Sort | None) -> str | None:
         """What a packet is in a call, where it is the first of its kind: told by the router of the client that it is
-        of, or for."""
+        of, or for; between two of one LAN, whose packets cross no router, by themselves."""
         sender, receiver = packet.source.address, (out or packet).destination.address
-        leaves = self._roles.get(sender) is Role.CLIENT
-        gate = self._gates.get(packet.place)
-        if gate is None or packet.direction is not Direction.IN:
+        leaves, gate = self._roles.get(sender) is Role.CLIENT, self._gates.get(packet.place)
+        if gate is None:
+            here = self._nodes[packet.place].role is Role.CLIENT
+            near = here and leaves and self._roles.get(receiver) is Role.CLIENT
+            leaves, comes = near and packet.direction is Direction.OUT, near and packet.direction is Direction.IN
+        elif packet.direction is not Direction.IN:
             return None
-        comes = out is not None and self._roles.get(receiver) is Role.CLIENT and gate.inside(receiver)
+        else:
+            comes = out is not None and self._roles.get(receiver) is Role.CLIENT and gate.inside(receiver)
         if not (leaves or comes):
             return None
         name = self._names.host(sender if leaves else receiver)

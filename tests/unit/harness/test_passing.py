@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import IPv4Interface
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
 from lab.harness.blocking import Remembered
 from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_rows
 from lab.topology import parse
-from lab.topology.model import Topology
+from lab.topology.model import Attachment, Topology
 from tests.unit.router_packets import BOB, FLAT, FRANK, HOME, IN, OUT, TOPOLOGY, out_of_home, seen, stun
 
 ZOO = parse(Path(__file__).parents[3] / "compose" / "zoo.yml", {})
+BELLA = "192.168.32.77/24"
 DAVE, ERIN = "192.168.35.10:7000", "192.168.36.10:7000"
 SUPERNODE, RELAY = "203.0.113.11:33033", "203.0.113.21:33034"
 
@@ -391,6 +393,30 @@ def test_nothing_is_remembered_of_what_was_told() -> None:
 
 
 # --- a call's events
+
+
+def test_between_two_of_one_lan_the_events_are_told_where_they_are_captured() -> None:
+    bella = replace(TOPOLOGY.node("bob"), name="bella", attachments=(Attachment("home", IPv4Interface(BELLA)),))
+    here = replace(TOPOLOGY, nodes=(*TOPOLOGY.nodes, bella))
+    neighbour, nominates = f"{BELLA.partition('/')[0]}:50000", stun(1, b"n" * 12, b"\0\x25\0\0")
+
+    def crossing(at: float, *words: Any) -> list[Packet]:
+        return [seen(at, "bob", OUT, *words), seen(at + 0.0001, "bella", IN, *words)]
+
+    packets = [
+        *crossing(1.0, BOB, neighbour, stun(1, b"x" * 12)),
+        *crossing(1.1, BOB, neighbour, nominates),
+        *crossing(1.2, BOB, neighbour, voice(1)),
+        *crossing(1.3, BOB, neighbour, voice(2)),
+        *out_of_home(1.4, FLAT, stun(1, b"y" * 12)),
+    ]
+    events = [(row.place, row.event) for row in rows(packets, here) if row.event]
+    assert events == [
+        ("bob", "first check of bob"),
+        ("bella", "first through to bella"),
+        ("bob", "nominated by bob"),
+        ("bob", "first voice of bob"),
+    ]
 
 
 def test_the_first_of_each_kind_is_an_event_and_the_second_is_none() -> None:
