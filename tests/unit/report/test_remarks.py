@@ -117,7 +117,7 @@ def test_a_punched_call_is_told_as_it_passes_each_thing_once() -> None:
     assert said([dialled(1.0), *all_rows(TOPOLOGY, packets)]) == [
         "   10 ms  bob → supernode-1  asks how it looks outside: as home wan:40000",
         "   20 ms  bob → flat wan  checks this way: as home wan:40000",
-        "   40 ms  home wan → flat wan  check: flat-router drops it, not asked for",
+        "   40 ms  home wan → flat wan  check: flat-router drops it, no mapping",
         "   45 ms  frank → home wan  checks this way: as flat wan:50000",
         "   50 ms  home wan → flat wan  a check gets through: to frank:50000",
         "   60 ms  bob → flat wan  nominates this way: as home wan:40000",
