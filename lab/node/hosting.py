@@ -191,8 +191,9 @@ class Hosting:
 
 
 def supernode_status(machine: Supernode) -> Order:
-    """Who sits at a supernode, and whom it knows."""
+    """Who sits at a supernode, of how many, and whom it knows."""
     return {
+        "capacity": machine.admission.capacity,
         "clients": sorted(machine.clients),
         "waiting": [waiting.name for waiting in machine.admission.line.values()],
         "supernodes": sorted(machine.peers),

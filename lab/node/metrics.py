@@ -75,6 +75,8 @@ def of_client(exposition: Exposition, client: Client) -> None:
 
 def of_supernode(exposition: Exposition, supernode: Supernode) -> None:
     exposition.gauge("clients", "Clients that sit at this supernode.", len(supernode.clients))
+    if supernode.admission.capacity is not None:
+        exposition.gauge("capacity", "Clients that it has room for in all.", supernode.admission.capacity)
     exposition.gauge("waiting", "Clients that wait to be let in.", len(supernode.admission.line))
     exposition.gauge("login_rate_limit", "Clients that it lets in a second, at the most.", supernode.admission.rate)
     exposition.gauge("supernodes", "Supernodes that are linked with this one.", len(supernode.peers))

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -28,6 +28,7 @@ from lab.node.port_mapper import PortMapper
 from lab.node.proxy import HttpProxy
 from lab.node.relaying import RelaySocket
 from lab.node.shell import Shell
+from lab.node.spare import measured
 from lab.node.tls import client_context, server_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.authority import Authority, NameBound
@@ -69,9 +70,9 @@ class Settings:
     @classmethod
     def from_environment(cls) -> "Settings":
         """LAB_AUTHORITY is one machine, LAB_SUPERNODES several: `,` between machines, `|` between one's addresses.
-        LAB_CAPACITY is how many clients a supernode has room for, or a client would have if it were one; as many as
-        come where it is not set. LAB_LOGIN_RATE is how many a supernode lets in a second. LAB_CALLS is how many calls a
-        relay carries, or a client would if it were one.
+        LAB_CAPACITY is how many clients a supernode has room for, or a client would have if it were one; a supernode
+        measures it where it is not set. LAB_LOGIN_RATE is how many a supernode lets in a second. LAB_CALLS is how many
+        calls a relay carries, or a client would if it were one.
 
         Raises ConfigError for what is no address, and no number.
         """
@@ -138,6 +139,14 @@ async def _membership(settings: Settings, journal: Journal, proxy: HttpProxy | N
         login_rate=settings.login_rate,
         calls=settings.calls,
     )
+
+
+async def _with_room(membership: Membership) -> Membership:
+    """A supernode's: nobody asks for help who has room for as many as come, so its machine is measured where no number
+    was given."""
+    if membership.capacity is not None:
+        return membership
+    return replace(membership, capacity=(await measured()).places)
 
 
 def _keeping(membership: Membership, journal: Journal) -> Callable[[Event], None]:
@@ -260,7 +269,7 @@ async def client(settings: Settings, journal: Journal) -> None:
 
 async def supernode(settings: Settings, journal: Journal) -> None:
     """A hub: TLS signalling on its own port, 443 and 80, STUN on two UDP ports and, for those who are plain, on TCP."""
-    membership = await _membership(settings, journal)
+    membership = await _with_room(await _membership(settings, journal))
     machine = Supernode(membership)
     shell = Shell(machine, client_context(), _keeping(membership, journal))
     tls = server_context(settings.name, membership.identity.private)

@@ -1,4 +1,4 @@
-"""What a machine has to spare for others before a client on it becomes a supernode or relay: files, memory, time.
+"""What a machine has to spare for others, as a supernode or relay: files, memory, time.
 
 Belongs here: measuring, and how many more that is. Never: who is asked, and what is answered.
 """
@@ -24,6 +24,12 @@ LOOKS, LOOK = 9, 0.02
 """Timers that are set to find that out, and seconds for which: the middle one counts, so that one stumble does not."""
 LEAST = 2
 """Clients or calls below which it is not worth anybody's while."""
+MOST_PLACES = 5_000
+"""Clients that a supernode is measured to have room for at the most: each pings once a second, about 0.05 ms of the one
+processor that its program uses, so that these leave it three quarters for sign-ins and calls."""
+LEAST_PLACES = 400
+"""And at the least, for a machine that was set up to be one: as many as a simulated supernode has (Skype's had several
+hundred), which take 100 MiB and fewer files than the 1,024 that a program is commonly given."""
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -39,6 +45,11 @@ class Spare:
     def room(self, wanted: int) -> int:
         """How many clients or calls of those that were wanted there is room for; each takes one file."""
         return max(0, min(wanted, self.files - FILES_KEPT, int(self.memory * MEMORY_SHARE) // MEMORY_EACH))
+
+    @property
+    def places(self) -> int:
+        """How many clients a supernode has room for that does nothing else: fewest where timers come late."""
+        return LEAST_PLACES if self.late > LATE else max(LEAST_PLACES, self.room(MOST_PLACES))
 
     def lacking(self, wanted: int) -> str | None:
         """Why nothing is to be had from this machine; None where something is."""

@@ -1,9 +1,20 @@
 """What a program is started with: machines and their addresses, from the environment."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from lab.errors import ConfigError
+from lab.node import roles
+from lab.node.hosting import supernode_status
+from lab.node.journal import Journal
+from lab.node.metrics import exposed
 from lab.node.roles import Settings
+from lab.node.spare import MEMORY_EACH, Spare
+from lab.overlay.member import Membership
+from lab.overlay.supernode import Supernode
+from tests.unit.overlay.fakenet import FakeNet
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, authority: str, supernodes: str) -> Settings:
@@ -28,3 +39,31 @@ def test_ipv4_alone_is_written_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_address_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     with pytest.raises(ConfigError, match=r"LAB_SUPERNODES holds '.*', expected an IPv4 or IPv6 address"):
         settings(monkeypatch, "203.0.113.5", text)
+
+
+@pytest.mark.parametrize(("told", "has"), [(None, 700), (4, 4)])
+def test_a_supernode_has_the_room_that_it_is_told_or_measures(
+    monkeypatch: pytest.MonkeyPatch, told: int | None, has: int
+) -> None:
+    begun: list[Supernode] = []
+
+    class Begun(Supernode):
+        def __init__(self, membership: Membership) -> None:
+            super().__init__(membership)
+            begun.append(self)
+            raise asyncio.CancelledError
+
+    async def measured() -> Spare:
+        return Spare(1_000_000, 2 * MEMORY_EACH * 700, 0.0)
+
+    async def membership(*_: object) -> Membership:
+        return replace(FakeNet().membership("supernode-1", "203.0.113.11"), capacity=told)
+
+    monkeypatch.setattr(roles, "Supernode", Begun)
+    monkeypatch.setattr(roles, "measured", measured)
+    monkeypatch.setattr(roles, "_membership", membership)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(roles.supernode(Settings("supernode-1", (), ()), Journal("supernode-1")))
+    (machine,) = begun
+    assert supernode_status(machine)["capacity"] == has
+    assert f'lab_capacity{{node="supernode-1"}} {has}\n' in exposed("supernode-1", [machine], {})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.node import spare
-from lab.node.spare import FILES_KEPT, LATE, MEMORY_EACH, Spare, measured
+from lab.node.spare import FILES_KEPT, LATE, LEAST_PLACES, MEMORY_EACH, MOST_PLACES, Spare, measured
 
 MUCH = 1 << 40
 
@@ -32,6 +32,21 @@ def test_a_machine_that_is_busy_or_full_says_so() -> None:
     assert "timers come 250 ms late" in str(Spare(10_000, MUCH, 0.25).lacking(200))
     assert "room for 1: 65 open files" in str(Spare(FILES_KEPT + 1, MUCH, 0.0).lacking(200))
     assert Spare(10_000, MUCH, 0.0).lacking(1) is None, "who would take one alone may"
+
+
+@pytest.mark.parametrize(
+    ("files", "memory", "late", "places"),
+    [
+        (1_000_000, MUCH, 0.0, MOST_PLACES),
+        (1024, MUCH, 0.0, 1024 - FILES_KEPT),
+        (1_000_000, 2 * MEMORY_EACH * 700, 0.0, 700),
+        (256, MUCH, 0.0, LEAST_PLACES),
+        (1_000_000, 0, 0.0, LEAST_PLACES),
+        (1_000_000, MUCH, 2 * LATE, LEAST_PLACES),
+    ],
+)
+def test_a_supernode_has_places_for_what_its_machine_allows(files: int, memory: int, late: float, places: int) -> None:
+    assert Spare(files, memory, late).places == places
 
 
 def test_this_machine_is_measured() -> None:
