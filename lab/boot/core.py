@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab import nat
-from lab.boot import attach, memory, rules
+from lab.boot import attach, counters, memory, rules
 from lab.boot.linking import Linking
 from lab.boot.shaping import Shaping
 from lab.boot.wiring import Wiring
@@ -27,15 +27,15 @@ table ip6 redirects {
 class Core:
     """Core, forwarding from when `begin` has returned."""
 
-    def __init__(self, shaping: Shaping) -> None:
-        self.shaping = shaping
+    def __init__(self, wiring: Wiring, shaping: Shaping) -> None:
+        self.wiring, self.shaping = wiring, shaping
         self.links = Linking(shaping, self._remember)
 
     @classmethod
     def begin(cls, wiring: Wiring, environ: Mapping[str, str]) -> "Core":
         """Track nothing, have the links, then forward. Raises ConfigError, RuntimeUnavailable, OSError."""
         known = memory.recall()
-        core = cls(Shaping.of_core(environ, wiring.wan.index, known.get("seed")))
+        core = cls(wiring, Shaping.of_core(environ, wiring.wan.index, known.get("seed")))
         rules.load(nat.untracked())
         rules.feed(["nft", "-f", "-"], NO_REDIRECTS)
         core.shaping.start()
@@ -48,6 +48,7 @@ class Core:
     def orders(self) -> Mapping[str, Callable[[Order], Order]]:
         return {
             "status": lambda order: self.status(),
+            "metrics": lambda order: {"text": counters.of_core(self.wiring, self.shaping.status())},
             "link": self.links.link,
             "address": self.links.address,
             "restore": self._restore,

@@ -44,6 +44,12 @@ def read(sides: Wiring) -> Row:
     return {"flows": flows[:_MOST], "kept": kept[:_MOST], "left_out": more}
 
 
+def numbers(sides: Wiring) -> dict[str, dict[str, int]]:
+    """{"flows", "kept"}: how many of what `read` tells there are in all, by protocol. Raises OSError, NetlinkError."""
+    found = {"flows": [row["protocol"] for row in _flows(sides)], "kept": [row["protocol"] for row in _kept()]}
+    return {what: {name: rows.count(name) for name in _PROTOCOLS.values()} for what, rows in found.items()}
+
+
 def tally(order: Mapping[str, Any]) -> Row:
     """{"flow"}: what the kernel has counted of the flow {"protocol", "inner", "remote"}, each an [address, port] as a
     host inside has it, whoever opened it; None where none is tracked.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.boot import cable, forwarding
+from lab.boot import cable, counters, forwarding
 from lab.errors import RuntimeUnavailable
 
 PORT = 3128
@@ -36,7 +36,10 @@ class Proxy:
 
     @property
     def orders(self) -> Mapping[str, Callable[[Order], Order]]:
-        return {"status": lambda order: {"state": "ready", "port": PORT, "unplugged": cable.unplugged()}}
+        return {
+            "status": lambda order: {"state": "ready", "port": PORT, "unplugged": cable.unplugged()},
+            "metrics": lambda order: {"text": counters.of_proxy(PORT)},
+        }
 
     def ended(self, child: int) -> None:
         """Raises RuntimeUnavailable where it was the proxy that has ended."""

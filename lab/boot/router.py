@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address
 from typing import Any
 
 from lab import nat
-from lab.boot import attach, cable, mappings, memory, mtu, rules
+from lab.boot import attach, cable, counters, mappings, memory, mtu, rules
 from lab.boot.lines import Lines
 from lab.boot.linking import Linking
 from lab.boot.portmapping import PortMapping
@@ -85,6 +85,7 @@ class Router:
             "mappings": lambda order: mappings.read(_sides(self.wiring, self.environ)),
             "tally": mappings.tally,
             "dropped": lambda order: {"rules": rules.dropped()},
+            "metrics": lambda order: {"text": self._metrics()},
             "set": self._set,
             "forget": self._forget,
             "renew": self._renew,
@@ -123,6 +124,10 @@ class Router:
             "changed": now != self._by_the_file or lines.changed or self._between,
             "unplugged": cable.unplugged(),
         }
+
+    def _metrics(self) -> str:
+        numbers, lines = mappings.numbers(_sides(self.wiring, self.environ)), self.links.shaping
+        return counters.of_router(self.wiring, rules.dropped(), numbers, lines.status() if lines.started else None)
 
     # -- orders ----------------------------------------------------------------------------------------------------
 

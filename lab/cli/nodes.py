@@ -19,10 +19,10 @@ def logs(node: str, follow: bool) -> None:
         click.echo(line)
 
 
-@commands.command(**example("lab metrics supernode-1"))
+@commands.command(**example("lab metrics supernode-1", "lab metrics home-router"))
 @click.argument("node")
 def metrics(node: str) -> None:
-    """Print a node's counters as Prometheus reads them; a client, a supernode, a relay or the authority has some."""
+    """Print a node's counters as Prometheus reads them; routers, core and proxies have some too."""
     click.echo(the_lab().metrics(node), nl=False)
 
 

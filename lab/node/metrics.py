@@ -1,58 +1,17 @@
-"""A node's counters in the text format that Prometheus reads (its "text-based format", version 0.0.4).
+"""The counters of a client, supernode, relay or authority, as Prometheus reads them.
 
-Asked for over the control socket: no port is open for it. Three lines a figure need no library. Belongs here: names,
-help and the format. Never: counting.
+Asked for over the control socket: no port is open for it. Belongs here: names and help. Never: counting, nor the format
+(lab.prometheus).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 from lab.overlay.actions import Machine
 from lab.overlay.client import Client
 from lab.overlay.relay import Relay
 from lab.overlay.supernode import Supernode
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One metric: `values` by label value, or by "" where it has no label."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    values: Mapping[str, float]
-    label: str = ""
-
-
-@dataclass
-class Exposition:
-    """Figures of one node; `text` is what Prometheus reads, each line with the node's name."""
-
-    node: str
-    figures: list[Figure] = field(default_factory=list)
-
-    def gauge(self, name: str, help: str, value: float) -> None:
-        self.figures.append(Figure(f"lab_{name}", "gauge", help, {"": value}))
-
-    def counter(self, name: str, help: str, value: float | Mapping[str, float], label: str = "") -> None:
-        values = value if isinstance(value, Mapping) else {"": value}
-        self.figures.append(Figure(f"lab_{name}_total", "counter", help, values, label))
-
-    def text(self) -> str:
-        lines: list[str] = []
-        for figure in self.figures:
-            lines += [f"# HELP {figure.name} {figure.help}", f"# TYPE {figure.name} {figure.kind}"]
-            for value, count in sorted(figure.values.items()):
-                labels = [("node", self.node), *([(figure.label, value)] if figure.label else [])]
-                shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
-                lines.append(f"{figure.name}{{{shown}}} {count if count % 1 else int(count)}")
-        return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+from lab.prometheus import Exposition
 
 
 def events(exposition: Exposition, counts: Mapping[str, int]) -> None:

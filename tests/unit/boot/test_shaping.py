@@ -159,7 +159,7 @@ def test_a_renewed_address_keeps_its_link_its_prefixes_and_its_mtu(links: Shapin
 
 
 def test_cores_orders(links: Shaping, kernel: Kernel) -> None:
-    orders = Core(links).orders
+    orders = Core(Wiring(Interface(2, "wan0", IPv4Interface("203.0.113.1/24")), None, (), ()), links).orders
     before = kernel.links
     dry = {"site": "home", "direction": "both", "toward": None, "changes": {"loss": "1%"}, "dry": True}
     assert orders["link"](dry)["ways"]["up"] == "delay=10ms" and kernel.links == before

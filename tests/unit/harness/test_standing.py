@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lab.harness import standing
+from lab.harness import Lab, standing
+from lab.runtime.world import World
 from lab.topology import parse
 
 ZOO = parse(Path(__file__).parents[3] / "compose" / "zoo.yml", {})
@@ -49,3 +50,11 @@ def test_the_seed_of_each_line_is_known_by_the_router_at_which_it_ends() -> None
 def test_lines_end_at_carriers_and_at_those_behind_them() -> None:
     carriers, sites = {"carrier-1", "carrier-2"}, {f"mobile-{number}" for number in (1, 2, 3, 4)}
     assert standing.lined(ZOO) == carriers | sites
+
+
+@pytest.mark.parametrize("node", ["core", "carrier-1-router", "proxy-only-1-proxy", "supernode-1"])
+def test_every_node_is_asked_for_its_counters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, node: str) -> None:
+    monkeypatch.setattr(Lab, "engine", None)
+    monkeypatch.setattr(Lab, "running_world", lambda self: World("lab", ZOO, {}, None))
+    monkeypatch.setattr(standing, "order", lambda engine, world, node, order: {"text": f"{order} of {node}\n"})
+    assert Lab(tmp_path).metrics(node) == f"metrics of {node}\n"

@@ -2,7 +2,7 @@
 
 import re
 
-from lab.node.metrics import Exposition, exposed
+from lab.node.metrics import exposed
 from lab.overlay.actions import LinkInfo
 from lab.overlay.relay import UNBOUND_EACH
 from lab.wire.framing import frame
@@ -54,12 +54,6 @@ def test_who_sits_where_and_what_was_refused_is_counted() -> None:
         machine.link_data(link, frame(encode(Ping()), 4), net.now)
     shown = figures(exposed(hub, [machine], {}))
     assert shown[f'lab_turned_away_total{{node="{hub}",reason="too many messages in a short time"}}'] == 1
-
-
-def test_what_strangers_say_breaks_no_line() -> None:
-    exposition = Exposition("n")
-    exposition.counter("turned_away", "Refused.", {'a "b"\\\n': 2}, "reason")
-    assert exposition.text().splitlines()[2] == 'lab_turned_away_total{node="n",reason="a \\"b\\"\\\\\\n"} 2'
 
 
 def test_whom_a_node_has_cut_off_is_counted_once_for_all_of_its_machines() -> None:
