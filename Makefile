@@ -45,8 +45,9 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 		{ $(call install,libopus0,the unit tests of the voice need libopus on this machine); }
 	$(UNIT) -m "not slow" tests/unit
 
-# The sample of the zoo and the crowd are labs of their own beside the reference, so that one that runs already stays.
-test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd (tests/rules as root alone); a lab that runs is left running
+# The sample of the zoo, the crowd and the hostile supernode are labs of their own beside the reference, so that one that
+# runs already stays.
+test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd, a hostile supernode (tests/rules as root alone); a lab that runs is left running
 	$(UNIT) -m slow tests/unit
 	@command -v tshark >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
 		( $(call install,tshark,tests read with it what clients speak) ) || echo "no tshark: its tests are skipped"
@@ -63,7 +64,8 @@ test: check ## check and the slow unit tests, the reference lab, a sample of the
 	.venv/bin/lab up compose/reference.yml && .venv/bin/pytest -rs -m "not timing and not long" $(SUITES); \
 	status=$$?; [ "$$was" ] || .venv/bin/lab down; \
 	LAB_NAME=zoo-sample .venv/bin/pytest $(SAMPLE) || status=$$?; \
-	LAB_NAME=crowd .venv/bin/pytest tests/crowd || status=$$?; exit $$status
+	LAB_NAME=crowd .venv/bin/pytest tests/crowd || status=$$?; \
+	LAB_NAME=hostile .venv/bin/pytest tests/hostile || status=$$?; exit $$status
 
 bench: .venv/ready ## what a relayed packet costs here, beside coturn; as root, about three minutes
 	@command -v turnserver >/dev/null || { $(call install,coturn,the bench compares with coturn); }
