@@ -99,7 +99,7 @@ def answer(line: bytes, orders: Mapping[str, Callable[[Order], Order]]) -> Order
     """The reply to one line of the control socket; never raises."""
     try:
         order = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"ok": False, "error": "expected one JSON object a line"}
     if not isinstance(order, dict):
         return {"ok": False, "error": "expected one JSON object a line"}
@@ -115,6 +115,8 @@ def answer(line: bytes, orders: Mapping[str, Callable[[Order], Order]]) -> Order
         return {**reference, "ok": True, **act(order)}
     except (LabError, OSError, NetlinkError) as error:
         return {**reference, "ok": False, "error": str(error), "refused": isinstance(error, ConfigError)}
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:  # of a field, most likely
+        return {**reference, "ok": False, "error": f"{order['order']} was not carried out: {error!r}", "refused": False}
 
 
 def _reaped() -> Iterator[int]:

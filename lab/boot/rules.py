@@ -37,8 +37,8 @@ def dropped() -> dict[str, int]:
     return found
 
 
-_POLICY = re.compile(r":(\S+) DROP \[(\d+):\d+\]")
-_RULE = re.compile(r"\[(\d+):\d+\] -A (.* -j (?:DROP|REJECT).*)")
+_POLICY = re.compile(r":(\S+) DROP \[(\d{1,20}):\d+\]")  # a counter has 64 bits
+_RULE = re.compile(r"\[(\d{1,20}):\d+\] -A (.* -j (?:DROP|REJECT).*)")
 
 
 def dropping(saved: str) -> Iterator[tuple[str, int]]:

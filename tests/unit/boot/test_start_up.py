@@ -9,7 +9,11 @@ from lab.boot import forwarding
 from lab.boot.router import Settings
 from lab.errors import ConfigError
 
-ORDERS = {"status": lambda order: {"state": "ready"}, "fail": lambda order: _refuse()}
+ORDERS = {
+    "status": lambda order: {"state": "ready"},
+    "fail": lambda order: _refuse(),
+    "mtu": lambda order: {"mtu": int(order["mtu"])},
+}
 
 
 def _refuse() -> dict[str, object]:
@@ -37,14 +41,20 @@ def test_an_order_that_is_refused_is_a_no_with_its_sentence() -> None:
     assert said == {"id": 4, "ok": False, "error": "unknown profile 'cone'; allowed: linux", "refused": True}
 
 
-@pytest.mark.parametrize("line", [b"status\n", b"[]\n", b"3\n", b"\xff\n", b"\n"])
+@pytest.mark.parametrize("line", [b"status\n", b"[]\n", b"3\n", b"\xff\n", b"\n", b"[" * 100_000])
 def test_what_is_no_order_is_refused(line: bytes) -> None:
     assert forwarding.answer(line, ORDERS) == {"ok": False, "error": "expected one JSON object a line"}
 
 
 def test_unknown_orders_are_refused_with_the_known_ones() -> None:
     said = forwarding.answer(b'{"id": 4, "order": "dial"}\n', ORDERS)
-    assert said == {"id": 4, "ok": False, "error": "unknown order 'dial'; known: status, fail"}
+    assert said == {"id": 4, "ok": False, "error": "unknown order 'dial'; known: status, fail, mtu"}
+
+
+@pytest.mark.parametrize("field", ["[1]", '"wide"', "1e999", "null"])
+def test_an_order_with_a_strange_field_is_answered(field: str) -> None:
+    said = forwarding.answer(f'{{"id": 4, "order": "mtu", "mtu": {field}}}\n'.encode(), ORDERS)
+    assert (said["id"], said["ok"], said["refused"]) == (4, False, False) and "mtu was not carried out" in said["error"]
 
 
 def test_a_router_must_be_told_its_profile() -> None:
