@@ -136,6 +136,9 @@ class MappedPort:
     def port_mapped(self, mapping: int, outer: Address, lifetime: int, now: float) -> None:
         """A router may say anything: what no peer could send to, or is this host's own, is no port for it."""
         self.question = None
+        if not 0 < outer[1] <= 0xFFFF:  # peers take no such candidate, nor the message that tells of it
+            self.port_not_mapped(mapping, f"the router tells the outer port {outer[1]}, which is none", now)
+            return
         if not usable([Candidate("port-mapped", "udp", outer)], self.gateway.own) or family(outer[0]) != 4:
             said = f"the outer address {outer[0]}, which nobody can reach" if outer[0] else "no outer address"
             self.port_not_mapped(mapping, f"the router tells {said}", now)

@@ -168,6 +168,18 @@ def test_a_router_that_tells_a_private_or_a_strange_address_breaks_no_call(tells
     assert path(net, "bert") is not None
 
 
+@pytest.mark.parametrize("port", [0, -1, 65_536])
+def test_a_router_that_tells_a_port_that_is_none_has_given_nothing(port: int) -> None:
+    class Wrong(Giving):
+        def map(self, host: str, wanted: MapPort) -> Address | None:
+            return self.outer, port
+
+    net = world(Wrong("203.0.113.40"))
+    assert spare(net) is None
+    called(net)
+    assert path(net, "bert") is not None, "the callee has understood where the caller can be reached"
+
+
 def test_who_has_a_public_address_asks_nobody() -> None:
     router = Giving("198.51.100.30")
     router.mapping = None
