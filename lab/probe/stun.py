@@ -45,7 +45,7 @@ def answer(
     if kind != _REQUEST or cookie != COOKIE or length != len(data) - _HEADER.size:
         return None
     asked = dict(_attributes(data[_HEADER.size :]))
-    change = asked.get(_CHANGE_REQUEST, bytes(4))[-1]
+    change = int.from_bytes(asked.get(_CHANGE_REQUEST, b""))
     other = _other(at[0], addresses), _other(at[1], ports)
     leaves = (other[0] if change & _CHANGE_ADDRESS else at[0], other[1] if change & _CHANGE_PORT else at[1])
     to_port = int.from_bytes(asked[_RESPONSE_PORT][:2], "big") if _RESPONSE_PORT in asked else source[1]

@@ -57,7 +57,7 @@ class Arrivals:
     def take(self, data: bytes, at_ns: int) -> bool:
         """Count a packet if it belongs to a train."""
         start = data.find(MARK, 20, 160)
-        if start < 0:
+        if start < 0 or len(data) < start + len(MARK) + _STAMP.size:
             return False
         train, number, left_ns = _STAMP.unpack_from(data, start + len(MARK))
         arrived = self._trains.setdefault(train, {})

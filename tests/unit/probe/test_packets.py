@@ -8,7 +8,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from lab.errors import ProtocolError
 from lab.probe.crafting import craft
 from lab.probe.reading import Reader
-from lab.probe.train import Arrivals, Template
+from lab.probe.train import MARK, Arrivals, Template
 
 ENDS = {
     4: {"src": "203.0.113.5", "dst": "192.0.2.1", "sport": 5, "dport": 6},
@@ -107,3 +107,9 @@ def test_a_train_counts_itself_with_good_checksums(family: int, proto: str) -> N
 
 def test_other_packets_are_no_train() -> None:
     assert not Arrivals().take(craft({"proto": "udp", **ENDS[4], "token": "train"})[0], 0)
+
+
+@pytest.mark.parametrize("left", [0, 15])
+def test_a_packet_that_ends_within_a_stamp_is_no_train(left: int) -> None:
+    data = Template({"proto": "udp", **ENDS[4]}, train=9).stamped(1, 1_000_000)
+    assert not Arrivals().take(data[: data.index(MARK) + len(MARK) + left], 0)

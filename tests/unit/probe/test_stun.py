@@ -59,3 +59,8 @@ def test_an_answer_goes_to_the_port_that_is_asked_for() -> None:
 def test_other_datagrams_are_not_answered(data: bytes) -> None:
     wrong_cookie = data.replace(struct.pack("!I", stun.COOKIE), b"\0\0\0\0") if data == request()[:-1] else data
     assert answer(wrong_cookie, CLIENT, AT, ADDRESSES, PORTS) is None
+
+
+def test_a_change_of_no_length_asks_for_none() -> None:
+    done = answer(request((0x0003, b"")), CLIENT, AT, ADDRESSES, PORTS)
+    assert done and done.source == AT
