@@ -43,7 +43,7 @@ class Claim:
         try:
             start, end = float(stretch["from"]), float(stretch["to"])
             kind, transport, via = stretch["kind"], stretch["transport"], stretch.get("via")
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise EvidenceError(
                 f"a claimed stretch needs from, to, kind, transport and via; got {stretch!r}"
             ) from error

@@ -60,7 +60,7 @@ def parse_event(said: Mapping[str, Any]) -> CallEvent:
             path=_path(found) if found else None,
             detail=said,
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ProtocolError(f"an event of a client is not understood ({error!r}): {dict(said)}") from None
 
 
@@ -80,7 +80,7 @@ def parse_ended(event: CallEvent) -> Ended:
             media=_media(media) if media else None,
             holds=tuple((float(one["from"]), float(one["to"])) for one in said.get("holds") or ()),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ProtocolError(f"the report of {event.node} is not understood ({error!r}): {dict(said)}") from None
 
 

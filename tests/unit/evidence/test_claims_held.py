@@ -285,3 +285,9 @@ def test_a_claim_is_read_from_a_history() -> None:
 def test_a_claim_that_says_nothing_is_refused(stretch: dict[str, object]) -> None:
     with pytest.raises(EvidenceError, match="a claimed stretch"):
         Claim.parse(stretch)
+
+
+@pytest.mark.parametrize("start", [10**400, float("nan"), "soon", None])
+def test_a_claim_of_no_time_is_refused(start: object) -> None:
+    with pytest.raises(EvidenceError, match="a claimed stretch"):
+        Claim.parse({"from": start, "to": 2.0, "kind": "punched", "transport": "udp"})

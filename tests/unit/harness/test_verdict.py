@@ -192,6 +192,11 @@ def test_a_last_word_that_lacks_something_is_refused_by_name(missing: str) -> No
         parse_ended(parse_event(said))
 
 
+def test_an_event_of_no_time_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="not understood"):
+        parse_event({"event": "ringing", "call": "c7", "node": "bob", "at": 10**400})
+
+
 def test_an_event_that_lacks_its_node_is_refused() -> None:
     with pytest.raises(ProtocolError, match="node"):
         parse_event({"event": "ringing", "call": "c7", "at": 1.0})
