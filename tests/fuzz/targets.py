@@ -7,7 +7,6 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -34,6 +33,8 @@ from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import encode
 from lab.wire.rtp import RtpPacket
 from lab.wire.stun import Kind, Method, StunMessage, StunStream, is_stun, verify
+from tests.fuzz import programs
+from tests.fuzz.target import Target, text
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 KEY, SIGNATURE, TRANSACTION = bytes(range(32)), bytes(64), bytes(12)
@@ -42,20 +43,6 @@ PRIVATE = X25519PrivateKey.from_private_bytes(KEY)
 PUBLIC = PRIVATE.public_key().public_bytes_raw()
 LIMIT = 400
 """Bytes of a frame that the fuzzed deframers allow."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """`run` is given any bytes; `seeds` are some that it reads."""
-
-    run: Callable[[bytes], object]
-    seeds: tuple[bytes, ...]
-    words: tuple[bytes, ...] = ()
-    """What is put in here and there."""
-
-
-def text(data: bytes) -> str:
-    return data.decode(errors="replace")
 
 
 # -- what comes over the network -----------------------------------------------------------------------------------
@@ -378,4 +365,5 @@ TARGETS: Mapping[str, Target] = {
     "one-file": Target(
         one_file, (of_a_lab(), of_no_call(), PCAP), (b"\x0a\x0d\x0d\x0a", b"\x06\x00\x00\x00", b'"places"')
     ),
+    **programs.TARGETS,
 }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz.mutating import changed
 from tests.fuzz.targets import TARGETS
 
-COSTLY = {"topology", "capture", "captured-live"}
+COSTLY = {"topology", "capture", "captured-live", "boot-order"}
 
 
 @pytest.mark.parametrize("name", TARGETS)
