@@ -125,7 +125,7 @@ def ask(
 def passes(guard: Shot, patience: Patience) -> bool:
     """Send a control packet once; whether it came."""
     guard.sender.send([guard.packet])
-    return guard.receiver.wait([guard.key], time.monotonic() + patience.delay_s + LONGEST_S)
+    return guard.receiver.wait([guard.key], time.monotonic() + patience.wait_s)
 
 
 def _send(shots: Sequence[Shot], pace_s: float) -> None:

@@ -1,8 +1,9 @@
 """How long a mapping or a state lives after two-way traffic, and what keeps it alive (RFC 4787, 4.3; RFC 5382, 5).
 
 Belongs here: many of them left alone for different times, each asked once. Never: conclusions.
-A question that no control packet follows through has said nothing, and is asked again: a queue that the site's own
-clients fill drops copies one after the other. What counts is when it was asked, and not when it was to be.
+On a link with a rate a question that no control packet follows through has said nothing, and is asked again: a queue
+that the site's own clients fill drops copies one after the other. What counts is when it was asked, and not when it was
+to be. Losses by luck take no control packet: there are copies enough against them, and waiting would blunt the figure.
 """
 
 import time
@@ -122,12 +123,13 @@ def _asked(bench: Bench, shot: Shot, lifeline: "_Lifeline", early: float) -> tup
 
 
 class _Lifeline:
-    """A conversation that is kept alive beside those that are left alone; a router that forgets it all the same is
-    given another."""
+    """A conversation that is kept alive beside those that are left alone, on a link with a rate; a router that forgets
+    it all the same is given another."""
 
     def __init__(self, bench: Bench, tcp: bool, port: int) -> None:
         self._bench, self._tcp, self._port = bench, tcp, port
-        self._talk = self._open()
+        self._needed = bench.patience.rate is not None
+        self._talk = self._open() if self._needed else None
 
     def _open(self) -> Conversation | None:
         return open_one(self._bench, self._tcp, self._bench.fresh(), self._bench.to(0, self._port))
@@ -137,7 +139,9 @@ class _Lifeline:
             shot.sender.send([shot.packet])
 
     def holds(self, inward: bool) -> bool:
-        """Whether a packet that way comes through now."""
+        """Whether a packet that way comes through now, where that can be in doubt."""
+        if not self._needed:
+            return True
         if self._talk and asking.passes(self._talk.down() if inward else self._talk.up(), self._bench.patience):
             return True
         self._talk = self._open()

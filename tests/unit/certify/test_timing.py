@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.certify import asking, deducing
+from lab.certify.asking import Patience
 from lab.certify.bench import Bench
 from lab.certify.ends import Endpoint
 from lab.certify.measuring import timing
@@ -119,8 +120,8 @@ def test_a_question_that_a_full_queue_has_swallowed_is_asked_again(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each copy of it, and the control packets behind them, nine tenths of the time that is claimed after its SYN."""
-    monkeypatch.setattr(asking, "LONGEST_S", 0.05)
+    monkeypatch.setattr(asking, "SLACK_S", 0.05)
     router = Choked(clock=clock, opening_s=5.0, choked_at=clock.now + 0.85 * 5.0)
-    found = timing.half_open(bench_of(router), 443, 5.0)
+    found = timing.half_open(bench_of(router).patient(Patience(rate=48_000)), 443, 5.0)
     assert router.swallows == 0
     assert found is not None and deducing.timeout(found) == pytest.approx(5.0, abs=0.3)
