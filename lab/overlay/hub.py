@@ -16,6 +16,7 @@ from lab.overlay.host_cache import HostCache, Machine
 from lab.overlay.identity import CLOCK_TOLERANCE, Identity, check_credential
 from lab.overlay.ladder import Route, rungs
 from lab.overlay.sealing import SealingKeys
+from lab.overlay.short_stays import BACKOFF_FIRST, BACKOFF_MOST, ShortStays
 from lab.overlay.wallclock import WallClock
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address
@@ -55,8 +56,6 @@ HASTY_LIMIT = 1.5
 """Seconds for an attempt to come up where a call waits for the hub: the kernel's second SYN, and then a fresh one."""
 MOST_WAITS = 3
 """Hubs at which a client waits to be let in, at a time."""
-BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
-"""Seconds between two climbs of the whole ladder; doubled each time, jittered so that nobody returns in step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +150,14 @@ class HubLink:
         self.patience = SILENCE * HEARTBEAT
         """Seconds without a word after which the hub that it sits at counts as dead."""
         self.not_before: dict[Machine, float] = {}
+        self.stays = ShortStays(rng)
         self.last_at = 0.0
         self.link: int | None = None
         self.at: Attempt | None = None
+        self.since = 0.0
+        """When the hub has let the node in."""
+        self.asked_to_move = False
+        """Whether the hub has asked it to go elsewhere since."""
         self.observed: Address | None = None
         self.last_hub = ""
         self.load = 0
@@ -186,7 +190,7 @@ class HubLink:
 
     def start(self, now: float) -> None:
         """Begins to climb the ladder from its first rung, but for the hubs where it waits already, and those that are
-        full and have asked it to come back later. Who has no credential that holds enrols first."""
+        full and have asked it to come back later, or rest. Who has no credential that holds enrols first."""
         self.rungs.clear()
         if self.held or not self._holds(now):
             self.held, self.next_rung, self.retry_at = True, None, None
@@ -196,8 +200,8 @@ class HubLink:
         self.not_before = {machine: then for machine, then in self.not_before.items() if then > now}
         self.listed = {host for attempt in self.attempts.values() for host in self._machine(attempt)}
         for machine in self.hubs.machines():
-            if not self.listed.intersection(machine) and machine not in self.not_before:
-                self._list(machine)
+            if machine not in self.not_before:
+                self._list_anew(machine)
         self.next_rung, self.retry_at = now, None
         if not self.rungs:
             self._come_back(now)
@@ -250,6 +254,7 @@ class HubLink:
         """The node's addresses or routes have changed: signs in anew at once, or makes sure that the link holds."""
         self.backoff, self.worked = BACKOFF_FIRST, None
         self.not_before.clear()
+        self.stays.forget()
         if self.at is None:
             for link in self.attempts:
                 self.actions.close(link)
@@ -298,7 +303,8 @@ class HubLink:
             return kept
         expiries = (attempt.expires for attempt in self.attempts.values())
         pings = (attempt.next_ping for attempt in self.attempts.values() if attempt.waiting)
-        return earliest(kept, self.next_rung if self._may_climb() else None, self.retry_at, *expiries, *pings)
+        rung = self.next_rung if self._may_climb() else None
+        return earliest(kept, rung, self.retry_at, self.stays.deadline(), *expiries, *pings)
 
     def _may_climb(self) -> bool:
         return bool(self.rungs) and len(self.waits_at) < MOST_WAITS
@@ -312,6 +318,7 @@ class HubLink:
             elif attempt.waiting and now >= attempt.next_ping:
                 attempt.next_ping = now + self.heartbeat
                 self.actions.write(link, frame(encode(Ping()), 4))
+        self._list_the_rested(now)
         if self.retry_at is not None and now >= self.retry_at:
             self.start(now)
         if self.next_rung is not None and now >= self.next_rung and self._may_climb():
@@ -319,6 +326,15 @@ class HubLink:
             link = self.actions.connect(self, route.address, route.secure, route.proxied, hub=True)
             self.attempts[link] = Attempt(route, now + (HASTY_LIMIT if self.hasty else ATTEMPT_LIMIT))
             self.next_rung = now + STAGGER
+
+    def _list_the_rested(self, now: float) -> None:
+        """Who has been left alone for long enough has its turn in a climb that is under way."""
+        rested = self.stays.rested(now)
+        if self.link is not None or self.retry_at is not None or not (self.rungs or self.attempts):
+            return
+        for machine in rested:
+            self._list_anew(machine)
+            self.next_rung = earliest(self.next_rung, now)
 
     def _keep(self, now: float) -> None:
         """The heartbeat of the link that is up."""
@@ -435,8 +451,8 @@ class HubLink:
         self._learn(machines)
         named = {host: place for place, machine in enumerate(machines) for host in machine}
         for machine in self.hubs.machines():
-            if not named.keys().isdisjoint(machine) and not self.listed.intersection(machine):
-                self._list(machine)
+            if not named.keys().isdisjoint(machine):
+                self._list_anew(machine)
         self.rungs.sort(key=lambda route: named.get(route.address[0], len(named)))  # stable
 
     def _move(self, machines: Sequence[Machine], now: float) -> None:
@@ -449,9 +465,11 @@ class HubLink:
         self._go_first(machines)
         self.next_rung = now if self.rungs else None
 
-    def _list(self, machine: Machine) -> None:
-        self.listed.update(machine)
-        self.rungs += self._ladder(machine)
+    def _list_anew(self, machine: Machine) -> None:
+        """One more to try, unless it has had its turn in this climb, or rests."""
+        if not self.listed.intersection(machine) and not self.stays.rests(machine):
+            self.listed.update(machine)
+            self.rungs += self._ladder(machine)
 
     def _learn(self, machines: Sequence[Machine]) -> None:
         if self.greeting.role == "client" and self.hubs.learn(machines, self.own.addresses):
@@ -495,6 +513,7 @@ class HubLink:
         self.rungs, self.next_rung, self.retry_at = [], None, None
         self.link, self.at, self.observed, self.worked = link, attempt, message.observed, _kind(attempt.route)
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
+        self.since, self.asked_to_move = now, False
         self.last_heard = now
         self.next_ping = now + (self.heartbeat if self.heartbeat == HEARTBEAT else 0.0)  # else the hub knows no other
         self.pinged_at = self.probe_by = self.rtt = None
@@ -514,6 +533,7 @@ class HubLink:
         if isinstance(message, Pong) and self.pinged_at is not None:
             self.rtt, self.pinged_at = now - self.pinged_at, None
         if isinstance(message, Move):
+            self.asked_to_move = True
             self._move(message.others, now)
         elif not isinstance(message, Pong):
             self.listener.hub_message(self, message, now)
@@ -530,17 +550,19 @@ class HubLink:
 
     def _come_back(self, now: float) -> None:
         """No rung has let the node in: the ladder again, after a while, or when a full hub has asked it to. Where all
-        are full it is the hubs that say when; one that says so keeps nobody from another that may be back sooner."""
+        are full, or rest, it is they that say when; one that says so keeps nobody from another that may be back sooner."""
         self.next_rung, pause = None, self.backoff * self.rng.uniform(0.5, 1.0)
         self.backoff = min(self.backoff * 2, BACKOFF_MOST)
-        asked = min(self.not_before.values(), default=None)
-        full = all(machine in self.not_before for machine in self.hubs.machines())
+        left_alone = self.stays.ends() | self.not_before
+        asked = min(left_alone.values(), default=None)
+        full = all(machine in left_alone for machine in self.hubs.machines())
         self.retry_at = max(now, asked) if full and asked is not None else earliest(now + pause, asked)
 
     def hurry(self, hasty: bool, now: float) -> None:
         """Whether a call has nothing left to talk over and waits for this link: then it climbs without pauses."""
         if hasty and not self.hasty and self.link is None:
             self.retry_at = None if self.retry_at is None else min(self.retry_at, now + BACKOFF_FIRST)
+            self.stays.hurry(now)
             for attempt in self.attempts.values():
                 attempt.expires = min(attempt.expires, now + HASTY_LIMIT)
         self.hasty = hasty
@@ -561,6 +583,9 @@ class HubLink:
         self.actions.close(self.link)
         if at_fault:
             self.hubs.failed(self.at.route.address[0])
+            self.stays.over(self._machine(self.at), now - self.since, self.asked_to_move, now)
+            if self.hasty:
+                self.stays.hurry(now)
         self.link = self.at = None
         if not self.attempts:
             self.retry_at = now + self.rng.uniform(0.0, 0.25)
