@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, Event, earliest
 from lab.overlay.limits import Limiter, Rate
 from lab.overlay.mesh import Machine, one_a_family
@@ -86,6 +87,8 @@ class Candidacy:
         self.answer: Answer | None = None
         self.willing: Willing | None = None
         """What it has answered, once the program listens."""
+        self.told: set[str] = set()
+        """The supernodes that have asked it to be this, and have been answered so: they alone may promote it."""
         self.host = self.hub = self.because = ""
         self.room = 0
         self.weigh_at: float | None = None
@@ -94,18 +97,15 @@ class Candidacy:
         self._dials = Limiter(DIALS)
 
     def says(self, hub: str, message: HubMessage, answer: Answer, now: float) -> bool:
-        """A word of a supernode; whether it was about this. `answer` goes back to it."""
+        """A word of a supernode; whether it was about this. `answer` goes back to it. Raises ProtocolError where one
+        promotes it that has not asked it, or for what it has not been asked to be."""
         match message:
             case Nominate():
                 self._nominated(hub, message, answer, now)
-            case Promoted(role, measurer, supernodes):
-                if role == self.role and self.promoted is None:
-                    self.promoted, self.until, self.tired = role, None, 0
-                    self.weigh_at = now + WEIGH_EVERY if role == "relay" else None
-                    lack = "had too much to do" if role == "supernode" else "knew no relay with room"
-                    self.because = f"{self.hub or 'a supernode'} {lack}, and {measurer} has reached it"
-                    self.actions.emit(PromotedTo(role, supernodes))
+            case Promoted():
+                self._promoted_by(hub, message, now)
             case Demoted(role, reason):
+                self.told.discard(hub)
                 if role == self.role and self.promoted is None and hub == self.hub:  # no other has asked since
                     self.cease(reason)
             case Dial():
@@ -119,7 +119,7 @@ class Candidacy:
         if again and hub != self.hub:  # who asked before may have lost it since, for it waits at several
             self.hub, self.answer, self.until = hub, answer, now + PROBATION
             if self.willing is not None:
-                answer(self.willing)
+                self._say_willing(hub, answer)
         elif self.role is not None:
             answer(Unwilling(wanted.role, f"it is a {self.role} already, or about to be one"))
         elif wanted.observed[0] not in self.own.addresses:
@@ -130,6 +130,22 @@ class Candidacy:
             self.role, self.answer, self.until = wanted.role, answer, now + PROBATION
             self.hub, self.host, self.room, self.willing = hub, wanted.observed[0], 0, None
             self.actions.emit(AskedToBe(wanted.role))
+
+    def _promoted_by(self, hub: str, word: Promoted, now: float) -> None:
+        if word.role != self.role or hub not in self.told:
+            raise ProtocolError(f"{hub} promotes this client to a {word.role}, and has not asked it")
+        if self.promoted is not None:
+            return  # another that had asked as well was sooner
+        self.promoted, self.until, self.tired = word.role, None, 0
+        self.weigh_at = now + WEIGH_EVERY if word.role == "relay" else None
+        lack = "had too much to do" if word.role == "supernode" else "knew no relay with room"
+        self.because = f"{hub} {lack}, and {word.measurer} has reached it"
+        self.actions.emit(PromotedTo(word.role, word.supernodes))
+
+    def _say_willing(self, hub: str, answer: Answer) -> None:
+        assert self.willing is not None, "who says so listens"
+        self.told.add(hub)
+        answer(self.willing)
 
     def wanted(self, role: Role) -> int:
         """How many clients, or calls, its user would have it take, if its machine has room."""
@@ -149,7 +165,7 @@ class Candidacy:
             return
         hosts = one_a_family((self.host, *self.own.addresses))
         self.willing = Willing(self.role, hosts, self.room or self.wanted(self.role))
-        self.answer(self.willing)
+        self._say_willing(self.hub, self.answer)
 
     def spares(self, refusal: str | None) -> None:
         """What the machine has to spare now: None where that is enough, else why it is not. A relay whose user needs
@@ -165,6 +181,7 @@ class Candidacy:
             self.actions.emit(DemotedFrom(self.role, reason))
         self.role = self.promoted = self.answer = self.willing = self.until = self.weigh_at = None
         self.because = ""
+        self.told.clear()
 
     def relocated(self) -> None:
         """Who stands elsewhere is not what was measured."""

@@ -13,7 +13,7 @@ import msgspec
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
 from lab.overlay.call import Call, State
-from lab.overlay.candidacy import Candidacy
+from lab.overlay.candidacy import Answer, Candidacy
 from lab.overlay.contacts import Contacts
 from lab.overlay.courtesy import Courtesy
 from lab.overlay.discovery import Discovery
@@ -161,7 +161,7 @@ class Client(Member):
         self.strangers = Strangers(self.actions, self.calls)
         self.outbox: list[Envelope] = []
         self.dropped: Counter[str] = Counter()
-        """What others have sent that was refused: messages, locations, hosts, datagrams; the log has the reasons."""
+        """What others have sent that was refused: messages, locations, hosts, promotions, datagrams; the log has why."""
         self.contacts = Contacts(self.actions, membership.pins)
         self.invites: dict[tuple[str, str], float] = {}
         """Those that were taken, and until when by the wall clock each could be shown again."""
@@ -395,12 +395,18 @@ class Client(Member):
         elif isinstance(message, Undeliverable) and (call := self.calls.get(message.call)) is not None:
             call.undeliverable(f"{hub.last_hub} says: {message.reason}", now)  # its word, which nobody else vouches for
         else:
-            self.candidacy.says(hub.hub or "", message, hub.send, now)
+            self._about_candidacy(hub.hub or "", message, hub.send, now)
         self._clean(now)
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         name = hub.attempts[link].hub_name
-        self.candidacy.says(name, message, lambda answer: self.actions.write(link, frame(encode(answer), 4)), now)
+        self._about_candidacy(name, message, lambda answer: self.actions.write(link, frame(encode(answer), 4)), now)
+
+    def _about_candidacy(self, hub: str, message: HubMessage, answer: Answer, now: float) -> None:
+        try:
+            self.candidacy.says(hub, message, answer, now)
+        except ProtocolError as error:
+            self._drop("promotion", f"{hub}'s word", error)
 
     def _drop(self, kind: str, what: str, error: ProtocolError) -> None:
         """Something that is not as it should be; it is counted, and nobody notices otherwise."""

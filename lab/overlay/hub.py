@@ -550,7 +550,7 @@ class HubLink:
 
     def _come_back(self, now: float) -> None:
         """No rung has let the node in: the ladder again, after a while, or when a full hub has asked it to. Where all
-        are full, or rest, it is they that say when; one that says so keeps nobody from another that may be back sooner."""
+        are full, or rest, their times say when; one that is full keeps nobody from another that may be back sooner."""
         self.next_rung, pause = None, self.backoff * self.rng.uniform(0.5, 1.0)
         self.backoff = min(self.backoff * 2, BACKOFF_MOST)
         left_alone = self.stays.ends() | self.not_before

@@ -7,7 +7,7 @@ import pytest
 
 from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
-from lab.overlay.member import SignedOut
+from lab.overlay.member import SignedOut, Trouble
 from lab.overlay.mesh import TURN, Peer
 from lab.overlay.promoting import (
     PAUSE,
@@ -390,3 +390,42 @@ def test_one_that_is_asked_by_another_as_well_before_it_is_promoted_answers_that
     candidacy.says("supernode-1", Promoted("supernode", "judge", ()), first.append, net.now)
     candidacy.says("supernode-2", asked, second.append, net.now)
     assert isinstance(second[-1], Unwilling) and candidacy.because.startswith("supernode-1 had")
+
+
+@pytest.mark.parametrize("when", ["unasked", "before it listens", "by another", "to another role", "after it gave up"])
+def test_nobody_is_promoted_but_by_who_has_asked_it_and_heard_that_it_is_willing(when: str) -> None:
+    net = crowd(closed=0, opened=1)
+    assert net.run(10, until=lambda: homes(net)["open-0"] == "supernode-1")
+    host, word = net.hosts["open-0"], Promoted("supernode", "judge", ())
+    client, asked = host.machine, Nominate("supernode", ("198.51.100.20", 1))
+    if when == "by another":
+        client.candidacy.says("supernode-2", asked, lambda answer: None, net.now)
+    elif when != "unasked":
+        client.hub_message(client.hub, asked, net.now)
+    if when in ("by another", "to another role", "after it gave up"):
+        client.candidacy.listening(None, net.now)
+    if when == "to another role":
+        word = Promoted("relay", "judge", ())
+    if when == "after it gave up":
+        client.hub_message(client.hub, Demoted("supernode", "it cannot be reached"), net.now)
+    role = client.candidacy.role
+    client.hub_message(client.hub, word, net.now)
+    assert client.candidacy.promoted is None and client.candidacy.role == role
+    assert not [each for each in client.actions.pending if isinstance(each, PromotedTo)]
+    assert client.dropped == {"promotion": 1}
+    net.settle(host)
+    (trouble,) = [event.what for _, event in net.told("open-0", Trouble)]
+    assert "supernode-1 promotes this client" in trouble
+    assert homes(net)["open-0"] == "supernode-1", "it stays where it sits"
+
+
+def test_a_second_promotion_by_another_that_asked_changes_nothing_and_is_no_offence() -> None:
+    net = crowd(closed=0, opened=1)
+    candidacy = net.hosts["open-0"].machine.candidacy
+    for hub in ("supernode-1", "supernode-2"):
+        candidacy.says(hub, Nominate("supernode", ("198.51.100.20", 1)), lambda answer: None, net.now)
+        candidacy.listening(None, net.now)
+    for hub in ("supernode-1", "supernode-2"):
+        candidacy.says(hub, Promoted("supernode", "judge", ()), lambda answer: None, net.now)
+    assert candidacy.because.startswith("supernode-1 had")
+    assert len([each for each in net.hosts["open-0"].machine.actions.pending if isinstance(each, PromotedTo)]) == 1
