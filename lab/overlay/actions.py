@@ -8,7 +8,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.overlay.refusals import Refusals
+from lab.errors import ProtocolError
+from lab.overlay.refusals import Refusals, TooMuch
 from lab.wire.addresses import Address
 
 
@@ -280,6 +281,12 @@ class Actions:
         stand in the reason."""
         if self.refusals.count(host, reason, now, worded):
             self.emit(Rejected(host, reason))
+
+    def cut_off(self, link: int, host: str, error: ProtocolError, now: float) -> None:
+        """Closes a link to whom this node has connected, and who has broken the protocol: counted as where it is the
+        other that has."""
+        self.reject(host, str(error), now, worded=not isinstance(error, TooMuch))
+        self.close(link)
 
 
 class Machine:

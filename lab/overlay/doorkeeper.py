@@ -4,7 +4,6 @@ Who is signed in is limited by name, and all names of one address together by mo
 who is not, by address. Pure. Belongs here: limits by address and by name. Never: sessions, messages.
 """
 
-from lab.errors import ProtocolError
 from lab.overlay.limits import Limiter, Rate
 from lab.overlay.lobby import Displaced, Lobby, holder
 from lab.wire.messages import Demoted, Message, Near, Relays, Room, Supernodes
@@ -47,10 +46,6 @@ MESH_WORDS: dict[type[Message], Rate] = {
 much to do: who is known is looked through, or dialled, or clients are told where there is room."""
 ENVELOPES = Rate(100, 400)
 """Envelopes for one client that another supernode brings: as many as one client of it may send."""
-
-
-class TooMuch(ProtocolError):
-    """Somebody asks more than it may; no word of its own stands in the sentence."""
 
 
 class Doorkeeper:

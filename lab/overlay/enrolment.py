@@ -67,7 +67,8 @@ class Enrolment:
         self.actions, self.identity, self.authority = actions, identity, authority
         self.hosts, self.own, self.ports, self.wall = tuple(hosts), own, tuple(ports), wall
         self.done, self.refused, self.rng, self.renews = done, refused, rng, renews
-        self.links: dict[int, tuple[LengthPrefixed, float]] = {}
+        self.links: dict[int, tuple[LengthPrefixed, float, str]] = {}
+        """Each with when it is given up, and the host that it leads to."""
         self.rungs: list[Route] = []
         self.next_try: float | None = None
         self.failures = 0
@@ -111,10 +112,10 @@ class Enrolment:
             self.start(now)
 
     def deadline(self) -> float | None:
-        return earliest(self.next_try, *(expires for _, expires in self.links.values()))
+        return earliest(self.next_try, *(expires for _, expires, _ in self.links.values()))
 
     def poll(self, now: float) -> None:
-        for link, (_, expires) in list(self.links.items()):
+        for link, (_, expires, _) in list(self.links.items()):
             if now >= expires:
                 self.actions.close(link)
                 self.link_down(link, "no answer", now)
@@ -127,7 +128,7 @@ class Enrolment:
             return
         route = self.rungs.pop(0)
         link = self.actions.connect(self, route.address, route.secure, route.proxied)
-        self.links[link] = (LengthPrefixed(4, FRAME_LIMIT), now + ATTEMPT_LIMIT)
+        self.links[link] = (LengthPrefixed(4, FRAME_LIMIT), now + ATTEMPT_LIMIT, route.address[0])
         self.next_try = now + STAGGER if self.rungs else None
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:
@@ -143,8 +144,9 @@ class Enrolment:
     def link_data(self, link: int, data: bytes, now: float) -> None:
         if link not in self.links:
             return
+        deframer, _, host = self.links[link]
         try:
-            for body in self.links[link][0].feed(data):
+            for body in deframer.feed(data):
                 message = decode_authority(body)
                 if isinstance(message, Enrolled):
                     self._enrolled(message.credential, now)
@@ -155,7 +157,7 @@ class Enrolment:
                 self._failed(now, REFUSED_RETRY)
                 return
         except ProtocolError as error:
-            self.actions.close(link)
+            self.actions.cut_off(link, host, error, now)
             self.link_down(link, str(error), now)
 
     def link_down(self, link: int, reason: str, now: float) -> None:

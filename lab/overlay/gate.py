@@ -7,9 +7,10 @@ from typing import Protocol
 
 from lab.errors import ProtocolError
 from lab.overlay.directory import Directory
-from lab.overlay.doorkeeper import Doorkeeper, TooMuch
+from lab.overlay.doorkeeper import Doorkeeper
 from lab.overlay.identity import CLOCK_TOLERANCE, check_credential, check_location, check_signature
 from lab.overlay.mesh import one_a_family
+from lab.overlay.refusals import TooMuch
 from lab.overlay.relief import Hub, Relief
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Joined, Seat, ToldToWait, TurnedAway

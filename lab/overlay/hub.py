@@ -373,7 +373,7 @@ class HubLink:
                 else:
                     self._greet(link, attempt, message, now)
         except ProtocolError as error:
-            self.actions.close(link)
+            self.actions.cut_off(link, attempt.route.address[0], error, now)
             self.link_down(link, str(error), now)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -529,7 +529,8 @@ class HubLink:
         if isinstance(message, Refused):
             if message.expired:
                 self.listener.expired(self, now)
-            raise ProtocolError(f"the hub closed the door: {message.reason}")
+            self._lost(f"the hub closed the door: {message.reason}", now)
+            return
         if isinstance(message, Pong) and self.pinged_at is not None:
             self.rtt, self.pinged_at = now - self.pinged_at, None
         if isinstance(message, Move):

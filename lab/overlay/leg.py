@@ -380,7 +380,7 @@ class RelayLeg:
                     self.passage.passed(tcp.route)
                     self._close_tcp(keep=link)
         except ProtocolError as error:
-            self.actions.close(link)
+            self.actions.cut_off(link, tcp.route.address[0], error, now)
             self.link_down(link, str(error), now)
 
     def link_down(self, link: int, reason: str, now: float) -> None:

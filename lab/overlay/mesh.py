@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import HEARTBEAT, SILENCE, Greeting, HubLink
@@ -81,9 +80,6 @@ class MeshOwner(Protocol):
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None: ...
     def hears(self, peer: Peer, message: HubMessage, now: float) -> None:
         """One more message; raises ProtocolError where there are too many."""
-
-    def peer_refused(self, peer: Peer, error: ProtocolError, now: float) -> None:
-        """The link with a peer, which this node has dialled, ends for what it has said."""
 
     def room_changed(self, peer: Peer, now: float) -> None: ...
     def peer_silent(self, peer: Peer, reason: str, now: float) -> None:
@@ -301,13 +297,8 @@ class Mesh:
         self.went(hub.last_hub, reason, now)
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
-        if (peer := self.peers.get(hub.hub or "")) is None:
-            return
-        try:
+        if (peer := self.peers.get(hub.hub or "")) is not None:
             self.says(peer, message, now)
-        except ProtocolError as error:
-            self.owner.peer_refused(peer, error, now)
-            raise
 
     def asked_waiting(self, hub: HubLink, link: int, message: HubMessage, now: float) -> None:
         """Supernodes do not wait for one another: it is why one does not let this one in."""

@@ -113,7 +113,7 @@ class Reach:
         """Which question somebody has answered, and may answer; raises ProtocolError."""
         answer = StunMessage.parse(data)
         if answer.kind is Kind.REQUEST or (self.signed and answer.kind is not Kind.SUCCESS):
-            raise ProtocolError("it does not answer")
+            raise ProtocolError(f"{self.wanted.name} does not answer what was asked")
         if self.signed:
             check_signature(self.wanted.key, answer.token or b"", PRESENCE, answer.transaction_id)
         return answer.transaction_id
@@ -144,21 +144,21 @@ class Reach:
                 self._got("tcp", self.answering[link], now)
                 return
         except ProtocolError as error:
-            self._drop(link)
+            self.actions.cut_off(link, self.answering[link], error, now)
             self.link_down(link, str(error), now)
 
     def _check(self, link: int, body: bytes, now: float) -> None:
         """The first word on a connection; raises ProtocolError where it is not that of whom this was meant for."""
         if self.signed:
             if self._answered(body) != self.asked.get(link):
-                raise ProtocolError("it answers what was not asked")
+                raise ProtocolError(f"{self.wanted.name} answers what was not asked")
             return
         message = decode_hub(body)
         if not isinstance(message, Challenge):
-            raise ProtocolError(f"it greets with {type(message).__name__}")
+            raise ProtocolError(f"{self.wanted.name} greets with {type(message).__name__}")
         check_credential(message.credential, self.authority, now + self.wall.offset)
         if not message.credential.key == self.wanted.key == self.keys.get(link):
-            raise ProtocolError(f"it is {message.credential.name}")
+            raise ProtocolError(f"{self.wanted.name} was dialled, and it is {message.credential.name}")
 
     def link_down(self, link: int, reason: str, now: float) -> None:
         self.links.pop(link, None)

@@ -5,6 +5,7 @@ Belongs here: counting by reason, and how often that is logged. Never: who is tu
 
 from collections import Counter
 
+from lab.errors import ProtocolError
 from lab.overlay.limits import Limiter, Rate
 
 MOST_REASONS = 100
@@ -13,6 +14,10 @@ TOLD_EVERY = 1.0
 """Seconds after which an address is logged again that is turned away for the same reason; every time is counted."""
 TOLD = Rate(20, 200)
 """Lines of the log about all of them: who writes under many addresses fills no disk."""
+
+
+class TooMuch(ProtocolError):
+    """Somebody asks more than it may; no word of its own stands in the sentence."""
 
 
 class Refusals:

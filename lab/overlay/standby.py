@@ -135,7 +135,8 @@ class Standby:
             return
         try:
             answers = [StunMessage.parse(body) for body in waiting.deframer.feed(data)]
-        except ProtocolError:
+        except ProtocolError as error:
+            self.actions.cut_off(link, waiting.route.address[0], error, now)
             self._next(waiting, now)
             return
         for answer in answers:

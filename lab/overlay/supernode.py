@@ -13,7 +13,7 @@ from lab.overlay.actions import LinkInfo, earliest
 from lab.overlay.admission import Admission
 from lab.overlay.carrying import Carrying
 from lab.overlay.directory import Directory
-from lab.overlay.doorkeeper import Doorkeeper, TooMuch
+from lab.overlay.doorkeeper import Doorkeeper
 from lab.overlay.gate import Gate
 from lab.overlay.hub import HubLink
 from lab.overlay.member import Member, Membership
@@ -22,6 +22,7 @@ from lab.overlay.nearness import Nearness
 from lab.overlay.passage import STUN_PORT
 from lab.overlay.promoting import FAILURES
 from lab.overlay.receipts import Receipts
+from lab.overlay.refusals import TooMuch
 from lab.overlay.relief import Relief
 from lab.overlay.roster import Roster
 from lab.overlay.seat import Empty, Joined, Left, Seat, Unreachable
@@ -392,9 +393,6 @@ class Supernode(Member):
         self._counts("supernode", peer.name, peer.name, now)
         if (reason := self.door.mesh_word(peer.name, message, now)) is not None:
             raise TooMuch(reason)
-
-    def peer_refused(self, peer: Peer, error: ProtocolError, now: float) -> None:
-        self.actions.reject(peer.name, str(error), now, worded=not isinstance(error, TooMuch))
 
     def peer_up(self, peer: Peer, now: float) -> None:
         self.kept_out_times = 0

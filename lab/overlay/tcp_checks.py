@@ -276,7 +276,7 @@ class TcpChecks:
             for body in connecting.deframer.feed(data):
                 self.streams.frame(link, body, now)
         except ProtocolError as error:
-            self.actions.close(link)
+            self.actions.cut_off(link, connecting.remote[0], error, now)
             self.link_down(link, str(error), now)
 
     def link_down(self, link: int, reason: str, now: float) -> None:

@@ -134,8 +134,8 @@ class TcpPort:
             return
         try:
             answers = [StunMessage.parse(message) for message in question.stream.feed(data)]
-        except ProtocolError:
-            self.actions.close(link)
+        except ProtocolError as error:
+            self.actions.cut_off(link, question.server[0], error, now)
             self._over(link, now)
             return
         for answer in answers:

@@ -23,12 +23,11 @@ from lab.overlay.doorkeeper import (
     STRANGERS,
     STRANGERS_EACH,
     Doorkeeper,
-    TooMuch,
 )
 from lab.overlay.gate import MOST_LINKS
 from lab.overlay.limits import MOST_KEYS, Limiter, Rate
 from lab.overlay.member import SignedOut
-from lab.overlay.refusals import MOST_REASONS, TOLD, Refusals
+from lab.overlay.refusals import MOST_REASONS, TOLD, Refusals, TooMuch
 from lab.overlay.seat import Left, Unreachable
 from lab.overlay.supernode import Supernode
 from lab.overlay.wallclock import SetClock
