@@ -62,6 +62,10 @@ class Gate:
             raise ProtocolError(f"relay {credential.name} does not say where it listens")
         if message.role == "client":
             session.location = self._located(message, wall)
+        if message.role == "supernode" and abs(message.at - wall) > CLOCK_TOLERANCE:
+            # each would refuse what the other's clients sign: their link would end as often as it begins
+            both = " and ".join(sorted((credential.name, own.name)))
+            raise ProtocolError(f"the clocks of {both} are more than {CLOCK_TOLERANCE:.0f} s apart; set them")
         if (reason := self.hub.door.known(link, message.role, credential.name, session.host, now)) is not None:
             raise TooMuch(reason)
         session.role, session.name, session.key = message.role, credential.name, credential.key

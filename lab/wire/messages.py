@@ -185,6 +185,7 @@ class Hello(Message, frozen=True):
 
     `hosts` are a supernode's or relay's addresses beside the one that it signs in from. A client signs that it sits at
     this hub since `at` (its wall clock, epoch seconds) and reads what is sealed under `sealing`, for the directory.
+    Two supernodes whose clocks are far apart are not linked, by the same `at`.
     `beside`: the relay is a client as well.
     """
 

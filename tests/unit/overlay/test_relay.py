@@ -78,7 +78,7 @@ def test_bad_tokens_are_refused_with_the_reason() -> None:
     for token, why in (
         (issue_token(stranger, grant), "the credential of supernode-1 has a signature that does not fit"),
         (issue_token(thief, grant), "the token of supernode-1 has a signature that does not fit"),
-        (issue_token(bench.named("late", WALL - CREDENTIAL_LIFETIME - 1), grant), "the credential of late expired"),
+        (issue_token(bench.named("late", WALL - CREDENTIAL_LIFETIME - 1), grant), "the credential of late has expired"),
         (bench.token(0, relay="relay-2"), "relay-2"),
         (bench.token(0, expires=WALL - 1), "expired"),
         (bench.token(0, expires=float("nan")), "the token names no time at which it expires"),

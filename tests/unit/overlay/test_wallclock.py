@@ -8,7 +8,8 @@ from lab.node.roles import HostClock
 from lab.overlay.identity import CREDENTIAL_LIFETIME
 from lab.overlay.member import SignedOut
 from lab.overlay.relay import BindRefused
-from tests.unit.overlay.fakenet import WALL, FakeNet
+from lab.overlay.seat import Joined, Left
+from tests.unit.overlay.fakenet import WALL, FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
 DAY = 86_400.0
@@ -66,6 +67,43 @@ def test_a_credential_that_has_expired_while_the_supernode_slept_holds_no_longer
     assert [event.reason for _, event in net.told("bob", SignedOut)] == [
         "the hub closed the door: the credential of bob has expired"
     ]
+
+
+@pytest.mark.parametrize("odd", [1, 3], ids=["it dials", "it is dialled"])
+@pytest.mark.parametrize("off", [DAY, -DAY], ids=["ahead", "behind"])
+def test_a_supernode_whose_clock_is_off_stays_out_for_one_reason_until_it_is_put_right(off: float, odd: int) -> None:
+    net, name = FakeNet(delay=0.01), f"supernode-{odd}"
+    net.built_in = 3
+    net.authority()
+    for number in (1, 2, 3):
+        net.supernode(number)
+    step(net, name, off)
+    for number in range(6):
+        net.client(f"c{number}", f"192.168.{number}.10", Router(f"203.0.113.{100 + number}"))
+    net.run(120)
+    others = {"supernode-1", "supernode-2", "supernode-3"} - {name}
+    assert not net.hosts[name].machine.peers
+    for other in others:
+        machine = net.hosts[other].machine
+        assert set(machine.peers) == others - {other}
+        ((reason, times),) = machine.actions.refusals.counted.items()
+        assert reason == f"the clocks of {min(name, other)} and {max(name, other)} are more than 30 s apart; set them"
+        assert times < 60, "it is dialled, and dials, ever more seldom"
+        assert len([event for _, event in net.told(other, Joined) if event.role == "supernode"]) == 1
+    assert all(net.hosts[f"c{number}"].machine.hub.hub in others for number in range(6))
+    step(net, name, -off)
+    assert net.run(60, until=lambda: set(net.hosts[name].machine.peers) == others)
+
+
+def test_a_supernode_whose_clock_falls_behind_leaves_the_mesh_once(net: FakeNet) -> None:
+    step(net, "supernode-2", -DAY)
+    for number in range(6):
+        net.client(f"c{number}", f"192.168.{140 + number}.10", Router(f"203.0.113.{140 + number}"))
+    net.run(120)
+    assert not net.hosts["supernode-1"].machine.peers
+    told = [event for _, event in net.told("supernode-1", Left) if event.role == "supernode"]
+    assert len(told) == 1
+    assert all(net.hosts[f"c{number}"].machine.hub.hub == "supernode-1" for number in range(6))
 
 
 def test_the_hosts_clock_is_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
