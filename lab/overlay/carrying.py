@@ -7,21 +7,18 @@ first the name, key and clock as well, and which relays are offered. All else is
 """
 
 import contextlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from lab.errors import ProtocolError
+from lab.overlay.acquaintances import Acquaintances
 from lab.overlay.actions import Event
 from lab.overlay.directory import Directory
 from lab.overlay.identity import seal_seen
 from lab.overlay.roster import Roster
 from lab.wire.messages import Carry, Envelope, Found, Location, Message, Offers, Sealed, Undeliverable
-
-MOST_TALKS = 10_000
-"""Pairs of which it is remembered that they have had to do with one another."""
 
 Send = Callable[[Message], object]
 
@@ -58,20 +55,14 @@ class Carrying:
     ) -> None:
         self.own, self.directory, self.roster = own, directory, roster
         self.client, self.peer, self.emit = client, peer, emit
-        self._talks: OrderedDict[frozenset[str], None] = OrderedDict()
-
-    def have_talked(self, one: str, other: str) -> bool:
-        """Whether an envelope went from one to the other here, not too many others ago."""
-        return frozenset((one, other)) in self._talks
+        self.acquaintances = Acquaintances()
 
     def of_client(self, carry: Carry, seen: tuple[str, ...], back: Send, now: float) -> None:
         """An envelope of a client that sits here and has been `seen` at these hosts. With a caller's first go relays
         for both ends; as soon as it is known that there is a callee, the caller's are told `back`, and the callee's own
         word of where it sits, with the key to seal under: the invite goes on meanwhile, and nobody waits for a key."""
         envelope = carry.envelope
-        self._talks[frozenset((envelope.sender, envelope.recipient))] = None
-        if len(self._talks) > MOST_TALKS:
-            self._talks.popitem(last=False)
+        self.acquaintances.talks(envelope.sender, envelope.recipient, seen)
 
         def then(location: Location | None, now: float) -> None:
             ends, relays = (envelope.sender, envelope.recipient), []
@@ -85,6 +76,8 @@ class Carrying:
             if carry.relays:
                 back(Found(envelope.recipient, location))
             if relays:
+                for name in ends:
+                    self.acquaintances.offered(name, relays)
                 self.emit(Offered(envelope.call, tuple(relay.name for relay in relays)))
                 back(Offers(envelope.call, mine))
 

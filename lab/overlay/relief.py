@@ -247,7 +247,7 @@ class Relief:
         ]
 
     def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:
-        """Who could measure it: whom it has, as far as is known here, never sent anything."""
+        """Who could measure it: at whose address it has, as far as is known here, never sent anything to anybody."""
         return self._strangers_of(candidate.name, (candidate.observed[0],))
 
     def _strangers_to(self, promoted: Dial) -> dict[str, Callable[[Message], object]]:
@@ -255,12 +255,31 @@ class Relief:
         return self._strangers_of(promoted.name, promoted.hosts)
 
     def _strangers_of(self, name: str, hosts: Collection[str]) -> dict[str, Callable[[Message], object]]:
-        have_talked = self.hub.carrying.have_talked
+        met, clients = self.hub.carrying.acquaintances, list(self._clients())
+        talked = {seat.name for _, seat in clients if met.have_talked(seat.name, name)}
+        contacted = {*hosts, *self._everybodys(), *met.contacted(name)}
+        contacted.update(seat.host for _, seat in clients if seat.name in talked)
         return {
-            seat.name: self._to(link)
-            for link, seat in self._clients()
-            if seat.info.peer[0] not in hosts and seat.name != name and not have_talked(seat.name, name)
+            seat.name: self._asks(link, seat.name)
+            for link, seat in clients
+            if seat.host not in contacted and seat.name != name and seat.name not in talked
         }
+
+    def _everybodys(self) -> set[str]:
+        """Hosts that any client may have sent something to: the authority's and those of supernodes."""
+        hub = self.hub
+        known = {*hub.membership.authority_hosts, *hub.membership.own.addresses}
+        return known.union(*(peer.hosts for peer in hub.mesh.peers.values()))
+
+    def _asks(self, link: int, measurer: str) -> Callable[[Message], None]:
+        """Asks it to dial somebody, whose hosts it has contacted from then on."""
+
+        def ask(question: Message) -> None:
+            if isinstance(question, Dial):
+                self.hub.carrying.acquaintances.dials(measurer, question.hosts)
+            self.hub.send(link, question)
+
+        return ask
 
     def says(self, name: str, message: Willing | Unwilling | Dialled, now: float) -> None:
         """A client's word about being asked to be something, or to dial somebody."""

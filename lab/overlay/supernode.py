@@ -353,6 +353,7 @@ class Supernode(Member):
             self._of_client(link, session, message, now)
         elif session.role == "client" and isinstance(message, StandBy) and not session.waiting:
             chosen = self.roster.chosen(without=(session.name,))
+            self.carrying.acquaintances.offered(session.name, chosen)
             offers = tuple(self.roster.offer(relay, session.name, None, now) for relay in chosen)
             self.send(link, StandingBy(offers))
         else:
