@@ -161,7 +161,7 @@ class Client(Member):
         self.strangers = Strangers(self.actions, self.calls)
         self.outbox: list[Envelope] = []
         self.dropped: Counter[str] = Counter()
-        """What others have sent that was refused: messages, locations, hosts, promotions, datagrams; the log has why."""
+        """What others have sent that was refused: messages, locations, hosts, promotions, datagrams; why, is logged."""
         self.contacts = Contacts(self.actions, membership.pins)
         self.invites: dict[tuple[str, str], float] = {}
         """Those that were taken, and until when by the wall clock each could be shown again."""

@@ -117,7 +117,7 @@ class HubLink:
     it in, or that turn it away because they are full; it waits where it is told to, and tries others meanwhile. A hub
     that asks it to move keeps it until it has.
 
-    `wall` is the host's clock, for the expiry of credentials.
+    `wall` is the host's clock, for the expiry of credentials; `stays` is what is known of the hubs from links before.
     """
 
     def __init__(
@@ -132,6 +132,7 @@ class HubLink:
         ports: Sequence[int],
         rng: random.Random,
         wall: WallClock,
+        stays: ShortStays | None = None,
     ) -> None:
         self.actions, self.listener, self.identity, self.authority = actions, listener, identity, authority
         self.greeting, self.hubs, self.own, self.ports, self.rng = greeting, hubs, own, tuple(ports), rng
@@ -150,7 +151,7 @@ class HubLink:
         self.patience = SILENCE * HEARTBEAT
         """Seconds without a word after which the hub that it sits at counts as dead."""
         self.not_before: dict[Machine, float] = {}
-        self.stays = ShortStays(rng)
+        self.stays = stays or ShortStays(rng)
         self.last_at = 0.0
         self.link: int | None = None
         self.at: Attempt | None = None

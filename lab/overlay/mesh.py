@@ -14,6 +14,7 @@ from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import HEARTBEAT, SILENCE, Greeting, HubLink
 from lab.overlay.member import SIGNALLING_PORTS, Membership
 from lab.overlay.paths import nobodys
+from lab.overlay.short_stays import ShortStays
 from lab.overlay.watching import Watch
 from lab.wire.addresses import family
 from lab.wire.messages import Demoted, HubMessage, Message, Present, Probe, Room, Supernodes, Suspected
@@ -70,6 +71,8 @@ class _Known:
     without_link: float | None = None
     dial_at: float | None = None
     peer: str = ""
+    stays: ShortStays | None = None
+    """How the links have ended that this node has dialled."""
 
 
 class MeshOwner(Protocol):
@@ -372,6 +375,10 @@ class Mesh:
         link.start(now)
         self.touched(link)
 
+    def _stays(self, known: _Known) -> ShortStays:
+        known.stays = known.stays or ShortStays(self.membership.rng)
+        return known.stays
+
     def _toward(self, known: _Known) -> HubLink:
         m = self.membership
         link = HubLink(
@@ -385,6 +392,7 @@ class Mesh:
             SIGNALLING_PORTS,
             m.rng,
             m.wall,
+            self._stays(known),
         )
         link.heartbeat, link.patience = self.heartbeat, patience(self.heartbeat)
         return link
