@@ -40,18 +40,14 @@ class Acquaintances:
         for relay in relays:
             _note(self._dialled, name, relay.hosts)
 
-    def have_talked(self, one: str, other: str) -> bool:
-        """Whether an envelope went from one to the other here, not too many others ago."""
-        return frozenset((one, other)) in self._talks
+    def talked_with(self, name: str) -> set[str]:
+        """Everybody else from or to whom an envelope of that one went here, not too many others ago."""
+        return {other for pair in self._talks if name in pair for other in pair if other != name}
 
     def contacted(self, name: str) -> set[str]:
         """Hosts that this client has sent something to: those of whom it has talked to, and what it has dialled."""
         hosts = set(self._dialled.get(name, ()))
-        for pair in self._talks:
-            if name in pair:
-                for other in pair:
-                    hosts.update(self._seen.get(other, ()) if other != name else ())
-        return hosts
+        return hosts.union(*(self._seen.get(other, ()) for other in self.talked_with(name)))
 
 
 def _note(noted: OrderedDict[str, OrderedDict[str, None]], name: str, hosts: Iterable[str]) -> None:

@@ -256,7 +256,7 @@ class Relief:
 
     def _strangers_of(self, name: str, hosts: Collection[str]) -> dict[str, Callable[[Message], object]]:
         met, clients = self.hub.carrying.acquaintances, list(self._clients())
-        talked = {seat.name for _, seat in clients if met.have_talked(seat.name, name)}
+        talked = met.talked_with(name)
         contacted = {*hosts, *self._everybodys(), *met.contacted(name)}
         contacted.update(seat.host for _, seat in clients if seat.name in talked)
         return {

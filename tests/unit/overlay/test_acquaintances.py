@@ -91,4 +91,5 @@ def test_any_number_of_acquaintances_fills_no_memory() -> None:
         met.dials("open", [f"d{number}"])
     assert len(met._talks) == len(met._seen) == MOST
     assert len(met._dialled["open"]) == MOST_HOSTS
-    assert met.have_talked("open", f"c{MOST}") and not met.have_talked("open", "c0")
+    assert met.talked_with("open") == {f"c{number}" for number in range(100, MOST + 100)}
+    assert met.talked_with(f"c{MOST}") == {"open"} and not met.talked_with("c0")
