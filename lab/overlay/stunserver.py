@@ -122,9 +122,8 @@ class StunService:
         outlet = self.alternate if turned else self.primary
         target = source if request.response_port is None else (source[0], request.response_port)
         if not change and target == source:
-            response = self._response(request, source, socket, other)
             receipt = self.receipt(source[0]) if self.receipt is not None else None
-            self._send(socket, source, replace(response, token=receipt), request.has_fingerprint)
+            self._send(socket, source, self._response(request, source, socket, other, receipt), request.has_fingerprint)
         elif not self.allowance.take(source[0], now):
             return
         elif change & Change.IP and other is not None:
@@ -139,11 +138,18 @@ class StunService:
             request = StunMessage(Method.BINDING, Kind.REQUEST, asked.transaction)
             self._fitting(socket, asked.target, self._response(request, asked.source, socket, None), asked.size)
 
-    def _response(self, request: StunMessage, source: Address, socket: int, other: Other | None) -> StunMessage:
+    def _response(
+        self, request: StunMessage, source: Address, socket: int, other: Other | None, token: bytes | None = None
+    ) -> StunMessage:
         kind = family(source[0])
         host = next((host for host in self.own() if family(host) == kind), None)
-        return replace(
-            _success(request, source),
+        return StunMessage(
+            Method.BINDING,
+            Kind.SUCCESS,
+            request.transaction_id,
+            xor_mapped=source,
+            software=SOFTWARE,
+            token=token,
             response_origin=(host, self.ports[socket]) if host else None,
             other_address=(other[0], self.ports[self.alternate]) if other else None,
         )

@@ -69,10 +69,17 @@ def _split(address: Address) -> tuple[int, int, bytes]:
     host, port = address
     if not 0 <= port <= 0xFFFF:
         raise ProtocolError(f"STUN address has port {port}, expected 0 to 65535")
+    family, raw = _packed(host)
+    return family, port, raw
+
+
+@lru_cache(maxsize=4096)
+def _packed(host: str) -> tuple[int, bytes]:
+    """A host's family and bytes: every answer carries one, and few hosts ask for many."""
     try:
         if ":" in host:
-            return _IPV6, port, IPv6Address(host).packed
-        return _IPV4, port, IPv4Address(host).packed
+            return _IPV6, IPv6Address(host).packed
+        return _IPV4, IPv4Address(host).packed
     except AddressValueError:
         raise ProtocolError(f"STUN address has host {host!r}, expected an IPv4 or IPv6 address") from None
 
