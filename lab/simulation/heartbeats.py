@@ -6,8 +6,9 @@ the sums of what is left out. Never: anything that a test could not tell to be t
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
-from lab.overlay.hub import HubLink
+from lab.overlay.hub import HEARTBEAT, HubLink
 from lab.overlay.seat import Seat
 from lab.overlay.supernode import Supernode
 from lab.simulation.hosts import End
@@ -131,7 +132,8 @@ class Heartbeats(Quieter):
         pongs = 0 if back < 0 else min(pings, math.floor(back / quiet.every) + 1)
         more, quiet.counted = pings - quiet.counted, pings
         self.left_out += more
-        size = len(_ping(quiet.hub)) + len(PONG) + 2 * WRAPPING
+        hub = quiet.hub
+        size = _size(hub.load, hub.heartbeat, hub.heartbeat is HEARTBEAT) + len(PONG) + 2 * WRAPPING
         quiet.near.program.bytes += more * size
         quiet.far.program.bytes += more * size
         return pings, pongs
@@ -139,3 +141,9 @@ class Heartbeats(Quieter):
 
 def _ping(hub: HubLink) -> bytes:
     return frame(encode(Ping(hub.load, hub.heartbeat)), 4)
+
+
+@lru_cache(maxsize=1024)
+def _size(load: int, heartbeat: float, default: bool) -> int:
+    """Bytes of a ping; `default`: the heartbeat is the very HEARTBEAT, which is left out of it."""
+    return len(frame(encode(Ping(load, HEARTBEAT if default else heartbeat)), 4))
