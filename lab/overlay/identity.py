@@ -5,6 +5,8 @@ that one made for one purpose never serves another.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -50,6 +52,17 @@ def _covered(domain: str, *parts: bytes) -> bytes:
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _fits(key: bytes, signature: bytes, covered: bytes) -> None:
     Ed25519PublicKey.from_public_bytes(key).verify(signature, covered)
+
+
+@contextmanager
+def remembering(signatures: int) -> Iterator[None]:
+    """So many are remembered meanwhile: by many nodes in one process, each of which has its own elsewhere."""
+    global _fits
+    before, _fits = _fits, lru_cache(maxsize=signatures)(_fits.__wrapped__)
+    try:
+        yield
+    finally:
+        _fits = before
 
 
 def _verify(key: bytes, signature: bytes, covered: bytes, what: str) -> None:

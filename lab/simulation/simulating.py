@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from lab.overlay.identity import MOST_REMEMBERED, remembering
 from lab.simulation.client import AskingClient
 from lab.simulation.measuring import LOOKUP_LIMIT, Measures, Talk
 from lab.simulation.outcome import Outcome
@@ -28,6 +29,8 @@ HEAL_LIMIT = 7_200.0
 """Seconds after the last blow at which it is given up."""
 NAMES = 200
 """Names that are looked up in the end."""
+SIGNATURES = 4
+"""Signatures, of each client, that all nodes together remember to be good: about what they remember in a lab."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ class Simulation:
 def simulate(story: Story, clients: int, seed: int, follow: Follow = lambda stage: None) -> Outcome:
     """A story for so many clients, and as many supernodes as they take."""
     measures = Measures()
-    with _no_collecting():
+    with _no_collecting(), remembering(max(MOST_REMEMBERED, SIGNATURES * clients)):
         scale = Scale.of(clients)
         population = Population(scale.in_proportion() if story.in_proportion else scale, seed, measures)
         return Simulation(story, population, measures, follow).run()

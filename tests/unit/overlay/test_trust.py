@@ -4,6 +4,7 @@ import hashlib
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ConfigError, ProtocolError
@@ -15,7 +16,9 @@ from lab.overlay.identity import (
     Identity,
     check_credential,
     check_envelope,
+    check_signature,
     issue_credential,
+    remembering,
 )
 from lab.overlay.member import Trouble
 from lab.wire.messages import Answer, Bye, Carry, Invite, Ringing, Withdrawn, encode
@@ -202,3 +205,30 @@ def test_an_invite_under_somebody_elses_credential_does_not_ring(net: FakeNet) -
     assert "signature that does not fit its key" in troubles(net, "bob")
     tamper(net, "bob", Carry(alice.say("bob", "c9.x", invite)))
     assert net.told("bob", Rings), "the same words under the right signature ring"
+
+
+def test_signatures_are_remembered_up_to_as_many_as_are_asked_for_and_meanwhile_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked: list[bytes] = []
+
+    class Key(Ed25519PublicKey):
+        @classmethod
+        def from_public_bytes(cls, data: bytes) -> Ed25519PublicKey:
+            checked.append(data)
+            return Ed25519PublicKey.from_public_bytes(data)
+
+    monkeypatch.setattr("lab.overlay.identity.Ed25519PublicKey", Key)
+    nodes = [Identity(f"node-{number}") for number in range(3)]
+
+    def check_each_twice() -> int:
+        checked.clear()
+        for node in (*nodes, *nodes):
+            check_signature(node.public, node.sign("a test", b""), "a test", b"")
+        return len(checked)
+
+    with remembering(3):
+        assert check_each_twice() == 3
+    with remembering(2):
+        assert check_each_twice() == 6
+    assert check_each_twice() == 3, "as before"
