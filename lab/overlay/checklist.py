@@ -546,6 +546,7 @@ class Checklist:
 
 
 def _turn(path: Path) -> tuple[bool, float, int]:
-    """Whose turn comes first: one that is nominated, by either end, one that is due longer, and of those never checked
-    the one of the highest priority (RFC 8445, 6.1.4.2)."""
-    return not (path.nominating or path.nominated), path.next_check, 0 if path.tries else -path.priority
+    """Whose turn comes first: one that is being nominated, or has been by the other end and is not known to work, one
+    that is due longer, and of those never checked the one of the highest priority (RFC 8445, 6.1.4.2)."""
+    followed = path.nominated and path.state is not State.VALID
+    return not (path.nominating or followed), path.next_check, 0 if path.tries else -path.priority
