@@ -22,7 +22,7 @@ from world import HOSTS, World
 from lab.errors import ConfigError
 from lab.nat import Allocation, Behaviour, Filtering, Mapping, profile
 
-RANGE = "ports=40000-41023"
+RANGE = "ports=40000-42047"
 
 
 def asked(behaviour: Behaviour) -> str:
@@ -62,7 +62,7 @@ def test_udp_behaves_as_asked(behaviour: Behaviour, world: World, reflectors: So
         seen, same_port = udp_seen(anna, reflectors), udp_seen(bert, reflectors)
         assert (mapping(seen), mapping(same_port)) == (behaviour.mapping, behaviour.mapping)
         assert not set(seen) & set(same_port)
-        assert all(40000 <= endpoint.port <= 41023 for endpoint in seen + same_port)
+        assert all(40000 <= endpoint.port <= 42047 for endpoint in seen + same_port)
     with world.udp("anna", HOSTS["anna"], world.port()) as anna:
         assert udp_filtering(anna, reflectors) == behaviour.filtering
     assert udp_allocation(world, reflectors) == behaviour.allocation

@@ -60,7 +60,7 @@ class World:
 
     def __init__(self) -> None:
         self._names = {name: f"rules-{os.getpid()}-{name}" for name in ("router", "server", *HOSTS)}
-        self._ports = iter(range(40_100, 41_024))
+        self._ports = iter(range(40_100, 42_048))
 
     @staticmethod
     def refusal() -> str:
