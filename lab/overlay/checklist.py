@@ -269,8 +269,15 @@ class Checklist:
             return
         due = [path for path in self._checkable() if now >= path.next_check]
         if due:
-            self._visit(min(due, key=_turn), now)
+            self._visit(min(due, key=self._turn), now)
             self.next_slot = now + PACING
+
+    def _turn(self, path: Path) -> tuple[bool, float, int]:
+        """Whose turn comes first: a path that decides where voice goes (the one in use, one that is being nominated, one
+        that the other end has nominated and that is not known to work), one that is due longer, and of those never
+        checked the one of the highest priority (RFC 8445, 6.1.4.2)."""
+        decides = path is self.selected or path.nominating or (path.nominated and path.state is not State.VALID)
+        return not decides, path.next_check, 0 if path.tries else -path.priority
 
     def _checkable(self) -> list[Path]:
         return [
@@ -320,8 +327,7 @@ class Checklist:
             self._fail(path, now)
             return
         path.rest = min(path.rest, now - path.last_answer)  # asked before its time, it is silent from now on
-        nominate = self.controlling and (path.nominating or path is self.selected)
-        path.carrier.send(self.checks.request(path, nominate, self._word(now), now))
+        path.carrier.send(self.checks.request(path, self.choice.nominates(path), self._word(now), now))
         if path.first_check is None:
             path.first_check = now
             self._tell(path, now)
@@ -543,10 +549,3 @@ class Checklist:
                 self._tell(path, now)
         self.tcp.close()
         self.guessing.close()
-
-
-def _turn(path: Path) -> tuple[bool, float, int]:
-    """Whose turn comes first: one that is being nominated, or has been by the other end and is not known to work, one
-    that is due longer, and of those never checked the one of the highest priority (RFC 8445, 6.1.4.2)."""
-    followed = path.nominated and path.state is not State.VALID
-    return not (path.nominating or followed), path.next_check, 0 if path.tries else -path.priority

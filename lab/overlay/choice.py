@@ -147,7 +147,16 @@ class Choice:
 
     def _nominate(self, path: Path, now: float) -> None:
         """Said in every check of the path, in quick succession until the peer has answered one."""
-        path.nominating, path.next_check, path.tries = True, now, 0
+        for other in self.paths.values():
+            other.nominating = other is path
+        path.next_check, path.tries = now, 0
+
+    def nominates(self, path: Path) -> bool:
+        """Whether a check of this path bears USE-CANDIDATE: the one that is being nominated, and while none is the one in
+        use. The peer follows the last that it hears: two at once would send it to and fro."""
+        if not self.controlling:
+            return False
+        return path.nominating or (path is self.selected and not any(p.nominating for p in self.paths.values()))
 
     def follow(self, nominated: Path) -> None:
         """The controlling end has nominated a path, which may not have answered this end yet."""

@@ -1,10 +1,16 @@
 """Whole calls between networks that only guessing joins: the voice loses and repeats nothing, sockets are put away."""
 
+import itertools
+
 import msgspec
 import pytest
 
 from lab.overlay.call_events import Finished, Guesses, Heard, Moved
+from lab.overlay.checklist import PACING
+from lab.overlay.checks import Checks, Word
+from lab.overlay.choice import CONSENT
 from lab.overlay.client import Client
+from lab.overlay.paths import Key, Kind, Path
 from lab.overlay.prospects import Part
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate, Trickle, decode_body
@@ -214,11 +220,11 @@ def test_a_router_that_does_let_in_whom_it_has_written_to_is_not_doubted(net: Fa
         assert not net.told(name, Guesses)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_who_follows_a_nomination_does_so_before_all_else_that_is_due(seed: int) -> None:
+@pytest.fixture(params=range(6))
+def crowded(request: pytest.FixtureRequest) -> FakeNet:
     """Two routers that count by address let every socket of one side through to every one of the other: dozens of paths
-    are found at once, and each is to be checked. Voice goes the same way at both ends but for a round trip."""
-    net = FakeNet(delay=0.01, seed=seed)
+    are found at once, and each is to be checked."""
+    net = FakeNet(delay=0.01, seed=request.param)
     net.authority()
     net.supernode(1)
     net.supernode(2)
@@ -228,10 +234,39 @@ def test_who_follows_a_nomination_does_so_before_all_else_that_is_due(seed: int)
         net.client(name, f"192.168.{number}.10", router)
     assert net.run(10, until=lambda: all(net.hosts[name].machine.hub.hub for name in NAMES))
     net.run(3)
+    return net
+
+
+def test_who_follows_a_nomination_does_so_before_all_else_that_is_due(crowded: FakeNet) -> None:
+    """Voice goes the same way at both ends but for a round trip."""
+    net = crowded
     place(net, *NAMES, ring=0.5)
     net.run(3)
     moved = [next(at for at, event in net.told(name, Moved) if str(event.path) == "punched/udp") for name in NAMES]
     assert abs(moved[0] - moved[1]) < 0.1
+
+
+def test_the_path_in_use_is_asked_in_time_however_many_others_are_due(
+    crowded: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = crowded
+    asked: dict[tuple[int, Key], list[float]] = {}
+    request = Checks.request
+
+    def noted(self: Checks, path: Path, nominate: bool, word: Word, now: float) -> bytes:
+        asked.setdefault((id(self), path.key), []).append(now)
+        return request(self, path, nominate, word, now)
+
+    monkeypatch.setattr(Checks, "request", noted)
+    call = place(net, *NAMES, ring=0.5)
+    net.run(3)
+    for name in NAMES:
+        checklist = net.hosts[name].machine.calls[call].checklist
+        using = checklist.selected
+        assert using is not None and using.name.kind == Kind.PUNCHED and len(checklist.paths) > 20
+        since = net.told(name, Moved)[-1][0]
+        times = [since, *(at for at in asked[id(checklist.checks), using.key] if at > since), net.now]
+        assert max(later - sooner for sooner, later in itertools.pairwise(times)) <= 1.2 * CONSENT + 2 * PACING
 
 
 NAMES = ("one", "other")

@@ -3,8 +3,8 @@
 import pytest
 
 from lab.overlay.call_events import Checked, Moved
-from lab.overlay.checks import Checks
-from lab.overlay.paths import State
+from lab.overlay.checks import Checks, Word
+from lab.overlay.paths import Kind, Path, State
 from lab.wire.stun import StunMessage
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
@@ -42,3 +42,40 @@ def test_a_path_is_taken_once_the_peer_has_answered_its_nomination(
     deaf = False
     net.run(2)
     assert paths(net) == ["punched/udp"] * 2
+
+
+def test_while_a_path_is_being_nominated_no_other_check_says_that_voice_is_to_go_elsewhere(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer follows the last USE-CANDIDATE that it has heard."""
+    dark = deaf = True
+    honest, request = Checks.read, Checks.request
+    borne: list[Kind] = []
+
+    def read(self: Checks, data: bytes) -> StunMessage | None:
+        message = honest(self, data)
+        between = message is not None and message.leg is None
+        return None if deaf and between and message.use_candidate else message
+
+    def noted(self: Checks, path: Path, nominate: bool, word: Word, now: float) -> bytes:
+        if nominate:
+            borne.append(path.name.kind)
+        return request(self, path, nominate, word, now)
+
+    monkeypatch.setattr(Checks, "read", read)
+    monkeypatch.setattr(Checks, "request", noted)
+    routers = {router.outer for name in ("bob", "frank") for router in net.hosts[name].routers.values()}
+    net.lose = lambda source, destination: dark and {source[0], destination[0]} == routers
+    place(net, "bob", "frank", ring=0)
+    net.run(1)
+    assert set(borne) == {Kind.RELAYED}
+    borne.clear()
+    dark = False
+    net.run(2.5)  # the relay's checks for consent come every half second
+    assert Kind.PUNCHED in borne
+    nomination = borne[borne.index(Kind.PUNCHED) :]
+    assert len(nomination) > 5 and set(nomination) == {Kind.PUNCHED}
+    deaf = False
+    net.run(2)
+    assert paths(net) == ["punched/udp"] * 2
+    assert set(borne[borne.index(Kind.PUNCHED) :]) == {Kind.PUNCHED}
