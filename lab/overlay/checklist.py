@@ -273,8 +273,8 @@ class Checklist:
             self.next_slot = now + PACING
 
     def _turn(self, path: Path) -> tuple[bool, float, int]:
-        """Whose turn comes first: a path that decides where voice goes (the one in use, one that is being nominated, one
-        that the other end has nominated and that is not known to work), one that is due longer, and of those never
+        """Whose turn comes first: a path that decides where voice goes (the one in use, one that is being nominated,
+        one that the other end has nominated and that is not known to work), one that is due longer, and of those never
         checked the one of the highest priority (RFC 8445, 6.1.4.2)."""
         decides = path is self.selected or path.nominating or (path.nominated and path.state is not State.VALID)
         return not decides, path.next_check, 0 if path.tries else -path.priority

@@ -152,8 +152,8 @@ class Choice:
         path.next_check, path.tries = now, 0
 
     def nominates(self, path: Path) -> bool:
-        """Whether a check of this path bears USE-CANDIDATE: the one that is being nominated, and while none is the one in
-        use. The peer follows the last that it hears: two at once would send it to and fro."""
+        """Whether a check of this path bears USE-CANDIDATE: the one that is being nominated, and while none is the one
+        in use. The peer follows the last that it hears: two at once would send it to and fro."""
         if not self.controlling:
             return False
         return path.nominating or (path is self.selected and not any(p.nominating for p in self.paths.values()))
