@@ -294,7 +294,7 @@ class Checklist:
         return path.rtt is not None and path.key[0] == "udp" and bool(self.own.reachable([path.remote[0]]))
 
     def _watch(self, now: float) -> None:
-        """The peer's voice has stopped: every path is asked at once whether it works."""
+        """The peer's voice has stopped: every path is asked at once whether it works, and one that does is taken."""
         before = self.choice.vigil.suspicious_since
         if self.choice.vigil.suspects(now) and before is None:
             for path in self.paths.values():
@@ -302,12 +302,11 @@ class Checklist:
             if self.selected is not None and self.selected.via is None:
                 self.tcp.try_again(now + TCP_HEADSTART)
             self.reports.silent(now)
+        if (using := self.selected) is not None and self.choice.better_left(using, now):
+            self._fail(using, now)
 
     def _visit(self, path: Path, now: float) -> None:
         """One path's turn: found dead, or checked again."""
-        if self.choice.better_left(path, now):
-            self._fail(path, now)
-            return
         if path.state is State.FAILED:
             self._check(path, now)
             return

@@ -11,7 +11,8 @@ STEADY = 5
 """Packets within RECENT seconds that make voice steady."""
 RECENT = 1.0
 TOO_LONG = 0.4
-"""Seconds of silence, and a round trip, after which the path is left for one that answers."""
+"""Seconds of silence, and a round trip, after which the path is left for one that answers. SILENCE is enough where the
+peer's voice comes another way meanwhile: it has left this one, which may have died in one direction."""
 STORM = 0.1
 """Seconds between two checks of one path while the silence lasts."""
 EXCUSED = 5.0
@@ -26,7 +27,7 @@ class Vigil:
     def __init__(self) -> None:
         self.path: object = None
         self.arrivals: deque[float] = deque(maxlen=STEADY)
-        self.last = 0.0
+        self.last = self.elsewhere = 0.0
         self.suspicious_since: float | None = None
         self.excused = float("-inf")
         self.on_hold = False
@@ -41,6 +42,8 @@ class Vigil:
         if path is self.path:
             self.arrivals.append(now)
             self.last, self.suspicious_since = now, None
+        else:
+            self.elsewhere = now
 
     def excuses(self, now: float) -> bool:
         """Asked before `hear`: whether what is missing was one silence, as of a path that had to be found again."""
@@ -78,7 +81,9 @@ class Vigil:
     def lasts_too_long(self, answered: float, rtt: float, now: float) -> bool:
         """Whether a path whose last answer came at `answered` is to be left: neither voice nor an answer comes."""
         since = self.suspicious_since
-        return since is not None and answered < since and now >= self.last + TOO_LONG + rtt
+        if since is None or answered >= since:
+            return False
+        return self.elsewhere > since or now >= self.last + TOO_LONG + rtt
 
     def deadline(self) -> float | None:
         """When silence becomes suspicious."""
