@@ -371,11 +371,14 @@ class Checklist:
         return {path.carrier.socket for path in living if isinstance(path.carrier, UdpCarrier)}
 
     def _guesses(self, now: float) -> None:
+        self._speak_up(now)
+        self.reports.guesses(now)
+
+    def _speak_up(self, now: float) -> None:
         """The peer is told at once, over every path that works."""
         for path in self.paths.values():
             if path.state is State.VALID:
                 path.next_check = now
-        self.reports.guesses(now)
 
     def _word(self, now: float) -> Word:
         missed = self.choice.missed(now)
@@ -520,6 +523,7 @@ class Checklist:
         """UDP between the two loses voice: that of the relays' legs may as well, and TCP is wanted."""
         for leg in self.legs:
             leg.suspect(now)
+        self._speak_up(now)
         self.tcp.try_again(now)
 
     # -- the end of a path ---------------------------------------------------------------------------------------

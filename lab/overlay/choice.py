@@ -15,8 +15,9 @@ from lab.overlay.vigil import Vigil
 LOSSY_FOR = 30.0
 """Seconds for which a path that lost too much voice ranks below every clean one: too long to swing, and a network that
 has recovered is used again."""
-PATIENCE = 0.8
-"""Seconds that TCP between the two is given, once UDP has proven lossy, before a relay is taken: some round trips."""
+PATIENCE, TRIPS = 0.8, 2.5
+"""Seconds, and round trips, that TCP between the two is given, once UDP has proven lossy, before a relay is taken: two
+round trips open a connection and check it, and a call that goes by a relay first loses nothing by it."""
 CONSENT = 0.5
 """Seconds between checks of the path in use, each 0.8 to 1.2 times as long (RFC 7675, 5.1 asks for 5 s or less)."""
 CLEARLY, CLEARLY_SHARE = 0.020, 0.25
@@ -183,8 +184,10 @@ class Choice:
         """Voice of the peer has come on a path."""
         if self.vigil.excuses(now):
             self.meter.forget()
-        self.meter.hear(path.key, data, now)
+        gap = self.meter.hear(path.key, data, now)
         self.vigil.hear(path, now)
+        if gap:
+            self.missed(now)
 
     def missed(self, now: float) -> int | None:
         """Voice that did not arrive, in thousandths: told to the peer in every check and answer, and taken to heart."""
@@ -211,7 +214,7 @@ class Choice:
                 other.rank_down(Why.LOSS, now + LOSSY_FOR, lost)
         if path.via is None:
             self.consequences.lossy(now)
-            self.patience = now + PATIENCE
+            self.patience = now + min(PATIENCE, TRIPS * (path.rtt or PATIENCE))
         self.choose(now)
 
     def drowns(self, path: Path, now: float) -> bool:

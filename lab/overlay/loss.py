@@ -14,6 +14,12 @@ WINDOW = 2.0
 """Seconds over which loss is measured, and that a path has to carry voice before anything is said of it."""
 TOO_MUCH = 0.1
 """Share of lost packets above which a path ranks below every clean one."""
+LATEST, MANY, SCATTERED = 25, 6, 3
+"""Of so many packets, half a second's, so many lost in so many gaps are too much at once. Three in ten that are lost
+show in half a second; three in a hundred do twice an hour, as often as they come to TOO_MUCH. What is lost in one run is
+left to WINDOW, or to silence (vigil.py)."""
+SETTLED = 1.0
+"""Seconds that a path has to carry voice before that is said of it."""
 
 
 class LossMeter:
@@ -25,32 +31,38 @@ class LossMeter:
         self.path: Hashable = None
         self.since = 0.0
 
-    def hear(self, path: Hashable, data: bytes, now: float) -> None:
-        """A packet of the peer; what is no RTP is left alone."""
+    def hear(self, path: Hashable, data: bytes, now: float) -> bool:
+        """A packet of the peer; what is no RTP is left alone. True where some before it are missing."""
         if not is_rtp(data):
-            return
+            return False
         sequence = int.from_bytes(data[2:4], "big")
         reference = sequence if self.highest is None else self.highest
         number = reference + (sequence - reference + 0x8000) % 0x10000 - 0x8000
-        self.highest = max(reference, number)
+        self.highest, gap = max(reference, number), number > reference + 1
         if path != self.path or not self.heard or now - self.heard[-1][0] > WINDOW:
             self.path, self.since = path, now
         self.heard.append((now, number, path))
         self._trim(now)
+        return gap
 
     def lost(self, now: float) -> float | None:
-        """The share that the path lost on which voice comes now, 0 to 1; None until it has come there for WINDOW."""
+        """The share that the path lost on which voice comes now, 0 to 1; None until it has come there for a while."""
         self._trim(now)
-        if not self.heard or now - self.since < WINDOW:
+        if not self.heard or now - self.since < SETTLED:
             return None
         numbers = sorted((number, path) for _, number, path in self.heard)
-        gaps = sum(
-            max(0, later - earlier - 1)
+        gaps = [
+            (later, later - earlier - 1)
             for (earlier, before), (later, path) in itertools.pairwise(numbers)
-            if before == path == self.path
-        )
-        got = sum(path == self.path for _, path in numbers)
-        return gaps / (gaps + got)
+            if before == path == self.path and later > earlier + 1
+        ]
+        latest = [missing for behind, missing in gaps if behind > numbers[-1][0] - LATEST]
+        if len(latest) >= SCATTERED and sum(latest) >= MANY:
+            return min(1.0, sum(latest) / LATEST)
+        if now - self.since < WINDOW:
+            return None
+        missing = sum(missing for _, missing in gaps)
+        return missing / (missing + sum(path == self.path for _, path in numbers))
 
     def still_hears(self, now: float) -> bool:
         """Whether voice has come within WINDOW, however little."""

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.timeout(240)
 DWELL = 3.0
 """Seconds for which a cable is out."""
 LOSS = 0.3
+SOON = 1.2
+"""Seconds, of which one is what is promised: in 32 calls in memory the dice took between 0.4 and 1.1."""
 NO_PATH = 30.0
 """Seconds without any path after which a call is over, and not before."""
 KNOWN = 3.5
@@ -187,7 +189,7 @@ def test_without_any_supernode_a_call_goes_on_and_ends_as_calls_do(lab: Lab) -> 
 
 
 def test_a_path_that_loses_a_third_is_left_for_a_clean_one(lab: Lab) -> None:
-    """Nothing is said of loss before it has been measured for two seconds; then the clean path is taken."""
+    """The relay stands by. How soon six packets are lost is the dice's: half a second in the mean."""
     survived = through(
         lab,
         ("bob", "frank"),
@@ -199,8 +201,8 @@ def test_a_path_that_loses_a_third_is_left_for_a_clean_one(lab: Lab) -> None:
     assert report.path is not None and report.path.kind == "relayed", report
     (left,) = [rung for rung in lab.explain(report.call).rungs if rung.path == "punched/udp"]
     assert left.verdict == "ruled out" and left.reason.startswith("voice was lost on it: "), left
-    assert survived.left() - survived.done <= FOUND, report.history
-    assert survived.missed("frank") <= LOSS * FOUND + 0.4, report.media  # four standard deviations: 22 frames
+    assert survived.left() - survived.done <= SOON, report.history
+    assert survived.missed("frank") <= LOSS * SOON + 0.3, report.media  # four standard deviations: 14 frames
     assert survived.missed("bob") <= 0.1, report.media
 
 
