@@ -16,8 +16,8 @@ TOO_MUCH = 0.1
 """Share of lost packets above which a path ranks below every clean one."""
 LATEST, MANY, SCATTERED = 25, 6, 3
 """Of so many packets, half a second's, so many lost in so many gaps are too much at once. Three in ten that are lost
-show in half a second; three in a hundred do twice an hour, as often as they come to TOO_MUCH. What is lost in one run is
-left to WINDOW, or to silence (vigil.py)."""
+show in half a second; three in a hundred do twice an hour, as often as they come to TOO_MUCH. What is lost in one run
+is left to WINDOW, or to silence (vigil.py)."""
 SETTLED = 1.0
 """Seconds that a path has to carry voice before that is said of it."""
 
