@@ -91,7 +91,9 @@ class Checklist:
         self.paths: dict[Key, Path] = {}
         self.remote = Remote()
         self.legs: list[RelayLeg] = []
-        self.choice = Choice(self.paths, controlling, Consequences(reports.moved, self.poll, self._went_lossy))
+        self.choice = Choice(
+            self.paths, controlling, Consequences(reports.moved, self.poll, self._went_lossy, self._went_silent)
+        )
         streams = Streams(
             self._add_tcp,
             self._frame,
@@ -527,6 +529,10 @@ class Checklist:
         self.tcp.try_again(now)
 
     # -- the end of a path ---------------------------------------------------------------------------------------
+
+    def _went_silent(self, path: Path, now: float) -> None:
+        path.shun(now)
+        self._fail(path, now)
 
     def _fail(self, path: Path, now: float) -> None:
         path.state, path.nominating, path.nominated = State.FAILED, False, False

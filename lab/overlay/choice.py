@@ -34,11 +34,13 @@ FRESH = 0.5
 @dataclass(frozen=True)
 class Consequences:
     """What a choice leads to: voice moves, to another path or to none; a path is to be checked at once, for it is being
-    nominated; UDP between the two loses voice, and TCP may do better."""
+    nominated; UDP between the two loses voice, and TCP may do better; a path that voice has left was silent, and is
+    dead."""
 
     moved: Callable[[float], None]
     nominated: Callable[[float], None]
     lossy: Callable[[float], None]
+    silent: Callable[[Path, float], None]
 
 
 class Choice:
@@ -172,7 +174,9 @@ class Choice:
     def _select(self, path: Path, now: float) -> None:
         if path is self.selected:
             return
-        self.selected, self.selected_at = path, now
+        left, self.selected, self.selected_at = self.selected, path, now
+        if left is not None and self.vigil.unanswered(left.last_answer, left.rtt or 0.0, now):
+            self.consequences.silent(left, now)  # the peer was the first to leave it
         self.vigil.watch(path, now)
         path.last_answer = max(path.last_answer, now)  # the peer's nomination came over it: it is as good as an answer
         path.next_check = now if self.controlling else min(path.next_check, now + CONSENT)

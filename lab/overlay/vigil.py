@@ -78,10 +78,15 @@ class Vigil:
         """Whether every path is to be checked in quick succession."""
         return self.suspicious_since is not None and now - self.suspicious_since < STORM_LIMIT
 
-    def lasts_too_long(self, answered: float, rtt: float, now: float) -> bool:
-        """Whether a path whose last answer came at `answered` is to be left: neither voice nor an answer comes."""
+    def unanswered(self, answered: float, rtt: float, now: float) -> bool:
+        """Whether the path in use, whose last answer came at `answered`, is silent and has had the time to answer."""
         since = self.suspicious_since
-        if since is None or answered >= since:
+        return since is not None and answered < since and now >= since + rtt
+
+    def lasts_too_long(self, answered: float, rtt: float, now: float) -> bool:
+        """Whether that path is to be left: neither voice nor an answer comes."""
+        since = self.suspicious_since
+        if since is None or not self.unanswered(answered, rtt, now):
             return False
         return self.elsewhere > since or now >= self.last + TOO_LONG + rtt
 

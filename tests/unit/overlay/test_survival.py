@@ -93,6 +93,21 @@ def test_one_direction_alone_that_dies_moves_both_ends(net: FakeNet, deaf: str) 
         assert longest_gap(net, name, died) < 0.9
 
 
+def test_who_follows_the_caller_away_from_a_silent_path_takes_it_for_dead_as_well(net: FakeNet) -> None:
+    """Or it would wait for it, and try nothing else, for as long as a path that stands by may be silent."""
+    routers = {"cone": "203.0.113.32", "flat": "203.0.113.33"}
+    id = place(net, "cone", "flat")
+    talk(net, id, ("cone", "flat"), 3)
+    net.lose = lambda source, to: to[0] == routers["cone"] and source[0] in routers.values()
+    talk(net, id, ("cone", "flat"), 0.1, first=150)
+    net.lose = lambda source, to: {source[0], to[0]} == set(routers.values())
+    talk(net, id, ("flat",), 1, first=155)  # the caller's nomination is all that tells the callee
+    talk(net, id, ("cone", "flat"), 0.5, first=205)
+    for name in ("cone", "flat"):
+        assert path(net, name).startswith("relayed")
+        assert not net.hosts[name].machine.calls[id].checklist.choice.between(net.now), name
+
+
 @pytest.mark.parametrize("pair", [("hard", "drawn"), ("blocked", "hard"), ("drawn", "hard")])
 def test_a_relay_that_is_killed_is_replaced_by_the_other(net: FakeNet, pair: tuple[str, str]) -> None:
     id = place(net, *pair)
