@@ -39,14 +39,14 @@ class Piping:
         blocks = [pcapng.section(self._comments, PROGRAM), *map(pcapng.interface, self._described)]
         return b"".join([*blocks, pcapng.names(self._names)])
 
-    def packet(self, node: str, frame: Frame) -> bytes:
-        """One packet that a node saw; nothing for the lab's own markers."""
+    def packet(self, node: str, frame: Frame, comments: tuple[str, ...] = ()) -> bytes:
+        """One packet that a node saw, with what is said of it; nothing for the lab's own markers."""
         source, destination = addresses(frame.data[:60])
         if source in LOOPBACK or destination in LOOPBACK:
             return b""
         out = frame.data[10:11] == bytes([OUTGOING])
         interface = self._interface(node, frame.data[4:8], destination if out else source)
-        return pcapng.packet(pcapng.PacketRecord(interface, frame.ticks, frame.length, frame.data, (), not out))
+        return pcapng.packet(pcapng.PacketRecord(interface, frame.ticks, frame.length, frame.data, comments, not out))
 
     def _interface(self, node: str, index: bytes, near: bytes) -> int:
         found, lan = self._interfaces[node], self._lans.get(node)

@@ -121,11 +121,13 @@ def write(
     return _write(places, setting.topology, texts, target, comments, dropped, keys)
 
 
-def collect(topology: Topology, files: Mapping[str, Path], target: Path, dropped: Mapping[str, int]) -> int:
+def collect(
+    topology: Topology, files: Mapping[str, Path], target: Path, comments: Comments, dropped: Mapping[str, int]
+) -> int:
     """The same of captures that are of no call: a file that names its places and addresses, and nobody's call."""
     places = [_Place(node, topology, file) for node, file in files.items()]
     named = {name: place.node.name for place in places for name in place.names}
-    return _write(places, topology, lambda packets: watched(topology, named, packets), target, {}, dropped)
+    return _write(places, topology, lambda packets: watched(topology, named, packets), target, comments, dropped)
 
 
 def watched(topology: Topology, places: Mapping[str, str], packets: int | None = None) -> tuple[str, ...]:

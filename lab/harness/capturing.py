@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lab.errors import ConfigError, LabError, RuntimeUnavailable
-from lab.evidence import whole
+from lab.evidence import Captures, whole
 from lab.harness import dropping
 from lab.harness.blocking import Remembered
 from lab.harness.feeding import Feed, Sink
 from lab.harness.kept import Kept, one_file
-from lab.harness.passing import Losing, Row
+from lab.harness.passing import Losing, Row, all_marks
 from lab.harness.session import SHARED
 from lab.harness.witnesses import open_all, places
 from lab.runtime.capture import RING, SMALL_RING, Capture, Captured, check
@@ -179,7 +179,8 @@ class Capturing:
             if (pipe := watched.pipe) is not None:
                 sinks.append(lambda blocks: pipe(b"".join(blocks)))
             judged = both_sides(watched.expression, self.topology)
-            self._feed = Feed(self.topology, watched.nodes, watched.told, sinks, losing, judged=judged)
+            told = watched.told or pipe is not None
+            self._feed = Feed(self.topology, watched.nodes, told, sinks, losing, judged=judged)
             self._rules, self._routers = rules, [node.name for node in watched.nodes if node.role is Role.ROUTER]
             self._before = dropping.read(rules, self._routers)
             self._after: dict[str, dropping.Counted] = {}
@@ -231,7 +232,7 @@ class Capturing:
             report = {**call.report, "dropped_by_captures": lost}
             return one_file(replace(call, folder=self.folder, setting=setting, report=report), target)
         try:
-            return whole.collect(self.topology, files, target, lost)
+            return whole.collect(self.topology, files, target, self._comments(files), lost)
         except OSError as error:
             raise self._cut_short(target, error) from None
 
@@ -291,6 +292,11 @@ class Capturing:
         except OSError as error:
             self.full, self._written = True, None
             raise self._cut_short(self.watched.file, error) from None
+
+    def _comments(self, files: Mapping[str, Path]) -> whole.Comments:
+        """What packets are in calls that went by meanwhile, as the table marks them."""
+        seen = Captures.read(files, {})
+        return {(one.place, one.offset): [event] for one, event in all_marks(self.topology, seen.everything())}
 
     def _cut_short(self, target: Path, error: OSError) -> RuntimeUnavailable:
         return RuntimeUnavailable(

@@ -1,5 +1,7 @@
 """What captures bring, chunk by chunk and place by place, to rows and to blocks of a pcapng.
 
+A packet that is an event of a call has it as a comment, so a block waits until that is known.
+
 Pure but for those who take the blocks. Belongs here: bytes to frames to packets, and when it is their turn. Never:
 captures, and what a row says.
 """
@@ -34,7 +36,8 @@ class Feed:
         *,
         judged: bool = True,
     ) -> None:
-        """`judged`: what is captured on one side of a router would be on the other, if it went there."""
+        """`told`: whether rows are wanted, and comments; without them blocks are as they come. `judged`: what is
+        captured on one side of a router would be on the other, if it went there."""
         self._passing = Passing(topology, losing, judged=judged)
         self._told, self._sinks = told, sinks
         self._growing = {node.name: Growing(node.name) for node in nodes}
@@ -42,6 +45,7 @@ class Feed:
         self._notes: queue.SimpleQueue[tuple[float, str, str | None]] = queue.SimpleQueue()
         self._order = count()
         self._frames: list[tuple[int, int, str, Frame, float]] = []
+        self._said: dict[int, str] = {}
         self._piping = Piping(topology, nodes)
         self._give([self._piping.head()])
 
@@ -64,10 +68,11 @@ class Feed:
             self._growing[node].again()
             return
         for frame in self._growing[node].feed(data):
+            number = next(self._order)
             if self._sinks:
-                heapq.heappush(self._frames, (frame.ticks, next(self._order), node, frame, now))
+                heapq.heappush(self._frames, (frame.ticks, number, node, frame, now))
             if self._told:
-                packet = self._decoders[node].decode(frame.ticks / 1e6, frame.data, 0)
+                packet = self._decoders[node].decode(frame.ticks / 1e6, frame.data, number)
                 if packet is not None:
                     self._passing.hear(packet, now)
 
@@ -77,13 +82,18 @@ class Feed:
             while True:
                 at, text, event = self._notes.get_nowait()
                 self._passing.note(at, text, now, event)
-        blocks = []
-        while self._frames and (over or now - self._frames[0][4] >= SETTLE):
-            _, _, node, frame, _ = heapq.heappop(self._frames)
-            blocks.append(self._piping.packet(node, frame))
+        rows = self._passing.due(now, over=over)
+        if self._sinks:
+            self._said |= {packet.offset: event for packet, event in self._passing.marked}
+        self._passing.marked.clear()
+        blocks, until = [], self._passing.pending
+        while self._frames and (over or (now - self._frames[0][4] >= SETTLE and self._frames[0][0] / 1e6 < until)):
+            _, number, node, frame, _ = heapq.heappop(self._frames)
+            said = self._said.pop(number, None)
+            blocks.append(self._piping.packet(node, frame, () if said is None else (said,)))
         if blocks:
             self._give(blocks)
-        return self._passing.due(now, over=over)
+        return rows
 
     def _give(self, blocks: Sequence[bytes]) -> None:
         for sink in self._sinks:

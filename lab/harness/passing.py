@@ -108,6 +108,8 @@ class Passing:
         self._gates: dict[str, Gate] = {}
         self.dropped: Counter[str] = Counter()
         """Packets that went no further, by router."""
+        self.marked: list[tuple[Packet, str]] = []
+        """The packets of the rows so far that are an event of a call, and which: whoever wants them takes them away."""
         self.know(topology, losing)
 
     def know(
@@ -141,6 +143,12 @@ class Passing:
     def note(self, at: float, text: str, now: float, event: str | None = None) -> None:
         """Something that is no packet, at its place in time."""
         self._notes.append((at, now, Row(at, "", "", "", text, "note", event=event)))
+
+    @property
+    def pending(self) -> float:
+        """The time of the first packet that has no row yet; infinite where all have one."""
+        first = min((one.packet.time for one in self._line), default=inf)
+        return min(first, self._heap[0][0]) if self._heap else first
 
     def due(self, now: float, *, over: bool = False) -> list[Row]:
         """The rows that nothing can come before any more; with `over` all, for nothing comes after them."""
@@ -209,6 +217,8 @@ class Passing:
         packet, out = one.packet, one.out
         what, sort = self._what(packet)
         fate, became, brief = self._fate(one)
+        if (event := self._event(packet, out, sort)) is not None:
+            self.marked.append((packet, event))
         return Row(
             packet.time,
             self.place(packet),
@@ -218,7 +228,7 @@ class Passing:
             fate,
             became,
             brief,
-            self._event(packet, out, sort),
+            event,
         )
 
     def place(self, packet: Packet) -> str:
@@ -354,7 +364,16 @@ def _goes_on(came: Packet, out: Packet, moment: float) -> bool:
 
 def all_rows(topology: Topology, packets: Iterable[Packet]) -> list[Row]:
     """Those of packets that are all there: of captures that are over."""
+    return _all(topology, packets)[1]
+
+
+def all_marks(topology: Topology, packets: Iterable[Packet]) -> list[tuple[Packet, str]]:
+    """Of the same, those that are an event of a call, and which."""
+    return _all(topology, packets)[0].marked
+
+
+def _all(topology: Topology, packets: Iterable[Packet]) -> tuple[Passing, list[Row]]:
     passing = Passing(topology)
     for packet in packets:
         passing.hear(packet, packet.time)
-    return passing.due(0.0, over=True)
+    return passing, passing.due(0.0, over=True)

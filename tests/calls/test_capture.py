@@ -122,6 +122,9 @@ def test_nothing_goes_on_in_the_containers_and_the_file_is_there(
     assert capture.returncode == left
     names = [block.name for _, block in pcapng.blocks(target.read_bytes()) if isinstance(block, Interface)]
     assert names == ["core", "home lan", "home wan"]
+    if number != signal.SIGKILL:  # comments are found in the end
+        for moment in ("first check of bob", "first through to bob", "nominated by bob", "first voice of bob"):
+            assert moment.encode() in target.read_bytes(), moment
     deadline = time.monotonic() + 10
     while not none_runs(lab, "core", "home-router"):
         assert time.monotonic() < deadline, "captures go on"

@@ -111,6 +111,12 @@ def packets(file: Path) -> int:
     return sum(isinstance(block, PacketRecord) for _, block in pcapng.blocks(file.read_bytes()))
 
 
+def said(file: Path) -> list[str]:
+    """The comments of its packets, by time."""
+    found = [block for _, block in pcapng.blocks(file.read_bytes()) if isinstance(block, PacketRecord)]
+    return [text for block in found for text in block.comments]
+
+
 def test_a_calls_packets_are_rows_by_time_and_its_events_are_marked(opened: Opened) -> None:
     found = until_quiet(opened())
     assert [row.at for row in found] == sorted(row.at for row in found)
@@ -131,6 +137,8 @@ def test_what_is_written_has_every_place_in_order_and_is_nobodys_call(opened: Op
     assert len(times) == written and times == sorted(times)
     with pytest.raises(ConfigError, match="it is of no call"):
         filed.verdict(target)
+    told = [row.event for row in until_quiet(session) if row.event]
+    assert said(target) == told and len(told) == 6
 
 
 def test_a_calls_file_is_judged_as_that_of_the_call_and_has_other_nodes_too(
@@ -150,13 +158,17 @@ def test_a_calls_file_is_judged_as_that_of_the_call_and_has_other_nodes_too(
     assert [one.packets for one in lost] == [3]
 
 
-def test_a_file_grows_while_packets_come_and_a_pipe_has_the_same(opened: Opened, tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_grows_while_packets_come_and_a_pipe_has_the_same(opened: Opened, tmp_path: Path, told: bool) -> None:
+    """With what each is in a call, which is known a moment later."""
     piped: list[bytes] = []
     target = tmp_path / "all.pcapng"
-    session = opened(file=target, pipe=piped.append)
-    until_quiet(session)
+    session = opened(file=target, pipe=piped.append, told=told)
+    rows = until_quiet(session)
     grown = target.read_bytes()
     assert grown == b"".join(piped) and packets(target) == session.write(tmp_path / "now.pcapng") > 100
+    assert said(target) == [row.event for row in rows if row.event] == said(tmp_path / "now.pcapng")
+    assert {"first check of frank", "first voice of bob"} <= set(said(target))
 
 
 @pytest.mark.parametrize("at_once", [1 << 20, 8000])

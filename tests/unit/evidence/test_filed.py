@@ -122,7 +122,7 @@ def watched(tmp_path: Path, world: World, extra: tuple[str, ...] = (), without: 
     captured = files(world, tmp_path, extra)
     captured.pop(without, None)
     target = tmp_path / "packets.pcapng"
-    whole.collect(TOPOLOGY, captured, target, {"core": 3})
+    whole.collect(TOPOLOGY, captured, target, {}, {"core": 3})
     return target
 
 
@@ -177,7 +177,7 @@ def test_a_host_that_has_no_name_there_is_an_end_by_its_address(tmp_path: Path) 
     world = World()
     talk(world, ("bob", 4000), ("frank", 5000), START, 2.0)
     known = replace(TOPOLOGY, nodes=tuple(node for node in TOPOLOGY.nodes if node.name != "bob"))
-    whole.collect(known, files(world, tmp_path), tmp_path / "packets.pcapng", {})
+    whole.collect(known, files(world, tmp_path), tmp_path / "packets.pcapng", {}, {})
     found = verdict(tmp_path / "packets.pcapng", (ip_address("192.168.32.2"), "frank", None))
     assert (found.observed.kind, found.caller) == ("punched", "192.168.32.2")
 
