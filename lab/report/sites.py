@@ -18,7 +18,7 @@ def tree(topology: Topology, title: str) -> RenderableType:
     internet = next(network for network in topology.networks if network.kind == "internet")
     open_side = root.add(Text.assemble("internet ", (_subnets(internet), "dim")))
     for node in topology.nodes:
-        if node.role not in (Role.ROUTER, Role.CLIENT):
+        if node.site is None:
             open_side.add(_node(node))
     for router in topology.by_role(Role.ROUTER):
         lan = next(network for network in topology.networks if network.site == router.site)
