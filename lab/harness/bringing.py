@@ -68,7 +68,7 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
         before = None if reason else running
         try:
-            _compose_up(engine, name, topology, file, checkout.state / "compose.log", variables)
+            _compose_up(engine, name, topology, file, checkout.state / "compose.log", variables, say)
             world = _settled(engine, name, file, topology, before, timeline, say)
         except KeyboardInterrupt as error:
             if before:
@@ -81,10 +81,15 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
 
 
 def _compose_up(
-    engine: Engine, name: str, topology: Topology, file: Path, log: Path, variables: Mapping[str, str]
+    engine: Engine, name: str, topology: Topology, file: Path, log: Path, variables: Mapping[str, str], say: Say
 ) -> None:
+    nodes = [node.name for node in topology.nodes]
+
+    def started(number: int) -> None:
+        say(f"starting {_shown(file)}: {number} of {len(nodes)} nodes are there")
+
     try:
-        lifecycle.compose_up(compose_command(), name, file, [node.name for node in topology.nodes], log, variables)
+        lifecycle.compose_up(compose_command(), name, file, nodes, log, variables, started)
     except RuntimeUnavailable:
         still_there(engine, "start the lab's containers")  # it may be the engine that failed
         raise

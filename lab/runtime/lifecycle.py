@@ -37,9 +37,16 @@ closes one that is about to be used ("Pool is closed")."""
 
 
 def compose_up(
-    compose: Sequence[str], name: str, file: Path, nodes: Sequence[str], log: Path, variables: Mapping[str, str]
+    compose: Sequence[str],
+    name: str,
+    file: Path,
+    nodes: Sequence[str],
+    log: Path,
+    variables: Mapping[str, str],
+    started: Callable[[int], object] = lambda nodes: None,
 ) -> None:
-    """Create and start the `nodes` of a file, filled in with `variables`; Compose's words go to `log`.
+    """Create and start the `nodes` of a file, filled in with `variables`; Compose's words go to `log`. `started` hears
+    how many have been, now and then while there are more.
 
     Raises RuntimeUnavailable.
     """
@@ -62,6 +69,8 @@ def compose_up(
     returned = 0
     with log.open("w") as output:
         for first in range(0, len(nodes), AT_ONCE):
+            if first:
+                started(first)
             returned = subprocess.run(
                 [*command, *nodes[first : first + AT_ONCE]],
                 cwd=file.parent,
