@@ -141,11 +141,19 @@ class Checklist:
 
     def meet(self, own: Network, peer: Network, now: float) -> None:
         """What both sides have told each other of their networks."""
+        if peer != self.peer_network != Network():
+            self._doubt(now)
         self.peer_network, self.narrow = peer, own.narrow or peer.narrow
         for path in self.paths.values():
             path.expect_leg(peer.udp)
             path.expect_voice(not self.narrow)
         self.guessing.meet(own, peer, self.controlling, now)
+
+    def _doubt(self, now: float) -> None:
+        """The peer's network is another than it has told before: what led there over UDP is to answer again."""
+        for path in self.paths.values():
+            if path.state is State.VALID and path.key[0] == "udp":
+                path.doubted, path.next_check, path.tries = True, now, 0
 
     def add_remote(self, candidates: Sequence[Candidate], now: float) -> None:
         """The peer's candidates, signed by it; more may follow."""
@@ -216,7 +224,7 @@ class Checklist:
         """
         self.manners.moved()
         self.tcp.restart(now)
-        self.guessing.close()
+        self.guessing.restart(now)
         for path in self.paths.values():
             if path.key[0] == "udp" and not self.own.reachable([path.remote[0]]):
                 path.state = State.FAILED
@@ -313,7 +321,7 @@ class Checklist:
             self._check(path, now)
             return
         if path.state is State.VALID:
-            soon = path is self.selected and not self.choice.drowns(path, now)
+            soon = path.doubted or (path is self.selected and not self.choice.drowns(path, now))
             limit = path.rest + (DEAD_AFTER if soon else STANDBY_DEAD_AFTER)
             if now - path.last_answer > limit:
                 self._fail(path, now)
@@ -340,7 +348,7 @@ class Checklist:
             return STORM
         if path.state is State.FAILED:
             return PRESSED if self.choice.unheard(now) else REVIVE
-        if path.state is not State.VALID or path.nominating:
+        if path.state is not State.VALID or path.nominating or path.doubted:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
         if self.choice.unheard(now):
             return PRESSED
@@ -365,7 +373,9 @@ class Checklist:
         return self.key is not None and not self.closed
 
     def _udp_between(self) -> bool:
-        return any(path.state is State.VALID and path.key[0] == "udp" for path in self.paths.values())
+        return any(
+            path.state is State.VALID and path.key[0] == "udp" and not path.doubted for path in self.paths.values()
+        )
 
     def _in_use(self) -> set[int]:
         """The sockets that a path lives on, or has lived on and may again."""

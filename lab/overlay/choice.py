@@ -27,8 +27,8 @@ STAY = 5.0
 """Seconds for which voice stays on a path before a shorter one of its rank takes it: it swings no faster than that."""
 UNHEARD = 1.0
 """Seconds without an answer beside the silence after which the path in use brings nothing of the peer."""
-FRESH = 0.5
-"""Seconds after a move in which the peer's word on loss may still be of the path before."""
+FRESH, TRIPS_OF_WORDS = 0.5, 1.5
+"""Seconds after a move, and round trips of the longer path, in which the peer's word on loss may be of the other."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Choice:
     def __init__(self, paths: Mapping[Key, Path], controlling: bool, consequences: Consequences) -> None:
         self.paths, self.controlling, self.consequences = paths, controlling, consequences
         self.selected: Path | None = None
-        self.selected_at = 0.0
+        self.selected_at = self.heeds_from = 0.0
         self.patience: float | None = None
         self.meter = LossMeter()
         self.vigil = Vigil()
@@ -110,7 +110,7 @@ class Choice:
     def between(self, now: float) -> bool:
         """Whether a clean path between the two has been found, one that has not fallen silent."""
         silent = self.selected if self.vigil.suspicious_since is not None else None
-        return any(p.via is None and p is not silent and not p.lossy(now) for p in self.valid(now))
+        return any(p.via is None and p is not silent and not p.lossy(now) and not p.doubted for p in self.valid(now))
 
     def gains(self, now: float) -> bool:
         """Whether there is a path worth moving to that works already."""
@@ -136,11 +136,15 @@ class Choice:
         if self.selected in working:
             using = self.selected
             best = next((path for path in working if self._gains(using, path, now)), using)
-        if best is self.selected or best.nominating:
-            return
         if self.selected is None:  # any that works is better than none; the peer may agree later
             self._nominate(best, now)
             self._select(best, now)
+            return
+        if best is self.selected:
+            for path in self.paths.values():  # what was better is so no more
+                path.nominating = path.nominating and path is best
+            return
+        if best.nominating:
             return
         waits = self.patience is not None and best.via is not None and not self.selected.leaving
         if waits and self.selected in working:
@@ -175,6 +179,8 @@ class Choice:
         if path is self.selected:
             return
         left, self.selected, self.selected_at = self.selected, path, now
+        longer = max(each.rtt or 0.0 for each in (path, left or path))
+        self.heeds_from = now + max(FRESH, TRIPS_OF_WORDS * longer)
         if left is not None and self.vigil.unanswered(left.last_answer, left.rtt or 0.0, now):
             self.consequences.silent(left, now)  # the peer was the first to leave it
         self.vigil.watch(path, now)
@@ -205,7 +211,7 @@ class Choice:
 
     def peer_missed(self, thousandths: int, now: float) -> None:
         """The peer's word on what it has missed, on the path in use unless that one is too new."""
-        if thousandths > 1000 * TOO_MUCH and now - self.selected_at > FRESH:
+        if thousandths > 1000 * TOO_MUCH and now > self.heeds_from:
             self._went_lossy(self.selected, thousandths / 1000, now)
 
     def _went_lossy(self, path: Path | None, lost: float, now: float) -> None:

@@ -36,6 +36,8 @@ REVIVAL = 2.0
 """Seconds that a path which has been guessed, and has died, is given to come back."""
 LIVES = 4
 """Times that one call guesses."""
+MOST_KNOWN = 50
+"""Addresses of one peer that are remembered, as many as of its candidates: the last told."""
 MOST_HOSTS = 2
 """Outer addresses of one peer that are tried; RFC 4787, REQ-2 wants one."""
 
@@ -82,7 +84,10 @@ class Guessing:
     # -- what is known ------------------------------------------------------------------------------------------
 
     def meet(self, own: Network, peer: Network, controlling: bool, now: float) -> None:
-        """What both have told each other of their networks."""
+        """What both have told each other of their networks; again, where one of them is another by now."""
+        self.hopeless = self.hopeless and own.udp is False
+        if self.over and (own, peer) != (self.own, self.peer) and self.times < LIVES and not self.means.between():
+            self.over = self.mended = False
         if self.guess is None and not self.over:  # it may be told again, as long as nothing rests on it
             self.own, self.peer, self.controlling = own, peer, controlling
             self.part = part(own, peer, controlling)
@@ -107,8 +112,12 @@ class Guessing:
         over_udp = [one for one in candidates if one.transport == "udp" and family(one.address[0]) == 4]
         for candidate in over_udp:
             if candidate.kind != "predicted":
+                self.candidates.pop(candidate.address, None)  # the last told is the last
                 self.candidates[candidate.address] = candidate.kind
-        predicted = [one.address for one in over_udp if one.kind == "predicted" and one.address[0] in self.hosts]
+        while len(self.candidates) > MOST_KNOWN:
+            del self.candidates[next(iter(self.candidates))]
+        hosts = self.hosts
+        predicted = [one.address for one in over_udp if one.kind == "predicted" and one.address[0] in hosts]
         if predicted and self.guess is not None:
             self.guess.told(predicted, now)
         elif predicted:
@@ -189,8 +198,17 @@ class Guessing:
         self.close_losers(list(self.sockets))
         self.sweeps = now + 5 * SWEEP if len(self.sockets) > 1 else None
 
+    def restart(self, now: float) -> None:
+        """This end stands elsewhere, or where it stood before and without its sockets: it may begin anew."""
+        self.close()
+        self.over = self.hopeless = False
+        self.times = 0
+        self._plan(now)
+        if self.begins is not None:  # by then it is known what network this is
+            self.begins = now + REVIVAL
+
     def close(self) -> None:
-        """The call is over, or stands elsewhere."""
+        """The call is over, or this end stands elsewhere."""
         self.over, self.mended, self.guess, self.begins, self.sweeps = True, False, None, None, None
         for socket in self.sockets:
             self.actions.close_udp(socket)

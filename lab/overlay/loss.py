@@ -18,51 +18,84 @@ LATEST, MANY, SCATTERED = 25, 6, 3
 """Of so many packets, half a second's, so many lost in so many gaps are too much at once. Three in ten that are lost
 show in half a second; three in a hundred do twice an hour, as often as they come to TOO_MUCH. What is lost in one run
 is left to WINDOW, or to silence (vigil.py)."""
+SOONEST, LATER, LATEST_OF_ALL = 0.04, 1.5, 0.3
+"""Seconds that a packet is waited for when one behind it has come, where none has been late yet; where some have been,
+so many times as long as the latest of them; and at the most: what comes later than that no ear hears."""
+MISORDER, DROPOUT = 100, 250
+"""Packets by which a number may lie behind the highest, and before it: two and five seconds. A flood of old packets, or
+one that somebody has made up, says nothing of the path."""
 SETTLED = 1.0
 """Seconds that a path has to carry voice before that is said of it."""
 
 
 class LossMeter:
-    """Counts what arrives on each path; a gap counts for the path on which both its neighbours came."""
+    """Counts what arrives on each path; a gap counts for the path on which both its neighbours came, once a packet that
+    is behind it has been here for longer than any has been late."""
 
     def __init__(self) -> None:
         self.heard: deque[tuple[float, int, Hashable]] = deque()
         self.highest: int | None = None
+        self.gap: int | None = None
+        """The packet behind the last gap."""
+        self.stray: int | None = None
+        self.late = SOONEST
         self.path: Hashable = None
         self.since = 0.0
 
     def hear(self, path: Hashable, data: bytes, now: float) -> bool:
-        """A packet of the peer; what is no RTP is left alone. True where some before it are missing."""
-        if not is_rtp(data):
+        """A packet of the peer; what is no RTP, or of another time, is left alone. True where some are missing that
+        came before it, not long ago."""
+        if not is_rtp(data) or (number := self._number(int.from_bytes(data[2:4], "big"))) is None:
             return False
-        sequence = int.from_bytes(data[2:4], "big")
-        reference = sequence if self.highest is None else self.highest
-        number = reference + (sequence - reference + 0x8000) % 0x10000 - 0x8000
-        self.highest, gap = max(reference, number), number > reference + 1
         if path != self.path or not self.heard or now - self.heard[-1][0] > WINDOW:
-            self.path, self.since = path, now
+            self.path, self.since, self.late = path, now, SOONEST
+        if self.highest is not None and number > self.highest + 1:
+            self.gap = number
+        elif overtook := next((at for at, other, by in self.heard if other > number and by == path), None):
+            self.late = min(LATEST_OF_ALL, max(self.late, LATER * (now - overtook)))
+        self.highest = number if self.highest is None else max(self.highest, number)
         self.heard.append((now, number, path))
         self._trim(now)
-        return gap
+        return self.gap is not None and number <= self.gap + 2 * LATEST
+
+    def _number(self, sequence: int) -> int | None:
+        """The number that a sequence number stands for; None for one too far from the others, unless it is the second
+        in a row: then they are counted anew (RFC 3550, A.1)."""
+        if self.highest is None:
+            return sequence
+        number = self.highest + (sequence - self.highest + 0x8000) % 0x10000 - 0x8000
+        if -MISORDER <= number - self.highest <= DROPOUT:
+            self.stray = None
+            return number
+        if sequence == self.stray:
+            self.heard.clear()
+            self.highest = self.gap = self.stray = None
+            return number
+        self.stray = (sequence + 1) % 0x10000
+        return None
 
     def lost(self, now: float) -> float | None:
         """The share that the path lost on which voice comes now, 0 to 1; None until it has come there for a while."""
         self._trim(now)
         if not self.heard or now - self.since < SETTLED:
             return None
-        numbers = sorted((number, path) for _, number, path in self.heard)
+        last = max((number for at, number, _ in self.heard if at <= now - self.late), default=None)
+        if last is None:
+            return None
+        numbers = sorted((number, path) for _, number, path in self.heard if number <= last)
         gaps = [
             (later, later - earlier - 1)
             for (earlier, before), (later, path) in itertools.pairwise(numbers)
             if before == path == self.path and later > earlier + 1
         ]
-        latest = [missing for behind, missing in gaps if behind > numbers[-1][0] - LATEST]
+        latest = [missing for behind, missing in gaps if behind > last - LATEST]
         if len(latest) >= SCATTERED and sum(latest) >= MANY:
             return min(1.0, sum(latest) / LATEST)
         if now - self.since < WINDOW:
             return None
         missing = sum(missing for _, missing in gaps)
-        return missing / (missing + sum(path == self.path for _, path in numbers))
+        came = sum(path == self.path for _, path in numbers)
+        return missing / (missing + came) if came else None
 
     def still_hears(self, now: float) -> bool:
         """Whether voice has come within WINDOW, however little."""

@@ -144,6 +144,7 @@ class Path:
 
     `rest` is for how many seconds since its last answer it may be left alone while the call is on hold (holding.py).
     `demoted` is why it has been ranked down, how much of the voice it lost, 0 to 1, and as what, until that is told.
+    `doubted`: the peer stands elsewhere since it has answered, or its network is another.
     """
 
     key: Key
@@ -166,6 +167,7 @@ class Path:
     lossy_until: float = float("-inf")
     demoted: tuple[Why, float | None, str] | None = None
     shunned_for: float = 0.0
+    doubted: bool = False
     legs: tuple[Transport, Transport] | None = None
     carried: Transport | None = None
     priority: int = 0
@@ -227,7 +229,7 @@ class Path:
         """One more round trip, seconds: smoothed as TCP does (RFC 6298, 2.3)."""
         self.rtt = sample if self.rtt is None else self.rtt + (sample - self.rtt) / 8
         self.samples.append(sample)
-        self.last_answer = now
+        self.last_answer, self.doubted = now, False
 
     @property
     def measured(self) -> float | None:

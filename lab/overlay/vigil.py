@@ -13,6 +13,9 @@ RECENT = 1.0
 TOO_LONG = 0.4
 """Seconds of silence, and a round trip, after which the path is left for one that answers. SILENCE is enough where the
 peer's voice comes another way meanwhile: it has left this one, which may have died in one direction."""
+SLACK, TRIPS = 0.03, 1.5
+"""Seconds, and round trips, that a check of a silent path has for its answer: it waits for its turn, and a round trip
+is a mean."""
 STORM = 0.1
 """Seconds between two checks of one path while the silence lasts."""
 EXCUSED = 5.0
@@ -81,7 +84,7 @@ class Vigil:
     def unanswered(self, answered: float, rtt: float, now: float) -> bool:
         """Whether the path in use, whose last answer came at `answered`, is silent and has had the time to answer."""
         since = self.suspicious_since
-        return since is not None and answered < since and now >= since + rtt
+        return since is not None and answered < since and now >= since + SLACK + TRIPS * rtt
 
     def lasts_too_long(self, answered: float, rtt: float, now: float) -> bool:
         """Whether that path is to be left: neither voice nor an answer comes."""

@@ -10,6 +10,7 @@ from lab.overlay.checklist import PACING
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT
 from lab.overlay.client import Client
+from lab.overlay.guessing import MOST_KNOWN
 from lab.overlay.paths import Key, Kind, Path
 from lab.overlay.prospects import Part
 from lab.wire.addresses import Address
@@ -119,6 +120,65 @@ def test_a_guessed_path_that_dies_is_guessed_again(net: FakeNet) -> None:
     router.contacted.clear()
     assert net.run(10, until=lambda: str(net.told("cone", Moved)[-1][1].path).startswith("relayed"))
     assert net.run(10, until=lambda: str(net.told("cone", Moved)[-1][1].path) == "punched/udp")
+
+
+def works(net: FakeNet, id: str, *names: str) -> None:
+    """Both sides use a punched path that has answered of late."""
+    for name in names:
+        using = net.hosts[name].machine.calls[id].checklist.selected
+        assert using is not None and str(using.name) == "punched/udp" and net.now - using.last_answer < 1, name
+
+
+@pytest.mark.parametrize("who", ["counting", "cone"])
+@pytest.mark.parametrize("other", ["counting", "drawing"])
+def test_after_a_cable_was_out_a_path_is_guessed_again(net: FakeNet, other: str, who: str) -> None:
+    """The sockets of the former one went with the address."""
+    who = other if who == "counting" else who
+    id = place(net, "cone", other)
+    net.run(8)
+    assert str(net.told("cone", Moved)[-1][1].path) == "punched/udp"
+    host = net.hosts[who]
+    place_of = [(address, host.routers[4]) for address in host.addresses.values()]
+    net.move(who)
+    net.run(1)
+    net.move(who, *place_of)
+    net.run(15)
+    works(net, id, "cone", other)
+
+
+@pytest.mark.parametrize(("roams", "to"), [("cone", "counting"), ("cone", "drawing"), ("flat", "counting")])
+def test_who_goes_to_a_network_that_has_to_be_guessed_is_guessed_there(net: FakeNet, roams: str, to: str) -> None:
+    net.client("flat", "192.168.41.10", Router("203.0.113.41"))
+    assert net.run(10, until=lambda: net.hosts["flat"].machine.hub.hub is not None)
+    net.run(3)
+    id = place(net, "cone", "flat")
+    net.run(2)
+    assert str(net.told("cone", Moved)[-1][1].path) == "punched/udp"
+    router = net.hosts[to].routers[4]
+    net.move(roams, (f"{net.hosts[to].addresses[4].rpartition('.')[0]}.77", router))
+    net.run(20)
+    works(net, id, "cone", "flat")
+
+
+def test_a_udp_that_was_shut_and_is_open_again_lets_a_guess_in(net: FakeNet) -> None:
+    id = place(net, "cone", "drawing")
+    net.run(8)
+    guessing = net.hosts["cone"].machine.calls[id].checklist.guessing
+    own = guessing.own
+    guessing.hopeless = True
+    guessing.meet(msgspec.structs.replace(own, udp=False), guessing.peer, True, net.now)
+    assert guessing.hopeless
+    guessing.meet(own, guessing.peer, True, net.now)
+    assert not guessing.hopeless
+
+
+def test_a_peer_that_names_thousands_of_addresses_is_known_by_its_last_ones(net: FakeNet) -> None:
+    id = place(net, "cone", "drawing")
+    guessing = net.hosts["cone"].machine.calls[id].checklist.guessing
+    for number in range(200):
+        named = [Candidate("server-reflexive", "udp", (f"198.51.{number}.{host}", 5000)) for host in range(1, 51)]
+        guessing.learn(named, net.now)
+    assert len(guessing.candidates) == MOST_KNOWN and guessing.target == ("198.51.199.50", 5000)
 
 
 def test_two_sides_that_draw_from_every_port_stay_on_the_relay_and_do_not_guess(net: FakeNet) -> None:
