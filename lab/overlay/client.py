@@ -535,16 +535,16 @@ class Client(Member):
     def _open_port(self, now: float) -> TcpPort:
         membership = self.membership
         servers = [(host, STUN_PORT) for hosts in self._mirrors() for host in hosts]
-        port = TcpPort(self.actions, servers, membership.rng, membership.own)
+        port = TcpPort(self.actions, servers, membership.rng, membership.own, self.passage.tcp_lifetime)
         port.open(now)
         return port
 
     def _prepare_port(self, wanted: bool, now: float) -> None:
         """A TCP port for the next call, of a client whose network lets TCP alone out, and to any port."""
         wanted = wanted and self.passage.passes(ANY) is not False
-        if self.spare_port is not None and not wanted:
+        if self.spare_port is not None and (self.spare_port.forgotten or not wanted):
             self.spare_port.close()
-            self.spare_port = None
+            self.spare_port = self._open_port(now) if wanted else None
         elif self.spare_port is None and wanted:
             self.spare_port = self._open_port(now)
         elif self.spare_port is not None:

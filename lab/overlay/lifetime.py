@@ -12,12 +12,12 @@ from lab.overlay.actions import Actions, earliest
 from lab.overlay.asking import Asking, Question
 from lab.wire.addresses import Address
 
-IDLE = (7.0, 14.0, 24.0, 34.0, 64.0, 124.0)
+IDLE = (3.0, 7.0, 14.0, 24.0, 34.0, 64.0, 124.0)
 """Seconds for which a mapping is left alone: 20 to 30 are often seen of routers, RFC 4787, REQ-5 wants 120 of them.
 Each is known as soon as it has passed, so that the last one costs a socket and two minutes in which nobody waits."""
 SAFE_SHARE = 0.75
 """Of the longest idle time that a mapping has survived: a refreshment that is lost is sent again in time."""
-LEAST, START, MOST = 5.0, 10.0, 90.0
+LEAST, START, MOST = 2.0, 10.0, 90.0
 """Seconds between refreshments: at the least, while nothing is known, and at the most, where a router does as RFC 4787
 asks; what it has lost meanwhile is asked for when a call begins, and when its voice stops."""
 

@@ -38,6 +38,8 @@ class Waiting:
     expires: float
     others: list[Route]
     bound: bool = False
+    asked: float = 0.0
+    """When the relay was last written to."""
     left_alone: float = 0.0
     """Seconds, before the last bind, if that has not been answered."""
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
@@ -100,7 +102,7 @@ class Standby:
             if waiting.bound and waiting.left_alone:
                 self._next(waiting, now)
             elif waiting.bound:
-                waiting.left_alone = self.passage.tcp_lifetime.keepalive
+                waiting.left_alone = now - waiting.asked
                 self._bind(waiting, now)
             else:
                 self._next(waiting, now)
@@ -124,6 +126,7 @@ class Standby:
     def _bind(self, waiting: Waiting, now: float) -> None:
         request = StunMessage(Method.BIND, Kind.REQUEST, self.rng.randbytes(12), token=waiting.offer.token)
         self.actions.write(waiting.link, frame(request.encode(), 2))
+        waiting.asked = now
         waiting.expires = now + (self.passage.tcp_lifetime.keepalive if waiting.bound else ATTEMPT_LIMIT)
 
     def link_up(self, link: int, info: LinkInfo, now: float) -> None:

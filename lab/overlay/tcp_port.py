@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.lifetime import TcpLifetime
 from lab.overlay.paths import is_local
 from lab.overlay.whereabouts import Whereabouts
 from lab.wire.addresses import Address, family
@@ -19,10 +20,10 @@ from lab.wire.messages import Candidate
 from lab.wire.stun import Kind, Method, StunMessage, StunStream
 
 KEEPALIVE = 15.0
-"""Seconds between questions on a connection that answers. It is not the router that forgets first, which for
-TCP takes hours (RFC 5382, REQ-5), but the supernode, after 30 s (stunserver.py)."""
+"""Seconds between questions on a connection that answers, at the most: the supernode forgets it after 30 s
+(stunserver.py). A router takes hours (RFC 5382, REQ-5); of one that takes less it is learnt (lifetime.py)."""
 LIMIT = 2.0
-"""Seconds that a supernode has to answer; then it counts as out of reach."""
+"""Seconds that a supernode has to answer; then it counts as out of reach, and its connection as gone."""
 LONGEST = 512
 """Bytes of the longest answer that is read."""
 PREDICTED = 4
@@ -38,14 +39,27 @@ class _Question:
     due: float
     up: bool = False
     answered: bool = False
+    waits: bool = False
+    """Whether it has been asked again and has not answered since."""
+    heard: float = 0.0
+    left_alone: float = 0.0
     stream: StunStream = field(default_factory=lambda: StunStream(LONGEST))
 
 
 class TcpPort:
-    """A listening TCP port and its outer addresses; `learnt` is told when they are all known."""
+    """A listening TCP port and its outer addresses; `learnt` is told when they are all known. `lifetime`: what is known
+    of how long the router remembers a connection."""
 
-    def __init__(self, actions: Actions, servers: Sequence[Address], rng: random.Random, own: Whereabouts) -> None:
+    def __init__(
+        self,
+        actions: Actions,
+        servers: Sequence[Address],
+        rng: random.Random,
+        own: Whereabouts,
+        lifetime: TcpLifetime | None = None,
+    ) -> None:
         self.actions, self.servers, self.rng, self.own = actions, servers, rng, own
+        self.lifetime = lifetime or TcpLifetime()
         self.learnt: Callable[[float], None] | None = None
         self.number = self.port = 0
         self.mapped: dict[Address, Address] = {}
@@ -62,6 +76,11 @@ class TcpPort:
         self.actions.close_tcp(self.number)
 
     # -- what is known -------------------------------------------------------------------------------------------
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether outer addresses are known that nobody keeps alive any more."""
+        return bool(self.mapped) and not self.questions
 
     @property
     def settled(self) -> bool:
@@ -104,11 +123,12 @@ class TcpPort:
         for link, question in list(self.questions.items()):
             if now < question.due:
                 continue
-            if question.answered:
-                self._ask(link, question, now + KEEPALIVE)
+            if question.answered and not question.waits:
+                question.waits, question.left_alone = True, now - question.heard
+                self._ask(link, question, now + LIMIT)
             else:
                 self.actions.close(link)
-                self._over(link, now)
+                self.link_down(link, "no answer", now)
 
     def tcp_up(self, number: int, local: Address, now: float) -> None:
         self.port = local[1]
@@ -139,12 +159,19 @@ class TcpPort:
             self._over(link, now)
             return
         for answer in answers:
-            if answer.kind is Kind.SUCCESS and answer.xor_mapped is not None and not question.answered:
+            if answer.kind is not Kind.SUCCESS or answer.xor_mapped is None:
+                continue
+            question.waits, question.heard = False, now
+            question.due = now + min(KEEPALIVE, self.lifetime.keepalive)
+            if not question.answered:
                 self.mapped[question.server] = answer.xor_mapped
-                question.answered, question.due = True, now + KEEPALIVE
+                question.answered = True
                 self._tell(now)
 
     def link_down(self, link: int, reason: str, now: float) -> None:
+        question = self.questions.get(link)
+        if question is not None and question.waits:
+            self.lifetime.broke(question.left_alone)
         self._over(link, now)
 
     def _over(self, link: int, now: float) -> None:

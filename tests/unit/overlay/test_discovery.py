@@ -243,7 +243,7 @@ def test_a_supernode_that_answers_over_tcp_a_little_later_is_asked_again_soon() 
 
 @pytest.mark.parametrize(
     ("timeout", "keepalive"),
-    [(5.5, 5.0), (10.0, 5.25), (20.0, 10.5), (30.0, 18.0), (60.0, 25.5), (120.0, 48.0), (300.0, 90.0)],
+    [(2.5, 2.0), (5.5, 2.25), (10.0, 5.25), (20.0, 10.5), (30.0, 18.0), (60.0, 25.5), (120.0, 48.0), (300.0, 90.0)],
 )
 @pytest.mark.parametrize("mapping", [EI, APD])
 def test_mappings_are_kept_alive_as_often_as_the_router_wants(mapping: str, timeout: float, keepalive: float) -> None:

@@ -4,6 +4,7 @@ leaves one alone is learnt from what breaks."""
 import pytest
 
 from lab.overlay.lifetime import TCP_AT_FIRST, TCP_LEAST, TcpLifetime
+from lab.overlay.tcp_port import LIMIT
 from tests.unit.overlay.fakenet import FakeNet, Pipe, Router
 from tests.unit.overlay.test_every_firewall import HARD
 from tests.unit.overlay.test_holding import hold
@@ -58,7 +59,7 @@ def test_a_connection_that_waits_at_a_relay_is_used_before_the_router_forgets_it
     client = net.hosts["shut"].machine
     Forgetful(net, "shut", timeout)
     net.run(60)
-    assert client.passage.tcp_lifetime.keepalive == learnt
+    assert client.passage.tcp_lifetime.keepalive == pytest.approx(learnt, abs=0.1)
     (before,) = client.standby.connections
     net.run(60)
     assert list(client.standby.connections) == [before]
@@ -75,6 +76,36 @@ def test_a_call_on_hold_keeps_its_connection_after_one_has_broken(net: FakeNet) 
     assert link is not None
     net.run(60)
     assert leg.tcp_bound == link
+
+
+@pytest.mark.parametrize(("timeout", "learnt"), [(6.0, 5.0), (60.0, TCP_AT_FIRST)])
+def test_the_port_for_the_next_call_keeps_its_outer_address(net: FakeNet, timeout: float, learnt: float) -> None:
+    """It is asked for before the router forgets it, and opened anew where that has happened."""
+    net.supernode(2)
+    net.client("waits", "192.168.35.10", Router("203.0.113.35", udp=False))
+    client = net.hosts["waits"].machine
+    assert net.run(10, until=lambda: client.spare_port is not None and bool(client.spare_port.mapped))
+    Forgetful(net, "waits", timeout)
+    net.run(60)
+    assert client.passage.tcp_lifetime.keepalive == pytest.approx(learnt, abs=0.1)
+    port = client.spare_port
+    assert port.questions and not port.forgotten
+    net.run(60)
+    assert client.spare_port is port and all(net.now - one.heard < timeout for one in port.questions.values())
+
+
+def test_a_supernode_that_answers_no_more_is_asked_no_more_and_a_new_port_is_opened(net: FakeNet) -> None:
+    net.client("waits", "192.168.35.10", Router("203.0.113.35", udp=False))
+    client = net.hosts["waits"].machine
+    assert net.run(10, until=lambda: client.spare_port is not None and bool(client.spare_port.mapped))
+    port = client.spare_port
+    asked = max(question.due for question in port.questions.values())
+    port.poll(asked)
+    assert all(question.waits for question in port.questions.values()) and port.settled and not port.forgotten
+    port.poll(asked + LIMIT)
+    assert port.forgotten
+    net.run(1)
+    assert client.spare_port is not port and not client.spare_port.forgotten
 
 
 def test_where_a_client_is_next_is_another_matter() -> None:
