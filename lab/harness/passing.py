@@ -24,6 +24,8 @@ from lab.topology.model import Role, Topology
 
 SETTLE = 0.25
 """Seconds for which a packet waits for earlier ones of other places, whose captures are slower to tell."""
+PROMPT = 0.01
+"""Seconds within which a router that holds nothing back has let a packet out: of equal ones rather one of these."""
 MOMENT = 0.25
 """Seconds of the router's own packets after which one that has not left was dropped."""
 MOMENT_OF_A_LINE = 2.0
@@ -183,10 +185,7 @@ class Passing:
         if gate is not None and packet.direction is Direction.OUT:
             if not gate.inside(packet.destination.address):
                 gate.remember(packet)
-            waiting = self._waiting.get(_key(packet), ())
-            moment = self._moments.get(packet.place, MOMENT)
-            came = next((one for one in waiting if _goes_on(one.packet, packet, moment)), None)
-            if came is not None:
+            if (came := self._came(packet, gate)) is not None:
                 came.out, came.waits = packet, False
                 self._waiting[_key(packet)].remove(came)
                 if not self._waiting[_key(packet)]:
@@ -199,6 +198,19 @@ class Passing:
             assert gate is not None
             sighting.why = gate.why(packet, gate.inside(packet.source.address))
             self._waiting[_key(packet)].append(sighting)
+
+    def _came(self, out: Packet, gate: Gate) -> _Sighting | None:
+        """What waits and has now left: the one most alike. Of several rather one that no rule would have dropped, then
+        rather one that came within PROMPT, then the earliest."""
+        moment = self._moments.get(out.place, MOMENT)
+        prompt = PROMPT if moment == MOMENT else moment  # a line holds all back, and keeps their order
+        found, best = None, (0, False, False)
+        for one in self._waiting.get(_key(out), ()):
+            since = out.time - one.packet.time
+            surely = (_alike(one.packet, out, gate), one.why is None, since <= prompt)
+            if since <= moment and surely[0] and surely > best:
+                found, best = one, surely
+        return found
 
     def _for_itself(self, gate: Gate, packet: Packet) -> bool:
         """Whether a packet is for the router that has it, or for a whole LAN."""
@@ -355,11 +367,14 @@ def _line_ends(topology: Topology) -> set[str]:
     return {topology.router_of(site).name for site in (*behind, *behind.values())}
 
 
-def _goes_on(came: Packet, out: Packet, moment: float) -> bool:
-    """Whether what left may be what came; of a packet that is turned back both addresses change."""
-    if out.time - came.time > moment:
-        return False
-    return came.source == out.source or came.destination == out.destination or out.length > 0 or bool(out.flags & 0x02)
+def _alike(came: Packet, out: Packet, gate: Gate) -> int:
+    """How surely what left a router is what came in, as where journeys are followed: 0 where it cannot be."""
+    if came.destination == out.destination:
+        return 4 if came.source == out.source else 3
+    if came.source == out.source:
+        return 2
+    # Only of a packet that is turned back into the LAN do both addresses change.
+    return 1 if gate.inside(came.source.address) and gate.inside(out.destination.address) else 0
 
 
 def all_rows(topology: Topology, packets: Iterable[Packet]) -> list[Row]:

@@ -18,6 +18,7 @@ from lab.topology.model import Attachment, Topology
 from tests.unit.router_packets import BOB, FLAT, FRANK, HOME, IN, OUT, TOPOLOGY, out_of_home, seen, stun
 
 ZOO = parse(Path(__file__).parents[3] / "compose" / "zoo.yml", {})
+FAMILIES = parse(Path(__file__).parents[3] / "compose" / "families.yml", {})
 BELLA = "192.168.32.77/24"
 DAVE, ERIN = "192.168.35.10:7000", "192.168.36.10:7000"
 SUPERNODE, RELAY = "203.0.113.11:33033", "203.0.113.21:33034"
@@ -99,6 +100,83 @@ def test_what_a_router_turns_back_has_both_addresses_changed() -> None:
     other = "192.168.32.11:41000"
     row = one([seen(1, "home-router", IN, BOB, HOME), seen(1.0001, "home-router", OUT, "203.0.113.32:1", other)])
     assert row.became == "as home wan:1 to 192.168.32.11:41000"
+
+
+CONSTANT = bytes(100)
+"""What a program says that says the same again and again, both ways."""
+
+
+def through_home(at: float, to: str = FLAT) -> list[Packet]:
+    return out_of_home(at, to, CONSTANT)[:2]
+
+
+def test_what_was_dropped_is_not_taken_for_an_equal_packet_that_leaves_the_other_way() -> None:
+    dropped = [seen(1 + n / 50, "home-router", IN, "203.0.113.33:9", HOME, CONSTANT) for n in range(5)]
+    left = [packet for n in range(5) for packet in through_home(1.005 + n / 50)]
+    found = [(row.source, row.became) for row in rows([*dropped, *left])]
+    assert found[:2] == [("flat wan:9", "dropped: no mapping"), ("bob:40000", "as home wan:40000")]
+    assert [fate for _, fate in found[2::2]] == ["dropped: not asked for"] * 4
+    assert found[1::2] == [("bob:40000", "as home wan:40000")] * 5
+
+
+def test_what_was_not_let_out_is_not_taken_for_an_equal_packet_that_is_handed_in() -> None:
+    blocked = seen(1, "home-router", IN, BOB, FLAT, CONSTANT)
+    came = [seen(1.02, "home-router", IN, FLAT, HOME, CONSTANT), seen(1.0201, "home-router", OUT, FLAT, BOB, CONSTANT)]
+    assert [row.became for row in rows([blocked, *came])] == ["dropped", "to bob:40000"]
+
+
+def test_equal_packets_for_two_are_told_apart_by_whom_they_are_for() -> None:
+    blocked = seen(1, "home-router", IN, BOB, RELAY, CONSTANT)
+    assert [row.became for row in rows([blocked, *through_home(1.001)])] == ["dropped", "as home wan:40000"]
+
+
+def test_what_was_dropped_is_not_taken_for_the_next_one_that_is_equal() -> None:
+    blocked = seen(1, "home-router", IN, BOB, FLAT, CONSTANT)
+    later = [packet for n in range(1, 5) for packet in through_home(1 + n / 50)]
+    assert [row.became for row in rows([blocked, *later])] == ["dropped", *["as home wan:40000"] * 4]
+
+
+def test_of_equal_packets_from_one_the_one_that_a_rule_explains_was_dropped() -> None:
+    strange = seen(1.001, "home-router", IN, FLAT, HOME.replace("40000", "9"), CONSTANT)
+    came = [seen(1.002, "home-router", IN, FLAT, HOME, CONSTANT), seen(1.0021, "home-router", OUT, FLAT, BOB, CONSTANT)]
+    found = [row.became for row in rows([*through_home(1), strange, *came])]
+    assert found == ["as home wan:40000", "dropped: no mapping", "to bob:40000"]
+
+
+def test_of_equal_packets_that_a_router_has_at_once_the_first_leaves_first() -> None:
+    one, two = through_home(1), through_home(1.00005)
+    row, other = rows([*one, *two])
+    assert (row.at, row.became, other.at, other.became) == (1, "as home wan:40000", 1.00005, "as home wan:40000")
+    assert rows([*one, two[0]])[1].became == "dropped"
+
+
+def test_what_a_line_holds_back_leaves_in_its_order() -> None:
+    there, own, inside = "203.0.113.31:5000", "100.64.63.11:40000", "192.168.67.10:40000"
+    came = [seen(1 + n / 50, "mobile-1-router", IN, there, own, CONSTANT) for n in range(3)]
+    left = [seen(1.05 + n / 50, "mobile-1-router", OUT, there, inside, CONSTANT) for n in range(2)]
+    assert [row.fate for row in rows([*came, *left], ZOO)] == ["translated", "translated", "dropped"]
+
+
+def test_an_acknowledgement_is_turned_back_as_well() -> None:
+    ack: dict[str, Any] = {"payload": b"", "protocol": "tcp", "flags": 0x10}
+    came = seen(1, "home-router", IN, BOB, HOME, **ack)
+    row = one([came, seen(1.0001, "home-router", OUT, "203.0.113.32:1", "192.168.32.11:41000", **ack)])
+    assert row.became == "as home wan:1 to 192.168.32.11:41000"
+
+
+def test_npt_v6_keeps_the_address_outside_and_changes_the_one_inside() -> None:
+    lan = FAMILIES.lan_of("nptv6").subnet6
+    assert lan is not None
+    inner, outer, there = f"{lan[10]}:7000", "2001:db8:0:39::a:7000", "2001:db8:0:1::21:33034"
+    out = [
+        seen(1, "nptv6-router", IN, inner, there, CONSTANT),
+        seen(1.0001, "nptv6-router", OUT, outer, there, CONSTANT),
+    ]
+    back = [
+        seen(2, "nptv6-router", IN, there, outer, CONSTANT),
+        seen(2.0001, "nptv6-router", OUT, there, inner, CONSTANT),
+    ]
+    assert [row.fate for row in rows([*out, *back], FAMILIES)] == ["translated", "translated"]
 
 
 def test_what_no_mapping_is_for_is_dropped_by_that_name() -> None:
