@@ -22,9 +22,13 @@ LINUX_SLL2 = 276
 
 _MAGICS = {b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1"}
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
-_FILE_HEADER, _RECORD_HEADER, _SLL2_HEADER = 24, 16, 20
-_IPV4, _IPV6 = 0x0800, 0x86DD
-_TCP, _UDP = 6, 17
+_FILE_HEADER, _RECORD_HEADER = 24, 16
+SLL2_HEADER = 20
+"""Bytes before a frame's IP packet."""
+IPV4, IPV6 = 0x0800, 0x86DD
+"""Ethernet's numbers of the two."""
+TCP, UDP = 6, 17
+"""IP's numbers of the two."""
 _IPV6_OPTIONS = {0, 43, 60}  # hop-by-hop, routing, destination options: RFC 8200, 4.1
 _IPV6_FRAGMENT = 44  # RFC 8200, 4.5: eight bytes, the offset in the upper 13 bits of the third and fourth
 
@@ -45,6 +49,11 @@ class Direction(StrEnum):
 
 
 _DIRECTIONS = (Direction.IN, Direction.IN, Direction.IN, Direction.OTHER, Direction.OUT)  # by SLL2 packet type
+
+
+def direction_of(kind: int) -> Direction:
+    """By SLL2's packet type."""
+    return _DIRECTIONS[kind] if kind < len(_DIRECTIONS) else Direction.OTHER
 
 
 class Endpoint(NamedTuple):
@@ -188,14 +197,16 @@ class Decoder:
 
     def decode(self, time: float, frame: bytes, offset: int) -> Packet | None:
         """The packet of a frame; None for what is neither UDP nor TCP, or too short to say."""
-        if len(frame) < _SLL2_HEADER + 20:
+        if len(frame) < SLL2_HEADER + 20:
             return None
         ether, _, interface, _, kind = struct.unpack_from("!HHIHB", frame)
-        located = _locate(frame, ether)
-        if located is None:
+        found = located(frame, ether)
+        if found is None:
             return None
-        number, transport, end, addresses = located
-        if len(frame) < transport + (20 if number == _TCP else 8):
+        number, transport, end, addresses, later = found
+        if later or number not in (TCP, UDP):
+            return None
+        if len(frame) < transport + (20 if number == TCP else 8):
             return None
         half = len(addresses) // 2
         source = self._endpoint(addresses[:half] + frame[transport : transport + 2])
@@ -203,19 +214,18 @@ class Decoder:
         sequence = flags = 0
         protocol: Protocol = "udp"
         begin = transport + 8
-        if number == _TCP:
+        if number == TCP:
             protocol = "tcp"
             sequence = int.from_bytes(frame[transport + 4 : transport + 8])
             flags = frame[transport + 13]
             begin = transport + (frame[transport + 12] >> 4) * 4
-        direction = _DIRECTIONS[kind] if kind < len(_DIRECTIONS) else Direction.OTHER
         length = max(0, end - begin)
         payload = frame[begin:end]
         return Packet(
             time,
             self._place,
             interface,
-            direction,
+            direction_of(kind),
             protocol,
             source,
             destination,
@@ -233,28 +243,28 @@ class Decoder:
         return known
 
 
-def _locate(frame: bytes, ether: int) -> tuple[int, int, int, bytes] | None:
-    """Protocol number, where its header begins, where the IP packet ends, both addresses; None for anything else."""
-    at = _SLL2_HEADER
-    if ether == _IPV4:
+def located(frame: bytes, ether: int, at: int = SLL2_HEADER) -> tuple[int, int, int, bytes, int] | None:
+    """Of the IP packet at `at`: protocol number, where that one's header begins, where the packet ends, both addresses,
+    and which byte of a whole it goes on from, 0 for a whole one and a first fragment. None for anything else."""
+    if ether == IPV4:
+        if len(frame) < at + 20 or frame[at] >> 4 != 4:
+            return None
         number, size = frame[at + 9], (frame[at] & 0x0F) * 4
-        later_fragment = int.from_bytes(frame[at + 6 : at + 8]) & 0x1FFF
-        if frame[at] >> 4 != 4 or size < 20 or later_fragment or number not in (_TCP, _UDP):
+        if size < 20:
             return None
         total = int.from_bytes(frame[at + 2 : at + 4])
         end = at + total if total else len(frame)  # 0: handed over before segmentation, larger than the field holds
-        return number, at + size, end, frame[at + 12 : at + 20]
-    if ether != _IPV6 or len(frame) < at + 40 or frame[at] >> 4 != 6:
+        later = (int.from_bytes(frame[at + 6 : at + 8]) & 0x1FFF) * 8
+        return number, at + size, end, frame[at + 12 : at + 20], later
+    if ether != IPV6 or len(frame) < at + 40 or frame[at] >> 4 != 6:
         return None
-    number, transport = frame[at + 6], at + 40
+    number, transport, later = frame[at + 6], at + 40, 0
     total = int.from_bytes(frame[at + 4 : at + 6])
-    while (number in _IPV6_OPTIONS or number == _IPV6_FRAGMENT) and len(frame) >= transport + 8:
+    while (number in _IPV6_OPTIONS or number == _IPV6_FRAGMENT) and len(frame) >= transport + 8 and not later:
         size = 8
         if number in _IPV6_OPTIONS:
             size = (frame[transport + 1] + 1) * 8
-        elif int.from_bytes(frame[transport + 2 : transport + 4]) >> 3:
-            return None  # a later fragment
+        else:
+            later = int.from_bytes(frame[transport + 2 : transport + 4]) & 0xFFF8
         number, transport = frame[transport], transport + size
-    if number not in (_TCP, _UDP):
-        return None
-    return number, transport, at + 40 + total if total else len(frame), frame[at + 8 : at + 40]
+    return number, transport, at + 40 + total if total else len(frame), frame[at + 8 : at + 40], later
