@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 from lab.evidence.growing import Frame, Growing
+from lab.evidence.others import other
 from lab.evidence.pcap import Decoder
 from lab.evidence.piping import Piping
 from lab.harness.blocking import Remembered
@@ -72,7 +73,8 @@ class Feed:
             if self._sinks:
                 heapq.heappush(self._frames, (frame.ticks, number, node, frame, now))
             if self._told:
-                packet = self._decoders[node].decode(frame.ticks / 1e6, frame.data, number)
+                at = frame.ticks / 1e6
+                packet = self._decoders[node].decode(at, frame.data, number) or other(node, at, frame.data)
                 if packet is not None:
                     self._passing.hear(packet, now)
 

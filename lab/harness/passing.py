@@ -1,7 +1,8 @@
 """Packets as they come, from many places at once, to rows: when, where, from whom to whom, what, and what became of it.
 
 A router's two sides are one row: what came in and left again was translated or passed on, what did not leave within a
-moment was dropped. Rows come out in the order of time, whatever place was quicker to tell.
+moment was dropped. Rows come out in the order of time, whatever place was quicker to tell. What is neither UDP nor TCP
+is a row at each place.
 
 Pure: packets and a clock in, rows out. Belongs here: order, the two sides of a router, what is the first of its kind in
 a call. Never: captures, and how it looks.
@@ -17,7 +18,8 @@ from math import inf
 from typing import Literal
 
 from lab.evidence.naming import Names, holders
-from lab.evidence.pcap import Direction, Packet
+from lab.evidence.others import End, Other
+from lab.evidence.pcap import Direction, Endpoint, Packet
 from lab.evidence.sorts import Sort, tell
 from lab.harness.blocking import Gate, Remembered
 from lab.topology.model import Role, Topology
@@ -66,7 +68,8 @@ _WORDS = {
 class Row:
     """One packet at one place, or a note (`what`, at no place). `at`: epoch seconds; endpoints by name.
 
-    `became`: what the router made of it, in words that stand by themselves, `brief` in fewer. `event`: what it is in a
+    `became`: what the router made of it, or what an ICMP error is about, in words that stand by themselves, `brief` in
+    fewer. `event`: what it is in a
     call where it is the first of its kind.
     """
 
@@ -93,6 +96,13 @@ class _Sighting:
     why: str | None = None
 
 
+@dataclass(eq=False)
+class _Aside:
+    """A packet of which nothing is to be found out."""
+
+    packet: Other
+
+
 class Passing:
     """Hear packets of any places, in any order; `due` gives the rows whose turn it is."""
 
@@ -100,8 +110,8 @@ class Passing:
         """`judged`: whether what was seen on one side of a router alone says that it went no further."""
         self._judged = judged
         self._order = count()
-        self._heap: list[tuple[float, int, Packet, float]] = []
-        self._line: deque[_Sighting] = deque()
+        self._heap: list[tuple[float, int, Packet | Other, float]] = []
+        self._line: deque[_Sighting | _Aside] = deque()
         self._waiting: defaultdict[tuple[object, ...], deque[_Sighting]] = defaultdict(deque)
         self._settle, self._told = SETTLE, 0.0
         self._reached: dict[str, float] = {}
@@ -135,9 +145,9 @@ class Passing:
             if name in former:
                 gate.go_on(former[name], what.at if what is not None and what.whole else -inf)
 
-    def hear(self, packet: Packet, now: float) -> None:
+    def hear(self, packet: Packet | Other, now: float) -> None:
         """Take in a packet at `now`, the clock's seconds, which need not be those of the packets."""
-        if packet.direction is not Direction.OTHER and packet.source.address not in ("127.0.0.1", "::1"):
+        if packet.direction is not Direction.OTHER and _address(packet.source) not in ("127.0.0.1", "::1"):
             heapq.heappush(self._heap, (packet.time, next(self._order), packet, now))
             if packet.time < self._told:  # too late for its turn; those after it need not be
                 self._settle = min(LONGEST, max(self._settle, SETTLE + self._told - packet.time))
@@ -161,6 +171,9 @@ class Passing:
         rows: list[Row] = []
         while self._line and (over or self._decided(self._line[0], now)):
             sighting = self._line.popleft()
+            if isinstance(sighting, _Aside):
+                rows.append(self._aside(sighting.packet))
+                continue
             if sighting.waits:
                 waiting = self._waiting[_key(sighting.packet)]
                 waiting.remove(sighting)
@@ -178,9 +191,12 @@ class Passing:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _take(self, packet: Packet, heard: float) -> None:
+    def _take(self, packet: Packet | Other, heard: float) -> None:
         """The next packet by time."""
         self._reached[packet.place] = max(packet.time, self._reached.get(packet.place, 0.0))
+        if isinstance(packet, Other):
+            self._line.append(_Aside(packet))
+            return
         gate = self._gates.get(packet.place)
         if gate is not None and packet.direction is Direction.OUT:
             if not gate.inside(packet.destination.address):
@@ -219,8 +235,8 @@ class Passing:
             return True
         return packet.destination.address in gate.own and gate.inside(packet.destination.address)
 
-    def _decided(self, one: _Sighting, now: float) -> bool:
-        if not one.waits:
+    def _decided(self, one: _Sighting | _Aside, now: float) -> bool:
+        if isinstance(one, _Aside) or not one.waits:
             return True
         moment = self._moments.get(one.packet.place, MOMENT)
         return self._reached[one.packet.place] - one.packet.time > moment or now - one.heard >= max(PATIENCE, moment)
@@ -243,13 +259,27 @@ class Passing:
             event,
         )
 
-    def place(self, packet: Packet) -> str:
+    def _aside(self, packet: Other) -> Row:
+        names = self._names.host(packet.source), self._names.host(packet.destination)
+        became = brief = ""
+        if packet.about is not None:
+            sender, receiver = packet.about
+            became = f"about {self._names.endpoint(*sender)} → {self._names.endpoint(*receiver)}"
+            brief = f"{self._short(sender, packet.destination)} → {self._short(receiver, packet.source)}"
+        return Row(packet.time, self.place(packet), *names, packet.what, "", became, brief)
+
+    def _short(self, end: End, known: str) -> str:
+        """An end of the packet that an error is about, where the error's own end beside it says which host that is."""
+        address, port = end
+        return f":{port}" if address == known and port is not None else self._names.endpoint(address, port)
+
+    def place(self, packet: Packet | Other) -> str:
         """Where a packet was seen, as the file has it: a router's side, or the node."""
         gate = self._gates.get(packet.place)
         if gate is None:
             return packet.place
         near = packet.source if packet.direction is Direction.IN else packet.destination
-        return f"{self._nodes[packet.place].site} {'lan' if gate.inside(near.address) else 'wan'}"
+        return f"{self._nodes[packet.place].site} {'lan' if gate.inside(_address(near)) else 'wan'}"
 
     def _what(self, packet: Packet) -> tuple[str, Sort | None]:
         told = tell(packet)
@@ -354,6 +384,10 @@ class Passing:
         before = self._firsts.get(kind)
         self._firsts[kind] = at
         return what if before is None or at - before > QUIET else None
+
+
+def _address(end: Endpoint | str) -> str:
+    return end if isinstance(end, str) else end.address
 
 
 def _key(packet: Packet) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from lab.report.viewing import View
 WIDE = 110
 """Columns from which on times, places and what became of a packet stand in full."""
 LEAST = 20
-"""Columns that who sends to whom has in any case."""
+"""Columns that who sends to whom has in any case, where it needs them."""
 AROUND = 4
 """Lines that are no packets: headings, and what can be done."""
 _STYLES = {"dropped": "red", "lost": "red", "passed": "dim", "own": "dim", "translated": "green", "note": "bold cyan"}
@@ -61,7 +61,7 @@ def _row(row: Row, width: int, wide: bool, *, marked: bool) -> Text:
 def _columns(when: str, place: str, way: str, said: str, width: int, wide: bool) -> str:
     """Where there is little room, what a packet is and what became of it come before the end of its way."""
     times, places, ways = (12, 18, 46) if wide else (6, 10, 31)
-    free = max(width - times - places - 3 - len(said), LEAST)
+    free = max(width - times - places - 3 - len(said), min(len(way), LEAST))
     return _cut(f"{when:<{times}} {place:<{places}} {_cut(way, free):<{min(ways, free)}} {said}", width)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab.evidence.others import End, Other
 from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
 from lab.harness.blocking import Remembered
 from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_rows
@@ -468,6 +469,62 @@ def test_nothing_is_remembered_of_what_was_told() -> None:
         passing.due(number)
     passing.due(1000)
     assert not passing._waiting and not passing._line and not passing._heap
+
+
+# --- what is neither UDP nor TCP
+
+
+def icmp(
+    at: float, source: str, destination: str, about: tuple[End, End] | None = None, direction: Direction = IN
+) -> Other:
+    return Other(at, "home-router", direction, source, destination, "ICMP port unreachable", about)
+
+
+def test_what_is_neither_udp_nor_tcp_is_a_row_at_its_place_with_names_and_no_fate() -> None:
+    passing = Passing(TOPOLOGY)
+    for packet in (icmp(1, "203.0.113.21", "203.0.113.32"), icmp(2, "203.0.113.21", "192.168.32.10", None, OUT)):
+        passing.hear(packet, 1)
+    assert passing.due(9) == [
+        Row(1, "home wan", "relay-1", "home wan", "ICMP port unreachable"),
+        Row(2, "home lan", "relay-1", "bob", "ICMP port unreachable"),
+    ]
+    assert not passing.dropped and not passing.marked
+
+
+@pytest.mark.parametrize(
+    ("source", "about", "became", "brief"),
+    [
+        ("203.0.113.21", (("192.168.32.10", 40000), ("203.0.113.21", 33034)), "bob:40000 → relay-1:33034",
+         ":40000 → :33034"),
+        ("203.0.113.1", (("192.168.32.10", 40000), ("203.0.113.21", 33034)), "bob:40000 → relay-1:33034",
+         ":40000 → relay-1:33034"),
+        ("203.0.113.21", (("192.168.32.10", None), ("203.0.113.21", None)), "bob → relay-1", "bob → relay-1"),
+        ("203.0.113.21", (("10.9.9.9", 1), ("2001:db8::9", 2)), "10.9.9.9:1 → [2001:db8::9]:2",
+         "10.9.9.9:1 → [2001:db8::9]:2"),
+    ],
+)  # fmt: skip
+def test_an_error_says_which_packet_it_is_about(source: str, about: tuple[End, End], became: str, brief: str) -> None:
+    passing = Passing(TOPOLOGY)
+    passing.hear(icmp(1, source, "192.168.32.10", about, OUT), 1)
+    (row,) = passing.due(9)
+    assert (row.fate, row.became, row.brief) == ("", f"about {became}", brief)
+
+
+def test_others_stand_among_packets_in_the_order_of_time() -> None:
+    passing = Passing(TOPOLOGY)
+    passing.hear(icmp(1.05, "203.0.113.21", "203.0.113.32"), 10)
+    waits = seen(1, "home-router", IN, BOB, FLAT)
+    for packet in (waits, seen(1.1, "core", IN, HOME, FLAT)):
+        passing.hear(packet, 10)
+    assert passing.due(10 + SETTLE) == [] and passing.pending == 1, "bob's may still leave"
+    assert [row.at for row in passing.due(10 + PATIENCE)] == [1, 1.05, 1.1]
+
+
+def test_what_another_node_is_sent_and_a_node_says_to_itself_is_left_out() -> None:
+    passing = Passing(TOPOLOGY)
+    passing.hear(icmp(1, "203.0.113.21", "203.0.113.32", None, Direction.OTHER), 1)
+    passing.hear(icmp(1, "127.0.0.1", "127.0.0.1"), 1)
+    assert passing.due(9) == []
 
 
 # --- a call's events

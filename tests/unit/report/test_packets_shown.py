@@ -34,6 +34,24 @@ def test_80_columns_have_all_of_a_usual_packet() -> None:
     assert lines[3] == "04.250 flat wan   home wan:38458 → flat wan:50702 ◆ STUN check  ✗ no mapping"
 
 
+@pytest.mark.parametrize(
+    ("source", "destination", "what", "brief"),
+    [
+        ("relay-1", "home wan", "ICMP port unreachable", ":40000 → :33034"),
+        ("home wan", "bob", "ICMP port unreachable", ":40000 → relay-1:33034"),
+        ("core", "bob", "ICMP fragmentation needed", ":40000 → relay-1:33034"),
+        ("core", "office wan", "ICMPv6 packet too big", ":40000 → :33034"),
+    ],
+)
+def test_80_columns_have_an_icmp_error_and_what_it_is_about(
+    source: str, destination: str, what: str, brief: str
+) -> None:
+    row = Row(AT, "home wan", source, destination, what, "", "about bob:40000 → relay-1:33034", brief)
+    shown_80 = shown(80, 24, [row])[1]
+    assert f" {source} → {destination} " in shown_80 and shown_80.rstrip().endswith(f"{what}  {brief}")
+    assert line(row).endswith(f"{source} → {destination}  {what}  about bob:40000 → relay-1:33034")
+
+
 def test_a_wide_terminal_has_it_in_full() -> None:
     assert "04:47:04.250 home lan" in shown(140)[2] and shown(140)[2].endswith("STUN check  as home wan:38458")
     assert shown(140)[3].endswith("◆ first check of bob  dropped: no mapping")
