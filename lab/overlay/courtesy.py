@@ -12,6 +12,8 @@ from lab.overlay.limits import Limiter, Rate
 CHECKS, SYNS = 64, 96
 """Checks over UDP, and connections begun, to one host in one call. A candidate is checked 17 times (RETRIES and GIVE_UP
 of checklist.py), and two or three of a peer's are at one host; simultaneous open takes four ports 16 times each."""
+HANDFUL = 24
+"""The same to a host that nobody but the peer says to be the peer's: its candidates may name others."""
 SUSPECT = Rate(0.5, 640)
 """The same, over all calls: a victim sees one packet in two seconds, whoever calls, and however often."""
 GUESSES = Rate(1.0, 6_400)
@@ -49,11 +51,13 @@ class Manners:
 
     def check(self, host: str, now: float) -> bool:
         """Whether one more check may be sent; it counts if so."""
-        return host in self.heard or _count(self.checks, CHECKS, self.courtesy.checks, host, now)
+        most = CHECKS if host in self.vouched else HANDFUL
+        return host in self.heard or _count(self.checks, most, self.courtesy.checks, host, now)
 
     def syn(self, host: str, now: float) -> bool:
         """Whether one more connection may be begun; it counts if so."""
-        return host in self.heard or _count(self.syns, SYNS, self.courtesy.syns, host, now)
+        most = SYNS if host in self.vouched else HANDFUL
+        return host in self.heard or _count(self.syns, most, self.courtesy.syns, host, now)
 
     def knows(self, host: str) -> bool:
         """Whether ports of a host may be guessed."""
