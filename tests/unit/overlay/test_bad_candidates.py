@@ -8,7 +8,7 @@ from lab.overlay.actions import Connect, SendTo
 from lab.overlay.call import Call
 from lab.overlay.call_events import Ended, Moved
 from lab.overlay.client import Client
-from lab.overlay.courtesy import CHECKS, GUESSES, HANDFUL, SUSPECT
+from lab.overlay.courtesy import CHECKS, GUESSES, SUSPECT
 from lab.overlay.guessing import Guessing
 from lab.overlay.identity import seal_seen
 from lab.overlay.introduction import Introduction
