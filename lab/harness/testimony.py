@@ -147,11 +147,14 @@ def _excused(witness: Witness, node: Node, changes: Sequence[Json], started: flo
     line = next((one for one in reversed(changes) if _sets_back(one, node)), None)
     if witness.agrees is not False or line is None:
         return witness
+    why = f"{witness.said.removeprefix(MISSING)}, for the lab was changed while they talked: {told(line, started)}"
+    return absent(node.name, why)
+
+
+def told(line: Json, started: float) -> str:
+    """An event of the lab's timeline in words, beside a call that `started` then, epoch seconds."""
     about = next((f" {line[key]}" for key in ("node", "site") if key in line), "")
-    event = f"{line['event']}{about}, {float(line['at']) - started:.1f} s into the call"
-    return absent(
-        node.name, f"{witness.said.removeprefix(MISSING)}, for the lab was changed while they talked: {event}"
-    )
+    return f"{line['event']}{about}, {float(line['at']) - started:.1f} s into the call"
 
 
 def _sets_back(line: Json, node: Node) -> bool:
@@ -221,7 +224,7 @@ def _routers(
         for router in topology.routers_outward(node)[:1] if node else ():
             if router.name not in by_router:
                 by_router[router.name] = []
-    told = dict(zip(flows, asking.flows(flows), strict=True)) if flows else {}
+    answers = dict(zip(flows, asking.flows(flows), strict=True)) if flows else {}
     asked = time.time()
     former = {at.place for path in scene.paths for end in path.former for at in end.trail}
     for name, passed in by_router.items():
@@ -231,7 +234,7 @@ def _routers(
             yield absent(name, "no voice passed it")
         else:
             last = max(passed, key=lambda flow: flow.last)
-            found = [_router(topology, captures, flow, told[flow], window, asked, flow is last) for flow in passed]
+            found = [_router(topology, captures, flow, answers[flow], window, asked, flow is last) for flow in passed]
             yield next((one for one in found if one.agrees is False), None) or found[passed.index(last)]
 
 

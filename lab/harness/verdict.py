@@ -12,6 +12,7 @@ from lab.errors import EvidenceError
 from lab.harness.call_report import CallReport, Hold, Media, MediaPath, Observed, Stretch, Witness
 from lab.harness.claims import ALWAYS, Interval, held_too, same_path, setup_times, supports
 from lab.harness.events import Ended, parse_key_changed
+from lab.harness.frames import Frames, counted
 from lab.harness.placing import Placed
 from lab.harness.testimony import NOBODY, Asking, heard, missing
 from lab.topology.model import Topology
@@ -130,7 +131,12 @@ def _judge(
         observed = Observed(seen.kind, seen.transport, seen.via, seen.packets)
     elif wrong is None:
         wrong = f"the packets name no path: {seen.reason}"
-    witnesses = [Witness(PACKETS, seen.reason, verdict.agrees), *(_client(end, observed) for end in (caller, callee))]
+    witnesses = [Witness(PACKETS, seen.reason, verdict.agrees)]
+    for one_end in (caller, callee):
+        frames = counted(topology, placed, captures, verdict.scene, one_end, (*claims, *far), asking)
+        witnesses.append(_client(one_end, observed, frames))
+        if not frames.agree:
+            disagreements.append(f"{one_end.node} says that it {frames.said}")
     others = heard(topology, placed, captures, verdict.scene, end, asking)
     disagreements += [f"{one.name} {one.said}" for one in others if one.agrees is False]
     return _Judged(
@@ -149,11 +155,11 @@ def _merged(spans: Iterable[Interval]) -> list[Interval]:
     return found
 
 
-def _client(end: Ended, observed: Observed | None) -> Witness:
-    """What an end claims, beside what the packets showed last."""
-    told = f"; sent {end.media.sent:,} frames, heard {end.media.received:,}" if end.media else ""
+def _client(end: Ended, observed: Observed | None, frames: Frames) -> Witness:
+    """What an end claims, beside what the packets showed last, and how many frames it has counted, beside all."""
+    told = f"claims {end.path}; {frames.said}" if frames.said else f"claims {end.path}"
     shown = MediaPath(observed.kind, observed.transport, observed.via) if observed else None
-    return Witness(end.node, f"claims {end.path}{told}", end.path is not None and end.path == shown)
+    return Witness(end.node, told, end.path is not None and end.path == shown and frames.agree)
 
 
 def _ms(at: float, dialled: float) -> int:

@@ -16,7 +16,7 @@ from lab.evidence.media import Bout
 from lab.evidence.paths import survey
 from lab.evidence.scene import Scene, merged
 from lab.harness import testimony, verdict
-from lab.harness.call_report import CallReport, MediaPath
+from lab.harness.call_report import CallReport, Media, MediaPath
 from lab.harness.events import parse_ended, parse_event
 from lab.harness.placing import Placed, Request
 from lab.harness.testimony import Asking, Said
@@ -25,6 +25,7 @@ from lab.runtime.capture import Captured
 Json = dict[str, Any]
 SECONDS = 2.5
 MEDIA = {"sent": 125, "received": 125, "lost": 0, "jitter_ms": 0.4, "rtt_ms": 1.2, "mouth_to_ear_ms": 43, "mos": 4.2}
+TWICE = Media(250, 250, 0, 0.4, 1.2, 43, 4.2)
 RELAYED = {"kind": "relayed", "transport": "udp", "via": "relay-1"}
 PUNCHED = {"kind": "punched", "transport": "udp", "via": None}
 
@@ -311,7 +312,7 @@ def test_the_far_router_tells_of_the_flow_that_it_had_since_the_near_one_forgot(
     made = placed(world, tmp_path, PUNCHED, "frank")
     for name, end in made.reports.items():
         until = START + 2 * SECONDS
-        made.reports[name] = replace(end, at=until + 0.1, history=(replace(end.history[0], end=until),))
+        made.reports[name] = replace(end, at=until + 0.1, history=(replace(end.history[0], end=until),), media=TWICE)
     changes = [event("forget", site="home")]
     routers = Routers({"home-router": counted(126, 125), "flat-router": counted(126, 125)}, changes)
     report = verdict.report(TOPOLOGY, made, asking=routers.asking)
@@ -352,7 +353,7 @@ def test_after_a_hold_a_router_is_held_against_what_came_since(tmp_path: Path) -
     made = placed(world, tmp_path, PUNCHED, "frank")
     for name, end in made.reports.items():
         stretches = [replace(end.history[0], start=START + at, end=START + at + SECONDS) for at in (0.0, 6.0)]
-        made.reports[name] = replace(end, at=START + 8.6, history=tuple(stretches))
+        made.reports[name] = replace(end, at=START + 8.6, history=tuple(stretches), media=TWICE)
     made.request = Request("bob", "frank", holds=((SECONDS, 6.0),))
     report = judged(made, home_router=counted(131, 130), flat_router=counted(20, 20))
     assert told(report, "home-router")[0] is True, "its kernel may have begun anew in the silence"
@@ -411,6 +412,85 @@ def test_a_client_that_lies_is_named(punched: Placed) -> None:
     claim(punched, "bob", RELAYED)
     report = judged(punched)
     assert not report.holds() and told(report, "bob")[0] is False and told(report, "frank")[0] is True
+
+
+def counts(made: Placed, name: str, sent: int, heard: int, lost: int = 0) -> None:
+    """Has an end say that it counted these."""
+    made.reports[name] = replace(made.reports[name], media=Media(sent, heard, lost, 0.4, 1.2, 43, 4.2))
+
+
+@pytest.mark.parametrize(("sent", "heard"), [(79, 125), (171, 125), (125, 171), (125, 43), (0, 0)])
+def test_an_end_that_counts_other_frames_than_it_had_packets_fails_the_call_and_is_named(
+    punched: Placed, sent: int, heard: int
+) -> None:
+    counts(punched, "frank", sent, heard)
+    report = judged(punched)
+    assert not report.holds() and told(report, "frank")[0] is False and told(report, "bob")[0] is True
+    shown = f"sent {sent} frames and heard {heard}, where 125 packets of voice left it and 125 came to it"
+    assert told(report, "frank")[1] == f"claims punched/udp; {shown}"
+    assert report.disagreements == (f"frank says that it {shown}",)
+
+
+@pytest.mark.parametrize(("sent", "heard", "lost"), [(80, 170, 0), (170, 44, 0), (125, 0, 125)])
+def test_an_end_that_counts_about_as_many_agrees(punched: Placed, sent: int, heard: int, lost: int) -> None:
+    counts(punched, "frank", sent, heard, lost)
+    report = judged(punched)
+    assert report.holds("punched/udp"), report
+    assert told(report, "frank") == (True, f"claims punched/udp; sent {sent} frames, heard {heard}")
+
+
+@pytest.mark.parametrize(
+    ("change", "at"),
+    [
+        (event("unplug", node="bob"), "unplug bob"),
+        (event("plug", node="frank"), "plug frank"),
+        (event("move", node="bob", site="park"), "move bob"),
+        (event("restart", node="home-router"), "restart home-router"),
+        (event("up", topology="reference.yml"), "up"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_an_event_that_sets_an_end_apart_from_its_packets_excuses_its_count_and_is_named(
+    punched: Placed, change: Json, at: str
+) -> None:
+    counts(punched, "bob", 275, 125)
+    report = judged(punched, changes=[change])
+    words = f"sent 275 frames, heard 125, which is not compared with its packets: {at}, 1.5 s into the call"
+    assert told(report, "bob") == (True, f"claims punched/udp; {words}") and report.holds()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        event("restart", node="flat-router"),
+        event("kill", node="relay-1"),
+        event("unplug", node="bella"),
+        event("forget", site="home"),
+        event("set", site="home", link="loss=30%"),
+    ],
+    ids=lambda line: line["event"],
+)
+def test_an_event_elsewhere_excuses_no_end_s_count(punched: Placed, change: Json) -> None:
+    counts(punched, "bob", 275, 125)
+    report = judged(punched, changes=[change])
+    assert told(report, "bob")[0] is False and not report.holds()
+
+
+def test_frames_said_where_an_end_had_no_path_left_nobody_and_those_of_a_hold_were_not_said(punched: Placed) -> None:
+    counts(punched, "bob", 270, 125)
+    end = punched.reports["bob"]
+    punched.reports["bob"] = replace(end, at=START + SECONDS + 3.0)  # two seconds more than leave takes
+    assert told(judged(punched), "bob")[0] is True
+    punched.reports["bob"] = replace(punched.reports["bob"], holds=((START + SECONDS, START + SECONDS + 3.0),))
+    assert told(judged(punched), "bob")[0] is False
+
+
+def test_what_a_call_that_broke_off_counted_is_not_compared(punched: Placed) -> None:
+    counts(punched, "bob", 1500, 125)
+    punched.reports["bob"] = replace(punched.reports["bob"], ok=False, reason="no path for 30 s")
+    report = judged(punched)
+    assert told(report, "bob") == (True, "claims punched/udp; sent 1,500 frames, heard 125")
+    assert report.error == "no path for 30 s" and not report.disagreements
 
 
 class Channel:
