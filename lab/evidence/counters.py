@@ -24,6 +24,8 @@ LEAST, MOST, SOME = 0.3, 1.1, 2_000
 a few bytes a frame inside TLS is half overhead."""
 LEAST_COUNTED, MOST_COUNTED, FEW = 0.8, 1.2, 20
 """The same for the packets of a flow."""
+FULL = 1_500
+"""Bytes of a full packet on Ethernet. One that a capture lost may have been as large, or as the largest that it saw."""
 UNANSWERED = 4
 """Packets of a connection that nobody answers, in the moment until its router is asked: a SYN, again, a refusal."""
 
@@ -36,9 +38,17 @@ class Compared:
     agrees: bool
 
 
-def _whole(captures: Captures, place: str) -> bool:
-    """Whether the capture of a place can tell: it saw something, and has lost nothing of it."""
-    return captures.saw_anything(place) and not captures.dropped.get(place) and not captures.truncated.get(place)
+def _can_tell(captures: Captures, place: str) -> bool:
+    """Whether the capture of a place saw something, and was not cut short. What it lost widens the bounds."""
+    return captures.saw_anything(place) and not captures.truncated.get(place)
+
+
+def _held(said: str, agrees: bool, seen: int, lost: int) -> Compared | None:
+    """What a counter says beside what a capture saw, and lost, in packets. What it lost excuses no contradiction; but
+    where it lost more than it saw, that nothing contradicts means nothing."""
+    if lost:
+        said += f", and the capture lost {lost:,} more"
+    return None if agrees and lost > seen else Compared(said, agrees)
 
 
 def relayed(
@@ -51,27 +61,27 @@ def relayed(
 ) -> Compared | None:
     """Packets and bytes that a relay says it has passed on in a call, which lay in a window of epoch seconds.
 
-    A client that relays is not captured: core's packets stand for its own. None where the capture cannot tell: it saw
-    nothing, or has lost packets.
+    A client that relays is not captured: core's packets stand for its own. Each packet that the capture lost may have
+    come to the relay, and from anybody. None where the capture cannot tell: it saw nothing, was cut short, or has lost
+    more than it saw.
     """
     place = relay if topology.node(relay).role is Role.RELAY else core_of(topology).name
-    if not _whole(captures, place):
+    if not _can_tell(captures, place):
         return None
     table, own = captures.need(place), {str(address) for address in topology.node(relay).addresses}
     start, end = window[0] - AROUND, window[1] + AROUND
-    into = [
-        (stream, stream.figures(start, end).bytes)
-        for address in own
-        for stream in table.reaching(address, Direction.IN)
-    ]
+    into = [(stream, stream.figures(start, end)) for address in own for stream in table.reaching(address, Direction.IN)]
     legs = {
         (one.protocol, one.outside) for path in scene.paths if path.via == relay for one in (path.caller, path.callee)
     }
-    of_call = sum(size for stream, size in into if (stream.protocol, stream.source) in legs)
-    everything = sum(size for _, size in into)
+    of_call = sum(came.bytes for stream, came in into if (stream.protocol, stream.source) in legs)
+    lost = captures.dropped.get(place, 0)
+    unseen = lost * max(FULL, *(packet.length for packet in table.capture.packets)) if lost else 0
+    everything = sum(came.bytes for _, came in into) + unseen
     packets, size = counted
     said = f"passed on {size:,} bytes in {packets:,} packets, where {of_call:,} came to it from the two"
-    return Compared(said, LEAST * of_call - SOME <= size <= MOST * everything + SOME)
+    agrees = LEAST * of_call - SOME <= size <= MOST * everything + SOME
+    return _held(said, agrees, sum(came.packets for _, came in into), lost)
 
 
 @dataclass(frozen=True)
@@ -164,47 +174,51 @@ def tracked(
     """What a router's kernel has `counted` of a flow, `packets` and `bytes`, each [out, in].
 
     Of UDP packets against the voice; of TCP, whose segments are cut and joined on their way and whose connection may be
-    older than the call, bytes against those of the call alone, which they cannot be fewer than. None where the packets
-    cannot tell, or nothing was counted.
+    older than the call, bytes against those of the call alone, which they cannot be fewer than. Each packet that the
+    capture lost may have been the flow's. None where the packets cannot tell, as of a relay, or nothing was counted.
 
     The voice of a path may be more than that of this flow: another router may have given the far end another address in
     mid-call. After a silence longer than the router `remembers`, seconds, its kernel has begun anew.
     """
     place = flow.router if flow.own else core_of(topology).name
-    if not _whole(captures, place):
+    if not _can_tell(captures, place):
         return None
     table, end = captures.need(place), window[1] + AROUND
     passed = table.stream(flow.protocol, flow.inner, flow.remote, Direction.IN)
     came = table.stream(flow.protocol, flow.remote, flow.inner, Direction.OUT if flow.own else Direction.IN)
     since = _anew((passed, came), flow.since, end, remembers)
+    lately = [one.figures(since, end) if one else None for one in (passed, came)]
+    seen, lost = sum(one.packets for one in lately if one), captures.dropped.get(place, 0)
     if flow.protocol == "tcp":
-        least = [one.figures(since, end).bytes if one else 0 for one in (passed, came)]
+        least = [one.bytes if one else 0 for one in lately]
         found = _pair(counted.get("bytes"))
         if found is None:
             return None
         said = (
             f"counted {found[0]:,} bytes out and {found[1]:,} in, where the call's were {least[0]:,} and {least[1]:,}"
         )
-        return Compared(said, all(a >= LEAST_COUNTED * b - SOME for a, b in zip(found, least, strict=True)))
+        enough = all(a >= LEAST_COUNTED * b - SOME for a, b in zip(found, least, strict=True))
+        return _held(said, enough, seen, lost)
     found = _pair(counted.get("packets"))
     if found is None:
         return None
     out, back = found
     voice, heard = (
-        min(told, one.figures(since, end).packets) if one else told
-        for told, one in ((flow.out, passed), (flow.back, came))
+        min(told, one.packets) if one else 0 if lost else told
+        for told, one in zip((flow.out, flow.back), lately, strict=True)
     )
     said = f"counted {out:,} packets out and {back:,} in, where {voice:,} and {heard:,} were voice"
     enough = out >= LEAST_COUNTED * voice - FEW and back >= LEAST_COUNTED * heard - FEW
-    most = passed.figures(window[0] - AROUND, end).packets if passed else 0
-    return Compared(said, enough and (not flow.own or out <= MOST_COUNTED * most + FEW))
+    most = lost + (passed.figures(window[0] - AROUND, end).packets if passed else 0)
+    return _held(said, enough and (not flow.own or out <= MOST_COUNTED * most + FEW), seen, lost)
 
 
 def begun_again(topology: Topology, captures: Captures, flow: Tracked, counted: Mapping[str, object] | None) -> bool:
     """Whether a router may have lost what it had counted of a TCP connection to another one between the same ports.
 
     The end that hears last that a call is over dials again when its connection ends. A SYN makes connection tracking
-    drop the entry of a connection that has ended, and one that goes unanswered is all that it has counted then.
+    drop the entry of a connection that has ended, and one that goes unanswered is all that it has counted then. That it
+    has ended may be among what a capture lost.
     """
     place = flow.router if flow.own else core_of(topology).name
     if flow.protocol != "tcp" or not captures.saw_anything(place):
@@ -214,9 +228,12 @@ def begun_again(topology: Topology, captures: Captures, flow: Tracked, counted: 
     return (
         packets is not None
         and sum(packets) <= UNANSWERED
-        and any(
-            one.flags & (FIN | RST) and {one.source, one.destination} == ends
-            for one in captures.need(place).capture.packets
+        and (
+            place in captures.dropped
+            or any(
+                one.flags & (FIN | RST) and {one.source, one.destination} == ends
+                for one in captures.need(place).capture.packets
+            )
         )
     )
 

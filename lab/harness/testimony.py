@@ -277,5 +277,5 @@ def _remembers(router: Node, protocol: str) -> float:
 
 def _witness(name: str, compared: Compared | None) -> Witness:
     if compared is None:
-        return absent(name, "the capture that it is held against is not whole")
+        return absent(name, "the capture that it is held against saw nothing, is cut short, or lost more than it saw")
     return Witness(name, compared.said, compared.agrees)

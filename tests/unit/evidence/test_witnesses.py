@@ -25,6 +25,7 @@ from lab.runtime.capture import Captured
 Json = dict[str, Any]
 SECONDS = 2.5
 MEDIA = {"sent": 125, "received": 125, "lost": 0, "jitter_ms": 0.4, "rtt_ms": 1.2, "mouth_to_ear_ms": 43, "mos": 4.2}
+NO_MEASURE = "absent: the capture that it is held against saw nothing, is cut short, or lost more than it saw"
 TWICE = Media(250, 250, 0, 0.4, 1.2, 43, 4.2)
 RELAYED = {"kind": "relayed", "transport": "udp", "via": "relay-1"}
 PUNCHED = {"kind": "punched", "transport": "udp", "via": None}
@@ -158,10 +159,86 @@ def test_a_relay_that_was_not_captured_fails_the_call(relayed: Placed) -> None:
     assert told(report, "relay-1") == (False, "is missing: it was not captured") and not report.holds()
 
 
-def test_a_relay_whose_own_capture_lost_packets_cannot_be_compared(relayed: Placed) -> None:
-    relayed.captured = [replace(one, dropped=9) if one.node == "relay-1" else one for one in relayed.captured]
-    report = judged(relayed, relay_1=carried(1, 1))
-    assert told(report, "relay-1")[0] is None and "not whole" in told(report, "relay-1")[1] and report.holds()
+def lossy(made: Placed, node: str, dropped: int) -> None:
+    """Has the capture of a node say that it lost so many packets."""
+    made.captured = [replace(one, dropped=dropped) if one.node == node else one for one in made.captured]
+
+
+def cut(made: Placed, node: str) -> None:
+    """Cuts the capture of a node short."""
+    (file,) = (one.file for one in made.captured if one.node == node)
+    file.write_bytes(file.read_bytes()[:-5])
+
+
+@pytest.mark.parametrize(("packets", "size"), [(1, 1), (50, 6_000)])
+@pytest.mark.parametrize("dropped", [9, 250, 100_000])
+def test_a_relay_that_says_less_than_was_seen_is_not_excused_by_what_its_capture_lost(
+    relayed: Placed, packets: int, size: int, dropped: int
+) -> None:
+    lossy(relayed, "relay-1", dropped)
+    report = judged(relayed, relay_1=carried(packets, size))
+    agrees, words = told(report, "relay-1")
+    assert agrees is False and not report.holds() and words.endswith(f", and the capture lost {dropped:,} more")
+    assert any(sentence.startswith(f"relay-1 passed on {size:,} bytes") for sentence in report.disagreements)
+
+
+@pytest.mark.parametrize(("dropped", "size", "agrees"), [(0, 45_000, False), (9, 45_000, True), (9, 50_000, False)])
+def test_what_the_capture_of_a_relay_lost_may_have_been_full_packets_and_no_more(
+    relayed: Placed, dropped: int, size: int, agrees: bool
+) -> None:
+    lossy(relayed, "relay-1", dropped)
+    report = judged(relayed, relay_1=carried(250, size))
+    assert told(report, "relay-1")[0] is agrees and report.holds() is agrees
+
+
+def test_a_capture_that_lost_more_than_it_saw_bears_no_relay_out(relayed: Placed) -> None:
+    lossy(relayed, "relay-1", 250)
+    assert told(judged(relayed, relay_1=carried(250, 28_000)), "relay-1")[0] is True
+    lossy(relayed, "relay-1", 251)
+    report = judged(relayed, relay_1=carried(250, 28_000))
+    assert told(report, "relay-1") == (None, NO_MEASURE) and report.holds()
+
+
+@pytest.mark.parametrize("size", [1, 28_000, 900_000])
+def test_a_relay_whose_capture_is_cut_short_cannot_be_compared(relayed: Placed, size: int) -> None:
+    cut(relayed, "relay-1")
+    report = judged(relayed, relay_1=carried(250, size))
+    assert told(report, "relay-1") == (None, NO_MEASURE) and report.holds()
+
+
+@pytest.mark.parametrize(
+    ("dropped", "out", "agrees"), [(0, 170, True), (0, 171, False), (40, 218, True), (40, 219, False), (40, 79, False)]
+)
+def test_what_the_capture_of_a_router_lost_may_have_been_the_flow_s(
+    punched: Placed, dropped: int, out: int, agrees: bool
+) -> None:
+    lossy(punched, "home-router", dropped)
+    report = judged(punched, home_router=counted(out, 125))
+    assert told(report, "home-router")[0] is agrees and report.holds() is agrees
+
+
+def test_a_capture_that_lost_more_than_it_saw_of_a_flow_bears_no_router_out(punched: Placed) -> None:
+    lossy(punched, "home-router", 251)
+    report = judged(punched, home_router=counted(125, 125))
+    assert told(report, "home-router") == (None, NO_MEASURE) and report.holds()
+    report = judged(punched, home_router=counted(125, 20))
+    assert told(report, "home-router")[0] is False and not report.holds()
+
+
+def test_a_router_whose_capture_is_cut_short_cannot_be_compared(punched: Placed) -> None:
+    cut(punched, "home-router")
+    assert told(judged(punched, home_router=counted(20, 20)), "home-router") == (None, NO_MEASURE)
+
+
+def test_of_tcp_too_what_was_seen_is_compared_where_packets_were_lost(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("alice", 5000), START, SECONDS, "tcp")
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
+    lossy(made, "home-router", 9)
+    assert told(judged(made, home_router=counted(131, 20)), "home-router")[0] is False
+    assert told(judged(made, home_router=counted(1000, 1000)), "home-router")[0] is True
+    begun_again = told(judged(made, home_router=counted(1, 0)), "home-router")
+    assert begun_again[0] is None and "an end dialled again" in begun_again[1], "its end may be among what was lost"
 
 
 def test_a_client_that_relays_is_asked_and_its_router_too(tmp_path: Path) -> None:
