@@ -1,29 +1,16 @@
 """Any client can become a supernode: in real containers, behind real routers and firewalls."""
 
-import json
 import time
 from collections import Counter
 
 import pytest
+from sitting import ROOM, clients, homes, said, serving
 
 from lab.harness import Lab
-from lab.harness.status import NodeStatus
 
 OPEN = {"open-1-pc", "open-2-pc", "open-3-pc"}
 BACK_S = 3.0 + 5.0
 """A silent death is noticed within three seconds and mended within five."""
-
-
-def clients(lab: Lab) -> dict[str, NodeStatus]:
-    return {node.name: node for node in lab.status().nodes if node.role == "client"}
-
-
-def homes(lab: Lab) -> dict[str, str | None]:
-    return {name: node.supernode for name, node in clients(lab).items()}
-
-
-def said(lab: Lab, node: str, event: str) -> list[dict[str, object]]:
-    return [line for line in map(json.loads, lab.logs(node)) if line["event"] == event]
 
 
 def test_those_that_anybody_reaches_have_become_supernodes_and_nobody_else(lab: Lab) -> None:
@@ -33,7 +20,7 @@ def test_those_that_anybody_reaches_have_become_supernodes_and_nobody_else(lab: 
     assert promoted <= OPEN
     assert {node.promoted for node in found.values()} == {None, "supernode"}
     sitting = Counter(node.supernode for node in found.values())
-    assert None not in sitting and max(sitting.values()) <= 4
+    assert None not in sitting and max(sitting.values()) <= ROOM
     assert any(name in promoted for name in sitting), "nobody sits at a promoted one"
 
 
@@ -65,7 +52,7 @@ def test_a_promoted_one_that_dies_is_missed_for_seconds(lab: Lab) -> None:
     others = [name for name in at if name != victim]
     while not all(homes(lab)[name] not in (None, victim) for name in others if at[name] != victim):
         assert time.monotonic() - began < BACK_S, "who did not sit there has lost its place"
-    room = 4 * len([name for name in promoted if name != victim]) + 4
+    room = ROOM * len([name for name in promoted if name != victim]) + ROOM
     while True:
         now = homes(lab)
         away = [name for name in others if now[name] in (None, victim)]
@@ -83,15 +70,6 @@ def test_counters_are_read_without_an_open_port(lab: Lab, node: str) -> None:
     assert all(f'node="{node}"' in line for line in lines if not line.startswith("#"))
 
 
-def serving(lab: Lab) -> str:
-    """The promoted client at which most others sit."""
-    at = homes(lab)
-    promoted = [name for name, node in clients(lab).items() if node.promoted == "supernode"]
-    served = Counter(hub for name, hub in at.items() if hub in promoted and name != hub)
-    assert served, at
-    return str(max(served, key=lambda hub: served[hub]))
-
-
 def test_a_promoted_one_that_is_asked_to_end_hands_its_clients_over_first(lab: Lab) -> None:
     hub = serving(lab)
     sat = [name for name, home in homes(lab).items() if home == hub and name != hub]
@@ -100,7 +78,7 @@ def test_a_promoted_one_that_is_asked_to_end_hands_its_clients_over_first(lab: L
     missed = [name for name in sat if said(lab, name, "supernode-silent")]
     assert missed == [], "they were told, and did not find out"
     moved = homes(lab)
-    room = 4 * len({str(home) for home in moved.values()} - {hub, "None"})
+    room = ROOM * len({str(home) for home in moved.values()} - {hub, "None"})
     assert sum(moved[name] not in (None, hub) for name in sat) >= min(len(sat), room - len(moved) + len(sat)), moved
     assert all(len(said(lab, name, "signed-in")) >= before[name] for name in sat)
     lab.start(hub, say=print)
