@@ -32,7 +32,7 @@ from lab.node.spare import measured
 from lab.node.tls import client_context, server_context, wrapping_context
 from lab.overlay.actions import Event
 from lab.overlay.authority import Authority, NameBound
-from lab.overlay.client import Client
+from lab.overlay.client import Client, InviteTaken
 from lab.overlay.contacts import KeyPinned
 from lab.overlay.enrolment import StrangeAuthority
 from lab.overlay.hub import HostsLearnt
@@ -135,6 +135,7 @@ async def _membership(settings: Settings, journal: Journal, proxy: HttpProxy | N
         wall=HostClock(),
         learnt=store.load_hosts(tell=spoilt),
         pins=store.load_pins(tell=spoilt),
+        invites=store.load_invites(tell=spoilt),
         capacity=settings.capacity,
         login_rate=settings.login_rate,
         calls=settings.calls,
@@ -161,6 +162,20 @@ def _keeping(membership: Membership, journal: Journal) -> Callable[[Event], None
         elif isinstance(event, StrangeAuthority) and store.ANCHOR.read_bytes() != membership.authority:
             # the anchor was that of an earlier world and has been replaced: begin again with the new one
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    return record
+
+
+def _keeping_of_client(machine: Client, keep: Callable[[Event], None]) -> Callable[[Event], None]:
+    """The same, of a client: whom it has met and whose invites it has taken as well."""
+
+    def record(event: Event) -> None:
+        if isinstance(event, InviteTaken):  # the call's own lines tell of it
+            store.save_invites(machine.invites)
+            return
+        keep(event)
+        if isinstance(event, KeyPinned):
+            store.save_pins(machine.contacts.pins)
 
     return record
 
@@ -250,13 +265,7 @@ async def client(settings: Settings, journal: Journal) -> None:
     membership = await _membership(settings, journal, proxy)
     keep = _keeping(membership, journal)
     machine = Client(membership, ())
-
-    def keeping(event: Event) -> None:
-        keep(event)
-        if isinstance(event, KeyPinned):
-            store.save_pins(machine.contacts.pins)
-
-    phone = Phone(machine, journal, keeping)
+    phone = Phone(machine, journal, _keeping_of_client(machine, keep))
     shell = Shell(machine, client_context(), phone.on_event, proxy)
     phone.shell = shell
     wrapping = wrapping_context()

@@ -1,4 +1,5 @@
-"""What a node keeps on disk: its key, the authority's word for it; and where it finds the authority's public key.
+"""What a node keeps on disk: its key, the authority's word for it, whom it knows, and whose invites it has taken; and
+where it finds the authority's public key.
 
 Files alone; what they mean stands in overlay/identity.py.
 """
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.identity import Identity, check_credential
-from lab.wire.messages import Credential, Hosts, Key
+from lab.wire.messages import CallId, Credential, Hosts, Key, Name
 
 STATE = Path("/var/lib/lab")
 TRUST = Path("/trust")
@@ -118,6 +119,18 @@ def load_pins(folder: Path = STATE, tell: Tell = _unheard) -> dict[str, bytes]:
 
 def save_pins(pins: Mapping[str, bytes], folder: Path = STATE) -> None:
     _write(folder / "contacts", msgspec.msgpack.encode(dict(pins)))
+
+
+def load_invites(folder: Path = STATE, tell: Tell = _unheard) -> dict[tuple[str, str], float]:
+    """The invites that the client had taken when it last ran, by sender and call, and until when each could be shown
+    again, epoch seconds; none if there were none, or if the file is spoilt."""
+    path, again = folder / "invites", "one that was taken within the last minute could ring once more"
+    taken = _load(path, tuple[tuple[Name, CallId, float], ...], again, tell) or ()
+    return {(sender, call): until for sender, call, until in taken}
+
+
+def save_invites(invites: Mapping[tuple[str, str], float], folder: Path = STATE) -> None:
+    _write(folder / "invites", msgspec.msgpack.encode([(*invite, until) for invite, until in invites.items()]))
 
 
 def load_names(folder: Path = STATE) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from lab.errors import ConfigError, ProtocolError
-from lab.overlay.actions import Actions, LinkInfo, earliest
+from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.call import Call, State
 from lab.overlay.candidacy import Answer, Candidacy
 from lab.overlay.contacts import Contacts
@@ -63,6 +63,11 @@ MIRRORS = 2
 """Supernodes that are asked how this client is seen, at the least: one alone could err, or tell lies."""
 OUTBOX = 64
 """Envelopes kept while the client is away from its hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteTaken(Event):
+    """One more is in `invites`; the node keeps them, for a supernode may show it again after a restart."""
 
 
 @dataclass
@@ -163,8 +168,8 @@ class Client(Member):
         self.dropped: Counter[str] = Counter()
         """What others have sent that was refused: messages, locations, hosts, promotions, datagrams; why, is logged."""
         self.contacts = Contacts(self.actions, membership.pins)
-        self.invites: dict[tuple[str, str], float] = {}
-        """Those that were taken, and until when by the wall clock each could be shown again."""
+        self.invites: dict[tuple[str, str], float] = dict(membership.invites)
+        """Those that were taken, by sender and call, and until when by the wall clock each could be shown again."""
         self.spare: MediaSocket | None = None
         self.spare_port: TcpPort | None = None
         self.hubs = HostCache(self._by_preference(), membership.learnt)
@@ -461,11 +466,11 @@ class Client(Member):
             raise ProtocolError(f"its invite is {wall - invite.sent_at:.0f} s old, {CLOCK_TOLERANCE:.0f} s are allowed")
         if (envelope.sender, envelope.call) in self.invites:
             raise ProtocolError("its invite was seen before")
-        if len(self.invites) >= REMEMBERED_INVITES:
-            self.invites = {key: until for key, until in self.invites.items() if until >= wall}
-            if len(self.invites) >= REMEMBERED_INVITES:  # one that is forgotten while it is fresh could be replayed
-                raise ProtocolError(f"more than {REMEMBERED_INVITES:,} invites came within a minute")
+        self.invites = {key: until for key, until in self.invites.items() if until >= wall}
+        if len(self.invites) >= REMEMBERED_INVITES:  # one that is forgotten while it is fresh could be replayed
+            raise ProtocolError(f"more than {REMEMBERED_INVITES:,} invites came within a minute")
         self.invites[envelope.sender, envelope.call] = invite.sent_at + CLOCK_TOLERANCE
+        self.actions.emit(InviteTaken())
         if len(self.calls) >= MOST_CALLS:
             busy = Bye(1, "busy")
             self.post(self.membership.identity.seal(envelope.sender, envelope.call, busy, invite.ephemeral))

@@ -72,7 +72,8 @@ class Membership:
     `authority` is the authority's Ed25519 public key, known beforehand; `authority_hosts` are its addresses;
     `supernodes` are the built-in ones, each with all its addresses; `own` is where this node stands;
     `wall` is the host's clock. `learnt` are the supernodes that it knew when it last ran,
-    `pins` the keys of its contacts;
+    `pins` the keys of its contacts, `invites` those that it had taken, by sender and call, and until when by the wall
+    clock each could be shown again;
     `capacity` is how many clients a supernode has room for, None: as many as come; `login_rate` how many it lets in a
     second, None: as many as it says by itself; `calls` is how many calls a relay carries, None: as many as it says.
     """
@@ -86,6 +87,7 @@ class Membership:
     wall: WallClock
     learnt: tuple[tuple[str, ...], ...] = ()
     pins: Mapping[str, bytes] = field(default_factory=dict)
+    invites: Mapping[tuple[str, str], float] = field(default_factory=dict)
     capacity: int | None = None
     login_rate: float | None = None
     calls: int | None = None

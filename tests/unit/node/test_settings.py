@@ -12,6 +12,9 @@ from lab.node.journal import Journal
 from lab.node.metrics import exposed
 from lab.node.roles import Settings
 from lab.node.spare import MEMORY_EACH, Spare
+from lab.overlay.actions import Event
+from lab.overlay.client import InviteTaken
+from lab.overlay.contacts import KeyPinned
 from lab.overlay.member import Membership
 from lab.overlay.supernode import Supernode
 from tests.unit.overlay.fakenet import FakeNet
@@ -67,3 +70,19 @@ def test_a_supernode_has_the_room_that_it_is_told_or_measures(
     (machine,) = begun
     assert supernode_status(machine)["capacity"] == has
     assert f'lab_capacity{{node="supernode-1"}} {has}\n' in exposed("supernode-1", [machine], {})
+
+
+def test_a_client_writes_down_whose_invites_it_has_taken_and_the_keys_of_whom_it_meets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[object] = []
+    monkeypatch.setattr(roles.store, "save_invites", written.append)
+    monkeypatch.setattr(roles.store, "save_pins", written.append)
+    machine = FakeNet().client("bob", "198.51.100.20").machine
+    journal: list[Event] = []
+    record = roles._keeping_of_client(machine, journal.append)
+    record(InviteTaken())
+    assert written == [machine.invites] and not journal, "the call's own lines tell of it"
+    met = KeyPinned("frank", bytes(32))
+    record(met)
+    assert written[1:] == [machine.contacts.pins] and journal == [met]

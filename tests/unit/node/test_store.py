@@ -45,6 +45,13 @@ def test_supernodes_and_contacts_come_back_and_a_spoilt_file_is_none(tmp_path: P
     assert (store.load_hosts(tmp_path), store.load_pins(tmp_path)) == (machines, pins)
 
 
+def test_invites_come_back_with_whose_they_were_and_how_long_each_is_fresh(tmp_path: Path) -> None:
+    assert store.load_invites(tmp_path) == {}
+    taken = {("frank", "c1.x"): 1_800_000_030.5, ("frank", "c2.x"): 1_800_000_031.0, ("carol", "c1.x"): 1_800_000_032.0}
+    store.save_invites(taken, tmp_path)
+    assert store.load_invites(tmp_path) == taken
+
+
 SPOILT = {
     "nothing": b"",
     "no message": b"\xc1 no message",
@@ -56,15 +63,16 @@ SPOILT = {
 @pytest.mark.parametrize("found", SPOILT.values(), ids=SPOILT.keys())
 def test_what_is_spoilt_is_set_aside_with_one_sentence_each_and_the_node_goes_on(tmp_path: Path, found: bytes) -> None:
     public, told = store.load_identity("bob", tmp_path).public, list[str]()
-    for name in ("credential", "hosts", "contacts"):
+    for name in ("credential", "hosts", "contacts", "invites"):
         (tmp_path / name).write_bytes(found)
     for _ in range(2):
         identity = store.load_identity("bob", tmp_path, tell=told.append)
         assert (identity.public, identity.credential) == (public, None)
         assert (store.load_hosts(tmp_path, told.append), store.load_pins(tmp_path, told.append)) == ((), {})
-    assert len(told) == 3, "once each"
+        assert store.load_invites(tmp_path, told.append) == {}
+    assert len(told) == 4, "once each"
     for name, sentence, again in zip(
-        ("credential", "hosts", "contacts"), told, ("enrols", "learnt", "learnt"), strict=True
+        ("credential", "hosts", "contacts", "invites"), told, ("enrols", "learnt", "learnt", "once more"), strict=True
     ):
         assert f"{tmp_path / name} cannot be used" in sentence and f"{name}.spoilt" in sentence and again in sentence
         assert (tmp_path / f"{name}.spoilt").read_bytes() == found

@@ -1,6 +1,8 @@
 """Names belong to keys, words are signed end to end, and a hub that lies is found out."""
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.errors import ConfigError, ProtocolError
+from lab.node import store
 from lab.overlay.call_events import Answered, Closing, Ended, Rings
-from lab.overlay.client import REMEMBERED_INVITES
+from lab.overlay.client import REMEMBERED_INVITES, Client, InviteTaken
 from lab.overlay.enrolment import StrangeAuthority
 from lab.overlay.identity import (
     CLOCK_TOLERANCE,
@@ -113,6 +116,29 @@ def test_a_replayed_invite_does_not_ring_twice(net: FakeNet) -> None:
     tamper(net, "bob", called_once(net))
     assert len(net.told("bob", Rings)) == 1
     assert "seen before" in troubles(net, "bob")
+
+
+def test_a_replayed_invite_does_not_ring_after_a_restart_either_and_a_new_one_does(
+    net: FakeNet, tmp_path: Path
+) -> None:
+    """The node keeps those that were taken each time that it is told of one, and reads them when it starts."""
+    invite, bob = called_once(net), net.hosts["bob"]
+    assert len(net.told("bob", InviteTaken)) == 1
+    store.save_invites(bob.machine.invites, tmp_path)
+    net.stop("bob")
+    membership = replace(bob.machine.membership, invites=store.load_invites(tmp_path))
+    bob.machine, bob.alive, bob.alarm = Client(membership, (7000, 443)), True, None
+    net._add(bob)
+    assert net.run(10, until=lambda: bob.machine.hub.hub is not None)
+    assert net.now + bob.machine.membership.wall.offset < max(bob.machine.invites.values()), "it is fresh"
+    rung = len(net.told("bob", Rings))
+    tamper(net, "bob", invite)
+    assert len(net.told("bob", Rings)) == rung and "seen before" in troubles(net, "bob")
+    place(net, "frank", "bob", id="c2.x")
+    assert len(net.told("bob", Rings)) == rung + 1
+    net.run(2 * CLOCK_TOLERANCE + 1)
+    place(net, "frank", "bob", id="c3.x")
+    assert list(bob.machine.invites) == [("frank", "c3.x")], "they are kept only for as long as they are fresh"
 
 
 def test_a_flood_of_invites_makes_no_other_be_forgotten(net: FakeNet) -> None:
