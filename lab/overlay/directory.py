@@ -155,8 +155,10 @@ class Directory:
     # -- what other supernodes say ---------------------------------------------------------------------------------
 
     def located(self, sender: str, message: Located, wall: float) -> None:
-        """Raises ProtocolError for what its client has not signed; `wall` is now, epoch seconds. What has expired on
-        the way is left out: no supernode has broken anything by it."""
+        """Raises ProtocolError for what its client has not signed, and for a client that is told of twice; `wall` is
+        now, epoch seconds. What has expired on the way is left out: no supernode has broken anything by it."""
+        if len({location.credential.name for location in message.locations}) < len(message.locations):
+            raise ProtocolError(f"{sender} tells twice of a client in one message")
         for location in message.locations:
             if location.hub != sender:
                 raise ProtocolError(f"{sender} tells of a client of {location.hub}")

@@ -44,6 +44,11 @@ MESH_WORDS: dict[type[Message], Rate] = {
 }
 """Words of another supernode that it says once a second at the most, or when somebody is new, and each of which makes
 much to do: who is known is looked through, or dialled, or clients are told where there is room."""
+LOCATIONS = Rate(500, 25_000)
+"""Clients that another supernode says where they sit; each costs two signatures. Whoever is linked anew tells of up to
+all that sit there, 5,000 where the machine was measured, and some links break several times; after a death among a few
+hundred supernodes of some hundred clients each tells each other of a handful, and clients that come are told of one by
+one. What is beyond is left out, and the link is kept: a supernode that is larger than that has done nothing wrong."""
 ENVELOPES = Rate(100, 400)
 """Envelopes for one client that another supernode brings: as many as one client of it may send."""
 
@@ -62,6 +67,7 @@ class Doorkeeper:
         self._renewals = Limiter(RENEWALS)
         self._mesh_words = {kind: Limiter(rate) for kind, rate in MESH_WORDS.items()}
         self._mesh_lookups, self._envelopes = Limiter(MESH_LOOKUPS), Limiter(ENVELOPES)
+        self._locations = Limiter(LOCATIONS)
 
     def knocks(self, host: str, now: float) -> str | None:
         """Why a new link is not even greeted, or None."""
@@ -116,6 +122,10 @@ class Doorkeeper:
     def mesh_lookup(self, supernode: str, now: float) -> bool:
         """Whether others are asked for one more name for another supernode."""
         return self._mesh_lookups.allows(supernode, now)
+
+    def locates(self, supernode: str, clients: int, now: float) -> bool:
+        """Whether another supernode may say where so many clients more sit."""
+        return self._locations.allows(supernode, now, clients)
 
     def brings(self, supernode: str, recipient: str, now: float) -> bool:
         """Whether another supernode may bring one more envelope for a client; for others it may nevertheless."""

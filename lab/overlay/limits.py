@@ -26,12 +26,12 @@ class Limiter:
         self.rate = rate
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def allows(self, key: Hashable, now: float) -> bool:
-        """Whether `key` may once more; it counts if so."""
+    def allows(self, key: Hashable, now: float, times: int = 1) -> bool:
+        """Whether `key` may once more, or so many `times` more; they count if so."""
         left, since = self._buckets.pop(key, (self.rate.at_once, now))
         left = min(self.rate.at_once, left + (now - since) * self.rate.a_second)
-        allowed = left >= 1.0
-        self._buckets[key] = (left - 1.0 if allowed else left, now)
+        allowed = left >= times
+        self._buckets[key] = (left - times if allowed else left, now)
         if len(self._buckets) > MOST_KEYS:
             self._buckets.popitem(last=False)
         return allowed

@@ -418,6 +418,8 @@ class Supernode(Member):
     def peer_says(self, peer: Peer, message: HubMessage, now: float) -> None:
         wall = now + self.membership.wall.offset
         match message:
+            case Located() | Moved() if not self.door.locates(peer.name, _clients_of(message), now):
+                self.actions.reject(peer.name, f"{peer.name} tells of too many clients", now, worded=True)
             case Located():
                 self.directory.located(peer.name, message, wall)
             case Absent(names):
@@ -590,3 +592,8 @@ class Supernode(Member):
             self.admission.left(session.name)
             self.directory.has_left(session.name)
             self.relief.gone(session.name, now)
+
+
+def _clients_of(message: Located | Moved) -> int:
+    """Of how many clients it says where they sit."""
+    return len(message.locations) if isinstance(message, Located) else 1

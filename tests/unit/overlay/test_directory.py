@@ -1,5 +1,6 @@
 """One directory over all supernodes: where names are kept, found, believed, forgotten."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.errors import ProtocolError
 from lab.overlay.directory import COPIES, LOOKUP_LIMIT, Directory
+from lab.overlay.doorkeeper import LOCATIONS
 from lab.overlay.identity import Identity, issue_credential
-from lab.wire.messages import Absent, Found, Located, Location, Lookup, Message, Moved
+from lab.wire.messages import Absent, Credential, Found, Located, Location, Lookup, Message, Moved
 
 WALL = 1_800_000_000.0
 SEALING = bytes(range(32))
@@ -201,6 +203,40 @@ def test_nobody_is_believed_where_a_client_has_not_said_so_itself(world: World, 
     with pytest.raises(ProtocolError):
         world.directories["s1"].located("s3", Located((location,)), WALL)
     assert world.find("s1", "bob") == [None]
+
+
+def test_nobody_tells_twice_of_a_client_in_one_message(world: World) -> None:
+    bob, eve = person("bob"), person("eve")
+    twice = (sits(bob, "s3"), sits(eve, "s3"), sits(bob, "s3", WALL + 1.0))
+    with pytest.raises(ProtocolError, match="s3 tells twice of a client"):
+        world.directories["s1"].located("s3", Located(twice), WALL)
+    assert not world.directories["s1"].kept, "nothing of it is looked at"
+
+
+@pytest.mark.parametrize(("supernodes", "clients", "deaths"), [(250, 400, 1), (250, 400, 125), (3, 5_000, 1)])
+def test_what_supernodes_tell_one_another_where_some_die_and_come_back_is_within_what_each_may(
+    supernodes: int, clients: int, deaths: int
+) -> None:
+    """The first is the simulator's largest; in the last each keeps all that the others have."""
+    told: Counter[str] = Counter()
+    most, names = 0, [f"s{number}" for number in range(1, supernodes)]
+
+    def tell(to: str, message: Message) -> None:
+        if isinstance(message, Located):
+            told[to] += len(message.locations)
+
+    directory = Directory("s0", PUBLIC, tell, lambda *gone: None)
+    for name in names:
+        directory.up(name)
+    for number in range(clients):
+        somebody = Credential(f"c{number}", bytes(32), 2_000_000_000.0, bytes(64))
+        directory.sits_here(Location(somebody, "s0", WALL, SEALING, bytes(64)))
+    for what in (directory.down, lambda name, _: directory.up(name)):
+        told.clear()
+        for name in names[:deaths]:
+            what(name, 0.0)
+        most = max(most, *told.values(), 0)
+    assert 0 < most <= LOCATIONS.at_once / 5
 
 
 def test_a_false_answer_is_no_answer_and_a_true_one_counts(world: World) -> None:

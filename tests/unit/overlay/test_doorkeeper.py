@@ -1,10 +1,13 @@
 """What one stranger, one user and a crowd may ask of a supernode, and that nobody else notices who asks too much."""
 
+import itertools
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from lab.errors import ConfigError
+from lab.overlay import directory
 from lab.overlay.actions import Close, LinkInfo, Rejected, Write
 from lab.overlay.call_events import Ended
 from lab.overlay.doorkeeper import (
@@ -14,6 +17,7 @@ from lab.overlay.doorkeeper import (
     GREETING_LIMIT,
     INVITATIONS,
     KNOCKS,
+    LOCATIONS,
     LOOKUPS,
     MESH_FRAMES,
     MESH_LOOKUPS,
@@ -39,7 +43,10 @@ from lab.wire.messages import (
     Envelope,
     Hello,
     Invite,
+    Located,
+    Location,
     Message,
+    Moved,
     Near,
     Ping,
     Present,
@@ -308,6 +315,31 @@ def test_a_supernode_that_has_too_many_sought_is_told_so_and_what_is_here_is_bro
     supernode.actions.take()
     supernode.peer_says(peer, Carry(Envelope("mallory", "bob", "c1.x", b"a word", bytes(64))), net.now)
     assert any(isinstance(action, Write) for action in supernode.actions.take())
+
+
+def test_what_a_supernode_tells_of_too_many_clients_is_left_out_and_its_link_is_kept(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supernode, _ = seat_of(net, "bob")
+    (peer,) = supernode.peers.values()
+    looked_at = Counter[str]()
+    monkeypatch.setattr(directory, "check_location", lambda where, *about: looked_at.update([where.credential.name]))
+    number, now = itertools.count(), net.now
+
+    def some(count: int) -> Located:
+        people = (Credential(f"c{next(number)}", bytes(32), 2_000_000_000.0, bytes(64)) for _ in range(count))
+        return Located(tuple(Location(one, peer.name, 1.0, bytes(32), bytes(64)) for one in people))
+
+    for _ in range(int(LOCATIONS.at_once) // 50):
+        supernode.peer_says(peer, some(50), now)
+    assert looked_at.total() == LOCATIONS.at_once
+    for word in (some(50), Moved(some(1).locations[0])):
+        supernode.peer_says(peer, word, now)
+    assert looked_at.total() == LOCATIONS.at_once
+    assert supernode.actions.refusals.counted[f"{peer.name} tells of too many clients"] == 2
+    supernode.peer_says(peer, some(50), now + 0.11)
+    assert looked_at.total() == LOCATIONS.at_once + 50
+    assert peer.name in supernode.peers
 
 
 def test_a_supernode_that_says_too_much_is_cut_off(net: FakeNet) -> None:
