@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.program import Output, commands, example, say, the_lab
+from lab.cli.program import Output, commands, example, let_go, nobody_reads, say, the_lab
 from lab.errors import Interrupted, LabError
 
 if TYPE_CHECKING:
     from lab.harness import Lab
     from lab.harness.beside import Calling
+    from lab.harness.call_report import CallReport
     from lab.harness.capturing import Capturing
     from lab.harness.passing import Row
     from lab.runtime.capture import Captured
@@ -58,10 +59,10 @@ def capture(
     """Capture at several nodes at once, and show each packet, what it is, and what its router made of it.
 
     A router is captured on both its sides. Without a NODE: where the call can pass, else all routers, core and relays.
-    Goes on until Ctrl-C, or until the call is over. On a terminal: a table; space stops it, the arrows look around, n
-    goes to the next event of a call and p to the one before, f shows rows with certain words alone (-word: without), w
-    writes all so far to a file, q ends it: it stays when the call is over. Without a terminal: a line each. A file of
-    no call is judged by `lab verdict FILE --caller NAME --callee NAME`.
+    Goes on until Ctrl-C, or until the call is over, or nobody reads its lines any more. On a terminal: a table; space
+    stops it, the arrows look around, n goes to the next event of a call and p to the one before, f shows rows with
+    certain words alone (-word: without), w writes all so far to a file, q ends it: it stays when the call is over.
+    Without a terminal: a line each. A file of no call is judged by `lab verdict FILE --caller NAME --callee NAME`.
 
     Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request or the lab was wrong.
     """
@@ -84,7 +85,10 @@ def capture(
                 calling.start()
             printed(lab, session, calling, viewer, file)
     except BaseException as error:
-        stopped = error
+        if isinstance(error, OSError) and nobody_reads(error):
+            end.unread()
+        else:
+            stopped = error
     end.close(_print if printed is _lines else _silent)
     if stopped is not None and not isinstance(stopped, KeyboardInterrupt | LabError):
         session.discard()
@@ -109,6 +113,12 @@ class _End:
     ) -> None:
         self._lab, self._session, self._calling, self._viewer, self._file = lab, session, calling, viewer, file
         self._captured: list[Captured] = []
+        self._read = True
+
+    def unread(self) -> None:
+        """Nobody reads standard output any more: an end like another, of which standard error is told."""
+        self._read = False
+        let_go(sys.stdout)
 
     def close(self, show: "Callable[[Iterable[Row]], None]") -> None:
         """Nothing runs in any container after this."""
@@ -119,8 +129,13 @@ class _End:
             rest = self._session.rest()
             if self._viewer:
                 self._viewer.close()
-            with contextlib.suppress(BrokenPipeError):
-                show(rest)
+            try:
+                if self._read:
+                    show(rest)
+            except OSError as error:
+                if not nobody_reads(error):
+                    raise
+                self.unread()
         finally:
             self._session.close()
 
@@ -153,16 +168,29 @@ class _End:
             raise stopped
         if failure is not None and not isinstance(failure, KeyboardInterrupt):
             raise failure
-        from lab.report.console import out
-
-        if report:
-            from lab.report.result import result
-
-            topology, folder = self._session.topology, self._lab.checkout.call_folder(report.call)
-            out().print(result(report, topology, folder, None))
-        out().print(f"  {words[0]}" if report else words[0], style="dim", markup=False)
+        self._conclude(report, words[0])
         if report and not report.holds():
             sys.exit(1)
+
+    def _conclude(self, report: "CallReport | None", words: str) -> None:
+        """What came of it, on standard output, or where nobody reads that on standard error."""
+        from lab.report.console import err, out
+
+        for console in (out, err) if self._read else (err,):
+            try:
+                if report:
+                    from lab.report.result import result
+
+                    topology, folder = self._session.topology, self._lab.checkout.call_folder(report.call)
+                    console().print(result(report, topology, folder, None))
+                console().print(f"  {words}" if report else words, style="dim", markup=False)
+                return
+            except OSError as error:
+                if not nobody_reads(error):
+                    raise
+            except SystemExit:  # rich makes that of a broken pipe
+                pass
+            let_go(sys.stdout if console is out else sys.stderr)
 
 
 def _done(calling: "Calling | None", viewer: "Wireshark | None") -> bool:

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -199,7 +199,7 @@ def run() -> int:
     except LabError as error:
         return say(str(error), error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go(sys.stdout)
         return 0
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -211,9 +211,27 @@ def run() -> int:
 
 
 def say(sentence: str, status: int) -> int:
-    """A sentence on standard error; returns the exit code that goes with it."""
-    click.echo(f"lab: {sentence}", err=True)
+    """A sentence on standard error, if anybody reads that; returns the exit code that goes with it."""
+    try:
+        click.echo(f"lab: {sentence}", err=True)
+    except OSError as error:
+        if not nobody_reads(error):
+            raise
+        let_go(sys.stderr)
     return status
+
+
+def nobody_reads(error: OSError) -> bool:
+    """Whether writing failed because the reader of a pipe has seen enough, or the terminal is gone."""
+    return error.errno in (errno.EPIPE, errno.EIO)
+
+
+def let_go(stream: TextIO) -> None:
+    """What is still written to a stream that nobody reads goes nowhere, and is no error at the end of the program."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def main() -> None:

@@ -169,6 +169,57 @@ def test_a_call_that_fails_is_its_exit_code(
     assert fake.sessions[0].done[-3:] == ["finished", "closed", "discarded"]
 
 
+@contextlib.contextmanager
+def unread() -> Iterator[None]:
+    """Standard output is a pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout, contextlib.redirect_stdout(stdout):
+        yield
+
+
+def test_where_nobody_reads_its_lines_any_more_the_file_is_there_and_what_is_said_too(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    target = tmp_path / "all.pcapng"
+    with unread():
+        status, _, err = run(monkeypatch, capsys, "--live", "-w", str(target))
+    assert status == 0 and target.read_text() == "packets"
+    assert f"capture: {target}, 1,234 packets" in err and "the kernel dropped 7 packets at core" in err
+    assert fake.sessions[0].done == ["finished", "closed", "written of None", "discarded"]
+
+
+@pytest.mark.parametrize("live", [("--live",), ()])
+@pytest.mark.parametrize(("connected", "left"), [(False, 1), (True, 0)])
+def test_a_call_whose_end_nobody_reads_keeps_its_exit_code(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    live: tuple[str, ...],
+    connected: bool,
+    left: int,
+) -> None:
+    monkeypatch.setattr(Lab, "report", good() if connected else good(connected=False, error="frank did not answer"))
+    target = tmp_path / "call.pcapng"
+    with unread():
+        status, _, err = run(monkeypatch, capsys, "--call", "bob", "frank", "-w", str(target), *live)
+    assert status == left and "bob → frank  call c1" in err and f"capture: {target}, 1,234 packets" in err
+    assert fake.sessions[0].done[-2:] == ["written of c1", "discarded"]
+
+
+def test_nor_does_a_standard_error_that_nobody_reads_change_it(tmp_path: Path) -> None:
+    target, reader, writer = tmp_path / "all.pcapng", *os.pipe()
+    command = [sys.executable, str(PROGRAM), "capture", "--live", "-w", str(target)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=writer, stderr=writer) as process:
+        os.close(writer)
+        assert os.read(reader, 100)
+        os.close(reader)
+        assert process.wait(20) == 0
+    assert target.read_text() == "packets"
+
+
 # --- on a terminal
 
 
