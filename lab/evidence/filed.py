@@ -78,9 +78,9 @@ def verdict(file: Path, named: Named | None = None) -> Filed:
             if found.setting and named:
                 raise ConfigError("it says itself who called whom; leave the addresses out")
             if not found.packets:
-                raise ConfigError("it ends before its first packet" if found.incomplete else "it holds no packet")
-            cut = found.torn or f"it holds {found.packets} of {found.expected} packets" if found.incomplete else None
-            return _judged(*_meant(found, named), found.window, cut, None)
+                none = f"it holds no packet{f' of the filter {found.filter!r}' if found.filter else ''}"
+                raise ConfigError("it ends before its first packet" if found.torn or found.expected else none)
+            return _judged(*_meant(found, named), found.window, found.incomplete, None)
         if named is None:
             raise ConfigError(
                 "it says nothing of a call of a lab (`lab call --capture` writes that); name the addresses that its "

@@ -16,7 +16,8 @@ from lab.topology.model import Network, Node, Role, Topology
 class Piping:
     """Of these nodes. A router has two places; a frame whose address is of its LAN was seen at the inner one."""
 
-    def __init__(self, topology: Topology, nodes: Sequence[Node]) -> None:
+    def __init__(self, topology: Topology, nodes: Sequence[Node], expression: str = "") -> None:
+        """`expression`: the filter by which they are captured."""
         self._interfaces: dict[str, list[int]] = {}
         places: dict[str, str] = {}
         self._described: list[pcapng.Interface] = []
@@ -31,7 +32,7 @@ class Piping:
             self._interfaces[node.name] = list(range(first, first + len(names)))
             places |= dict.fromkeys(names, node.name)
             self._described += [pcapng.Interface(LINUX_SLL2, name, f"seen at {node.name}") for name in names]
-        self._comments = watched(topology, places)
+        self._comments = watched(topology, places, expression=expression)
         self._names = {address.packed: node.name for node in topology.nodes for address in node.addresses}
 
     def head(self) -> bytes:

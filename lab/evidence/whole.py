@@ -13,6 +13,9 @@ lab/topology/document.py writes them. None of it says which path the call took: 
 Of captures that are of no call, `lab`, `places` and `topology` stand there alone, and `packets` where their number was
 known when the file was begun; without any of it where the topology is too large for a comment.
 
+Where a filter was given, of a call or of none, the document has it as `"filter": "udp port 33034"`, in the words of who
+gave it: the file holds the packets of that filter alone, and so no whole call.
+
 Belongs here: captures to a file and back. Never: which packets matter (moments.py), verdicts.
 """
 
@@ -101,42 +104,55 @@ def write(
     comments: Comments,
     dropped: Mapping[str, int],
     keys: str = "",
+    expression: str = "",
 ) -> int:
     """Write a call's captures, a pcap a place, as one file, and return how many packets it holds.
 
-    `keys`: a log of TLS keys that goes with them.
+    `keys`: a log of TLS keys that goes with them. `expression`: the filter by which they were captured.
 
     Packets of loopback, the lab's own markers, are left out. Raises EvidenceError where a capture is none, OSError
     where the disk is full: what was written by then ends with a whole block.
     """
-    comment = (
-        f"call {setting.call} of {setting.caller} to {setting.callee}, as every place saw it: `lab verdict` judges it"
-    )
+    seen = f"by the filter {expression!r}" if expression else "as every place saw it: `lab verdict` judges it"
+    comment = f"call {setting.call} of {setting.caller} to {setting.callee}, {seen}"
     places = [_Place(node, setting.topology, files[node]) for node in _in_order(setting, files)]
 
     def texts(packets: int) -> tuple[str, ...]:
         named = {name: place.node.name for place in places for name in place.names}
-        return comment, _document(setting.to_json() | {"packets": packets, "places": named})
+        return comment, _document(setting.to_json() | {"packets": packets, "places": named} | _filtered(expression))
 
     return _write(places, setting.topology, texts, target, comments, dropped, keys)
 
 
 def collect(
-    topology: Topology, files: Mapping[str, Path], target: Path, comments: Comments, dropped: Mapping[str, int]
+    topology: Topology,
+    files: Mapping[str, Path],
+    target: Path,
+    comments: Comments,
+    dropped: Mapping[str, int],
+    expression: str = "",
 ) -> int:
     """The same of captures that are of no call: a file that names its places and addresses, and nobody's call."""
     places = [_Place(node, topology, file) for node, file in files.items()]
     named = {name: place.node.name for place in places for name in place.names}
-    return _write(places, topology, lambda packets: watched(topology, named, packets), target, comments, dropped)
+
+    def texts(packets: int) -> tuple[str, ...]:
+        return watched(topology, named, packets, expression)
+
+    return _write(places, topology, texts, target, comments, dropped)
 
 
-def watched(topology: Topology, places: Mapping[str, str], packets: int | None = None) -> tuple[str, ...]:
+def watched(
+    topology: Topology, places: Mapping[str, str], packets: int | None = None, expression: str = ""
+) -> tuple[str, ...]:
     """The comments of a file that is of no call, of these places; `packets` where their number is known."""
     about = {"lab": VERSION, "places": dict(places)} | ({} if packets is None else {"packets": packets})
+    about |= _filtered(expression)
+    comment = f"{WATCHED}, by the filter {expression!r}" if expression else WATCHED
     for world in (topology, part_of(topology, set(places.values()))):
         with suppress(EvidenceError):
-            return WATCHED, _document(about | {"topology": to_json(world)})
-    return (WATCHED,)
+            return comment, _document(about | {"topology": to_json(world)})
+    return (comment,)
 
 
 def _write(
@@ -178,6 +194,10 @@ def _write(
                 writer.add(pcapng.lost(pcapng.Lost(interfaces[place.names[0]], dropped[place.node.name])))
         writer.flush()
     return len(order)
+
+
+def _filtered(expression: str) -> dict[str, str]:
+    return {"filter": expression} if expression else {}
 
 
 def _document(around: dict[str, Any]) -> str:
@@ -333,7 +353,7 @@ class Writer:
 class Whole:
     """Such a file, read: its topology and captures, how many packets it holds of how many, and whether it is torn.
 
-    `setting`: None where it is of no call.
+    `setting`: None where it is of no call. `filter`: by which it was captured, empty where all was.
     """
 
     setting: Setting | None
@@ -342,6 +362,7 @@ class Whole:
     packets: int
     expected: int
     torn: str | None
+    filter: str = ""
 
     @property
     def window(self) -> tuple[float, float]:
@@ -352,8 +373,12 @@ class Whole:
         return min(times, default=0.0), max(times, default=0.0)
 
     @property
-    def incomplete(self) -> bool:
-        return self.torn is not None or self.packets < self.expected
+    def incomplete(self) -> str | None:
+        """What is missing, in words that follow one another; None where all that passed is there."""
+        cut = self.torn or f"it holds {self.packets} of {self.expected} packets"
+        missing = [cut] if self.torn is not None or self.packets < self.expected else []
+        missing += [f"it holds the packets of the filter {self.filter!r} alone"] if self.filter else []
+        return " and ".join(missing) or None
 
 
 def read(data: bytes) -> Whole | None:
@@ -405,7 +430,8 @@ def read(data: bytes) -> Whole | None:
         for place in dict.fromkeys(places.values())
     ]
     held = frames.total()
-    return Whole(setting, topology, Captures(captures), held, int(about.get("packets", held)), torn)
+    expected, expression = int(about.get("packets", held)), str(about.get("filter") or "")
+    return Whole(setting, topology, Captures(captures), held, expected, torn, expression)
 
 
 def _topology(about: Any) -> Topology:

@@ -180,7 +180,9 @@ class Capturing:
                 sinks.append(lambda blocks: pipe(b"".join(blocks)))
             judged = both_sides(watched.expression, self.topology)
             told = watched.told or pipe is not None
-            self._feed = Feed(self.topology, watched.nodes, told, sinks, losing, judged=judged)
+            self._feed = Feed(
+                self.topology, watched.nodes, told, sinks, losing, judged=judged, expression=watched.expression
+            )
             self._rules, self._routers = rules, [node.name for node in watched.nodes if node.role is Role.ROUTER]
             self._before = dropping.read(rules, self._routers)
             self._after: dict[str, dropping.Counted] = {}
@@ -230,9 +232,10 @@ class Capturing:
         if call is not None:
             setting = replace(call.setting, topology=_with(call.setting.topology, self.topology, files))
             report = {**call.report, "dropped_by_captures": lost}
-            return one_file(replace(call, folder=self.folder, setting=setting, report=report), target)
+            captured = replace(call, folder=self.folder, setting=setting, report=report)
+            return one_file(captured, target, self.watched.expression)
         try:
-            return whole.collect(self.topology, files, target, self._comments(files), lost)
+            return whole.collect(self.topology, files, target, self._comments(files), lost, self.watched.expression)
         except OSError as error:
             raise self._cut_short(target, error) from None
 

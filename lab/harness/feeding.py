@@ -36,9 +36,10 @@ class Feed:
         losing: Losing = NO_LINE,
         *,
         judged: bool = True,
+        expression: str = "",
     ) -> None:
         """`told`: whether rows are wanted, and comments; without them blocks are as they come. `judged`: what is
-        captured on one side of a router would be on the other, if it went there."""
+        captured on one side of a router would be on the other, if it went there. `expression`: the filter."""
         self._passing = Passing(topology, losing, judged=judged)
         self._told, self._sinks = told, sinks
         self._growing = {node.name: Growing(node.name) for node in nodes}
@@ -47,7 +48,7 @@ class Feed:
         self._order = count()
         self._frames: list[tuple[int, int, str, Frame, float]] = []
         self._said: dict[int, str] = {}
-        self._piping = Piping(topology, nodes)
+        self._piping = Piping(topology, nodes, expression)
         self._give([self._piping.head()])
 
     @property

@@ -153,14 +153,16 @@ def _unreadable(folder: Path, error: Exception) -> EvidenceError:
     return EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}")
 
 
-def one_file(call: Kept, target: Path) -> int:
+def one_file(call: Kept, target: Path, expression: str = "") -> int:
     """Write all that was captured of a call as one file; returns how many packets it holds.
+
+    `expression`: the filter by which it was captured.
 
     Raises RuntimeUnavailable where it cannot be written to its end: what was written by then can be read.
     """
     said = comments(call.moments)
     try:
-        return whole.write(call.setting, call.files, target, said, call.dropped, call.keys)
+        return whole.write(call.setting, call.files, target, said, call.dropped, call.keys, expression)
     except OSError as error:
         raise RuntimeUnavailable(
             f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "

@@ -324,6 +324,20 @@ def test_rings_filters_and_core_are_as_in_a_call(opened: Opened, played: Playbac
     assert played.made[-1].options["buffered"]
 
 
+def test_the_filter_stands_in_the_document_of_every_file(opened: Opened, tmp_path: Path) -> None:
+    piped: list[bytes] = []
+    session = opened(expression="udp and host bob", file=tmp_path / "grown.pcapng", pipe=piped.append)
+    until_quiet(session)
+    session.close()
+    session.write(tmp_path / "none.pcapng")
+    session.write(tmp_path / "call.pcapng", Kept(tmp_path, setting(), (), {}))
+    written = [(tmp_path / f"{name}.pcapng").read_bytes() for name in ("grown", "none", "call")]
+    for data in (*written, b"".join(piped)):
+        section = next(block for _, block in pcapng.blocks(data) if isinstance(block, pcapng.Section))
+        people, about = section.comments
+        assert json.loads(about)["filter"] == "udp and host bob" and people.endswith("by the filter 'udp and host bob'")
+
+
 def test_a_filter_that_is_none_is_refused_before_anything_starts(
     opened: Opened, played: Playback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -80,6 +80,27 @@ def test_a_file_from_which_packets_were_taken_says_how_many_are_left(tmp_path: P
         verdict(tmp_path / "part.pcapng")
 
 
+def test_a_file_of_a_filter_is_no_whole_call_and_says_which(tmp_path: Path) -> None:
+    world, _ = moved()
+    captured, target = files(world, tmp_path), tmp_path / "udp.pcapng"
+    why = "it holds the packets of the filter 'udp port 33034' alone"
+    whole.write(setting(), captured, target, {}, {}, expression="udp port 33034")
+    with pytest.raises(ConfigError, match=f"{why}: what is there shows punched/udp, which need not be") as refused:
+        verdict(target)
+    assert refused.value.exit_code == 2
+    data = target.read_bytes()
+    target.write_bytes(data[: int(len(data) * 0.9)])
+    with pytest.raises(ConfigError, match=f"ends within a block and {why}: what is there shows"):
+        verdict(target)
+    whole.collect(TOPOLOGY, captured, target, {}, {}, "udp port 33034")
+    with pytest.raises(ConfigError, match=f"{why}: what is there shows punched/udp"):
+        verdict(target, ("bob", "frank", None))
+    empty = {"core": write_pcap(tmp_path / "none.pcap", [])}
+    whole.collect(TOPOLOGY, empty, target, {}, {}, "tcp port 1")
+    with pytest.raises(ConfigError, match="it holds no packet of the filter 'tcp port 1'"):
+        verdict(target, ("bob", "frank", None))
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"hello, world", b"\x0a\x0d\x0d\x0a", b"\xd4\xc3\xb2\xa1", b"\x1f\x8b" + bytes(99)]
 )
