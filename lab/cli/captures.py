@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.program import Output, commands, example, let_go, nobody_reads, say, the_lab
+from lab.cli.program import Output, commands, example, hang_ups_ignored, let_go, nobody_reads, say, the_lab
 from lab.errors import Interrupted, LabError
 
 if TYPE_CHECKING:
@@ -85,15 +85,22 @@ def capture(
                 calling.start()
             printed(lab, session, calling, viewer, file)
     except BaseException as error:
+        stopped = error
         if isinstance(error, OSError) and nobody_reads(error):
             end.unread()
-        else:
-            stopped = error
-    end.close(_print if printed is _lines else _silent)
-    if stopped is not None and not isinstance(stopped, KeyboardInterrupt | LabError):
-        session.discard()
-        raise stopped
-    end.tell(stopped)
+            stopped = _interrupt_before(error)
+    with hang_ups_ignored():
+        end.close(_print if printed is _lines else _silent)
+        if stopped is not None and not isinstance(stopped, KeyboardInterrupt | LabError):
+            session.discard()
+            raise stopped
+        end.tell(stopped)
+
+
+def _interrupt_before(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that was about to end it when this came of it: a terminal that is gone takes no last words."""
+    before = error.__context__
+    return before if before is None or isinstance(before, KeyboardInterrupt) else _interrupt_before(before)
 
 
 class _Left(Exception):

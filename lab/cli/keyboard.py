@@ -4,6 +4,7 @@ Belongs here: the terminal's settings. Never: what a key means.
 """
 
 import codecs
+import contextlib
 import os
 import select
 import sys
@@ -36,7 +37,8 @@ class Keyboard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
+        with contextlib.suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
 
     def read(self, seconds: float) -> str | None:
         """What has been typed, waiting so long for it; None where the terminal is gone."""

@@ -23,7 +23,7 @@ from lab.errors import Interrupted, LabError
 if TYPE_CHECKING:
     from lab.harness import Lab
 
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+INTERRUPTED, TERMINATED, HUNG_UP = (128 + one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 """Exit codes as a shell has them for a program that a signal has ended."""
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 
@@ -166,9 +166,32 @@ def _unexpected(error: Exception) -> str:
 class Terminated(KeyboardInterrupt):
     """SIGTERM; it ends what goes on as Ctrl-C does: hang up, end the captures, leave."""
 
+    status = TERMINATED
+
+
+class HungUp(Terminated):
+    """SIGHUP, the same: the terminal is gone, as where the connection of ssh is lost."""
+
+    status = HUNG_UP
+
 
 def _terminated(number: int, frame: object) -> None:
     raise Terminated
+
+
+def _hung_up(number: int, frame: object) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a shell that ends too says so once more
+    raise HungUp
+
+
+@contextlib.contextmanager
+def hang_ups_ignored() -> Iterator[None]:
+    """What goes on ends by itself, and the end of the terminal is no reason to leave it half done."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _interrupted(error: BaseException) -> int:
@@ -177,12 +200,14 @@ def _interrupted(error: BaseException) -> int:
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
     told = next((str(one) for one in chain if isinstance(one, Interrupted)), "interrupted")
-    return say(told, TERMINATED if any(isinstance(one, Terminated) for one in chain) else INTERRUPTED)
+    return say(told, next((one.status for one in chain if isinstance(one, Terminated)), INTERRUPTED))
 
 
 def run() -> int:
     """Run the command of sys.argv; its exit code. What goes wrong is one sentence on standard error."""
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup wants it to go on
+        signal.signal(signal.SIGHUP, _hung_up)
     try:
         done = commands.main(prog_name="lab", standalone_mode=False)
         return done if isinstance(done, int) else 0

@@ -6,8 +6,6 @@ Belongs here: opening, following and ending these together. Never: what a row sa
 import contextlib
 import queue
 import re
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +21,7 @@ from lab.harness.blocking import Remembered
 from lab.harness.feeding import Feed, Sink
 from lab.harness.kept import Kept, one_file
 from lab.harness.passing import Losing, Row, all_marks
+from lab.harness.scratch import Scratch
 from lab.harness.session import SHARED
 from lab.harness.witnesses import open_all, places
 from lab.runtime.capture import RING, SMALL_RING, Capture, Captured, check
@@ -166,10 +165,10 @@ class Capturing:
         self._captured: list[Captured] | None = None
         self._captures: list[Capture] = []
         try:
-            state.mkdir(exist_ok=True)
-            self.folder = Path(tempfile.mkdtemp(prefix="capture-", dir=state))
+            self._scratch = Scratch(state)
         except OSError as error:
             raise RuntimeUnavailable(f"captures cannot be kept in {state}: {error.strerror or error}") from None
+        self.folder = self._scratch.path
         try:
             sinks: list[Sink] = []
             if watched.file is not None:
@@ -225,19 +224,11 @@ class Capturing:
 
         Raises RuntimeUnavailable where it cannot be written to its end: what was written by then can be read.
         """
-        if self._captured is None:
-            self._barrier()
-        files = {capture.node: capture.file for capture in self._captures}
-        lost = {one.node: one.dropped for one in self._captured or () if one.dropped}
-        if call is not None:
-            setting = replace(call.setting, topology=_with(call.setting.topology, self.topology, files))
-            report = {**call.report, "dropped_by_captures": lost}
-            captured = replace(call, folder=self.folder, setting=setting, report=report)
-            return one_file(captured, target, self.watched.expression)
         try:
-            return whole.collect(self.topology, files, target, self._comments(files), lost, self.watched.expression)
-        except OSError as error:
-            raise self._cut_short(target, error) from None
+            return self._write(target, call)
+        except LabError:
+            self._scratch.keep()
+            raise
 
     def finish(self) -> list[Captured]:
         """Wait for what was seen until now, and end."""
@@ -264,7 +255,7 @@ class Capturing:
 
     def discard(self) -> None:
         """Remove the captures, which were written, or not wanted."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._scratch.remove()
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -296,12 +287,28 @@ class Capturing:
             self.full, self._written = True, None
             raise self._cut_short(self.watched.file, error) from None
 
+    def _write(self, target: Path, call: Kept | None) -> int:
+        if self._captured is None:
+            self._barrier()
+        files = {capture.node: capture.file for capture in self._captures}
+        lost = {one.node: one.dropped for one in self._captured or () if one.dropped}
+        if call is not None:
+            setting = replace(call.setting, topology=_with(call.setting.topology, self.topology, files))
+            report = {**call.report, "dropped_by_captures": lost}
+            captured = replace(call, folder=self.folder, setting=setting, report=report)
+            return one_file(captured, target, self.watched.expression)
+        try:
+            return whole.collect(self.topology, files, target, self._comments(files), lost, self.watched.expression)
+        except OSError as error:
+            raise self._cut_short(target, error) from None
+
     def _comments(self, files: Mapping[str, Path]) -> whole.Comments:
         """What packets are in calls that went by meanwhile, as the table marks them."""
         seen = Captures.read(files, {})
         return {(one.place, one.offset): [event] for one, event in all_marks(self.topology, seen.everything())}
 
     def _cut_short(self, target: Path, error: OSError) -> RuntimeUnavailable:
+        self._scratch.keep()
         return RuntimeUnavailable(
             f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "
             f"themselves are in {self.folder}"
@@ -338,6 +345,7 @@ class Capturing:
     def _look_at(self, capture: Capture) -> None:
         node = capture.node
         if capture.trouble is not None:
+            self._scratch.keep()
             raise RuntimeUnavailable(f"{capture.trouble}; what was captured so far is in {self.folder}")
         if capture.lives > self._lives[node]:
             self._lives[node] = capture.lives

@@ -11,6 +11,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,6 +221,39 @@ def test_nor_does_a_standard_error_that_nobody_reads_change_it(tmp_path: Path) -
     assert target.read_text() == "packets"
 
 
+@contextlib.contextmanager
+def going_on(target: Path, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command as a program of its own, once it has shown a packet."""
+    command = [sys.executable, str(PROGRAM), "capture", "--live", "-w", str(target)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as found:
+        try:
+            assert found.stdout is not None and found.stdout.readline()
+            yield found
+        finally:
+            found.kill()
+
+
+def test_a_hang_up_ends_it_as_ctrl_c_does(tmp_path: Path) -> None:
+    target = tmp_path / "all.pcapng"
+    with going_on(target) as process:
+        for _ in range(3):  # a shell that ends too says so as well
+            process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 129 and target.read_text() == "packets"
+    assert f"interrupted; capture: {target}, 1,234 packets" in err.decode()
+
+
+def test_nohup_lets_it_go_on(tmp_path: Path) -> None:
+    target = tmp_path / "all.pcapng"
+    with going_on(target, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout is not None and process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 143 and target.read_text() == "packets"
+
+
 # --- on a terminal
 
 
@@ -316,6 +350,21 @@ def test_so_does_the_end_by_a_signal(terminal: Terminal) -> None:
     terminal.until("space pause")
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.left() == 143
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_gone_leaves_the_file_in_order(tmp_path: Path) -> None:
+    target = tmp_path / "all.pcapng"
+    terminal = Terminal("--live", "-w", str(target))
+    try:
+        terminal.until("space pause")
+        os.close(terminal.master)
+        assert terminal.process.wait(20) == 129
+        assert target.read_text() == "packets"
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+        os.close(terminal.slave)
 
 
 @pytest.mark.slow

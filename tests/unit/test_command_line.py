@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import lab.harness
 from lab import cli, evidence
-from lab.cli.program import Terminated
+from lab.cli.program import HungUp, Terminated
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.evidence import filed
 from lab.evidence.ladder import Column, Ladder, Row
@@ -256,7 +256,9 @@ def test_a_defect_is_one_sentence_that_says_where_its_details_are(
     assert "ZeroDivisionError" in (tmp_path / ".lab" / "errors.log").read_text()
 
 
-@pytest.mark.parametrize(("interrupt", "left"), [(KeyboardInterrupt, 130), (click.Abort, 130), (Terminated, 143)])
+@pytest.mark.parametrize(
+    ("interrupt", "left"), [(KeyboardInterrupt, 130), (click.Abort, 130), (Terminated, 143), (HungUp, 129)]
+)
 def test_an_interrupt_leaves_with_128_and_the_number_of_its_signal(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, interrupt: type[BaseException], left: int
 ) -> None:
@@ -264,7 +266,7 @@ def test_an_interrupt_leaves_with_128_and_the_number_of_its_signal(
     assert run(monkeypatch, capsys, "call", "bob", "frank")[0] == left
 
 
-@pytest.mark.parametrize(("cause", "left"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+@pytest.mark.parametrize(("cause", "left"), [(KeyboardInterrupt(), 130), (Terminated(), 143), (HungUp(), 129)])
 def test_an_interrupted_call_says_what_was_kept(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, cause: BaseException, left: int
 ) -> None:

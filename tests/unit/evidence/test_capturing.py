@@ -241,6 +241,20 @@ def test_a_capture_that_fails_is_told_with_where_all_of_them_are(opened: Opened,
         session.poll(0.0)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_folder_of_which_somebody_was_told_outlives_its_owner_and_another_does_not(
+    opened: Opened, played: Playback, tmp_path: Path, told: bool
+) -> None:
+    session = opened()
+    if told:
+        with pytest.raises(RuntimeUnavailable, match=f"the captures themselves are in {session.folder}"):
+            session.write(Path("/dev/full"))
+    session.close()
+    session._scratch._lock.close()  # as where its owner is gone
+    opened()
+    assert session.folder.exists() is told
+
+
 def test_a_node_that_stops_and_runs_again_is_told_of(opened: Opened, played: Playback) -> None:
     session, home = opened(), played.of("home-router")
     until_quiet(session)
