@@ -35,6 +35,7 @@ EVERY = 0.1
         "lab capture home-router core -w home.pcapng",
         'lab capture home-router --filter "udp port 33034" | head',
         "lab capture --call bob frank --wireshark",
+        "lab capture --call dave erin -w call.pcapng --keys keys.txt",
     )
 )
 @click.argument("nodes", metavar="[NODE]...", nargs=-1)
@@ -46,6 +47,7 @@ EVERY = 0.1
 )
 @click.option("-w", "file", metavar="FILE.pcapng", type=Output(), help="Write every place's packets to one pcapng.")
 @click.option("--filter", "expression", metavar="BPF", default="", help="Capture these packets alone, as tcpdump does.")
+@click.option("--keys", type=Output(), help="Write the keys of the call's TLS connections to this file, and into -w.")
 @click.option("--live", is_flag=True, help="Show packets while they pass.  [default: where neither file nor Wireshark]")
 @click.option("--wireshark", is_flag=True, help="Show them in the Wireshark of this machine while they pass.")
 def capture(
@@ -53,6 +55,7 @@ def capture(
     call: tuple[str, str] | None,
     file: Path | None,
     expression: str,
+    keys: Path | None,
     live: bool,
     wireshark: bool,
 ) -> None:
@@ -64,8 +67,12 @@ def capture(
     certain words alone (-word: without), w writes all so far to a file, q ends it: it stays when the call is over.
     Without a terminal: a line each. A file of no call is judged by `lab verdict FILE --caller NAME --callee NAME`.
 
+    --keys takes a lab that was started with LAB_KEYLOG=1; both ends sign in anew before they call.
+
     Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request or the lab was wrong.
     """
+    if keys and not call:
+        raise click.UsageError("--keys are those of a call; name its ends with --call")
     from lab.harness.beside import Calling
     from lab.runtime.wireshark import Wireshark
 
@@ -75,8 +82,8 @@ def capture(
     session = lab.capture(
         nodes, call=call, expression=expression, told=told, pipe=viewer.give if viewer else None, file=file
     )
-    calling = Calling(lambda follow: lab.call(*call, follow=follow), session.note) if call else None
-    end = _End(lab, session, calling, viewer, file)
+    calling = Calling(lambda follow: lab.call(*call, keys=bool(keys), follow=follow), session.note) if call else None
+    end = _End(lab, session, calling, viewer, file, keys)
     stopped: BaseException | None = None
     printed = _table if told and sys.stdin.isatty() and sys.stdout.isatty() else _lines if told else _quietly
     try:
@@ -117,8 +124,10 @@ class _End:
         calling: "Calling | None",
         viewer: "Wireshark | None",
         file: Path | None,
+        keys: Path | None,
     ) -> None:
-        self._lab, self._session, self._calling, self._viewer, self._file = lab, session, calling, viewer, file
+        self._lab, self._session, self._calling, self._viewer = lab, session, calling, viewer
+        self._file, self._keys = file, keys
         self._captured: list[Captured] = []
         self._read = True
 
@@ -162,6 +171,8 @@ class _End:
             words = [f"capture: {self._file}, {written:,} packets"]
         if stopped is None or isinstance(stopped, KeyboardInterrupt):  # else what it has says where the captures are
             self._session.discard()
+        if self._keys and number:
+            self._keys.write_text(self._lab.keys(number))
         for one in self._captured:
             if one.dropped:
                 say(f"the kernel dropped {one.dropped:,} packets at {one.node} before they were captured", 0)

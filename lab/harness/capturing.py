@@ -296,7 +296,7 @@ class Capturing:
             setting = replace(call.setting, topology=_with(call.setting.topology, self.topology, files))
             report = {**call.report, "dropped_by_captures": lost}
             captured = replace(call, folder=self.folder, setting=setting, report=report)
-            return one_file(captured, target, self.watched.expression)
+            return one_file(captured, target, self.watched.expression, call.keys)
         try:
             return whole.collect(self.topology, files, target, self._comments(files), lost, self.watched.expression)
         except OSError as error:

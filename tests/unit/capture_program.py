@@ -66,14 +66,16 @@ class Lab:
 
     sessions: ClassVar[list[Session]] = []
     asked: ClassVar[list[dict[str, Any]]] = []
+    keyed: ClassVar[list[bool]] = []
     report: ClassVar[Any] = None
     checkout = Checkout(Path("e"))
 
     def __init__(self, name: str | None = None) -> None:
         pass
 
-    def call(self, caller: str, callee: str, *, follow: Any) -> Any:
+    def call(self, caller: str, callee: str, *, keys: bool, follow: Any) -> Any:
         """A call of some events, which ends as `report` says."""
+        self.keyed.append(keys)
         for event in ("dialled", "progress", "ringing", "answered"):
             follow(CallEvent(event, "c1", caller, time.time()))
         if isinstance(self.report, BaseException):
@@ -82,6 +84,9 @@ class Lab:
 
     def kept_call(self, call: str) -> str:
         return call
+
+    def keys(self, call: str) -> str:
+        return f"the keys of {call}"
 
     def capture(self, nodes: tuple[str, ...], **options: Any) -> Session:
         self.asked.append({"nodes": nodes, **options})

@@ -17,7 +17,7 @@ import pytest
 
 from lab import cli
 from lab.cli import captures
-from lab.errors import ConfigError, LabError
+from lab.errors import ConfigError, Interrupted, LabError, NotNow
 from lab.harness.beside import Calling
 from tests.unit.capture_program import Lab, Session
 from tests.unit.test_command_line import good
@@ -41,6 +41,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Lab]:
     monkeypatch.setattr("lab.harness.Lab", Lab)
     monkeypatch.setattr(Lab, "sessions", [])
     monkeypatch.setattr(Lab, "asked", [])
+    monkeypatch.setattr(Lab, "keyed", [])
     return Lab
 
 
@@ -97,7 +98,9 @@ def test_a_file_that_is_full_is_left_as_it_is(
     assert status == 2 and not (tmp_path / "all.pcapng").exists() and err.count("\n") == 4
 
 
-@pytest.mark.parametrize("words", [("-w", "/nowhere/at/all.pcapng"), ("-w", "/"), ("--call", "bob"), ("--filter",)])
+@pytest.mark.parametrize(
+    "words", [("-w", "/nowhere/at/all.pcapng"), ("-w", "/"), ("--call", "bob"), ("--filter",), ("--keys", "k")]
+)
 def test_a_wrong_request_is_one_sentence(
     fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
@@ -137,6 +140,29 @@ def test_a_call_that_is_placed_ends_it_and_is_reported_and_its_file_tells_it(
     done = fake.sessions[0].done
     assert done == ["bob: dialled", "bob: ringing", "bob: answered", "finished", "closed", "written of c1", "discarded"]
     assert fake.asked[0]["call"] == ("bob", "frank")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_keys_of_a_call_are_asked_for_and_written_where_they_are_wanted(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, asked: bool
+) -> None:
+    monkeypatch.setattr(Lab, "report", good())
+    target = tmp_path / "keys"
+    status, _, _ = run(monkeypatch, capsys, "--call", "bob", "frank", *(["--keys", str(target)] if asked else []))
+    assert status == 0 and fake.keyed == [asked] and target.exists() is asked
+    assert not asked or target.read_text() == "the keys of c1"
+
+
+def test_a_call_that_was_hung_up_leaves_its_keys_too_and_one_that_was_not_placed_none(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stopped = Interrupted("interrupted; what is known of call c7 is in e")
+    stopped.call = "c7"
+    for report, left in ((stopped, 0), (NotNow("bob keeps no keys"), 2)):
+        monkeypatch.setattr(Lab, "report", report)
+        target = tmp_path / f"keys-{left}"
+        assert run(monkeypatch, capsys, "--call", "bob", "frank", "--keys", str(target))[0] == left
+        assert (target.read_text() if left == 0 else target.exists()) == ("the keys of c7" if left == 0 else False)
 
 
 def test_a_file_that_is_written_beside_a_call_tells_it_once_it_is_over(fake: type[Lab], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from lab.harness.blocking import Remembered
 from lab.harness.capturing import Capturing, Watched, chosen
 from lab.harness.events import CallEvent
 from lab.harness.kept import Kept
+from lab.harness.keys import FILE as KEYS
 from lab.harness.passing import Row
 from lab.runtime.capture import Captured
 from lab.runtime.connection import Engine
@@ -156,6 +157,15 @@ def test_a_calls_file_is_judged_as_that_of_the_call_and_has_other_nodes_too(
     assert b"first packet through" in data and b"first voice of bob" in data
     lost = [block for _, block in pcapng.blocks(data) if isinstance(block, pcapng.Lost)]
     assert [one.packets for one in lost] == [3]
+
+
+def test_a_calls_file_has_the_keys_that_are_kept_of_it(opened: Opened, tmp_path: Path) -> None:
+    session, target, folder = opened(), tmp_path / "call.pcapng", tmp_path / "c1"
+    folder.mkdir()
+    (folder / KEYS).write_text("CLIENT_TRAFFIC_SECRET_0 07 aa\n")
+    session.close()
+    session.write(target, Kept(folder, setting(), (), {}))
+    assert b"CLIENT_TRAFFIC_SECRET_0 07 aa" in target.read_bytes()
 
 
 @pytest.mark.parametrize("told", [True, False])
