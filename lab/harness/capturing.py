@@ -125,7 +125,7 @@ def refuse(engine: Engine, world: World, nodes: Sequence[Node], expression: str)
     """Raises ConfigError where a filter is none that tcpdump takes: before anything is started."""
     if not nodes:
         raise ConfigError("none of the nodes that could be captured runs; `lab status` shows what does")
-    asked = addressed(expression, world.topology)
+    asked = addressed(expression, world.topology, nodes[0])
     if expression and (said := check(engine, world.running(nodes[0].name).id, asked)) is not None:
         raise ConfigError(f"the filter {expression!r} is none that tcpdump understands: {said}")
 

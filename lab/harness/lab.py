@@ -208,7 +208,8 @@ class Lab:
         world = self.running_world()
         if call is not None:
             calling.clients_run(world, calling.request(*call, seconds=3, ring_ms=500))
-        watched = capturing.Watched(capturing.chosen(world, nodes, call or ()), expression, told, pipe, file)
+        seeing = capturing.chosen(world, nodes, call or ())
+        watched = capturing.Watched(seeing, expression.strip(), told, pipe, file)
         state, changes = self.checkout.state, self.timeline.file
         rules, mapped = dropping.asking(self.engine, world), tables.remembering(self.engine, world)
         return capturing.Capturing(self.engine, world, watched, state, self._stands, changes, rules, mapped)

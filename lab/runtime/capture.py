@@ -110,7 +110,7 @@ class Capture:
         self._tail = b""
         self._client, self._container = client, container
         way = ("-Q", "in") if incoming else ()
-        wanted = ("--", f"({expression}) or {_MARKED}") if expression else ()
+        wanted = ("--", _with_markers(expression)) if expression else ()
         self._argv = [*_ARGV, "-B", str(ring), *(() if buffered else ("-U",)), *way, "-w", "-", *wanted]
         self._heard = heard
         try:
@@ -304,11 +304,15 @@ class Capture:
 
 def check(client: DockerClient, container: str, expression: str) -> str | None:
     """What tcpdump has against a filter; None where it takes it."""
-    said = run(client, container, ["tcpdump", *_ARGV[:4], "-d", "--", expression])
+    said = run(client, container, ["tcpdump", *_ARGV[:4], "-d", "--", _with_markers(expression)])
     if said.status == 0:
         return None
     lines = said.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {said.status}"]
     return lines[-1].removeprefix("tcpdump: ")
+
+
+def _with_markers(expression: str) -> str:
+    return f"({expression}) or {_MARKED}"
 
 
 def _whole(data: bytes) -> int:

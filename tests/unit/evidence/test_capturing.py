@@ -17,7 +17,7 @@ from lab.errors import ConfigError, NotNow, RuntimeUnavailable
 from lab.evidence import filed, pcapng, read
 from lab.evidence.pcap import Endpoint
 from lab.evidence.pcapng import Interface, PacketRecord
-from lab.harness import capturing
+from lab.harness import Lab, capturing
 from lab.harness.beside import Calling
 from lab.harness.blocking import Remembered
 from lab.harness.capturing import Capturing, Watched, chosen
@@ -369,6 +369,28 @@ def test_a_filter_that_is_none_is_refused_before_anything_starts(
     with pytest.raises(ConfigError, match=r"the filter 'udp prt' is none that tcpdump understands: syntax error"):
         opened(expression="udp prt", file=tmp_path / "all.pcapng")
     assert not played.made and not (tmp_path / "state").exists() and not (tmp_path / "all.pcapng").exists()
+
+
+@pytest.mark.parametrize(("asked", "given"), [(" ", ""), (" udp\n", "udp"), ("", "")])
+def test_blanks_are_no_filter(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, given: str
+) -> None:
+    watched: list[Watched] = []
+    monkeypatch.setattr("lab.harness.lab.connect", lambda: ENGINE)
+    monkeypatch.setattr(Lab, "running_world", lambda self: world)
+    monkeypatch.setattr(capturing, "Capturing", lambda engine, world, one, *rest: watched.append(one))
+    Lab(tmp_path).capture(("core",), expression=asked)
+    assert [one.expression for one in watched] == [given]
+
+
+def test_a_filter_is_tried_with_the_addresses_that_it_has_where_it_is_tried(
+    opened: Opened, played: Playback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[str, str]] = []
+    monkeypatch.setattr(capturing, "check", lambda engine, container, expression: tried.append((container, expression)))
+    opened(("home-router", "core"), expression="host bob")
+    assert tried == [("home-router", played.of("home-router").options["expression"])]
+    assert played.of("home-router").options["expression"] != played.of("core").options["expression"]
 
 
 BOB, FRANK = "192.168.32.2 or 203.0.113.32 or 192.168.32.1", "192.168.33.2 or 203.0.113.33 or 192.168.33.1"
