@@ -176,6 +176,8 @@ class _End:
         for one in self._captured:
             if one.dropped:
                 say(f"the kernel dropped {one.dropped:,} packets at {one.node} before they were captured", 0)
+            if one.unknown:
+                say(f"{one.node} was stopped or restarted: what the kernel had dropped there before is not known", 0)
         for router in self._session.drops:
             say(str(router), 0)
         if isinstance(stopped, KeyboardInterrupt):

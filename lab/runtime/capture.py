@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,12 +62,16 @@ _WORDS = re.compile(r"(\d+) packets? (captured|dropped by kernel)")
 
 @dataclass(frozen=True)
 class Captured:
-    """What a capture says of itself: packets written, packets that the kernel dropped before tcpdump had them."""
+    """What a capture says of itself: packets written, packets that the kernel dropped before tcpdump had them.
+
+    `unknown`: its node was stopped or restarted, and what the kernel had dropped by then went unsaid.
+    """
 
     node: str
     file: Path
     packets: int
     dropped: int
+    unknown: bool = False
 
 
 class Capture:
@@ -206,10 +210,14 @@ class Capture:
         self._thread.join(timeout=5)
         with contextlib.suppress(OSError):  # a disk that is full has been told of
             self._output.close()
-        said = Counter[str]()  # of each run, where the node was restarted
+        said, runs = Counter[str](), Counter[str]()  # of each run, where the node was restarted
         for number, word in _WORDS.findall(self._complaint):
             said[word] += int(number)
-        return Captured(self.node, self.file, said["captured"], said["dropped by kernel"])
+            runs[word] += 1
+        silent = runs["captured"] < self._life  # one that was killed says nothing
+        packets = _count(self.file) if silent else said["captured"]
+        unknown = silent and (self._stopped or self._life > 1)
+        return Captured(self.node, self.file, packets, said["dropped by kernel"], unknown)
 
     def _await(self, holds: Callable[[], bool], deadline: float, what: str) -> None:
         while not holds():
@@ -315,18 +323,31 @@ def _with_markers(expression: str) -> str:
     return f"({expression}) or {_MARKED}"
 
 
+def _count(file: Path) -> int:
+    """How many whole packets a pcap file holds; what cannot be read holds none."""
+    with contextlib.suppress(OSError):
+        if file.is_file():  # and no device, which may have no end
+            return sum(1 for _ in _ends(file.read_bytes()))
+    return 0
+
+
 def _whole(data: bytes) -> int:
-    """Bytes of a pcap file up to the end of its last whole packet, in this machine's order or the other."""
+    """Bytes of a pcap file up to the end of its last whole packet."""
     if len(data) < PCAP_HEADER:
         return 0
-    size = struct.Struct("<8xI4x" if data[0] in (0xD4, 0x4D) else ">8xI4x")
+    return max(_ends(data), default=PCAP_HEADER)
+
+
+def _ends(data: bytes) -> Iterator[int]:
+    """Where each whole packet of a pcap file ends, in this machine's order or the other."""
+    size = struct.Struct("<8xI4x" if data[:1] in (b"\xd4", b"\x4d") else ">8xI4x")
     at = PCAP_HEADER
     while at + size.size <= len(data):
         end = at + size.size + size.unpack_from(data, at)[0]
         if end > len(data):
             break
+        yield end
         at = end
-    return at
 
 
 def _epoch(text: str) -> float:

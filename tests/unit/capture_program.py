@@ -51,7 +51,7 @@ class Session:
 
     def finish(self) -> list[Captured]:
         self.done.append("finished")
-        return [Captured("core", Path("core.pcap"), 1234, 7)]
+        return [Captured("core", Path("core.pcap"), 1230, 7), Captured("relay-1", Path("relay-1.pcap"), 4, 0, True)]
 
     def close(self) -> list[Captured]:
         self.done.append("closed")

@@ -64,6 +64,7 @@ def test_a_pipe_has_a_line_a_packet_until_ctrl_c(
     assert status == 130 and "lab: interrupted; 1,234 packets captured" in err
     assert "bob:3 → frank:1  STUN check  [first check of bob]" in out and out.endswith("the last one\n")
     assert "the kernel dropped 7 packets at core" in err
+    assert "lab: relay-1 was stopped or restarted: what the kernel had dropped there before is not known" in err
     assert "home-router dropped 2 packets: 2 by INPUT's policy (counted)" in err
     assert fake.sessions[0].done == ["finished", "closed", "discarded"]
     assert fake.asked[0]["nodes"] == ("core",) and fake.asked[0]["expression"] == "udp" and fake.asked[0]["told"]
@@ -95,7 +96,7 @@ def test_a_file_that_is_full_is_left_as_it_is(
     monkeypatch.setattr(Session, "fails_after", 2)
     monkeypatch.setattr(Session, "full", True)
     status, _, err = run(monkeypatch, capsys, "-w", str(tmp_path / "all.pcapng"))
-    assert status == 2 and not (tmp_path / "all.pcapng").exists() and err.count("\n") == 4
+    assert status == 2 and not (tmp_path / "all.pcapng").exists() and err.count("\n") == 5
 
 
 @pytest.mark.parametrize(

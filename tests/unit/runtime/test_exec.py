@@ -247,6 +247,36 @@ def test_a_capture_goes_on_in_the_same_file_when_its_node_was_restarted(start: S
     assert (capture.lives, capture.trouble) == (2, None)
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_run_that_was_killed_has_its_packets_counted_and_what_it_dropped_is_not_known(
+    start: Start, tmp_path: Path, goes_on: bool
+) -> None:
+    lives: list[socket.socket] = []
+    second = threading.Event()
+
+    def live(connection: socket.socket) -> None:
+        lives.append(connection)
+        if len(lives) == 2:
+            connection.sendall(frame(STDOUT, PACKET * 3))
+            tcpdump(echo=False)(connection)
+        else:
+            connection.sendall(frame(STDOUT, PACKET * 2 + PACKET[:-3]))
+            engine.state = {"Running": False, "StartedAt": "2003-08-29T00:00:00.000000000Z"}
+
+    def heard(data: bytes | None) -> None:
+        if data and data.endswith(PACKET):
+            second.set()
+
+    engine = start(frame(STDOUT, HEADER), live)
+    capture = Capture(engine.client(), "c", "home-router", tmp_path / "home-router.pcap", heard=heard)
+    capture.barrier()  # its node is stopped
+    if goes_on:
+        engine.state = {"Running": True, "StartedAt": "2003-08-29T00:00:01.000000000Z"}
+        assert second.wait(5)
+    done = capture.close()
+    assert (done.packets, done.dropped, done.unknown) == ((5, 7, True) if goes_on else (2, 0, True))
+
+
 def test_a_capture_goes_on_where_the_engine_is_late_to_say_that_its_node_has_stopped(
     start: Start, tmp_path: Path
 ) -> None:
