@@ -262,16 +262,16 @@ def _table(
     from lab.cli.keyboard import Keyboard
     from lab.report.console import out
     from lab.report.packets import AROUND, screen
-    from lab.report.viewing import View, keys
+    from lab.report.viewing import Keys, View
 
-    view, console, over = View(), out(), False
+    view, keys, console, over = View(), Keys(), out(), False
     recording = f"writing {file}" if file else ""
     with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as table:
         while not (viewer and viewer.gone):
             typed = keyboard.read(EVERY)
             if typed is None:
                 raise _Left
-            for key in keys(typed):
+            for key in keys.read(typed):
                 wanted = view.press(key, max(1, console.height - AROUND))
                 if wanted and wanted.what == "quit":
                     raise _Left

@@ -197,21 +197,39 @@ _SEQUENCES = {
 _NAMED = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace"}
 
 
-def keys(typed: str) -> list[str]:
-    """The keys of what a terminal has sent at once: characters, and names for what is none."""
-    found, at = [], 0
-    while at < len(typed):
-        if typed[at] != "\x1b":
-            found.append(_NAMED.get(typed[at], typed[at]))
-            at += 1
-            continue
-        rest = typed[at + 1 :]
-        if rest[:1] not in ("[", "O"):
-            found.append("esc")
-            at += 1
-            continue
-        length = next((n for n, one in enumerate(rest[1:], 2) if one.isalpha() or one == "~"), len(rest))
-        if name := _SEQUENCES.get(rest[:length]):
-            found.append(name)
-        at += 1 + length
-    return found
+_LONGEST = 16
+"""Characters of a sequence that may still be one."""
+
+
+class Keys:
+    """The keys of what a terminal sends: characters, and names for what is none. What a slow line has torn is one."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def read(self, typed: str) -> list[str]:
+        """The keys that are whole with what was read now. Where nothing has come since (`typed` is empty), what was
+        begun will not be ended: a lone escape is the key of that name."""
+        if not typed:
+            alone, self._begun = self._begun == "\x1b", ""
+            return ["esc"] if alone else []
+        typed, self._begun = self._begun + typed, ""
+        found, at = list[str](), 0
+        while at < len(typed):
+            if typed[at] != "\x1b":
+                found.append(_NAMED.get(typed[at], typed[at]))
+                at += 1
+                continue
+            rest = typed[at + 1 :]
+            if rest and rest[0] not in ("[", "O"):
+                found.append("esc")
+                at += 1
+                continue
+            length = next((n for n, one in enumerate(rest[1:], 2) if one.isalpha() or one == "~"), None)
+            if length is None:
+                self._begun = typed[at:] if len(rest) < _LONGEST else ""
+                break
+            if name := _SEQUENCES.get(rest[:length]):
+                found.append(name)
+            at += 1 + length
+        return found

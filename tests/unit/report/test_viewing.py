@@ -5,7 +5,7 @@ import random
 import pytest
 
 from lab.harness.passing import Row
-from lab.report.viewing import _SLACK, KEEP, View, Wanted, keys
+from lab.report.viewing import _SLACK, KEEP, Keys, View, Wanted
 
 
 def row(number: int, what: str = "RTP 1", event: str | None = None, fate: str = "") -> Row:
@@ -143,4 +143,33 @@ def test_no_keys_in_whatever_order_break_it() -> None:
     ],
 )
 def test_what_a_terminal_sends_is_keys(typed: str, expected: list[str]) -> None:
-    assert keys(typed) == expected
+    keys = Keys()
+    assert [*keys.read(typed), *keys.read("")] == expected
+    assert keys.read("q") == ["q"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("\x1b", "[A"), ["up"]),
+        (("\x1b[", "A"), ["up"]),
+        (("x\x1b[5", "~y"), ["x", "page up", "y"]),
+        (("\x1bO", "B"), ["down"]),
+        (("\x1b", "q"), ["esc", "q"]),
+        (("\x1b", "\x1b", "[A"), ["esc", "up"]),
+        (("\x1b", "", "[A"), ["esc", "[", "A"]),
+        (("\x1b[", "", "A"), ["A"]),
+        (("\x1b[" + "1" * 20, "n"), ["n"]),
+    ],
+)
+def test_what_a_slow_line_has_torn_is_one_key(parts: tuple[str, ...], expected: list[str]) -> None:
+    keys = Keys()
+    assert [key for part in parts for key in keys.read(part)] == expected
+
+
+def test_an_arrow_that_comes_in_two_parts_leaves_the_filter() -> None:
+    one, keys = view(row(1, "STUN check"), row(2)), Keys()
+    press(one, "f", *"stun", "enter")
+    for part in ("\x1b", "[A"):
+        press(one, *keys.read(part))
+    assert one.filter == "stun" and one.paused
