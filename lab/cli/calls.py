@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab, written
+from lab.cli.program import AS_JSON, CAPTURE, KEYS, PAGE, Within, commands, document, example, say, the_lab, written
 from lab.errors import Interrupted
 from lab.path_names import PATHS, checked
 
@@ -56,8 +56,14 @@ class Times(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
 @RING
 @click.option("--hold", "holds", type=Times(), metavar="FROM:TO", multiple=True, help=HOLD)
 @click.option("--expect", metavar="KIND/TRANSPORT", callback=_kind_and_transport, help=f"One of {', '.join(PATHS)}.")
-@click.option("--capture", type=Output(), help="Write every place's packets to this one pcapng.")
-@click.option("--keys", type=Output(), help="Write the keys of its TLS connections to this file, and into --capture.")
+@click.option(
+    "--capture", type=CAPTURE, help="Write every place's packets to this one pcapng; a former capture is replaced."
+)
+@click.option(
+    "--keys",
+    type=KEYS,
+    help="Write the keys of its TLS connections to this file, in place of former ones, and into --capture.",
+)
 @AS_JSON
 def call(
     caller: str,
@@ -115,7 +121,7 @@ def call(
 @click.option("--seconds", type=Within(1, 60, "seconds"), default=1, show_default=True, help=SECONDS)
 @RING
 @click.option("--at-once", type=Within(1, 64, "calls", whole=True), help="Calls at the same time.  [default: 2 a core]")
-@click.option("--html", type=Output(), help="Write a heat map to this file.")
+@click.option("--html", type=PAGE, help="Write a heat map to this file, in place of a former page.")
 @AS_JSON
 def matrix(sites: str | None, seconds: float, ring: int, at_once: int | None, html: Path | None, as_json: bool) -> None:
     """Call every pair of sites in both directions, and show which paths the packets took.

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.program import Output, commands, example, hang_ups_ignored, let_go, nobody_reads, say, the_lab
+from lab.cli.program import (
+    CAPTURE,
+    KEYS,
+    commands,
+    example,
+    hang_ups_ignored,
+    let_go,
+    nobody_reads,
+    say,
+    the_lab,
+)
 from lab.errors import Interrupted, LabError
 
 if TYPE_CHECKING:
@@ -45,9 +55,19 @@ EVERY = 0.1
     metavar="CALLER CALLEE",
     help="Place this call meanwhile, and end with it, the table by q; `lab call` judges it.",
 )
-@click.option("-w", "file", metavar="FILE.pcapng", type=Output(), help="Write every place's packets to one pcapng.")
+@click.option(
+    "-w",
+    "file",
+    metavar="FILE.pcapng",
+    type=CAPTURE,
+    help="Write every place's packets to one pcapng; a former capture there is replaced.",
+)
 @click.option("--filter", "expression", metavar="BPF", default="", help="Capture these packets alone, as tcpdump does.")
-@click.option("--keys", type=Output(), help="Write the keys of the call's TLS connections to this file, and into -w.")
+@click.option(
+    "--keys",
+    type=KEYS,
+    help="Write the keys of the call's TLS connections to this file, in place of former ones, and into -w.",
+)
 @click.option("--live", is_flag=True, help="Show packets while they pass.  [default: where neither file nor Wireshark]")
 @click.option("--wireshark", is_flag=True, help="Show them in the Wireshark of this machine while they pass.")
 def capture(
@@ -296,7 +316,7 @@ def _path(calling: "Calling") -> str:
 def _written(lab: "Lab", session: "Capturing", calling: "Calling | None", name: str) -> str:
     """What became of writing to a file that somebody has named, in one sentence: of the call, once it is over."""
     try:
-        target = Output().convert(name, None, None)
+        target = CAPTURE.convert(name, None, None)
         own = session.watched.file
         if own is not None and own.resolve() == target.resolve():
             return f"{target} is being written already"

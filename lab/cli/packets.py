@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Output, Within, commands, document, example, say, the_lab, written
+from lab.cli.program import AS_JSON, CAPTURE, SVG, Within, commands, document, example, say, the_lab, written
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
@@ -52,7 +52,9 @@ class Whom(click.ParamType):  # type: ignore[type-arg]  # generic in later versi
 @click.option("--callee", type=Whom(), help="The other end's.")
 @click.option("--relay", type=Whom(), help="A relay's between them.")
 @click.option(
-    "--voice", type=Output(), help="Write its voice in the clear to this pcapng, of a file that has its keys."
+    "--voice",
+    type=CAPTURE,
+    help="Write its voice in the clear to this pcapng, in place of a former capture, of a file that has its keys.",
 )
 @AS_JSON
 def verdict(
@@ -113,7 +115,7 @@ def verdict(
 
 @commands.command(**example("lab ladder c1", "lab ladder m2-41 --svg ladder.svg"))
 @click.argument("call")
-@click.option("--svg", type=Output(), help="Write it to this file instead, as an SVG.")
+@click.option("--svg", type=SVG, help="Write it to this file instead, as an SVG, in place of a former one.")
 @AS_JSON
 def ladder(call: str, svg: Path | None, as_json: bool) -> None:
     """Draw who sent what to whom in a call that is over, and what was dropped where.

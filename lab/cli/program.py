@@ -63,10 +63,15 @@ class Within(click.ParamType):  # type: ignore[type-arg]  # generic in later ver
 
 
 class Output(click.Path):
-    """A file to be written, which may be there already; one that cannot be is refused before anything else is done."""
+    """A file to be written; one that cannot be is refused before anything else is done.
 
-    def __init__(self) -> None:
+    What is there already is replaced where it is of the same `kind`: it begins with one of these `beginnings`. A file
+    of another kind is refused. One that is empty holds nothing, and devices and pipes are not looked into.
+    """
+
+    def __init__(self, kind: str, *beginnings: bytes) -> None:
         super().__init__(path_type=Path, dir_okay=False)
+        self.kind, self.beginnings = kind, beginnings
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, once something could have been written there."""
@@ -81,9 +86,30 @@ class Output(click.Path):
                 file.open("ab").close()
             if new:
                 file.unlink()
+            another = file.is_file() and not self._replaces(file)
         except OSError as error:
             self.fail(f"{file} cannot be written: {error.strerror or error}", param, ctx)
+        if another:
+            self.fail(f"{file} is there and is no {self.kind}; name another file, or remove that one", param, ctx)
         return file
+
+    def _replaces(self, file: Path) -> bool:
+        try:
+            with file.open("rb") as there:
+                begins = there.read(max(map(len, self.beginnings)))
+        except PermissionError:
+            return False  # what cannot be read may be anything
+        return not begins or begins.startswith(self.beginnings)
+
+
+CAPTURE = Output(
+    "capture", b"\n\r\r\n", b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1"
+)
+"""pcapng, as is written, and what a pcap begins with, as lab/evidence has them, which is not loaded for that."""
+KEYS = Output("key log", b"# SRTP ", b"CLIENT_", b"SERVER_", b"EXPORTER_", b"EARLY_EXPORTER_")
+"""What lab/harness/keys.py writes: RFC 4568 in comments, and the labels of SSLKEYLOGFILE."""
+SVG = Output("SVG", b"<svg ")
+PAGE = Output("page", b"<!doctype html>")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

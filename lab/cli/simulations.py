@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, Output, Within, commands, document, example, written
+from lab.cli.program import AS_JSON, PAGE, SVG, Within, commands, document, example, written
 
 STORIES = ("outage-2007", "outage-2010", "outage-cascade", "churn")
 """As in lab/simulation/stories.py, which is not imported before it is needed."""
@@ -28,8 +28,8 @@ def _known(context: click.Context, option: click.Parameter, value: str) -> str:
 @click.option(
     "--seed", type=Within(0, 2**63, "a seed", whole=True), default=1, show_default=True, help="The same, the same run."
 )
-@click.option("--html", type=Output(), help="Write a page of drawings to this file.")
-@click.option("--svg", type=Output(), help="Write the drawings alone to this file.")
+@click.option("--html", type=PAGE, help="Write a page of drawings to this file, in place of a former page.")
+@click.option("--svg", type=SVG, help="Write the drawings alone to this file, in place of a former SVG.")
 @AS_JSON
 def simulate(story: str, clients: int, seed: int, html: Path | None, svg: Path | None, as_json: bool) -> None:
     """Let a crowd live through STORY, on a model network and with a clock that jumps; no lab is needed.

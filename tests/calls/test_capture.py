@@ -79,10 +79,19 @@ def test_a_filter_by_port_calls_nothing_dropped() -> None:
 @pytest.mark.parametrize("ends", [("bob", "bob"), ("bob", "supernode-1")])
 def test_a_file_that_is_there_stays_where_no_such_call_can_be(ends: tuple[str, str], tmp_path: Path) -> None:
     target = tmp_path / "old.pcapng"
-    target.write_bytes(b"of yesterday")
+    target.write_bytes(former := pcapng.MAGIC + b"of yesterday")
     done = cli("capture", "--call", *ends, "-w", str(target))
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert target.read_bytes() == b"of yesterday"
+    assert target.read_bytes() == former
+
+
+def test_a_former_capture_is_replaced_and_a_file_of_another_kind_is_not(tmp_path: Path) -> None:
+    target = tmp_path / "one.pcapng"
+    for content, left in ((b"of yesterday", 2), (pcapng.MAGIC + b"of yesterday", 0)):
+        target.write_bytes(content)
+        done = cli("capture", "core", "--call", "bob", "carol", "-w", str(target))
+        assert done.returncode == left, done.stderr
+        assert (target.read_bytes() == content) is (left == 2)
 
 
 @pytest.mark.parametrize("place", ["bob", "supernode-1", "authority", "relay-1"])

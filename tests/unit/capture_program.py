@@ -11,11 +11,14 @@ from typing import Any, ClassVar
 import lab.harness
 from lab import cli
 from lab.errors import RuntimeUnavailable
+from lab.evidence.pcapng import MAGIC
 from lab.harness.checkout import Checkout
 from lab.harness.dropping import Dropped
 from lab.harness.events import CallEvent
 from lab.harness.passing import Row
 from lab.runtime.capture import Captured
+
+WRITTEN = MAGIC + b"packets"
 
 
 class Session:
@@ -46,7 +49,7 @@ class Session:
 
     def write(self, target: Path, call: object = None) -> int:
         self.done.append(f"written of {call}")
-        target.write_text("packets")
+        target.write_bytes(WRITTEN)
         return 1234
 
     def finish(self) -> list[Captured]:

@@ -19,7 +19,7 @@ from lab import cli
 from lab.cli import captures
 from lab.errors import ConfigError, Interrupted, LabError, NotNow
 from lab.harness.beside import Calling
-from tests.unit.capture_program import Lab, Session
+from tests.unit.capture_program import WRITTEN, Lab, Session
 from tests.unit.test_command_line import good
 
 PROGRAM = Path(__file__).parent / "capture_program.py"
@@ -77,7 +77,7 @@ def test_a_file_alone_is_written_in_silence(
     target = tmp_path / "all.pcapng"
     status, out, err = run(monkeypatch, capsys, "-w", str(target))
     assert (status, out) == (130, "") and f"interrupted; capture: {target}, 1,234 packets" in err
-    assert "capturing at core until Ctrl-C" in err and target.read_text() == "packets"
+    assert "capturing at core until Ctrl-C" in err and target.read_bytes() == WRITTEN
     assert not fake.asked[0]["told"]
 
 
@@ -176,6 +176,14 @@ def test_a_file_that_is_written_beside_a_call_tells_it_once_it_is_over(fake: typ
     assert session.done == ["written of None", "written of c1"]
 
 
+def test_a_file_of_another_kind_stays_whatever_is_typed(fake: type[Lab], tmp_path: Path) -> None:
+    session, file = Session(None), tmp_path / "notes.txt"
+    file.write_text("of yesterday")
+    said = captures._written(fake(), session, None, str(file))  # type: ignore[arg-type]
+    assert said == f"{file} is there and is no capture; name another file, or remove that one"
+    assert not session.done and file.read_text() == "of yesterday"
+
+
 @pytest.mark.parametrize(
     ("report", "left", "told"),
     [
@@ -212,7 +220,7 @@ def test_where_nobody_reads_its_lines_any_more_the_file_is_there_and_what_is_sai
     target = tmp_path / "all.pcapng"
     with unread():
         status, _, err = run(monkeypatch, capsys, "--live", "-w", str(target))
-    assert status == 0 and target.read_text() == "packets"
+    assert status == 0 and target.read_bytes() == WRITTEN
     assert f"capture: {target}, 1,234 packets" in err and "the kernel dropped 7 packets at core" in err
     assert fake.sessions[0].done == ["finished", "closed", "written of None", "discarded"]
 
@@ -245,7 +253,7 @@ def test_nor_does_a_standard_error_that_nobody_reads_change_it(tmp_path: Path) -
         assert os.read(reader, 100)
         os.close(reader)
         assert process.wait(20) == 0
-    assert target.read_text() == "packets"
+    assert target.read_bytes() == WRITTEN
 
 
 @contextlib.contextmanager
@@ -267,7 +275,7 @@ def test_a_hang_up_ends_it_as_ctrl_c_does(tmp_path: Path) -> None:
         for _ in range(3):  # a shell that ends too says so as well
             process.send_signal(signal.SIGHUP)
         _, err = process.communicate(timeout=20)
-    assert process.returncode == 129 and target.read_text() == "packets"
+    assert process.returncode == 129 and target.read_bytes() == WRITTEN
     assert f"interrupted; capture: {target}, 1,234 packets" in err.decode()
 
 
@@ -278,7 +286,7 @@ def test_nohup_lets_it_go_on(tmp_path: Path) -> None:
         assert process.stdout is not None and process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
-    assert process.returncode == 143 and target.read_text() == "packets"
+    assert process.returncode == 143 and target.read_bytes() == WRITTEN
 
 
 # --- on a terminal
@@ -356,7 +364,7 @@ def test_keys_pause_filter_jump_write_and_leave(terminal: Terminal, tmp_path: Pa
     terminal.until("filter: -check")
     terminal.type(f"w{tmp_path}/now.pcapng\r")
     terminal.until("packets so far")
-    assert (tmp_path / "now.pcapng").read_text() == "packets"
+    assert (tmp_path / "now.pcapng").read_bytes() == WRITTEN
     terminal.type("w/nowhere/at/all\r")
     terminal.until("there is no folder")
     terminal.type("q")
@@ -387,7 +395,7 @@ def test_a_terminal_that_is_gone_leaves_the_file_in_order(tmp_path: Path) -> Non
         terminal.until("space pause")
         os.close(terminal.master)
         assert terminal.process.wait(20) == 129
-        assert target.read_text() == "packets"
+        assert target.read_bytes() == WRITTEN
     finally:
         terminal.process.kill()
         terminal.process.wait()

@@ -1,6 +1,7 @@
 """The command line: help with examples, one sentence and an exit code for what goes wrong, JSON alone on stdout."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from click.testing import CliRunner
 
 import lab.harness
 from lab import cli, evidence
+from lab.cli import program
 from lab.cli.program import HungUp, Terminated
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
-from lab.evidence import filed
+from lab.evidence import cutting, filed, pcapng
 from lab.evidence.ladder import Column, Ladder, Row
 from lab.evidence.scene import Scene
 from lab.harness import passing
@@ -566,7 +568,7 @@ def test_a_call_is_kept_in_one_file_whatever_came_of_it(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     fake.report, file = good(**changes), tmp_path / "call.pcapng"
-    file.write_text("what was there")
+    file.write_bytes(pcapng.MAGIC + b"a former one")
     left, out, _ = run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(file))
     assert left == (1 if changes else 0) and f"capture: {file}, 902 packets" in out
     assert file.read_text() == "the packets of c1"
@@ -587,6 +589,70 @@ def test_a_capture_that_cannot_be_written_is_refused_before_the_call(
     for target in (tmp_path / "none" / "call.pcapng", tmp_path, Path("/proc/call.pcapng")):
         left, _, said = run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(target))
         assert left == 2 and said.count("\n") == 1 and "--capture" in said
+
+
+def test_captures_are_known_by_what_they_begin_with() -> None:
+    assert set(program.CAPTURE.beginnings) == {pcapng.MAGIC, *cutting.ORDERS}
+
+
+FORMER = {
+    "capture": pcapng.MAGIC,
+    "key log": b"CLIENT_TRAFFIC_SECRET_0 07 aa\n",
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "page": b"<!doctype html>\n<p>",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("call", "bob", "frank", "--capture"), "capture"),
+        (("call", "bob", "frank", "--keys"), "key log"),
+        (("capture", "-w"), "capture"),
+        (("capture", "--call", "bob", "frank", "--keys"), "key log"),
+        (("verdict", "x.pcapng", "--voice"), "capture"),
+        (("ladder", "c1", "--svg"), "SVG"),
+        (("matrix", "--html"), "page"),
+        (("simulate", "churn", "--html"), "page"),
+        (("simulate", "churn", "--svg"), "SVG"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: Any, kind: str
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(lab.harness, "Lab", done.append)
+    file = tmp_path / "thesis.tex"
+    others = [begins for other, begins in FORMER.items() if other != kind]
+    for content in (b"\\documentclass{article}", b"\n", *others):
+        file.write_bytes(content)
+        left, out, said = run(monkeypatch, capsys, *words, str(file))
+        assert (left, out, said.count("\n")) == (2, "", 1), said
+        assert f"{file} is there and is no {kind}; name another file, or remove that one" in said
+        assert file.read_bytes() == content and not done
+
+
+@pytest.mark.parametrize("kind", [program.CAPTURE, program.KEYS, program.SVG, program.PAGE], ids=lambda one: one.kind)
+def test_a_former_file_of_the_same_kind_is_replaced_and_a_device_is_written_to(
+    tmp_path: Path, kind: program.Output
+) -> None:
+    file, pipe = tmp_path / "former", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for content in (FORMER[kind.kind], *(one + b" and more" for one in kind.beginnings), b""):
+        file.write_bytes(content)
+        assert kind.convert(str(file), None, None) == file and file.read_bytes() == content
+    for target in (pipe, Path("/dev/null"), Path("/dev/full"), tmp_path / "new"):
+        assert kind.convert(str(target), None, None) == target
+
+
+def test_what_is_drawn_and_written_is_of_its_kind(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    fake.report = good()
+    ladder, page = tmp_path / "ladder.svg", tmp_path / "matrix.html"
+    for _ in range(2):
+        assert run(monkeypatch, capsys, "ladder", "c1", "--svg", str(ladder))[0] == 0
+        assert run(monkeypatch, capsys, "matrix", "--html", str(page), "--json")[0] == 0
 
 
 def test_a_call_that_is_refused_leaves_no_empty_capture(
