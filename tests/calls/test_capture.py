@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("lab")
 def going_on(*words: str) -> Iterator["subprocess.Popen[str]"]:
     """The command, once it captures: its first line is there."""
     capture = subprocess.Popen(
-        ["env", "--default-signal=INT", PROGRAM, "capture", *words],
+        ["env", "--default-signal=INT,HUP", PROGRAM, "capture", *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -119,7 +119,10 @@ def test_the_file_of_a_call_is_judged_as_the_call(tmp_path: Path) -> None:
         assert moment.encode() in told, moment
 
 
-@pytest.mark.parametrize(("number", "left"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "left"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
+)
 def test_nothing_goes_on_in_the_containers_and_the_file_is_there(
     lab: Lab, tmp_path: Path, number: signal.Signals, left: int
 ) -> None:

@@ -257,8 +257,9 @@ def test_nor_does_a_standard_error_that_nobody_reads_change_it(tmp_path: Path) -
 
 
 @contextlib.contextmanager
-def going_on(target: Path, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """The command as a program of its own, once it has shown a packet."""
+def going_on(target: Path, hang_up: signal.Handlers = signal.SIG_DFL) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command as a program of its own, once it has shown a packet. `hang_up`: what SIGHUP is to who starts it."""
+    options: dict[str, Any] = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, hang_up)}
     command = [sys.executable, str(PROGRAM), "capture", "--live", "-w", str(target)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as found:
@@ -281,7 +282,7 @@ def test_a_hang_up_ends_it_as_ctrl_c_does(tmp_path: Path) -> None:
 
 def test_nohup_lets_it_go_on(tmp_path: Path) -> None:
     target = tmp_path / "all.pcapng"
-    with going_on(target, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+    with going_on(target, signal.SIG_IGN) as process:
         process.send_signal(signal.SIGHUP)
         assert process.stdout is not None and process.stdout.readline()
         process.send_signal(signal.SIGTERM)
@@ -309,6 +310,7 @@ class Terminal:
         import fcntl
 
         fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
 
     def until(self, wanted: str, seconds: float = 20.0) -> str:
         """All that was shown up to the words that are waited for."""
