@@ -39,7 +39,10 @@ SETTLING = 8.0
 """Seconds after a promotion in which nobody else is promoted: what it helps shows by then. But where many times more
 wait than it has room for, the next one is asked at once."""
 NOT_AGAIN = 600.0
-"""Seconds for which nobody is asked again who is not fit."""
+"""Seconds for which nobody is asked again who would not, or whose own words say that it is not fit."""
+DOUBTED = 30.0
+"""The same at first of who was not reached, or by nobody who could say so: a firewall is opened, and those that could
+measure it had been asked too much. It doubles each time, up to what it is for others."""
 MOST_MEASURERS = 3
 """Nodes that are asked in turn to dial a candidate: some cannot dial anybody."""
 MEASURINGS = Rate(0.2, 3)
@@ -94,6 +97,15 @@ class Candidate:
     send: Callable[[Message], object]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unfit:
+    """Who was found so at this address is not asked again there before `until`, after a pause of so many seconds."""
+
+    where: Address
+    until: float
+    pause: float
+
+
 @dataclass
 class _Asking:
     candidate: Candidate
@@ -120,7 +132,7 @@ class Promoting:
     ) -> None:
         self.emit, self.rng, self.dial, self.strangers, self.machines = emit, rng, dial, strangers, machines
         self.asking: _Asking | None = None
-        self.unfit: dict[tuple[str, Role], tuple[Address, float]] = {}
+        self.unfit: dict[tuple[str, Role], _Unfit] = {}
         self.here_since = float("-inf")
         """When this supernode began to take part."""
         self.next_ask = 0.0
@@ -183,8 +195,13 @@ class Promoting:
         uptime = min(UPTIME_LEAST, (now - self.here_since) / 2)
         if candidate.name in self.promoted or now < candidate.since + uptime:
             return False
-        where, until = self.unfit.get((candidate.name, role), (candidate.observed, 0.0))
-        return where[0] != candidate.observed[0] or now >= until
+        before = self._before(candidate, role)
+        return before is None or now >= before.until
+
+    def _before(self, candidate: Candidate, role: Role) -> _Unfit | None:
+        """What was found of it at the address that it has."""
+        found = self.unfit.get((candidate.name, role))
+        return found if found is not None and found.where[0] == candidate.observed[0] else None
 
     def measures(self, name: str, message: Dialled) -> bool:
         """Whether that node has been asked to dial that one."""
@@ -200,10 +217,10 @@ class Promoting:
             if (name, message.name) == (asking.measurer, asking.candidate.name) and asking.willing is not None:
                 self._measured(asking, message.tcp and message.udp, now)
         elif name == asking.candidate.name and isinstance(message, Unwilling):
-            self._unfit(message.reason, now, tell=False)
+            self._unfit(message.reason, now, tell=False, pause=NOT_AGAIN)
         elif name == asking.candidate.name and isinstance(message, Willing) and asking.willing is None:
             if asking.candidate.observed[0] not in message.hosts or message.role != asking.role:
-                self._unfit("the address that it is seen under is not its own", now)
+                self._unfit("the address that it is seen under is not its own", now, pause=NOT_AGAIN)
                 return
             asking.willing, asking.until = message, now + STAGE_LIMIT
             self.dial(self._question(asking), now)
@@ -264,11 +281,13 @@ class Promoting:
         """Whether others have made somebody a supernode while one is asked here, and no other is needed."""
         return self.asking is not None and self.asking.role == "supernode" != needed
 
-    def _unfit(self, reason: str, now: float, tell: bool = True) -> None:
+    def _unfit(self, reason: str, now: float, tell: bool = True, pause: float = DOUBTED) -> None:
         assert self.asking is not None
         candidate, role = self.asking.candidate, self.asking.role
-        self.unfit[candidate.name, role] = (candidate.observed, now + NOT_AGAIN)
-        self.unfit = {who: (where, until) for who, (where, until) in self.unfit.items() if until > now}
+        if (before := self._before(candidate, role)) is not None:
+            pause = min(max(pause, 2 * before.pause), NOT_AGAIN)
+        self.unfit = {who: found for who, found in self.unfit.items() if found.until + NOT_AGAIN > now}
+        self.unfit[candidate.name, role] = _Unfit(candidate.observed, now + pause, pause)
         self.asking, self.next_ask, self.unwilling = None, now + PAUSE, not tell
         self.emit(FoundUnfit(candidate.name, role, reason))
         if tell:

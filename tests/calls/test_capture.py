@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("lab")
 
 @contextmanager
 def going_on(*words: str) -> Iterator["subprocess.Popen[str]"]:
-    """The command, once it captures: its first line is there."""
+    """The command, once it captures: its first line is there, of packets or of what it captures."""
     capture = subprocess.Popen(
         ["env", "--default-signal=INT,HUP", PROGRAM, "capture", *words],
         cwd=ROOT,
@@ -32,6 +32,8 @@ def going_on(*words: str) -> Iterator["subprocess.Popen[str]"]:
         text=True,
     )
     try:
+        spoken = capture.stderr if "-w" in words else capture.stdout
+        assert spoken is not None and spoken.readline(), capture.communicate()
         yield capture
     finally:
         if capture.poll() is None:
@@ -144,8 +146,6 @@ def test_nothing_goes_on_in_the_containers_and_the_file_is_there(
 
 def test_a_node_that_is_restarted_is_captured_again(lab: Lab) -> None:
     with going_on("home-router") as capture:
-        assert capture.stdout is not None
-        next(iter(capture.stdout))
         lab.restart("home-router")
         lab.settle()
         lab.call("bob", "alice", seconds=1)

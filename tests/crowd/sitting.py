@@ -1,6 +1,7 @@
 """What a crowd says of itself: where each client sits, who was promoted, what they have logged."""
 
 import json
+import time
 from collections import Counter
 
 from lab.harness import Lab
@@ -8,6 +9,9 @@ from lab.harness.status import NodeStatus
 
 ROOM = 4
 """Clients that each supernode of compose/crowd.yml has room for."""
+SPARE_S = 60.0
+"""Seconds within which a crowd that has no place free has one more supernode: those that cannot be one are asked as
+well, some of them first."""
 
 
 def clients(lab: Lab) -> dict[str, NodeStatus]:
@@ -29,3 +33,17 @@ def serving(lab: Lab) -> str:
     served = Counter(hub for name, hub in at.items() if hub in promoted and name != hub)
     assert served, at
     return str(max(served, key=lambda hub: served[hub]))
+
+
+def dispensable(lab: Lab) -> str:
+    """The promoted client at which most others sit, once the others have room for everybody who sits at it."""
+    deadline = time.monotonic() + SPARE_S
+    while True:
+        nodes = clients(lab)
+        promoted = [name for name, node in nodes.items() if node.promoted == "supernode"]
+        hub = serving(lab)
+        running = sum(node.state != "stopped" for node in nodes.values())
+        if ROOM * len(promoted) >= running and None not in homes(lab).values():
+            return hub
+        assert time.monotonic() < deadline, f"{promoted} alone are supernodes, for {running} clients: {lab.status()}"
+        time.sleep(0.2)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sitting import ROOM, clients, homes, said, serving
+from sitting import ROOM, clients, dispensable, homes, said
 
 from lab.harness import Lab
 from lab.harness.changing import SiteChange
@@ -40,7 +40,7 @@ def at_once(lab: Lab, what: Iterable[Callable[[Lab], object]]) -> None:
 
 
 def test_one_that_nobody_reaches_any_more_is_a_client_again_and_its_own_call_does_not_notice(lab: Lab) -> None:
-    hub = serving(lab)
+    hub = dispensable(lab)
     site = str(lab.running_world().topology.node(hub).site)
     sat = [name for name, home in homes(lab).items() if home == hub and name != hub]
     demoted: list[float] = []
@@ -91,6 +91,6 @@ def test_half_of_them_all_but_one_and_all_at_once_end_no_call(lab: Lab) -> None:
     assert survived.report.holds("punched/udp"), survived.report
     assert survived.late(0.1) is None
     lab.settle()
-    assert None not in homes(lab).values()
+    assert within(SOON, lambda: None not in homes(lab).values()), "whoever is signed in may be told to move, not lost"
     report = lab.call("office-pc", "blocked-pc", seconds=2)
     assert report.holds(), report

@@ -316,6 +316,33 @@ def test_where_it_is_urgent_after_one_who_is_unwilling_the_next_is_asked_at_once
     assert asked == ["first", "second"]
 
 
+@pytest.mark.parametrize(("unwilling", "pauses"), [(False, [30, 60, 120, 240, 480, 600, 600]), (True, [600, 600])])
+def test_who_was_not_reached_is_asked_again_sooner_than_who_would_not_and_each_time_later(
+    unwilling: bool, pauses: list[float]
+) -> None:
+    said: list[Message] = []
+    now = 100.0
+    candidate = Candidate("open", b"", ("198.51.100.1", 1), 0.0, said.append)
+    promoting = Promoting(lambda event: None, random.Random(1), lambda *_: None, lambda _: {}, lambda: ())
+    for pause in pauses:
+        promoting.poll("supernode", lambda: [candidate], 0.0, now)
+        assert isinstance(said.pop(), Nominate)
+        if unwilling:
+            promoting.says("open", Unwilling("supernode", "its address is translated on the way"), now)
+        else:
+            promoting.says("open", Willing("supernode", ("198.51.100.1",), 4), now)
+            promoting.dialled(Dial("supernode", "open", b"", ("198.51.100.1",)), True, False, now)
+        now += pause - 0.1
+        promoting.poll("supernode", lambda: [candidate], 0.0, now)
+        assert not said or isinstance(said.pop(), Demoted), f"after {pause} s"
+        now += 0.4
+    promoting.poll("supernode", lambda: [candidate], 0.0, now)
+    promoting.says("open", Unwilling("supernode", "its address is translated on the way"), now)
+    elsewhere = Candidate("open", b"", ("198.51.100.2", 1), 0.0, said.append)
+    promoting.poll("supernode", lambda: [elsewhere], 0.0, now + 1.0)
+    assert isinstance(said[-1], Nominate) and len(said) == 2, "at another address nothing is known of it"
+
+
 def test_who_is_asked_is_let_go_when_others_have_made_somebody_a_supernode_meanwhile() -> None:
     said: list[Message] = []
     open_one = Candidate("open", b"", ("198.51.100.1", 1), 0.0, said.append)
