@@ -51,6 +51,15 @@ def addresses(text: str) -> tuple[IPv4Address, ...]:
         raise ConfigError(f"expected IPv4 addresses in lab.outer, like 203.0.113.64, got {text!r}") from error
 
 
+def prefix6(text: str) -> IPv6Network | None:
+    """The prefix that a router puts in place of the inner one (NPTv6), from "2001:db8:35::/64"; None from "". Raises
+    ConfigError."""
+    try:
+        return IPv6Network(text.strip()) if text.strip() else None
+    except ValueError as error:
+        raise ConfigError(f"expected an IPv6 prefix in lab.outer6, like 2001:db8:35::/64, got {text!r}") from error
+
+
 def routes(text: str) -> tuple[Route, ...]:
     """Those of IPv4 in "198.51.100.16/28 via 203.0.113.31, ..."; nothing from "". Raises ConfigError."""
     return tuple(route for route in _routes(text) if isinstance(route, Route))

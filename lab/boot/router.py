@@ -6,7 +6,7 @@ Never: what the rules are (lab.nat).
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address
 from typing import Any
 
 from lab import nat
@@ -18,6 +18,7 @@ from lab.boot.readdress import readdress
 from lab.boot.wiring import Interface, Wiring, outer
 from lab.boot.wiring6 import alone
 from lab.errors import ConfigError
+from lab.internet import prefix6
 from lab.links.axes import FULL_MTU
 
 Order = dict[str, Any]
@@ -225,15 +226,6 @@ def _at(wan: Interface, address: IPv4Address) -> Interface:
     return replace(wan, address=IPv4Interface(f"{address}/{wan.address.network.prefixlen}"))
 
 
-def _outer6(environ: Mapping[str, str]) -> IPv6Network | None:
-    """The prefix under which the inner one is seen outside (NPTv6), of lab.outer6. Raises ConfigError."""
-    text = environ.get("lab.outer6", "")
-    try:
-        return IPv6Network(text) if text else None
-    except ValueError as error:
-        raise ConfigError(f"expected an IPv6 prefix in lab.outer6, like 2001:db8:35::/64, got {text!r}") from error
-
-
 def _sides(plan: Wiring, environ: Mapping[str, str]) -> nat.Wiring:
     wan, lan = plan.wan, plan.lan
     assert lan is not None, "a router's wiring has a LAN side"
@@ -245,7 +237,7 @@ def _sides(plan: Wiring, environ: Mapping[str, str]) -> nat.Wiring:
         lan_address=None if alone(environ) else lan.address,
         wan6=plan.wan6,
         lan6=plan.lan6,
-        outer6=_outer6(environ),
+        outer6=prefix6(environ.get("lab.outer6", "")),
         outer=outer(environ),
         proxy=IPv4Address(proxy) if proxy else None,
     )

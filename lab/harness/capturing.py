@@ -118,7 +118,7 @@ def _seen_as(node: Node, topology: Topology, at: Node | None) -> list[object]:
     if at is not None and at.role is Role.ROUTER and at.site is not None and (at == node or at in before):
         inside = topology.lan_of(at.site).name
         beside += [one for one in topology.nodes if any(each.network == inside for each in one.attachments)]
-    return list(dict.fromkeys(address for one in beside for address in (*one.addresses, *one.outer)))
+    return list(dict.fromkeys(address for one in beside for address in (*one.addresses, *topology.translated6(one))))
 
 
 def refuse(engine: Engine, world: World, nodes: Sequence[Node], expression: str) -> None:

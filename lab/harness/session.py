@@ -225,6 +225,8 @@ class Session:
 
 
 def foreign_to(topology: Topology, ends: Iterable[Node]) -> list[str]:
-    """The addresses of every site that these clients are not at, nor behind: in a call of theirs they have no part."""
+    """The addresses of every site that these clients are not at, nor behind, inside and outside: in a call of theirs
+    they have no part."""
     own = {end.site for end in ends} | {router.site for end in ends for router in topology.routers_outward(end)}
-    return [str(address) for node in topology.nodes if node.site and node.site not in own for address in node.addresses]
+    others = [node for node in topology.nodes if node.site and node.site not in own]
+    return [str(address) for node in others for address in (*node.addresses, *topology.translated6(node))]

@@ -12,7 +12,7 @@ from typing import Any, cast
 from docker import DockerClient
 
 from lab.errors import NotNow
-from lab.internet import addresses
+from lab.internet import addresses, prefix6
 from lab.runtime.mishaps import engine_errors
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
 
@@ -137,6 +137,7 @@ def _node(found: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
         profile6=labels.get("lab.profile6"),
         portmap=labels.get("lab.portmap"),
         outer=addresses(labels.get("lab.outer", "")),
+        outer6=prefix6(labels.get("lab.outer6", "")) if role is Role.ROUTER else None,
     )
 
 

@@ -75,6 +75,7 @@ def _node(one: Mapping[str, Any]) -> Node:
         profile6=_text(one, "profile6"),
         portmap=_text(one, "portmap"),
         outer=tuple(IPv4Address(each) for each in one.get("outer", ())),
+        outer6=IPv6Network(one["outer6"]) if "outer6" in one else None,
     )
 
 

@@ -41,8 +41,9 @@ class Node:
     """One container. `site`, `profile` and `firewall` are those of its site; None on the internet itself.
 
     `axes`: what differs from the profile, as text. `profile6`: what is done to IPv6. `portmap`: whether the site's
-    router gives hosts ports that they ask for, on or off. `outer`: a router's further outer addresses. The site of a
-    carrier's router is the carrier.
+    router gives hosts ports that they ask for, on or off. `outer`: a router's further outer addresses; `outer6`: the
+    prefix that it puts in place of its site's, where it translates prefixes. The site of a carrier's router is the
+    carrier.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Node:
     profile6: str | None = None
     portmap: str | None = None
     outer: tuple[IPv4Address, ...] = ()
+    outer6: IPv6Network | None = None
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -137,6 +139,16 @@ class Topology:
                 found.append(router)
             site = self.behind(site)
         return tuple(found)
+
+    def translated6(self, node: Node) -> tuple[IPv6Address, ...]:
+        """What the addresses of a node are outside, where its site's router translates prefixes: RFC 6296, without what
+        that does to the lower bits for the sake of checksums."""
+        outer = self.router_of(node.site).outer6 if node.site is not None and node.role is not Role.ROUTER else None
+        inner = self.lan_of(node.site).subnet6 if outer is not None and node.site is not None else None
+        if outer is None or inner is None:
+            return ()
+        held = [one.address6.ip for one in node.attachments if one.address6 is not None and one.address6.ip in inner]
+        return tuple(outer[int(address) - int(inner.network_address)] for address in held)
 
     def proxy_of(self, site: str) -> Node | None:
         """The proxy of a site, or None."""

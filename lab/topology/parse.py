@@ -3,20 +3,21 @@
 Belongs here: reading each node and network by itself. Never: whether they fit together (validate.py).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from lab.errors import ConfigError
-from lab.internet import Route, addresses, routes
+from lab.internet import addresses, prefix6, routes
 from lab.nat import PORT_MAPPINGS
 from lab.topology import compose
 from lab.topology.declared import Declared
 from lab.topology.model import Attachment, Network, NetworkKind, Node, Role, Topology
 from lab.topology.validate import check_networks, validate
 
+T = TypeVar("T")
 _OF_NETWORKS = ("lab.network", "lab.site", "lab.family")
 _OF_NODES = (
     "lab.node",
@@ -138,9 +139,14 @@ def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) 
         axes=labels.get("lab.axes"),
         profile6=labels.get("lab.profile6"),
         portmap=_port_mapping(who, Role(role), labels.get("lab.portmap")),
-        outer=_outer(who, labels.get("lab.outer", "")),
+        outer=_read(who, addresses, labels.get("lab.outer", "")),
+        outer6=_read(who, prefix6, labels.get("lab.outer6", "")) if role == Role.ROUTER else None,
     )
-    return Declared(node, {str(key): str(value) for key, value in environment.items()}, _routes(who, environment))
+    return Declared(
+        node,
+        {str(key): str(value) for key, value in environment.items()},
+        _read(who, routes, str(environment.get("LAB_ROUTES", ""))),
+    )
 
 
 def _port_mapping(who: str, role: Role, told: str | None) -> str | None:
@@ -155,16 +161,9 @@ def _port_mapping(who: str, role: Role, told: str | None) -> str | None:
     return told
 
 
-def _routes(who: str, environment: dict[str, Any]) -> tuple[Route, ...]:
+def _read(who: str, read: Callable[[str], T], text: str) -> T:
     try:
-        return routes(str(environment.get("LAB_ROUTES", "")))
-    except ConfigError as error:
-        raise ConfigError(f"{who}: {error}") from error
-
-
-def _outer(who: str, text: str) -> tuple[IPv4Address, ...]:
-    try:
-        return addresses(text)
+        return read(text)
     except ConfigError as error:
         raise ConfigError(f"{who}: {error}") from error
 

@@ -1,5 +1,6 @@
 """What calls share: whose packets are nobody's of a call."""
 
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ def test_addresses_of_other_sites_are_foreign_and_those_of_the_ends_and_the_inte
     public = [node for role in (Role.RELAY, Role.SUPERNODE, Role.CORE) for node in ZOO.by_role(role)]
     assert not left_out & {str(address) for node in (*own, *public) for address in node.addresses}
     assert left_out >= {str(address) for node in others for address in node.addresses}
+
+
+def test_what_a_router_of_another_site_makes_of_its_prefix_is_foreign_as_well() -> None:
+    outside = "2001:db8:0:73::10"
+    assert ZOO.translated6(ZOO.node("nptv6-1-pc")) == (IPv6Address(outside),)
+    assert outside in foreign("linux-1-pc", "ipv6-1-pc")
+    assert outside not in foreign("linux-1-pc", "nptv6-1-pc")
+    assert ZOO.translated6(ZOO.node("ipv6-1-pc")) == ()
 
 
 def test_the_carrier_before_a_site_has_part_in_its_calls_and_its_other_subscribers_have_not() -> None:
