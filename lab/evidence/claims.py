@@ -106,12 +106,14 @@ def hold(
     packets were seen to take: a word about a move there, what was sent until then back. A path that was left is held
     to carry media both ways until it died, `DYING` before that at most: one end goes on sending into what leads
     nowhere until it knows. One that was chosen after it had died, between two others, and left within as much, needs
-    no media where there was none at all. Media outside the stretches
+    no media where there was none at all, and where it is short only what its own end sent that way. What the callee
+    sends to a relay that it claims then is no matter of the caller's stretches. Media outside the stretches
     has the half of the round trip, for it is timed where it is sent. Raises EvidenceError as `judge` does.
     """
     whole = survey(topology, captures, caller, callee, start, end)
     flight = max((path.flight for path in whole.paths), default=0.0)
     grace = GRACE + flight
+    between = {claim for claim in history[1:-1] if claim.end - claim.start <= DYING}
     held = tuple(
         _hold(
             topology,
@@ -121,10 +123,11 @@ def hold(
             claim,
             grace + flight,
             left=claim.end + DYING < end or claim != history[-1],
+            tried=claim in between,
+            far=_relayed(far, grace),
         )
         for claim in history
     )
-    between = {claim for claim in history[1:-1] if claim.end - claim.start <= DYING}
     held = tuple(
         replace(one, agrees=True, reason=f"{one.reason}; nothing passed on any path meanwhile")
         if not one.agrees
@@ -175,16 +178,27 @@ def _both_until(paths: Iterable[MediaPath]) -> float:
 
 
 def _hold(
-    topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float, left: bool
+    topology: Topology,
+    captures: Captures,
+    caller: str,
+    callee: str,
+    claim: Claim,
+    grace: float,
+    left: bool,
+    tried: bool,
+    far: Sequence[Interval],
 ) -> Held:
+    """`left`: the path was left, so it may have died; `tried`: for a while between others, so it may have led nowhere;
+    `far`: when the callee says that it was at a relay, which of what it sends there is judged by that."""
     start, end = claim.start + grace, claim.end - grace
     if end - start < SHORTEST_JUDGED:
-        return _trace(topology, captures, caller, callee, claim, grace)
-    observed = judge(topology, captures, caller, callee, start, end)
+        return _trace(topology, captures, caller, callee, claim, grace, tried)
+    observed = judge(topology, captures, caller, callee, start, end, {callee: far})
     if left and observed.finding is Finding.ONE_WAY:
         died = _both_until(observed.paths)
         if end - died <= DYING and len(observed.paths[-1].ways) == 2:
-            return _hold(topology, captures, caller, callee, replace(claim, end=died + grace), grace, left=False)
+            until_then = replace(claim, end=died + grace)
+            return _hold(topology, captures, caller, callee, until_then, grace, False, tried, far)
     same = (observed.kind, observed.transport, observed.via) == (claim.kind, claim.transport, claim.via)
     if observed.finding is Finding.PATH and same:
         return Held(claim, observed, True, observed.reason)
@@ -199,14 +213,20 @@ def _silent(topology: Topology, captures: Captures, caller: str, callee: str, st
     return not scene.paths and not scene.strays
 
 
-def _trace(topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float) -> Held:
-    """A stretch too short to judge by rhythm agrees if such media existed at all, within its grace, or need not."""
+def _trace(
+    topology: Topology, captures: Captures, caller: str, callee: str, claim: Claim, grace: float, tried: bool
+) -> Held:
+    """A stretch too short to judge by rhythm agrees if such media existed at all, within its grace, or need not; of one
+    that was `tried` between two others, if it was sent that way."""
     scene = survey(topology, captures, caller, callee, claim.start - grace, claim.end + grace, trace=True)
     for path in scene.paths:
         if (path.kind, path.transport, path.via) == (claim.kind, claim.transport, claim.via):
             return Held(claim, None, True, f"{path.packets} packets of {path}")
     if claim.end - claim.start < FRAME:
         return Held(claim, None, True, "shorter than what lies between two frames")
+    for stray in scene.lost if tried else ():
+        if stray.node == caller and stray.relay == claim.via and claim.transport in (stray.protocol, "mixed"):
+            return Held(claim, None, True, f"{stray}, of which nothing reached {callee}")
     seen = ", ".join(str(path) for path in scene.paths) or "no media"
     length = (claim.end - claim.start) * 1000
     return Held(claim, None, False, f"claimed {claim} for {length:.0f} ms, and the packets show {seen}")

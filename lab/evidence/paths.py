@@ -75,7 +75,8 @@ class _Survey:
         strays: list[Stray] = []
         for side, own in enumerate(flows):
             strays += [stray for flow in own if id(flow) not in joined and (stray := self._stray(side, flow))]
-        return Scene(tuple(sorted(merged(paths), key=lambda path: path.first)), tuple(strays))
+        of_path = tuple(sorted(merged(paths), key=lambda path: path.first))
+        return Scene(of_path, (), tuple(strays)) if self.trace else Scene(of_path, tuple(strays))
 
     # --- flows of one end, and what joins two of them
 
@@ -304,11 +305,11 @@ class _Survey:
     # --- media that is no path
 
     def _stray(self, side: int, flow: Flow) -> Stray | None:
-        """Media of one end that never reached the other, unless somebody else had it: then it is another call."""
-        if self.trace:
-            return None
-        spans = tuple(sorted((*self.spans(flow.forward), *self.spans(flow.backward)), key=lambda span: span.start))
-        if not spans or self._had_by_another(flow):
+        """Media of one end that never reached the other, unless somebody else had it: then it is another call. With
+        `trace`, what it sent alone."""
+        streams = (flow.forward,) if self.trace else (flow.forward, flow.backward)
+        spans = tuple(sorted((span for each in streams for span in self.spans(each)), key=lambda span: span.start))
+        if not spans or (not self.trace and self._had_by_another(flow)):
             return None
         remote = self._trail(side, flow)[0][-1].remote
         relay = self._relay_of(remote)

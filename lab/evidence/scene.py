@@ -128,10 +128,11 @@ class Stray:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything of the media between two nodes in a window."""
+    """Everything of the media between two nodes in a window; `lost`: of a trace, what was sent and became no path."""
 
     paths: tuple[MediaPath, ...]
     strays: tuple[Stray, ...]
+    lost: tuple[Stray, ...] = ()
 
 
 def merged(paths: list[MediaPath]) -> list[MediaPath]:

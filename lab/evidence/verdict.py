@@ -3,6 +3,7 @@
 Belongs here: what one window of packets proves. Never: reading files, and what the clients claim.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
@@ -12,6 +13,7 @@ from lab.evidence.paths import survey
 from lab.evidence.scene import Kind, MediaPath, Scene, Stray, Transport
 from lab.topology.model import Topology
 
+NOWHERE: Mapping[str, Sequence[tuple[float, float]]] = {}
 GRACE = 0.25
 """Seconds of grace at a move (design): so long may media be on the old path and on the new one."""
 ONE_WAY = 0.5
@@ -57,14 +59,33 @@ class Observed:
     truncated: dict[str, str]
 
 
-def judge(topology: Topology, captures: Captures, caller: str, callee: str, start: float, end: float) -> Observed:
+def judge(
+    topology: Topology,
+    captures: Captures,
+    caller: str,
+    callee: str,
+    start: float,
+    end: float,
+    elsewhere: Mapping[str, Sequence[tuple[float, float]]] = NOWHERE,
+) -> Observed:
     """The path of the media between two clients in a window of epoch seconds, from packets alone.
 
+    `elsewhere`: when which end says that it was at a relay, so that what it sent there in vain is no finding here.
     Kind follows translation alone: punched where a router translated both ends, relayed through a relay, else direct.
     Raises EvidenceError where a place that must have seen the call was not captured, is empty, or contradicts another;
     ConfigError where a node is unknown.
     """
-    return _weigh(survey(topology, captures, caller, callee, start, end), captures, caller, callee, start, end)
+    scene = survey(topology, captures, caller, callee, start, end)
+    strays = tuple(
+        stray
+        for stray in scene.strays
+        if not stray.relay
+        or not all(
+            any(low <= span.start and span.end <= high for low, high in elsewhere.get(stray.node, ()))
+            for span in stray.spans
+        )
+    )
+    return _weigh(replace(scene, strays=strays), captures, caller, callee, start, end)
 
 
 def _weigh(scene: Scene, captures: Captures, caller: str, callee: str, start: float, end: float) -> Observed:

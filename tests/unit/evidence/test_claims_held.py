@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from packet_world import START, TOPOLOGY, World, checks, relay, talk
+from packet_world import RELAY, START, TOPOLOGY, Address, World, checks, relay, talk
 
 from lab.errors import EvidenceError
 from lab.evidence import Captures, Claim, Verdict, hold
 
 PUNCHED = ("punched", "udp", None)
 RELAYED = ("relayed", "udp", "relay-1")
+ELSEWHERE = ("203.0.113.22", 34001)
 BOB, FRANK = ("bob", 4000), ("frank", 5000)
 
 
@@ -186,6 +187,38 @@ def test_a_path_that_was_dead_when_it_was_chosen_needs_no_media_in_a_short_silen
     history = claim(0, begin, PUNCHED), claim(begin, end, RELAYED), claim(end, talks[-1][1], PUNCHED)
     verdict = held(world.captures(tmp_path), *history)
     assert [one.agrees for one in verdict.stretches] == [True, agrees, True], verdict.reasons
+
+
+@pytest.mark.parametrize(
+    ("sent", "at", "agrees"), [((0,), RELAY, True), ((), RELAY, False), ((1,), RELAY, False), ((0,), ELSEWHERE, False)]
+)
+def test_a_path_that_was_tried_for_a_moment_and_led_nowhere_is_held_to_what_its_own_end_sent_that_way(
+    tmp_path: Path, sent: tuple[int, ...], at: Address, agrees: bool
+) -> None:
+    """The other end's line drops what comes by the relay, and its voice has stayed where it was."""
+    world = World()
+    talk(world, BOB, FRANK, START, 1.4)
+    talk(world, BOB, FRANK, START + 1.4, 0.1, there=False)
+    relay(world, BOB, FRANK, START + 1.4, 0.1, senders=sent, deliver=False, at=at)
+    talk(world, BOB, FRANK, START + 1.5, 1.5)
+    history = claim(0, 1.4, PUNCHED), claim(1.4, 1.5, RELAYED), claim(1.5, 3, PUNCHED)
+    verdict = held(world.captures(tmp_path), *history)
+    assert [one.agrees for one in verdict.stretches] == [True, agrees, True], verdict.reasons
+
+
+@pytest.mark.parametrize(("tells", "agrees"), [(True, True), (False, False)])
+def test_what_the_callee_has_sent_to_a_relay_in_vain_is_a_matter_of_its_own_claim(
+    tmp_path: Path, tells: bool, agrees: bool
+) -> None:
+    world = World()
+    talk(world, BOB, FRANK, START, 1.0)
+    talk(world, BOB, FRANK, START + 1.0, 0.3, back=False)
+    relay(world, BOB, FRANK, START + 1.0, 0.3, senders=(1,), deliver=False)
+    talk(world, BOB, FRANK, START + 1.3, 1.7)
+    told = [claim(0, 1, PUNCHED), claim(1, 1.3, RELAYED), claim(1.3, 3, PUNCHED)] if tells else [claim(0, 3, PUNCHED)]
+    captures, window = world.captures(tmp_path), (START - 1, START + 6)
+    verdict = hold(TOPOLOGY, captures, "bob", "frank", [claim(0, 3, PUNCHED)], *window, told)
+    assert verdict.agrees is agrees, verdict.reasons
 
 
 def test_a_move_between_transports_that_is_not_claimed_disagrees(tmp_path: Path) -> None:

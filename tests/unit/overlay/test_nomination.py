@@ -5,6 +5,7 @@ import pytest
 from lab.overlay.call_events import Checked, Moved
 from lab.overlay.checks import Checks, Word
 from lab.overlay.paths import Kind, Path, State
+from lab.wire.stun import Kind as StunKind
 from lab.wire.stun import StunMessage
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
@@ -79,3 +80,35 @@ def test_while_a_path_is_being_nominated_no_other_check_says_that_voice_is_to_go
     net.run(2)
     assert paths(net) == ["punched/udp"] * 2
     assert set(borne[borne.index(Kind.PUNCHED) :]) == {Kind.PUNCHED}
+
+
+def test_who_hears_the_peer_where_it_has_nominated_goes_there_as_well_without_an_answer(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that is full loses words as well as voice."""
+    dark, deaf, unanswered = True, True, False
+    honest = Checks.read
+
+    def read(self: Checks, data: bytes) -> StunMessage | None:
+        message = honest(self, data)
+        if message is None or message.leg is not None:
+            return message
+        lost = (deaf and message.use_candidate) or (unanswered and message.kind is StunKind.SUCCESS)
+        return None if lost else message
+
+    monkeypatch.setattr(Checks, "read", read)
+    routers = {router.outer for name in ("bob", "frank") for router in net.hosts[name].routers.values()}
+    net.lose = lambda source, destination: dark and {source[0], destination[0]} == routers
+    id = place(net, "bob", "frank", ring=0)
+    net.run(1)
+    dark = False
+    net.run(2)
+    assert paths(net) == ["relayed/udp via relay-1"] * 2
+    deaf, unanswered = False, True
+    for number in range(25):
+        net.hosts["frank"].machine.send(id, b"\x80\x6f" + number.to_bytes(2, "big") + bytes(98))
+        net.settle(net.hosts["frank"])
+        net.run(0.02)
+    assert paths(net) == ["punched/udp"] * 2
+    moves = {name: net.told(name, Moved)[-1][0] for name in ("bob", "frank")}
+    assert 0 < moves["bob"] - moves["frank"] < 4 * net.delay + 0.03, "with the first frame that comes"
