@@ -34,6 +34,9 @@ the peer's voice, and while it has. A network may be down for as long as a call 
 SOON, SELDOM = 1.0, 60.0
 """Seconds before a leg on TCP tries to return to UDP, where UDP works elsewhere; twice as long each time, for one that
 goes wrong costs the leg a moment, and as soon as at first again once UDP has lasted for SELDOM."""
+NOT_YET = 30.0
+"""Seconds for which a leg on TCP stays there once the call has lost voice over UDP: whatever answers a bind may drop a
+voice."""
 PRESSED_FOR = 1.0
 """Seconds for which a word that the call is pressed holds; it is said more often."""
 ATTEMPT_LIMIT = 3.0
@@ -280,6 +283,8 @@ class RelayLeg:
         if self.udp_bound and not self.drowning:
             self.suspicion, self.next_udp = SUSPICIOUS_BINDS, now
             self.poll(now)
+        elif self.tcp_bound is not None and self.next_udp is not None:
+            self.next_udp = max(self.next_udp, now + NOT_YET)
 
     def _refresh_udp(self, now: float) -> None:
         if self.suspicion == 1:

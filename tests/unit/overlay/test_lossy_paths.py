@@ -6,6 +6,7 @@ import pytest
 
 from lab.overlay.binds import Binds
 from lab.overlay.call_events import Ended, Heard, Moved
+from lab.overlay.leg import NOT_YET, SELDOM
 from lab.overlay.loss import ATTENTIVE, TOO_MUCH, WINDOW, LegMeter, LossMeter
 from lab.overlay.voice_trial import VoiceTrial
 from tests.unit.overlay.fakenet import FakeNet, Router
@@ -102,6 +103,21 @@ def test_the_second_call_of_a_throttled_client_binds_over_tcp_at_once(net: FakeN
     net.settle(net.hosts["hard"])
     net.run(1)
     assert paths(net, "slow")[known:] == ["relayed/mixed via relay-1"]
+
+
+def test_a_leg_that_stands_on_tcp_stays_there_for_a_while_once_voice_was_lost_over_udp(net: FakeNet) -> None:
+    """Its network lets a bind over UDP out, and may drop a voice."""
+    relay, slow = net.hosts["relay-1"].addresses[4], net.hosts["slow"].routers[4].outer
+    barred = True
+    net.lose = lambda source, destination: barred and {source[0], destination[0]} == {slow, relay}
+    place(net, "cone", "slow")
+    call = next(iter(net.hosts["slow"].machine.calls.values()))
+    (leg,) = call.legs.all
+    assert net.run(5, until=lambda: leg.tcp_bound is not None)
+    leg.suspect(net.now)
+    barred = False
+    assert not net.run(NOT_YET - 1, until=lambda: leg.udp_bound), "it returned"
+    assert net.run(SELDOM, until=lambda: leg.udp_bound)
 
 
 @pytest.mark.parametrize("seed", range(8))
