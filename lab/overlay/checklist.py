@@ -336,7 +336,7 @@ class Checklist:
             self._fail(path, now)
             return
         path.rest = min(path.rest, now - path.last_answer)  # asked before its time, it is silent from now on
-        path.carrier.send(self.checks.request(path, self.choice.nominates(path), self._word(now), now))
+        path.carrier.send(self.checks.request(path, self.choice.nomination(path), self._word(now), now))
         if path.first_check is None:
             path.first_check = now
             self._tell(path, now)
@@ -496,7 +496,7 @@ class Checklist:
     def _asked(self, path: Path, request: StunMessage, now: float) -> None:
         path.carrier.send(self.checks.answer(path, request, self._word(now)))
         if request.use_candidate and not self.controlling:
-            self.choice.follow(path)
+            self.choice.follow(path, request.nomination)
         if path.state is State.VALID:
             self.choice.choose(now)
         elif path.state is State.FAILED or path.tries == 0 or path.next_check > now + PACING:
@@ -527,7 +527,7 @@ class Checklist:
         over_tcp = path.carrier.transport is Transport.TCP
         alone = self.passage.tcp_lifetime.keepalive if over_tcp else self.media.keepalive()
         self.holding.rest(path, path is self.selected, alone, self.rng, now)
-        if path.nominating and asked.nominated:  # RFC 8445, 7.2.5.3.4; an older check's answer says nothing of it
+        if path.nominating and asked.nomination == self.choice.nominations:  # RFC 8445, 7.2.5.3.4; not an older one's
             self.choice.agreed(path, now)
         self.choice.choose(now)
 

@@ -19,11 +19,12 @@ MOST_WAITING = 256
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A check that was sent, at `time` (monotonic seconds), and whether it nominated its path."""
+    """A check that was sent, at `time` (monotonic seconds), and the number under which it nominated its path, if it
+    did."""
 
     path: Path
     time: float
-    nominated: bool
+    nomination: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,14 @@ class Checks:
         self.key: bytes | None = None
         self.waiting: dict[bytes, Asked] = {}
 
-    def request(self, path: Path, nominate: bool, word: Word, now: float) -> bytes:
-        """A check of a path."""
+    def request(self, path: Path, nomination: int | None, word: Word, now: float) -> bytes:
+        """A check of a path, which nominates it under that number; None: it does not."""
         transaction = self.rng.randbytes(12)
-        self.waiting[transaction] = Asked(path, now, nominate)
+        self.waiting[transaction] = Asked(path, now, nomination)
         if len(self.waiting) > MOST_WAITING:
             del self.waiting[next(iter(self.waiting))]
-        return self._request(path.remote, transaction, use_candidate=nominate, leg=_leg(path), **asdict(word))
+        told = {"use_candidate": nomination is not None, "nomination": nomination, "leg": _leg(path)}
+        return self._request(path.remote, transaction, **told, **asdict(word))
 
     def guess(self, remote: Address) -> bytes:
         """A check that no path waits for."""

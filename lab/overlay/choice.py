@@ -50,6 +50,9 @@ class Choice:
         self.paths, self.controlling, self.consequences = paths, controlling, consequences
         self.selected: Path | None = None
         self.selected_at = self.heeds_from = 0.0
+        self.nominations = 0
+        """Paths that the controlling end has nominated so far, one after the other, as far as this one knows."""
+        self._named: Path | None = None
         self.patience: float | None = None
         self.meter = LossMeter()
         self.vigil = Vigil()
@@ -158,15 +161,23 @@ class Choice:
             other.nominating = other is path
         path.next_check, path.tries = now, 0
 
-    def nominates(self, path: Path) -> bool:
-        """Whether a check of this path bears USE-CANDIDATE: the one that is being nominated, and while none is the one
-        in use. The peer follows the last that it hears: two at once would send it to and fro."""
+    def nomination(self, path: Path) -> int | None:
+        """The number under which a check of this path bears USE-CANDIDATE, None where it bears none: it is the one that
+        is being nominated, and while none is the one in use. The peer follows the highest that it has heard, for on two
+        paths what was said first may come last; two at once would send it to and fro."""
         if not self.controlling:
-            return False
-        return path.nominating or (path is self.selected and not any(p.nominating for p in self.paths.values()))
+            return None
+        if not path.nominating and (path is not self.selected or any(p.nominating for p in self.paths.values())):
+            return None
+        if path is not self._named:
+            self._named, self.nominations = path, self.nominations + 1
+        return self.nominations
 
-    def follow(self, nominated: Path) -> None:
+    def follow(self, nominated: Path, number: int | None) -> None:
         """The controlling end has nominated a path, which may not have answered this end yet."""
+        if number is not None and number < self.nominations:
+            return
+        self.nominations = number or self.nominations
         for path in self.paths.values():
             path.nominated = path is nominated
 

@@ -38,6 +38,7 @@ class Attribute(IntEnum):
     ICE_CONTROLLING = 0x802A
     RESPONSE_ORIGIN = 0x802B
     OTHER_ADDRESS = 0x802C
+    NOMINATION = 0xC001
     TOKEN = 0xC0F1
     LEG = 0xC0F2
     LOSS = 0xC0F3
@@ -204,6 +205,7 @@ CODECS = (
     _flag(Attribute.GUESSING, "guessing"),
     _flag(Attribute.FINISHED, "finished"),
     _number(Attribute.HOLDS, "holds", _WORD),
+    _number(Attribute.NOMINATION, "nomination", _WORD),
     _flag(Attribute.LEAVING, "leaving"),
 )
 CODEC_BY_TYPE = {int(codec.type): codec for codec in CODECS}

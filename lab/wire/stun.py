@@ -81,7 +81,9 @@ class StunMessage:
     a leg and sent to it, datagrams modulo 2^32 each, the former in the upper half; `guessing` says that the sender
     guesses ports of the peer, which may therefore guess its own, `finished` that it looks for no better path any more;
     `holds` counts how often the sender has put the call on hold or taken it off, 32 bits: odd while it holds it;
-    `leaving` says that a relay is about to end, and of a client that it has heard so.
+    `nomination` numbers what USE-CANDIDATE nominates, 32 bits: what came first may arrive last
+    (draft-thatcher-ice-renomination-01, 4); `leaving` says that a relay is about to end, and of a client that it has
+    heard so.
     What follows is set by `parse` and never written: `unknown_required` are the comprehension-required attributes that
     this code does not know (a request with any is answered by 420 and `unknown`).
     """
@@ -113,6 +115,7 @@ class StunMessage:
     guessing: bool = False
     finished: bool = False
     holds: int | None = None
+    nomination: int | None = None
     leaving: bool = False
     unknown_required: tuple[int, ...] = ()
     has_integrity: bool = field(default=False, compare=False)

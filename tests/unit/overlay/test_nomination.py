@@ -58,10 +58,10 @@ def test_while_a_path_is_being_nominated_no_other_check_says_that_voice_is_to_go
         between = message is not None and message.leg is None
         return None if deaf and between and message.use_candidate else message
 
-    def noted(self: Checks, path: Path, nominate: bool, word: Word, now: float) -> bytes:
-        if nominate:
+    def noted(self: Checks, path: Path, nomination: int | None, word: Word, now: float) -> bytes:
+        if nomination is not None:
             borne.append(path.name.kind)
-        return request(self, path, nominate, word, now)
+        return request(self, path, nomination, word, now)
 
     monkeypatch.setattr(Checks, "read", read)
     monkeypatch.setattr(Checks, "request", noted)
@@ -112,3 +112,19 @@ def test_who_hears_the_peer_where_it_has_nominated_goes_there_as_well_without_an
     assert paths(net) == ["punched/udp"] * 2
     moves = {name: net.told(name, Moved)[-1][0] for name in ("bob", "frank")}
     assert 0 < moves["bob"] - moves["frank"] < 4 * net.delay + 0.03, "with the first frame that comes"
+
+
+def test_what_was_nominated_first_and_comes_last_changes_nothing(net: FakeNet) -> None:
+    """A relay's way is longer: what was said there is overtaken by what was said after it on the straight one."""
+    id = place(net, "bob", "frank", ring=0)
+    net.run(2)
+    assert paths(net) == ["punched/udp"] * 2
+    choices = {name: net.hosts[name].machine.calls[id].checklist.choice for name in ("bob", "frank")}
+    callers, choice = choices["bob"], choices["frank"]
+    assert callers.selected is not None
+    last = choice.nominations
+    assert last == callers.nomination(callers.selected) > 0
+    by_name = {str(path.name): path for path in choice.paths.values() if path.state is State.VALID}
+    for number, followed in ((-1, "punched/udp"), (1, "relayed/udp via relay-1"), (0, "relayed/udp via relay-1")):
+        choice.follow(by_name["punched/udp" if number == 0 else "relayed/udp via relay-1"], last + number)
+        assert [str(path.name) for path in choice.paths.values() if path.nominated] == [followed]

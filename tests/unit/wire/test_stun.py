@@ -31,6 +31,8 @@ messages = st.builds(
     username=st.none() | text(508),
     priority=st.none() | u32,
     use_candidate=st.booleans(),
+    nomination=st.none() | u32,
+    holds=st.none() | u32,
     controlling=st.none() | u64,
     controlled=st.none() | u64,
     xor_mapped=st.none() | addresses,
@@ -151,7 +153,7 @@ def test_only_the_first_of_two_integrities_is_verified() -> None:
 
 def test_unknown_required_attributes_are_listed_and_optional_ones_are_not() -> None:
     # USERHASH and MESSAGE-INTEGRITY-SHA256 (RFC 8489, 14.4 and 14.6) are required and not known here.
-    data = raw((0x001E, bytes(32)), (0xC001, b"?"), (0x0024, bytes(4)), (0x001C, bytes(32)))
+    data = raw((0x001E, bytes(32)), (0xC0FE, b"?"), (0x0024, bytes(4)), (0x001C, bytes(32)))
     read = StunMessage.parse(data)
     assert read.unknown_required == (0x001E, 0x001C)
     assert read.priority == 0
