@@ -24,6 +24,16 @@ STANDBY, FOUND = 1.0, 3.0
 """Seconds within which voice is back: where another path stands, and where one must be found."""
 
 
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Whether something holds by then; it is asked five times a second."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
 @dataclass(frozen=True)
 class Survived:
     """A call, and what was done to it: asked for at `begun` and in effect at `done`, epoch seconds, by the timeline.

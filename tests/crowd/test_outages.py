@@ -12,7 +12,7 @@ from sitting import ROOM, clients, dispensable, homes, said
 
 from lab.harness import Lab
 from lab.harness.changing import SiteChange
-from tests.outages import STANDBY, through
+from tests.outages import STANDBY, through, within
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -23,15 +23,6 @@ UNREACHED_S = 60.0
 promoted one has its turn within 15 s of the other."""
 TALKERS = ("cone-pc", "home-pc")
 """Neither of whom can become a supernode."""
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def at_once(lab: Lab, what: Iterable[Callable[[Lab], object]]) -> None:

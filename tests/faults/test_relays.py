@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +9,7 @@ from lab.harness import Lab
 from lab.harness.changing import SiteChange
 from lab.harness.status import NodeStatus
 from lab.overlay.parting import LEAVING_LIMIT
-from tests.outages import through
+from tests.outages import through, within
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -24,15 +23,6 @@ LATE = 0.05
 
 def status(lab: Lab, name: str) -> NodeStatus:
     return next(node for node in lab.status().nodes if node.name == name)
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.5)
-    return True
 
 
 def events(lab: Lab, node: str, event: str) -> list[dict[str, object]]:
