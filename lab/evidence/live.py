@@ -6,7 +6,7 @@ Belongs here: hosts that no topology names, and the path of what they exchange. 
 """
 
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 
 from lab.errors import EvidenceError
 from lab.evidence.claims import conclude
@@ -14,6 +14,7 @@ from lab.evidence.filed import Filed
 from lab.evidence.flows import Captures
 from lab.evidence.paths import survey
 from lab.evidence.scene import MediaPath, Scene
+from lab.evidence.translation import owner_of
 from lab.evidence.verdict import Finding, Observed
 from lab.topology.model import Attachment, Network, Node, Role, Topology
 
@@ -22,14 +23,15 @@ ONE_WAY = "one way alone has the rate and sizes of a voice"
 
 
 def between(topology: Topology, captures: Captures, sites: tuple[str, str], start: float, end: float) -> Filed:
-    """The path of what flows between two sites in a window of epoch seconds.
+    """The path of what flows between two sites in a window of epoch seconds. Who has an address of no node, and talks
+    with both, may relay between them (a TURN server of one's own): `via` is that address.
 
     Raises EvidenceError where a router saw no host of its site, or as `judge` does.
     """
     names = _names(topology, sites)
     ends = [_host(topology, captures, site, name) for site, name in zip(sites, names, strict=True)]
     others = (node for node in topology.nodes if not (node.role is Role.CLIENT and node.site in sites))
-    world = replace(topology, nodes=(*others, *ends))
+    world = replace(topology, nodes=(*others, *ends, *_thirds(topology, captures, sites)))
     observed, scene = conclude(world, captures, *names, start, end)
     if observed.kind is not None:
         return Filed(None, *names, observed, scene)
@@ -62,6 +64,23 @@ def _host(topology: Topology, captures: Captures, site: str, name: str) -> Node:
     if not attachments:
         raise EvidenceError(f"{router.name} saw no packet of a host of {site}")
     return Node(name, Role.CLIENT, site, router.profile, router.firewall, attachments)
+
+
+def _thirds(topology: Topology, captures: Captures, sites: tuple[str, str]) -> list[Node]:
+    """Who has an address that no node has, at neither site, and was written to or heard by both: each as a relay."""
+    near, seen = list[IPv4Network | IPv6Network](), list[set[str]]()
+    for site in sites:
+        router, lan = topology.router_of(site), topology.lan_of(site)
+        near += [one for one in (lan.subnet, lan.subnet6, router.outer6) if one is not None]
+        packets = captures.need(router.name).capture.packets
+        seen.append({end.address for packet in packets for end in (packet.source, packet.destination)})
+    internet = next(network.name for network in topology.networks if network.kind == "internet")
+    found = list[Node]()
+    for number, address in enumerate(sorted(seen[0] & seen[1])):
+        if owner_of(topology, address) is None and not any(ip_address(address) in one for one in near):
+            four, six = (f"0.0.0.{number % 255 + 1}", IPv6Interface(address)) if ":" in address else (address, None)
+            found.append(Node(address, Role.RELAY, None, None, None, (Attachment(internet, IPv4Interface(four), six),)))
+    return found
 
 
 def _attached(lan: Network, address: str, number: int) -> Attachment | None:

@@ -311,8 +311,9 @@ class Capture:
 
 
 def check(client: DockerClient, container: str, expression: str) -> str | None:
-    """What tcpdump has against a filter; None where it takes it."""
-    said = run(client, container, ["tcpdump", *_ARGV[:4], "-d", "--", _with_markers(expression)])
+    """What tcpdump has against a filter; None where it takes it, as it stands: what is no filter by itself might be one
+    between parentheses."""
+    said = run(client, container, ["tcpdump", *_ARGV[:4], "-d", "--", expression])
     if said.status == 0:
         return None
     lines = said.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {said.status}"]

@@ -104,6 +104,22 @@ def test_any_node_is_captured(place: str, tmp_path: Path) -> None:
     assert [block.name for _, block in pcapng.blocks(target.read_bytes()) if isinstance(block, Interface)] == [place]
 
 
+def test_what_is_neither_udp_nor_tcp_is_told_with_what_the_router_made_of_it() -> None:
+    with subprocess.Popen(
+        [PROGRAM, "run", "home", "--", "ping", "-c", "60", "-i", "0.2", "198.51.100.18"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    ) as pinging:
+        with going_on("home-router", "--filter", "icmp") as capture:
+            assert capture.stdout is not None
+            line = capture.stdout.readline()
+            capture.send_signal(signal.SIGINT)
+            capture.communicate(timeout=20)
+        pinging.terminate()
+    assert capture.returncode == 130
+    assert "home lan" in line and "ICMP echo" in line and "as home wan:" in line, line
+
+
 def test_a_firewall_that_drops_is_named() -> None:
     done = cli("capture", "--call", "alice", "dave", "--live", "--filter", "udp and host dave")
     assert done.returncode == 0 and "hotel lan" in done.stdout, done.stderr
@@ -160,6 +176,7 @@ def test_a_node_that_is_restarted_is_captured_again(lab: Lab) -> None:
     ("words", "told"),
     [
         (("--filter", "udp prt 5"), "'udp prt 5'"),
+        (("--filter", "udp) or (tcp"), "'udp) or (tcp'"),
         (("nobody",), "'nobody'"),
         (("--call", "bob", "nobody"), "'nobody'"),
         (("-w", "/nowhere/at/all.pcapng"), "/nowhere"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from lab_calls import files
-from packet_world import RELAY, START, TOPOLOGY, World, relay, talk
+from packet_world import IN, RELAY, START, TOPOLOGY, World, frame, relay, talk
 
 from lab.errors import EvidenceError
 from lab.evidence import Captures
@@ -35,6 +35,23 @@ def test_one_at_an_open_site_is_direct_and_one_through_a_relay_relayed(tmp_path:
     relay(world, ("bob", 4000), ("carol", 5000), START + 0.1, 2.5)
     found = judged(world, tmp_path, ("home", "office")).observed
     assert (found.kind, found.transport, found.via) == ("relayed", "udp", "relay-1")
+
+
+def test_a_relay_that_is_no_node_is_named_by_its_address(tmp_path: Path) -> None:
+    """Its two legs are at two of its ports, as TURN has it; somebody else whom one site alone talks with is none."""
+    world, other = World(), ("198.51.100.101", 53)
+    legs = (("bob", 4000, ("198.51.100.100", 3478)), ("carol", 5000, ("198.51.100.100", 49152)))
+    outers = [world.outer(name, "udp", port, at) for name, port, at in legs]
+    for number in range(125):
+        time = START + 0.1 + number / 50
+        for side, (name, port, at) in enumerate(legs):
+            voice, there = world.voice(number), legs[1 - side][2]
+            world.send(time, "udp", name, port, at, voice)
+            world.see("core", time + 0.03, frame("udp", there, outers[1 - side], voice, IN))
+            world._deliver("udp", outers[1 - side], time + 0.03, there, voice, 0, 0, None)
+        world.send(time, "udp", "bob", 4000, other, bytes(60))
+    found = judged(world, tmp_path, ("home", "office")).observed
+    assert (found.kind, found.transport, found.via) == ("relayed", "udp", "198.51.100.100"), found.reason
 
 
 def test_what_flows_one_way_has_a_path_and_that_is_said(tmp_path: Path) -> None:
