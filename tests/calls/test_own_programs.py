@@ -75,15 +75,15 @@ def test_programs_behind_two_routers_that_write_to_each_other_have_punched(lab: 
 
 def test_a_relay_of_ones_own_at_a_third_site_is_named_by_its_address() -> None:
     saying = "while sleep 0.02; do head -c 75 /dev/urandom | base64 -w0; done | socat -b100 STDIO UDP4-DATAGRAM:{}:{}"
-    with running("park", "socat", "-b200", "UDP4-LISTEN:7000", "UDP4-LISTEN:7001") as (_, at):
-        with (
-            running("home", "sh", "-c", saying.format(at, 7000)) as (one, _),
-            running("office", "sh", "-c", saying.format(at, 7001)) as (two, _),
-        ):
-            for hears in (one, two):
-                assert hears.stdout is not None
-                assert len(hears.stdout.read(1000)) == 1000
-            found = cli("verdict", "--live", "home", "office", "--seconds", "3", "--json")
+    with (
+        running("park", "socat", "-b200", "UDP4-LISTEN:7000", "UDP4-LISTEN:7001") as (_, at),
+        running("home", "sh", "-c", saying.format(at, 7000)) as (one, _),
+        running("office", "sh", "-c", saying.format(at, 7001)) as (two, _),
+    ):
+        for hears in (one, two):
+            assert hears.stdout is not None
+            assert len(hears.stdout.read(1000)) == 1000
+        found = cli("verdict", "--live", "home", "office", "--seconds", "3", "--json")
     verdict = json.loads(found.stdout)
     assert found.returncode == 0, found.stderr
     assert (verdict["kind"], verdict["transport"], verdict["via"]) == ("relayed", "udp", at)
