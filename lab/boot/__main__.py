@@ -37,7 +37,7 @@ def _start(arguments: list[str]) -> None:
         allowed = ", ".join(_ROLES)
         raise ConfigError(f"expected one role of {allowed}, got {' '.join(arguments) or 'none'}")
     role = arguments[0]
-    if role in (*PROGRAMS, PROXY) and alone(os.environ):
+    if role in (*PROGRAMS, PROXY) and alone(os.environ) and attach.has_ipv6():  # else it was moved, to one without
         attach.attach_alone(role, os.environ)
     else:
         wiring = attach.attach(role, os.environ)

@@ -51,6 +51,12 @@ def attach(role: str, environ: Mapping[str, str]) -> Wiring:
     return plan
 
 
+def has_ipv6() -> bool:
+    """Whether this network namespace has an address of IPv6 beside those of its links."""
+    with IPRoute() as kernel:
+        return bool(_found6(kernel))
+
+
 def attach_alone(role: str, environ: Mapping[str, str]) -> None:
     """The same for a client or proxy whose site has no IPv4 inside: what the engine gave it of that is taken away.
 

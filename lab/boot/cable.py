@@ -1,4 +1,5 @@
-"""`python3 -m lab.boot.cable unplug|plug|detach|attach`, run inside a node: cables out, in, let go of, newly wired.
+"""`python3 -m lab.boot.cable unplug|plug|detach|attach [both|ipv6]`, run inside a node: cables out, in, let go of,
+newly wired, for a network of both families or of IPv6 alone.
 
 Belongs here: interfaces down and up, and what the kernel forgets meanwhile. Never: which routes a role has (wiring.py).
 """
@@ -17,12 +18,14 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.boot import attach, memory, mtu
 from lab.boot.wiring import Wiring
-from lab.boot.wiring6 import alone
+from lab.boot.wiring6 import FAMILY, alone
 from lab.errors import ConfigError, LabError
 from lab.links.axes import FULL_MTU
 
 FORWARDING = ("router",)
 UNPLUGGED = Path("/run/unplugged.json")
+CAME_TO = Path("/run/family")
+"""Which families the network has on which the node was put since it was started."""
 _UP, _LOOPBACK = 1, 8  # IFF_UP, IFF_LOOPBACK of linux/if.h
 _NO_DAD = 0x02  # IFA_F_NODAD
 _PERMANENT, _LINK = 0x80, 253  # IFA_F_PERMANENT of linux/if_addr.h; RT_SCOPE_LINK
@@ -40,9 +43,13 @@ def main(arguments: list[str]) -> int:
 
 def _do(arguments: list[str]) -> bool:
     orders = {"unplug": _unplug, "plug": _plug, "detach": _detach, "attach": _attach}
-    if len(arguments) != 1 or arguments[0] not in orders:
-        raise ConfigError(f"expected one order of {', '.join(orders)}, got {' '.join(arguments) or 'none'}")
-    return orders[arguments[0]]()
+    match arguments:
+        case ["attach", ("both" | "ipv6") as family]:
+            CAME_TO.write_text(family)
+            return _attach()
+        case [order] if order in orders:
+            return orders[order]()
+    raise ConfigError(f"expected one order of {', '.join(orders)}, got {' '.join(arguments) or 'none'}")
 
 
 def unplugged() -> bool:
@@ -89,11 +96,13 @@ def _detach() -> bool:
 
 
 def _attach() -> bool:
-    role = _role()
-    if role not in FORWARDING and alone(os.environ):
-        attach.attach_alone(role, os.environ)
+    role, environ = _role(), dict(os.environ)
+    if CAME_TO.exists():  # what the environment says is of the network on which the node began
+        environ[FAMILY] = "ipv6" if CAME_TO.read_text() == "ipv6" else ""
+    if role not in FORWARDING and alone(environ):
+        attach.attach_alone(role, environ)
         return True
-    plan = attach.attach(role, os.environ)
+    plan = attach.attach(role, environ)
     if role in FORWARDING:
         _limit(plan, memory.recall())
         attach.forward(plan)

@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.harness import standing, subnetting
 from lab.harness.checkout import Checkout
-from lab.harness.restoring import mtus, plugged_in, restore
+from lab.harness.restoring import bring_home, mtus, plugged_in, restore
 from lab.harness.settling import settle
 from lab.harness.status import ask
 from lab.harness.timeline import Timeline
@@ -68,6 +68,8 @@ def bring_up(checkout: Checkout, name: str, file: Path, timeline: Timeline, say:
         say(f"starting {_shown(file)}: {len(topology.nodes)} nodes, {len(topology.networks)} networks")
         before = None if reason else running
         try:
+            if before:
+                bring_home(engine, before, topology, say)
             _compose_up(engine, name, topology, file, checkout.state / "compose.log", variables, say)
             world = _settled(engine, name, file, topology, before, timeline, say)
         except KeyboardInterrupt as error:

@@ -223,7 +223,8 @@ def renew(engine: Engine, world: World, site: str, wanted: str | None) -> tuple[
     outside = _outside(topology, site)
     taken = _taken(engine, world, outside)
     before = str(now["outer"][0])
-    address = _free(outside, taken) if wanted is None else _wanted(site, outside, taken, wanted, before)
+    given = {attachment.address.ip for attachment in router.attachments}  # by the file: nobody else gets them
+    address = _free(outside, taken) if wanted is None else _wanted(site, outside, taken - given, wanted, before)
     end = link_ends(topology, site)[0]
     standing.order(engine, world, end, "status")  # it answers, or the router keeps its address
     _order(engine, world, site, router.name, "renew", outer=str(address))

@@ -22,6 +22,13 @@ def plugged_in(engine: Engine, world: World, unplugged: Iterable[str], say: Say)
             say(f"{name} is plugged in")
 
 
+def bring_home(engine: Engine, world: World, file: Topology, say: Say) -> None:
+    """Put each stopped client back on the LAN that the file gives it, before Compose starts it."""
+    for node in file.clients():
+        if not world.containers[node.name].running and (word := _at_home(engine, world, node)):
+            say(word)
+
+
 def restore(engine: Engine, world: World, file: Topology, say: Say) -> list[str]:
     """Undo every event but cables; returns a word about each thing that was not as the file says."""
     undone = [word for node in file.clients() if (word := _at_home(engine, world, node))]
@@ -54,15 +61,18 @@ def _plugged(engine: Engine, world: World, name: str) -> bool:
 
 
 def _at_home(engine: Engine, world: World, wanted: Node) -> str | None:
-    """A client back on the LAN that the file gives it, under the addresses that it has there."""
+    """A client back on the LAN that the file gives it, under the addresses that it has there; one that is stopped as
+    well: Compose would add the LAN that it lacks."""
     found = world.topology.node(wanted.name)
     (home,) = wanted.attachments
     if found.attachments == (home,):
         return None
-    container = world.running(wanted.name)
-    away = found.attachments[0].network if found.attachments else None  # None: an interrupted move has left it so
+    container = world.containers[wanted.name]
+    lans = {network.name: network for network in world.topology.networks}
+    away = lans[found.attachments[0].network] if found.attachments else None  # None: an interrupted move has left it so
     address6 = home.address6.ip if home.address6 else None
-    roaming.tell_proxy(engine, world.topology, container, str(wanted.site))
-    cables.reattach(engine, container, world.name, away, home.network, home.address.ip, address6)
-    where = f"at {home.address.ip}" if away == home.network else f"at {wanted.site}"
+    if container.running:
+        roaming.tell_proxy(engine, world.topology, container, str(wanted.site))
+    cables.reattach(engine, container, world.name, away, lans[home.network], home.address.ip, address6)
+    where = f"at {home.address.ip}" if away == lans[home.network] else f"at {wanted.site}"
     return f"{wanted.name} is back {where}"

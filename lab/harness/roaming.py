@@ -43,7 +43,7 @@ def move(engine: Engine, world: World, name: str, site: str) -> tuple[str, str]:
     address, address6 = free_address(target, taken)
     begun = time.time()
     tell_proxy(engine, topology, container, site)
-    cables.reattach(engine, container, world.name, source.name, target.name, address, address6)
+    cables.reattach(engine, container, world.name, source, target, address, address6)
     _await(engine, container, {str(address), str(address6)} - {"None"}, begun)
     return str(node.site), site
 

@@ -102,7 +102,7 @@ class Timeline:
                 out.clear()
             elif line["event"] == "unplug":
                 out[str(line["node"])] = None
-            elif line["event"] in ("plug", "restart", "kill", "move"):
+            elif line["event"] in ("plug", "restart", "kill", "stop", "move"):
                 out.pop(str(line["node"]), None)
         return list(out)
 

@@ -13,6 +13,7 @@ from lab.errors import RuntimeUnavailable
 from lab.runtime.exec import run
 from lab.runtime.mishaps import engine_errors
 from lab.runtime.world import NETWORK, PROJECT, Container
+from lab.topology.model import Network
 
 
 def unplug(client: DockerClient, container: Container) -> bool:
@@ -25,38 +26,39 @@ def plug(client: DockerClient, container: Container) -> bool:
     return _cable(client, container, "plug")
 
 
-def rewire(client: DockerClient, container: Container) -> None:
+def rewire(client: DockerClient, container: Container, *, ipv6_only: bool = False) -> None:
     """Do start-up's wiring again, after the engine has given a node another interface."""
-    _cable(client, container, "attach")
+    _cable(client, container, "attach", "ipv6" if ipv6_only else "both")
 
 
 def reattach(
     client: DockerClient,
     container: Container,
     lab: str,
-    source: str | None,
-    target: str,
+    source: Network | None,
+    target: Network,
     address: IPv4Address,
     address6: IPv6Address | None,
 ) -> None:
     """Take a container off one network of the lab and put it on another, under that address. Raises RuntimeUnavailable.
 
-    Networks are called as in the compose file, and may be one: then it gets another address there. Where the new one
-    refuses, the container is put back. `source` None: it hangs on none.
+    The networks may be one: then it gets another address there. Where the new one refuses, the container is put back.
+    `source` None: it hangs on none. One that is stopped is wired when it starts.
     """
-    before, after = _network(client, lab, source) if source else None, _network(client, lab, target)
-    with engine_errors(f"move {container.node} to {target}"):
+    before, after = _network(client, lab, source.name) if source else None, _network(client, lab, target.name)
+    with engine_errors(f"move {container.node} to {target.name}"):
         held = client.api.inspect_container(container.id)["NetworkSettings"]["Networks"]
         old: dict[str, Any] = next((one for one in held.values() if one["NetworkID"] == before), {})
         if before:
-            _cable(client, container, "detach")
+            if container.running:
+                _cable(client, container, "detach")
             client.api.disconnect_container_from_network(container.id, before)
         try:
             client.api.connect_container_to_network(
                 container.id, after, ipv4_address=str(address), ipv6_address=str(address6) if address6 else None
             )
         except BaseException:
-            if not before:
+            if not source or not before:
                 raise
             kept = old.get("IPAMConfig") or {}
             client.api.connect_container_to_network(
@@ -65,9 +67,11 @@ def reattach(
                 ipv4_address=kept.get("IPv4Address"),
                 ipv6_address=kept.get("IPv6Address"),
             )
-            rewire(client, container)
+            if container.running:
+                rewire(client, container, ipv6_only=source.ipv6_only)
             raise
-    rewire(client, container)
+    if container.running:
+        rewire(client, container, ipv6_only=target.ipv6_only)
 
 
 def addresses_in_use(client: DockerClient, lab: str, network: str) -> set[str]:
@@ -91,8 +95,8 @@ def _network(client: DockerClient, lab: str, name: str) -> str:
     return str(found[0]["Id"])
 
 
-def _cable(client: DockerClient, container: Container, order: str) -> bool:
-    done = run(client, container.id, ["python3", "-m", "lab.boot.cable", order])
+def _cable(client: DockerClient, container: Container, order: str, *more: str) -> bool:
+    done = run(client, container.id, ["python3", "-m", "lab.boot.cable", order, *more])
     said = (done.stdout or done.stderr).decode(errors="replace").strip().splitlines()
     try:
         answer = json.loads(said[-1]) if said else {}

@@ -86,6 +86,21 @@ def test_a_client_that_moves_follows_its_address_from_family_to_family(families:
         assert report.holds(path), report
 
 
+def test_a_client_of_a_network_of_ipv6_alone_goes_to_others_and_comes_back(families: Lab) -> None:
+    for site, path in (("four", "direct/udp"), ("dual", "direct/udp"), ("six", "direct/udp")):
+        begun = time.time()
+        families.move("sid", site)
+        moved = time.time()
+        assert signed_in_after(families, "sid", begun) - moved < SOON
+        if site == "four":
+            families.unplug("sid")
+            families.plug("sid")
+            families.restart("sid")
+            families.settle()
+        report = families.call("sid", "fred" if site == "four" else "nina", seconds=2)  # fred is on that LAN
+        assert report.holds(path), report
+
+
 @pytest.mark.parametrize(("site", "path"), [("six", "direct/udp"), ("four", "punched/udp")])
 def test_a_call_goes_on_when_a_client_comes_to_a_network_of_the_other_family(
     families: Lab, site: str, path: str

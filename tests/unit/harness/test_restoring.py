@@ -11,22 +11,33 @@ from lab.harness import restoring
 from lab.runtime import cables
 from lab.runtime.world import Container, World
 from lab.topology import parse
-from lab.topology.model import Attachment
+from lab.topology.model import Attachment, Network
 
 FILE = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
 
 
-def restored(patch: pytest.MonkeyPatch, *hangs: Attachment) -> tuple[list[Any], list[str]]:
-    """What is asked of the engine, and what is said, where bob hangs so."""
+def restored(
+    patch: pytest.MonkeyPatch, *hangs: Attachment, state: str = "running", before: bool = False
+) -> tuple[list[Any], list[str]]:
+    """What is asked of the engine, and what is said, where bob hangs so; `before` Compose is asked, or after."""
     nodes = tuple(replace(node, attachments=hangs) if node.name == "bob" else node for node in FILE.nodes)
-    containers = {node.name: Container(node.name, node.name, "running") for node in FILE.nodes}
+    containers = {
+        node.name: Container(node.name, node.name, state if node.name == "bob" else "running") for node in FILE.nodes
+    }
     world = World("lab", replace(FILE, nodes=nodes), containers, None)
     asked: list[Any] = []
-    patch.setattr(cables, "reattach", lambda engine, container, lab, *words: asked.append((container.node, *words)))
+
+    def reattach(
+        engine: object, container: Container, lab: str, source: Network | None, target: Network, *words: object
+    ) -> None:
+        asked.append((container.node, source.name if source else None, target.name, *words))
+
+    patch.setattr(cables, "reattach", reattach)
     patch.setattr(restoring.roaming, "tell_proxy", lambda *words: None)
     patch.setattr(restoring.standing, "routers", lambda *words: {})
     patch.setattr(restoring.standing, "order", lambda *words: {})
-    said = restoring.restore(cast(Any, None), world, FILE, lambda text: None)
+    said: list[str] = []
+    (restoring.bring_home if before else restoring.restore)(cast(Any, None), world, FILE, said.append)
     return asked, said
 
 
@@ -47,6 +58,17 @@ def test_a_client_with_another_address_or_lan_gets_the_file_s_back(
 ) -> None:
     home = FILE.node("bob").attachments[0]
     assert restored(monkeypatch, *hangs) == ([("bob", network, "home", home.address.ip, None)], [said])
+
+
+@pytest.mark.parametrize(("state", "asked"), [("exited", 1), ("running", 0)])
+def test_a_client_that_was_moved_and_stopped_is_home_before_compose_starts_it(
+    monkeypatch: pytest.MonkeyPatch, state: str, asked: int
+) -> None:
+    """Compose adds the network that it lacks, and a client has one."""
+    away = Attachment("flat", IPv4Interface("192.168.33.20/24"))
+    done, said = restored(monkeypatch, away, state=state, before=True)
+    assert [one[:3] for one in done] == asked * [("bob", "flat", "home")]
+    assert said == asked * ["bob is back at home"]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_labs_have_timelines_of_their_own_and_torn_lines_are_left_out(tmp_path: 
         ([("unplug", "bob")], ["bob"]),
         ([("unplug", "bob"), ("unplug", "carol"), ("plug", "bob")], ["carol"]),
         ([("unplug", "bob"), ("restart", "bob")], []),
+        ([("unplug", "bob"), ("stop", "bob"), ("start", "bob")], []),
         ([("unplug", "bob"), ("up", None)], []),
     ],
 )

@@ -1,6 +1,7 @@
 """Off one network and onto another: in which order, and what is put back."""
 
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from docker.errors import APIError
 from lab.errors import RuntimeUnavailable
 from lab.runtime import cables
 from lab.runtime.world import Container
+from lab.topology.model import Network
 
 
 class Api:
@@ -31,25 +33,39 @@ class Api:
             raise APIError("it conflicts with existing route")
 
 
-def reattach(patch: pytest.MonkeyPatch, api: Api, source: str | None) -> list[str]:
+HOME = Network("home", "site", "home", IPv4Network("192.168.32.0/24"))
+SIX = replace(HOME, name="six", subnet6=IPv6Network("2001:db8:6::/64"), ipv6_only=True)
+
+
+def reattach(
+    patch: pytest.MonkeyPatch, api: Api, source: Network | None, target: Network = HOME, state: str = "running"
+) -> list[str]:
     patch.setattr(cables, "_network", lambda client, lab, name: name)
-    patch.setattr(cables, "_cable", lambda client, container, order: api.done.append(order))
+    patch.setattr(cables, "_cable", lambda client, container, *order: api.done.append(" ".join(order)))
     client = cast(Any, type("Client", (), {"api": api}))
-    bob = Container("bob", "id", "running")
-    cables.reattach(client, bob, "lab", source, "home", IPv4Address("192.168.32.10"), None)
+    bob = Container("bob", "id", state)
+    cables.reattach(client, bob, "lab", source, target, IPv4Address("192.168.32.10"), None)
     return api.done
 
 
 def test_a_node_lets_go_of_what_would_outlive_its_interface_before_it_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reattach(monkeypatch, Api(), "home") == ["detach", "off home", "on home as 192.168.32.10", "attach"]
+    assert reattach(monkeypatch, Api(), HOME) == ["detach", "off home", "on home as 192.168.32.10", "attach both"]
+
+
+def test_a_node_that_comes_to_a_network_of_ipv6_alone_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reattach(monkeypatch, Api(), HOME, SIX)[-1] == "attach ipv6"
 
 
 def test_a_node_that_hangs_on_nothing_is_put_on_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reattach(monkeypatch, Api(), None) == ["on home as 192.168.32.10", "attach"]
+    assert reattach(monkeypatch, Api(), None) == ["on home as 192.168.32.10", "attach both"]
+
+
+def test_a_node_that_is_stopped_is_wired_when_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reattach(monkeypatch, Api(), HOME, state="exited") == ["off home", "on home as 192.168.32.10"]
 
 
 def test_where_the_engine_refuses_the_node_is_put_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     api = Api(refuse="192.168.32.10")
     with pytest.raises(RuntimeUnavailable, match="move bob to home"):
-        reattach(monkeypatch, api, "home")
-    assert api.done[-2:] == ["on home as 192.168.32.20", "attach"]
+        reattach(monkeypatch, api, HOME)
+    assert api.done[-2:] == ["on home as 192.168.32.20", "attach both"]
