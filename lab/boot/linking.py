@@ -6,6 +6,7 @@ Belongs here: what an order says, and which are kept. Never: how a packet is hel
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from lab.boot.readdress import newcomer
 from lab.boot.shaping import Shaping
 from lab.errors import ConfigError
 
@@ -47,6 +48,7 @@ class Linking:
         """{"site", "old", "new"}: the site's router has another address on this side. Raises ConfigError."""
         if self._address(order):
             self._keep(order)
+        newcomer(str(order.get("new")))
         return {}
 
     def _link(self, order: Order) -> Order:

@@ -1,12 +1,14 @@
-"""Another outer address for a router that runs.
+"""Another outer address for a router that runs, at its own end and at the one that knows it by its address.
 
 Belongs here: the kernel's addresses. Never: routes (attach.py sets them again), rules.
 """
 
 import socket
+from contextlib import suppress
 from ipaddress import IPv4Address
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from lab.boot.wiring import Interface
 
@@ -26,3 +28,11 @@ def readdress(wan: Interface, new: IPv4Address) -> None:
                 kernel.addr("del", index=wan.index, address=address, prefixlen=prefix)
         for address in (str(new), *others):
             kernel.addr("add", index=wan.index, address=address, prefixlen=prefix)
+
+
+def newcomer(address: str) -> None:
+    """Forget which machine had this IPv4 address, for another has it now: the kernel would ask that one for seconds."""
+    with IPRoute() as kernel:
+        for known in kernel.get_neighbours(family=socket.AF_INET, dst=address):
+            with suppress(NetlinkError):  # it is gone by itself
+                kernel.neigh("del", dst=address, ifindex=known["ifindex"])

@@ -71,6 +71,33 @@ def test_a_renewed_address_is_the_one_that_packets_have(lab: Lab) -> None:
     assert path(lab, "bob", "frank") == "punched/udp"
     lab.restart("home-router")
     assert lab.renew("home")[0] == "203.0.113.99", "a router keeps its addresses over a restart"
+    assert lab.renew("home", "203.0.113.32")[1] == "203.0.113.32", "nobody else is given what the file gives"
+
+
+def machine_of(lab: Lab, address: str) -> str | None:
+    """The MAC address that core knows of who has this address; None where it would ask."""
+    table = run(lab.engine, lab.running_world().running("core").id, ["cat", "/proc/net/arp"]).stdout.decode()
+    return next((line.split()[3] for line in table.splitlines() if line.split()[0] == address), None)
+
+
+def test_an_address_that_another_router_had_a_moment_ago_is_the_next_one_s_at_once(lab: Lab) -> None:
+    lab.renew("home", "203.0.113.98")
+    assert path(lab, "bob", "alice") == "direct/udp"
+    former = machine_of(lab, "203.0.113.98")
+    assert former is not None
+    lab.renew("home")
+    lab.renew("office", "203.0.113.98")
+    assert machine_of(lab, "203.0.113.98") != former
+    lab.settle()
+    assert path(lab, "carol", "alice") == "direct/udp"
+
+
+def test_a_client_that_was_moved_and_killed_is_home_again_after_an_up(lab: Lab) -> None:
+    lab.move("bob", "office")
+    lab.kill("bob")
+    lab.up(ROOT / "compose" / "reference.yml")
+    assert node(lab, "bob").site == "home"
+    assert path(lab, "bob", "alice") == "direct/udp"
 
 
 def test_a_router_keeps_its_settings_over_a_restart_and_loses_its_mappings(lab: Lab) -> None:
