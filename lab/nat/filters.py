@@ -17,6 +17,10 @@ Family = Literal[4, 6]
 # lab sends no extension headers before TCP). Then 2 bytes: TLS handshake record, version 3.x (RFC 8446, 5.1).
 _PAYLOAD = {4: "0>>22&0x3C@12>>26&0x3C@{at}", 6: "52>>26&0x3C@{at}"}
 _AT = {4: 0, 6: 40}
+# A payload of one to three bytes cannot be read by u32, which takes four: its packet's length tells it, for each length
+# of TCP's header in words (RFC 9293, 3.1), behind an IP header without options.
+_TCP_WORDS = {4: "0>>22&0x3C@12>>28", 6: "52>>28"}
+_IP_HEADER = {4: 20, 6: 40}
 _TLS_MARK = "0x10000/0x10000"
 # ICMPv6 that a router answers or a host needs (RFC 4890, 4.4): neighbour discovery and errors about its own packets.
 _NEIGHBOURS = ("133", "134", "135", "136", "137")
@@ -141,6 +145,10 @@ def _cut(firewall: FirewallPolicy, side: Side) -> list[str]:
     at = _AT[side.family]
     begins = _PAYLOAD[side.family].format(at=f"{at}>>16") + "=0x1603"
     carries = _PAYLOAD[side.family].format(at=at) + "=0x0:0xFFFFFFFF"
+    few = []
+    for words in range(5, 16):
+        size = _IP_HEADER[side.family] + 4 * words
+        few.append(f'-m length --length {size + 1}:{size + 3} -m u32 --u32 "{_TCP_WORDS[side.family]}={words}"')
     for port in (permit.port for permit in firewall.outbound if permit.tls):
         out = f"FORWARD -i {side.lan} -o {side.wan} -p tcp --dport {port}"
         back = f"FORWARD -i {side.wan} -o {side.lan} -p tcp --sport {port}"
@@ -149,5 +157,7 @@ def _cut(firewall: FirewallPolicy, side: Side) -> list[str]:
             f'{out} {unknown} -m u32 --u32 "{begins}" -j CONNMARK --set-xmark {_TLS_MARK}',
             f'{out} {unknown} -m u32 --u32 "{carries}" -j REJECT --reject-with tcp-reset',
             f'{back} {unknown} -m u32 --u32 "{carries}" -j DROP',
+            *(f"{out} {unknown} {one} -j REJECT --reject-with tcp-reset" for one in few),
+            *(f"{back} {unknown} {one} -j DROP" for one in few),
         ]
     return rules

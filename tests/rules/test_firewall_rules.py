@@ -53,6 +53,16 @@ def test_a_firewall_lets_out_what_its_name_says(firewall: str, world: World, ref
     assert (udp, *tcp) == LETS_OUT[firewall]
 
 
+@pytest.mark.parametrize("says", [b"h", b"hi", b"hi!", b"hi!!", TLS[:2]])
+@pytest.mark.parametrize("over", [4, 6])
+def test_a_few_bytes_are_no_tls(says: bytes, over: int, world: World) -> None:
+    """Fewer than a record's header: nobody could tell what it is the beginning of."""
+    world.behave("linux", firewall="tls-only", profile6="nptv6")
+    inner, server = (HOSTS["anna"], FIRST) if over == 4 else (HOST6, SERVER6)
+    assert opens(world, 443, TLS, inner, server)
+    assert not opens(world, 443, says, inner, server)
+
+
 @pytest.mark.parametrize("firewall", LETS_OUT)
 def test_it_lets_out_the_same_over_ipv6_and_nobody_in(firewall: str, world: World) -> None:
     with world.udp("anna", HOST6, world.port()) as anna, world.udp("server", SERVER6, 9001) as server:
