@@ -225,12 +225,21 @@ def _transport(
         filtering=strictest(str(one.filtering) for one in axes) if inbound else behaviour.ADDRESS_AND_PORT_DEPENDENT,
         allocation=changed[-1] if changed else behaviour.PRESERVING,
         hairpinning=axes[-1].hairpinning and (independent or len(axes) == 1),
-        same_port=behaviour.KEPT if all(one.clash_free for one in translations) else behaviour.SPLIT,
+        same_port=_same_port(translations[0], mapping),
         unsolicited=Fate.DROPPED,
         pooling=str(axes[-1].pooling) if choice else None,
         ports=(axes[-1].ports.first, axes[-1].ports.last),
         ports_per_host=axes[-1].ports_per_host if alone else None,
     )
+
+
+def _same_port(nearest: Translation, mapping: str) -> str:
+    """The nearest translation alone meets two hosts on one port: behind it they share an address, with a port each.
+
+    One that splits gives another port to another destination; a mapping that depends on both all along looks the same.
+    """
+    splits = not nearest.clash_free and mapping != behaviour.ADDRESS_AND_PORT_DEPENDENT
+    return behaviour.SPLIT if splits else behaviour.KEPT
 
 
 def _translations(routers: Sequence[Router], family: int) -> list[Translation]:

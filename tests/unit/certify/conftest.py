@@ -1,4 +1,4 @@
-"""A network in memory for the questions to be asked of: one router between two probes, with losses.
+"""A network in memory for the questions to be asked of: one router between two probes, or two in a row, with losses.
 
 Belongs here: a model of a router by RFC 4787's words, written for these tests alone.
 """
@@ -15,6 +15,7 @@ from lab.certify.bench import Bench
 from lab.certify.ends import End, Endpoint
 
 WAN = "203.0.113.32"
+BETWEEN = "100.64.0.2"
 INNER = ("192.168.32.253", "192.168.32.252")
 REMOTE = ("203.0.113.253", "203.0.113.252")
 EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dependent"
@@ -36,13 +37,14 @@ class Router:
     loss: float = 0.0
     answers: bool = False
     leaks: int = 0  # of every so many unasked packets, one gets in
+    wan: str = WAN
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     out: dict[Any, Any] = field(default_factory=dict)
-    back: dict[Endpoint, Endpoint] = field(default_factory=dict)
+    back: dict[Any, Endpoint] = field(default_factory=dict)
     written: set[object] = field(default_factory=set)
     unasked: int = 0
     passed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    ends: dict[str, End] = field(default_factory=dict)
+    ends: "dict[str, End | Wire]" = field(default_factory=dict)
 
     def send(self, side: str, packet: dict[str, Any]) -> None:
         """One packet of one side's probe."""
@@ -56,7 +58,7 @@ class Router:
             return
         outer = self.outer(packet["proto"], source, to)
         self.written.add((packet["proto"], outer, key(self.filtering, to)))
-        if to.address == WAN:
+        if to.address == self.wan:
             if self.hairpins:
                 self.inward(packet, outer, to)
         elif not self.lost():
@@ -71,7 +73,7 @@ class Router:
                 port = self.chance.randrange(1024, 65536)
                 if port not in taken:
                     break
-            self.out[name] = Endpoint(WAN, port)
+            self.out[name] = Endpoint(self.wan, port)
             self.back[self.out[name]] = source
         return self.out[name]
 
@@ -94,20 +96,54 @@ class Router:
         return self.chance.random() < self.loss
 
 
-def bench_of(router: Router) -> Bench:
-    """A bench whose two ends lie on both sides of a router in memory."""
+class Stock(Router):
+    """Stock MASQUERADE: a flow keeps its host's latest outer port, else its inner one, where no other flow to the same
+    remote endpoint has it (Linux, nf_nat_core.c: get_unique_tuple)."""
+
+    def outer(self, protocol: str, source: Endpoint, to: Endpoint) -> Endpoint:
+        flow = (protocol, source, to)
+        if flow not in self.out:
+            of_host = [outer for (name, inner, _), outer in self.out.items() if (name, inner) == (protocol, source)]
+            drawn = [Endpoint(self.wan, self.chance.randrange(1024, 65536)) for _ in range(12)]
+            wanted = (*of_host[-1:], Endpoint(self.wan, source.port), *drawn)
+            self.out[flow] = next(one for one in wanted if (protocol, one, to) not in self.back)
+            self.back[protocol, self.out[flow], to] = source
+        return self.out[flow]
+
+    def inward(self, packet: dict[str, Any], source: Endpoint, to: Endpoint) -> None:
+        if inner := self.back.get((packet["proto"], to, source)):
+            self.deliver("inside", packet, source, inner)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """From a router to the next one, which hears of a packet on that side."""
+
+    to: Router
+    side: str
+
+    def hear(self, packet: dict[str, Any]) -> None:
+        self.to.send(self.side, packet)
+
+
+def bench_of(near: Router, far: Router | None = None) -> Bench:
+    """A bench whose two ends lie on both sides of a router in memory, or of two in a row."""
+    far = far or near
+    at = {"inside": near, "outside": far}
 
     def order(side: str) -> Callable[..., dict[str, Any]]:
         def obey(order: str, packets: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
             for packet in packets:
-                router.send(side, packet)
+                at[side].send(side, packet)
             return {"at": 0.0}
 
         return obey
 
-    router.ends = {side: End(order(side)) for side in ("inside", "outside")}
-    patience = Instant(0.0, router.loss)
-    return Bench(router.ends["inside"], router.ends["outside"], INNER, REMOTE, patience)
+    if far is not near:
+        near.wan, near.ends["outside"], far.ends["inside"] = BETWEEN, Wire(far, "inside"), Wire(near, "outside")
+    inside, outside = End(order("inside")), End(order("outside"))
+    near.ends["inside"], far.ends["outside"] = inside, outside
+    return Bench(inside, outside, INNER, REMOTE, Instant(0.0, near.loss))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from lab.certify import deducing
+from lab import nat
+from lab.certify import claimed, deducing
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Transport
 from lab.certify.measuring import mapping, opening
 
-from .conftest import AD, APD, EI, WAN, Router, bench_of
+from .conftest import AD, APD, EI, WAN, Router, Stock, bench_of
 
 PORTS = (3478, 3479)
 BEHAVIOURS = list(itertools.product((EI, AD, APD), (EI, AD, APD)))
@@ -118,3 +119,35 @@ def test_two_hosts_on_one_port_keep_their_mappings() -> None:
     assert seen is not None
     assert deducing.same_port(mapped, seen) == "kept"
     assert not deducing.translated(Transport())
+
+
+def in_memory(axes: nat.Translation, tcp: bool) -> Router:
+    one = axes.tcp if tcp else axes.udp
+    kind = Router if axes.clash_free else Stock
+    return kind(str(one.mapping), str(one.filtering), str(one.allocation), one.hairpinning)
+
+
+PRESETS = [name for name, axes in nat.TRANSLATIONS.items() if axes]
+SETTINGS = [
+    *((name, "") for name in PRESETS),
+    ("linux", "clash-free=yes"),
+    ("symmetric", "udp-mapping=address-dependent"),
+    ("symmetric", "tcp-mapping=endpoint-independent"),
+]
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+@pytest.mark.parametrize("far", [None, *SETTINGS], ids=lambda each: each and " ".join(each).strip())
+@pytest.mark.parametrize("near", SETTINGS, ids=lambda each: " ".join(each).strip())
+def test_two_hosts_on_one_port_are_claimed_to_fare_as_they_do(
+    near: tuple[str, str], far: tuple[str, str] | None, tcp: bool
+) -> None:
+    profiles = [nat.profile(*each) for each in (near, far) if each]
+    bench = bench_of(*(in_memory(each.translation, tcp) for each in profiles if each.translation))
+    mapped, _ = mapping.mapped(bench, tcp, PORTS)
+    seen = mapping.shared(bench, tcp, PORTS)
+    assert seen is not None
+    routers = [claimed.Router("r", each, nat.firewall("none")) for each in profiles]
+    says = claimed.claimed(routers, claimed.LinkClaim())
+    expected = (says.tcp.mapping, says.tcp.same_port) if tcp else (says.mapping, says.same_port)
+    assert (deducing.mapping(mapped), deducing.same_port(mapped, seen)) == expected
