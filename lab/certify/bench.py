@@ -14,7 +14,7 @@ from typing import TypeVar
 from lab.certify.asking import Patience
 from lab.certify.ends import End, Endpoint
 from lab.certify.steadiness import Watch
-from lab.errors import RuntimeUnavailable
+from lab.errors import EvidenceError, RuntimeUnavailable
 
 T = TypeVar("T")
 PRIMARY, ALTERNATE = 3478, 3479
@@ -82,13 +82,15 @@ class Bench:
 
 
 class Ports:
-    """Inner ports in random order, each given once."""
+    """Inner ports in random order, each given once; those to `spare` once there are no others."""
 
-    def __init__(self, among: Sequence[int] = PORTS) -> None:
-        self._left = random.sample(among, len(among))
+    def __init__(self, among: Sequence[int] = PORTS, spare: Sequence[int] = ()) -> None:
+        self._left = random.sample(spare, len(spare)) + random.sample(among, len(among))
         self._lock = threading.Lock()
 
     def take(self) -> int:
-        """One that was not given before."""
+        """One that was not given before. Raises EvidenceError where all were."""
         with self._lock:
+            if not self._left:
+                raise EvidenceError("every inner port that there is to ask with was used, and more is to be asked")
             return self._left.pop()

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from lab import nat
 from lab.certify.asking import Patience
 from lab.certify.behaviour import Behaviour
 from lab.certify.bench import PORTS, Bench, Ports
@@ -29,7 +30,6 @@ from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
 from lab.harness.probing import OpenSide, stand
 from lab.links.units import print_rate
-from lab.nat import PortRange
 from lab.runtime import images, probes
 from lab.runtime.connection import Engine, still_there
 from lab.runtime.probes import Probe
@@ -66,6 +66,9 @@ INNER = 3
 PROXY_PORT = 3128
 LEAST_PORTS = 2000
 """Inner ports that the questions to one site may need, and to spare."""
+LEAST_OUTER = 256
+"""Outer ports of a host, for each transport: the questions take some seventy, all of which a router may remember until
+the last is asked, and the site's own clients have theirs; of ports that are drawn most have to be free."""
 
 
 def certify(
@@ -185,6 +188,7 @@ def _site(
             f"the link of {claim.site} carries {print_rate(claim.link.rate)} a second, too little for what is asked; "
             f"give it {print_rate(LEAST_RATE)} or more"
         )
+    _enough_ports(claim)
     place = stand(engine, world, world.topology.lan_of(claim.site), INNER)
     proxy = world.topology.proxy_of(claim.site)
     at = (str(proxy.attachments[0].address.ip), PROXY_PORT) if proxy else None
@@ -250,20 +254,46 @@ def _patience(claim: SiteClaim) -> Patience:
     return Patience(delay + MTU * 8 / rate, loss, pace if pace >= LEAST_PACE_S else 0.0, rate, again)
 
 
+def _enough_ports(claim: SiteClaim) -> None:
+    """Raises EvidenceError where a router on the way has so few outer ports that the questions would use them up."""
+    says = claimed(claim.routers, claim.link)
+    asked = {"UDP": says.ports, "TCP": says.tcp.ports} if 4 in claim.families else {}
+    for router in claim.routers:
+        if (axes := router.profile.translation) is None:
+            continue
+        for name, one in (("UDP", axes.udp), ("TCP", axes.tcp)):
+            ports = min(one.ports.size, one.ports_per_host or one.ports.size)
+            if asked.get(name) and ports < LEAST_OUTER:
+                raise EvidenceError(
+                    f"{router.name} has {ports} {name} ports for a host of {claim.site}, too few for what is asked; "
+                    f"give it {LEAST_OUTER} or more"
+                )
+
+
 def _inner_ports(claim: SiteClaim) -> tuple[Ports, Ports]:
-    """For UDP and TCP, inner ports that a router which preserves them can preserve: one pool where they are alike."""
+    """For UDP and TCP, inner ports that a router which preserves them can preserve, and others once these are used up:
+    one pool where they are alike."""
     translations = [one.profile.translation for one in claim.routers if one.profile.translation]
-    of_udp, of_tcp = _within([one.udp.ports for one in translations]), _within([one.tcp.ports for one in translations])
-    udp = Ports(of_udp)
-    return udp, udp if of_udp == of_tcp else Ports(of_tcp)
+    of_udp, of_tcp = _preserved([one.udp for one in translations]), _preserved([one.tcp for one in translations])
+    udp = _with_spare(of_udp)
+    return udp, udp if of_udp == of_tcp else _with_spare(of_tcp)
 
 
-def _within(ranges: Sequence[PortRange]) -> Sequence[int]:
-    """All that the questions are asked with, as far as they are in every range; else all that are in every range."""
-    within = [port for port in PORTS if all(one.first <= port <= one.last for one in ranges)]
-    if len(within) >= LEAST_PORTS or not ranges:
+def _with_spare(ports: Sequence[int]) -> Ports:
+    return Ports(ports, sorted(set(PORTS) - set(ports)))
+
+
+def _preserved(axes: Sequence[nat.Behaviour]) -> Sequence[int]:
+    """All that the questions are asked with, as far as they are in every range; else all that are in every range.
+
+    Where a router on the way gives out others anyway, or none is in every range, all that they are asked with.
+    """
+    if any(one.allocation is not nat.Allocation.PRESERVING for one in axes):
+        return [*PORTS]
+    within = [port for port in PORTS if all(one.ports.first <= port <= one.ports.last for one in axes)]
+    if len(within) >= LEAST_PORTS or not axes:
         return within
-    return range(max(one.first for one in ranges), min(one.last for one in ranges) + 1) or PORTS
+    return [*range(max(one.ports.first for one in axes), min(one.ports.last for one in axes) + 1)] or [*PORTS]
 
 
 def _longest_s(claim: SiteClaim) -> float:

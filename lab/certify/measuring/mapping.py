@@ -19,6 +19,9 @@ FILTER_SOCKETS, FILTER_TRIES = 2, 8
 256 ports that are drawn at random, one in ten."""
 SPARE_PORTS, BEYOND, AT_ONCE = 30_000, 64, 128
 """Inner ports of the host that asks for more than its share, how many more, and how many packets at once."""
+LEAST_PORT, LAST_PORT = 1024, 65_535
+"""Inner ports that can be asked with: a share that takes more than there are above SPARE_PORTS is asked for from lower
+ones, and no host has more than all of these."""
 
 
 def mapped(
@@ -113,7 +116,8 @@ def exhausted(bench: Bench, tcp: bool, port: int, limit: int) -> int:
     `port`: of the other end. Over TCP it asks with SYNs: a mapping is made by the first packet.
     """
     host, make = bench.inner[-1], asking.syn if tcp else asking.udp
-    inner = [Endpoint(host, number) for number in range(SPARE_PORTS, SPARE_PORTS + limit + BEYOND)]
+    first = max(LEAST_PORT, min(SPARE_PORTS, LAST_PORT + 1 - limit - BEYOND))
+    inner = [Endpoint(host, number) for number in range(first, min(first + limit + BEYOND, LAST_PORT + 1))]
     shots = [make(bench.inside, one, bench.outside, bench.to(0, port)) for one in inner]
     for start in range(0, len(shots), AT_ONCE):
         ask(shots[start : start + AT_ONCE], bench.patience, tries=1)

@@ -8,6 +8,7 @@ import pytest
 
 from lab import nat
 from lab.certify import claimed, deducing
+from lab.certify.asking import Shot
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Transport
 from lab.certify.measuring import mapping, opening
@@ -47,6 +48,21 @@ def test_ports_of_one_host_are_counted_over_either_transport(tcp: bool) -> None:
     bench = bench_of(router)
     assert mapping.exhausted(bench, tcp, 3478, 16) == 16
     assert mapping.exhausted(bench, not tcp, 3478, 16) == 16 + mapping.BEYOND
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(35_471, 35_535), (35_473, 35_537), (64_512, 64_512)])
+def test_a_large_share_is_asked_for_with_ports_that_there_are(
+    monkeypatch: pytest.MonkeyPatch, limit: int, asked: int
+) -> None:
+    used: set[int] = set()
+    bench = bench_of(Router())
+
+    def ask(shots: list[Shot], *words: Any, tries: int | None = None) -> None:
+        used.update(int(shot.packet["sport"]) for shot in shots if tries)
+
+    monkeypatch.setattr(mapping, "ask", ask)
+    mapping.exhausted(bench, False, 3478, limit)
+    assert len(used) == asked and min(used) >= 1024 and max(used) <= 65_535
 
 
 def test_a_filter_that_lets_one_packet_in_forty_through_is_found_out() -> None:

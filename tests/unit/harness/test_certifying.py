@@ -5,15 +5,17 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from lab.certify.asking import Severed
+from lab.certify.bench import PORTS, Ports
 from lab.certify.certificate import SiteCertificate
 from lab.certify.claimed import LinkClaim, Router
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
 from lab.harness import certifying, claiming
-from lab.harness.certifying import Progress
+from lab.harness.certifying import LEAST_PORTS, Progress
 from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim
 from lab.nat import firewall, profile
@@ -152,6 +154,57 @@ def test_no_inner_port_is_used_twice_where_both_transports_have_the_same() -> No
     router = Router("r", profile("port-restricted-cone", "ports=40000-40003"), firewall("none"))
     udp, tcp = certifying._inner_ports(SiteClaim("s", "", "none", None, (router,), LinkClaim(), (4,)))
     assert {each.take() for each in (udp, tcp, udp, tcp)} == set(range(40000, 40004))
+
+
+def site_behind(*settings: tuple[str, str], firewall_: str = "none") -> SiteClaim:
+    routers = tuple(Router(f"r{number}", profile(*each), firewall(firewall_)) for number, each in enumerate(settings))
+    return SiteClaim("s", "", firewall_, None, routers, LinkClaim(), (4,))
+
+
+def test_inner_ports_that_a_router_can_preserve_come_first_and_there_are_enough_when_it_has_few() -> None:
+    udp, tcp = certifying._inner_ports(site_behind(("port-restricted-cone", "ports=40000-40299")))
+    given = [each.take() for _ in range(LEAST_PORTS) for each in (udp, tcp)]
+    assert {*given[:300]} == {*range(40_000, 40_300)} and {*given[300:]} <= {*PORTS}
+    assert len({*given}) == len(given)
+
+
+def test_ports_that_are_used_up_are_said_to_be() -> None:
+    ports = Ports((1, 2), spare=(3,))
+    assert ({ports.take(), ports.take()}, ports.take()) == ({1, 2}, 3)
+    with pytest.raises(EvidenceError, match="every inner port that there is to ask with was used"):
+        ports.take()
+
+
+def test_a_router_that_gives_out_other_ports_anyway_is_asked_with_any() -> None:
+    for far in (("symmetric", "ports=40000-40299"), ("carrier-grade", "ports=40000-42047")):
+        udp, _ = certifying._inner_ports(site_behind(("port-restricted-cone", "ports=50000-50299"), far))
+        assert udp.take() in PORTS
+
+
+@pytest.mark.parametrize(
+    ("settings", "firewall_", "failure"),
+    [
+        ([("full-cone", "ports=40000-40063")], "none", "r0 has 64 UDP ports for a host of s"),
+        ([("full-cone", "tcp-ports=40000-40063")], "none", "r0 has 64 TCP ports for a host of s"),
+        ([("linux", ""), ("carrier-grade", "udp-ports-per-host=255")], "none", "r1 has 255 UDP ports for a host of s"),
+        ([("full-cone", "ports=40000-40255")], "none", None),
+        ([("full-cone", "udp-ports=40000-40063")], "udp-blocked", None),
+        ([("full-cone", "tcp-ports=40000-40063")], "udp-blocked", "r0 has 64 TCP ports for a host of s"),
+    ],
+)
+def test_a_site_whose_router_has_too_few_ports_fails_alone(
+    monkeypatch: pytest.MonkeyPatch, settings: list[tuple[str, str]], firewall_: str, failure: str | None
+) -> None:
+    few, home = site_behind(*settings, firewall_=firewall_), claim_of("home")
+
+    def enough(engine: Any, world: Any, lan: Any, inner: int) -> None:
+        raise Severed("asked")
+
+    monkeypatch.setattr(certifying, "stand", enough)
+    nothing: Any = None
+    found = certifying._all(nothing, Mock(), nothing, [few, home], lambda step: None)
+    says = f"{failure}, too few for what is asked; give it 256 or more" if failure else "asked"
+    assert [one.failure for one in found] == [says, "asked"]
 
 
 def test_two_routers_that_share_no_port_are_asked_all_the_same() -> None:
