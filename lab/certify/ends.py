@@ -132,12 +132,15 @@ class End:
         self.order = order
         self._lock = threading.Lock()
         self._seen: dict[str, list[Sighting]] = defaultdict(list)
+        self._ports: dict[str, set[int]] = defaultdict(set)
         self._waiting: dict[str, list[tuple[set[str], threading.Event]]] = defaultdict(list)
 
     def hear(self, said: Mapping[str, Any]) -> None:
         """Take in one packet that the probe saw."""
         seen = sighting(said)
         with self._lock:
+            if "R" not in seen.flags:
+                self._ports[seen.source.address].add(seen.source.port)
             for key in seen.known_by():
                 self._seen[key].append(seen)
                 for missing, found in self._waiting.pop(key, ()):
@@ -153,6 +156,11 @@ class End:
         """Every packet so far that goes by this key, in the order they came."""
         with self._lock:
             return tuple(self._seen.get(key, ()))
+
+    def ports_of(self, address: str) -> frozenset[int]:
+        """The ports of an address that anything but a refusal has come from so far."""
+        with self._lock:
+            return frozenset(self._ports.get(address, ()))
 
     def wait(self, keys: Iterable[str], deadline: float) -> bool:
         """Return True once each key has been seen, False at the deadline (time.monotonic())."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lab.certify import asking, ends
 from lab.certify.asking import Shot, ask
-from lab.certify.bench import ALTERNATE, Bench
+from lab.certify.bench import Bench
 from lab.certify.conversation import Conversation, Tcp
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Hairpinned
@@ -18,29 +18,33 @@ SILENCE_S = 6.0
 
 
 def unsolicited_udp(bench: Bench, ports: Sequence[int]) -> Fate | None:
-    """A datagram to an outer address, at ports that nobody inside has used. None where nothing gets out."""
+    """A datagram to an outer address, at ports that are not mapped, from an endpoint that nobody has written to.
+
+    None where nothing gets out.
+    """
     lifeline = open_one(bench, False, bench.fresh(), bench.to(0, ports[0]))
     if lifeline is None:
         return None
-    at = [Endpoint(lifeline.outer.address, bench.ports.take()) for _ in range(2)]
-    shots = [asking.udp(bench.outside, bench.to(1, ALTERNATE), bench.inside, one) for one in at]
+    stranger = bench.to(1, bench.ports.take())
+    at = [_unmapped(bench, lifeline.outer.address) for _ in range(2)]
+    shots = [asking.udp(bench.outside, stranger, bench.inside, one) for one in at]
     seen = ask(shots, bench.patience, lifeline.down)
-    errors = [ends.report("udp", bench.to(1, ALTERNATE), _to(shot)) for shot in shots]
+    errors = [ends.report("udp", stranger, _to(shot)) for shot in shots]
     bench.outside.barrier()
-    if any(seen.values()):
+    if any(seen[shot.key] and not _is_mapped(bench, _to(shot)) for shot in shots):
         return Fate.ADMITTED
     return Fate.REJECTED if any(bench.outside.seen(key) for key in errors) else Fate.DROPPED
 
 
 def unsolicited_tcp(bench: Bench, ports: Sequence[int]) -> Fate | None:
-    """A SYN to a port that nobody has used, and one from a stranger to a port that is mapped; then six seconds."""
+    """A SYN to a port that is not mapped, and one to a port that is, both from strangers; then six seconds."""
     lifeline = open_one(bench, True, bench.fresh(), bench.to(0, ports[0]))
     if lifeline is None:
         return None
     outer = lifeline.outer
-    stranger = bench.to(1, ALTERNATE)
-    fresh = asking.syn(bench.outside, stranger, bench.inside, Endpoint(outer.address, bench.ports.take()))
-    mapped = asking.syn(bench.outside, bench.to(1, bench.ports.take()), bench.inside, outer)
+    strangers = [bench.to(1, bench.ports.take()) for _ in range(2)]
+    fresh = asking.syn(bench.outside, strangers[0], bench.inside, _unmapped(bench, outer.address))
+    mapped = asking.syn(bench.outside, strangers[1], bench.inside, outer)
     seen = ask([fresh, mapped], bench.patience, lifeline.down)
     answers = [
         key
@@ -49,9 +53,21 @@ def unsolicited_tcp(bench: Bench, ports: Sequence[int]) -> Fate | None:
     ]
     bench.pause(SILENCE_S)  # what is measured: nothing may come for so long
     bench.outside.barrier()
-    if seen[fresh.key]:
+    if seen[fresh.key] and not _is_mapped(bench, _to(fresh)):
         return Fate.ADMITTED
     return Fate.REJECTED if any(bench.outside.seen(key) for key in answers) else Fate.DROPPED
+
+
+def _unmapped(bench: Bench, address: str) -> Endpoint:
+    """An endpoint at an outer address that nothing has come from: a router may give any port to others' mappings."""
+    while _is_mapped(bench, found := Endpoint(address, bench.ports.take())):
+        pass
+    return found
+
+
+def _is_mapped(bench: Bench, outer: Endpoint) -> bool:
+    """Whether the internet has seen it, if only while it was asked: what comes in there may have been asked for."""
+    return outer.port in bench.outside.ports_of(outer.address)
 
 
 def hairpinned(bench: Bench, tcp: bool, port: int) -> Hairpinned | None:

@@ -83,7 +83,11 @@ class Router:
         self.unasked += not asked
         if inner and (asked or (self.leaks and self.unasked % self.leaks == 0)):
             self.deliver("inside", packet, source, inner)
-        elif self.answers and packet.get("flags") == "S":
+        else:
+            self.refuse(packet, source, to)
+
+    def refuse(self, packet: dict[str, Any], source: Endpoint, to: Endpoint) -> None:
+        if self.answers and packet.get("flags") == "S":
             reset = {"proto": "tcp", "flags": "RA", "seq": 0, "ack": packet["seq"] + 1}
             self.deliver("outside", reset, to, source)
 

@@ -2,18 +2,20 @@
 
 import itertools
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab import nat
-from lab.certify import claimed, deducing
+from lab.certify import asking, claimed, deducing
 from lab.certify.asking import Shot
+from lab.certify.bench import Ports
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Transport
 from lab.certify.measuring import mapping, opening
 
-from .conftest import AD, APD, EI, WAN, Router, Stock, bench_of
+from .conftest import AD, APD, EI, INNER, WAN, Router, Stock, bench_of
 
 PORTS = (3478, 3479)
 BEHAVIOURS = list(itertools.product((EI, AD, APD), (EI, AD, APD)))
@@ -126,6 +128,61 @@ def test_hairpinning_and_its_source(hairpins: bool) -> None:
 def test_a_router_that_answers_an_unsolicited_syn_is_found_out(answers: bool, fate: Fate) -> None:
     bench = bench_of(Router(answers=answers, loss=0.1))
     assert opening.unsolicited_tcp(bench, PORTS) == fate
+
+
+class Narrow(random.Random):
+    """It draws one of few ports, those that the bench asks with."""
+
+    def randrange(self, *_: Any) -> int:
+        return super().randrange(20_000, 20_064)
+
+
+UNSOLICITED = {False: opening.unsolicited_udp, True: opening.unsolicited_tcp}
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+@pytest.mark.parametrize("filters", [EI, AD, APD])
+def test_what_comes_in_by_a_mapping_is_not_taken_for_unasked(filters: str, tcp: bool) -> None:
+    for seed in range(20):
+        router = Router(EI, filters, "random", chance=Narrow(seed))
+        bench = replace(bench_of(router), ports=Ports(range(20_000, 20_064)))
+        mapping.mapped(bench, tcp, PORTS)
+        mapping.mapped(bench, tcp, PORTS)
+        assert UNSOLICITED[tcp](bench, PORTS) == Fate.DROPPED, seed
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_what_comes_in_by_a_mapping_that_is_made_meanwhile_says_nothing(
+    tcp: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = Router(EI, EI)
+    bench = bench_of(router)
+
+    def ask(shots: list[Shot], *words: Any) -> dict[str, Any]:
+        ports = [int(shot.packet["dport"]) for shot in shots]
+        for port in ports:  # another question's, which the router gives that port
+            mapping.open_one(bench, tcp, Endpoint(INNER[0], port), bench.to(0, PORTS[0]))
+        return asking.ask(shots, *words)
+
+    monkeypatch.setattr(opening, "ask", ask)
+    assert UNSOLICITED[tcp](bench, PORTS) == Fate.DROPPED
+
+
+class Exposing(Router):
+    """One of its hosts gets whatever nobody has asked for, and may answer."""
+
+    def inward(self, packet: dict[str, Any], source: Endpoint, to: Endpoint) -> None:
+        if to not in self.back:
+            self.refuse(packet, source, to)
+        self.deliver("inside", packet, source, self.back.get(to, Endpoint(INNER[0], to.port)))
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+@pytest.mark.parametrize("allocates", ["preserving", "sequential", "random"])
+@pytest.mark.parametrize("answers", [False, True], ids=["silent", "answered"])
+def test_a_router_that_lets_everything_in_to_one_host_is_found_out(answers: bool, allocates: str, tcp: bool) -> None:
+    bench = bench_of(Exposing(allocation=allocates, loss=0.1, answers=answers))
+    assert UNSOLICITED[tcp](bench, PORTS) == Fate.ADMITTED
 
 
 def test_two_hosts_on_one_port_keep_their_mappings() -> None:
