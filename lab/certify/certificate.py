@@ -3,7 +3,7 @@
 Pure data. Belongs here: shapes. Never: measuring, printing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,7 +25,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class SiteCertificate:
-    """A site; `ipv4` or `ipv6` is None where it has no such addresses inside. `failure`: why nothing was measured."""
+    """A site; `ipv4` or `ipv6` is None where it has no such addresses inside.
+
+    `failure`: why nothing was measured; `claims`: then, what would have been held against it, by family, IPv4 first.
+    """
 
     site: str
     profile: str
@@ -35,6 +38,7 @@ class SiteCertificate:
     ipv6: Verdict | None
     seconds: float
     failure: str | None = None
+    claims: tuple[Behaviour, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -58,14 +62,12 @@ class SiteCertificate:
 
     def to_json(self) -> dict[str, Any]:
         """The document's entry: the top keys are IPv4's, or IPv6's where the site has nothing else."""
-        first = self.ipv4 or self.ipv6
-        claimed: dict[str, Any] = first.claimed.to_json() if first else {}
-        measured: dict[str, Any] = first.measured.to_json() if first else {}
-        required = list(first.requirements) if first else []
-        if self.ipv4 and self.ipv6:
-            claimed["ipv6"] = self.ipv6.claimed.to_json()
-            measured["ipv6"] = self.ipv6.measured.to_json()
-            required += self.ipv6.requirements
+        verdicts = [verdict for verdict in (self.ipv4, self.ipv6) if verdict]
+        claimed = _families([verdict.claimed.to_json() for verdict in verdicts])
+        measured = _families([verdict.measured.to_json() for verdict in verdicts])
+        if self.failure is not None:
+            claimed = _families([one.to_json() for one in self.claims])
+            measured = _nulls(claimed)
         return {
             "site": self.site,
             "profile": self.profile,
@@ -83,9 +85,19 @@ class SiteCertificate:
             "repeated": list(self.repeated()),
             "claimed": claimed,
             "measured": measured,
-            "requirements": [one.to_json() for one in required],
+            "requirements": [one.to_json() for verdict in verdicts for one in verdict.requirements],
             "seconds": round(self.seconds, 1),
         }
+
+
+def _families(said: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One family's keys, with another's below its name."""
+    return {**said[0], **({"ipv6": said[1]} if said[1:] else {})} if said else {}
+
+
+def _nulls(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The same keys, and nothing known of any."""
+    return {key: _nulls(value) if isinstance(value, Mapping) else None for key, value in said.items()}
 
 
 @dataclass(frozen=True)

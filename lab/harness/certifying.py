@@ -151,8 +151,9 @@ def _or_why_not(
             still_there(engine, f"certify {claim.site}")
         took = time.monotonic() - began
         return SiteCertificate(
-            claim.site, claim.profile, claim.firewall, claim.behind, None, None, took, failure=str(error)
-        )
+            claim.site, claim.profile, claim.firewall, claim.behind, None, None, took, failure=str(error),
+            claims=tuple(_says(claim, family) for family in claim.families),
+        )  # fmt: skip
 
 
 class _Board:
@@ -226,20 +227,22 @@ def _site(
 def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, listener: tuple[str, int]) -> Verdict:
     repeated: list[str] = []
     bench = replace(bench, say=repeated.append)
-    says = _says(claim, bench.family, proxy is not None)
+    says = _says(claim, bench.family)
     timers = says.udp_timeout_s, says.tcp.timeout_s, says.tcp.transitory_timeout_s
     fragments = claim.link.takes(LONGER_BYTES)
     asked = Asked(*timers, says.ports_per_host, proxy, listener, fragments, says.tcp.ports_per_host)
     found = measure(bench, asked, lambda text: None)
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
-    says = _says(claim, bench.family, proxy is not None, found.up.size if found.up else 0)
+    says = _says(claim, bench.family, found.up.size if found.up else 0)
     probes = (found.up.sent if found.up else None) or link.PROBES
     _, gap_s = link.train_on(claim.link.rate)
     wrong = differences(says, does, probes, claim.link.clumps(gap_s))
     return Verdict(says, does, wrong, requirements(found, does, bench.family), tuple(repeated))
 
 
-def _says(claim: SiteClaim, family: int, proxy: bool, probe_bytes: int = 0) -> Behaviour:
+def _says(claim: SiteClaim, family: int, probe_bytes: int = 0) -> Behaviour:
+    """A proxy is asked over IPv4 alone."""
+    proxy = claim.proxy and family == 4
     return claimed(claim.routers, claim.link, proxy=proxy, family=family, probe_bytes=probe_bytes)
 
 

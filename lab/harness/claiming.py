@@ -22,7 +22,8 @@ from lab.topology.model import Node
 
 @dataclass(frozen=True)
 class SiteClaim:
-    """One site: its names, its routers outward (the nearest first), the links on the way, its families inside."""
+    """One site: its names, its routers outward (the nearest first), the links on the way, its families inside, and
+    whether it has a proxy."""
 
     site: str
     profile: str
@@ -31,6 +32,7 @@ class SiteClaim:
     routers: tuple[Router, ...]
     link: LinkClaim
     families: tuple[int, ...]
+    proxy: bool = False
     seed: int | None = None
     """What the links at core leave to chance begins with."""
     line_seeds: Mapping[str, int] = field(default_factory=dict)
@@ -56,6 +58,7 @@ def _claim(engine: Engine, world: World, site: str, core: Mapping[str, Any]) -> 
         routers=tuple(_router(node, answer) for node, answer in zip(nodes, said, strict=True)),
         link=_links(world, by_site, core),
         families=tuple(family for family, name in ((4, "lan"), (6, "lan6")) if said[0].get(name, name == "lan")),
+        proxy=world.topology.proxy_of(site) is not None,
         seed=(core.get("shaping") or {}).get("seed"),
         line_seeds=standing.line_seeds(world.topology, by_site),
     )

@@ -63,6 +63,31 @@ def test_a_site_whose_way_is_cut_fails_alone(monkeypatch: pytest.MonkeyPatch) ->
     assert steps[-1].done == 2
 
 
+@pytest.mark.parametrize("families", [(4,), (6,), (4, 6)])
+def test_what_a_site_that_could_not_be_measured_claims_is_in_its_document_whole(families: tuple[int, ...]) -> None:
+    def cut() -> SiteCertificate:
+        raise Severed("the way was cut")
+
+    nothing: Any = None
+    claim = replace(claim_of("cut"), families=families, proxy=True)
+    said = [certifying._says(claim, family).to_json() for family in families]
+    document = certifying._or_why_not(nothing, claim, threading.Event(), cut).to_json()
+    claimed, measured = document["claimed"], document["measured"]
+    both = {"ipv6": said[1]} if said[1:] else {}
+    assert claimed == said[0] | both
+    assert claimed["outbound"]["proxy"] is (True if 4 in families else None)
+    assert paths(measured).keys() == paths(claimed).keys() and set(paths(measured).values()) == {None}
+    assert (document["differences"], document["requirements"]) == ([], [])
+
+
+def paths(said: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """What a document has nothing below, by its keys."""
+    found = {}
+    for key, value in said.items():
+        found |= paths(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found
+
+
 def test_a_certification_that_is_broken_off_is_no_failure_of_a_site() -> None:
     stop = threading.Event()
     stop.set()
@@ -113,6 +138,17 @@ def test_a_claim_has_the_seeds_of_core_and_of_the_routers_on_the_way(monkeypatch
     nothing: Any = None
     (claim,) = claiming.claims(nothing, World("lab", parse(REFERENCE.with_name("zoo.yml"), {}), {}, None), ["mobile-1"])
     assert (claim.seed, claim.line_seeds) == (7, routers)
+
+
+def test_a_claim_knows_of_the_site_s_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(engine: Any, world: Any, node: Node) -> dict[str, Any]:
+        return {"profile": node.profile, "axes": node.axes, "firewall": node.firewall}
+
+    monkeypatch.setattr(claiming, "_ask", ask)
+    monkeypatch.setattr(claiming.standing, "core", lambda *words: {"shaping": {"seed": 7, "links": {}}})
+    nothing: Any = None
+    zoo = World("lab", parse(REFERENCE.with_name("zoo.yml"), {}), {}, None)
+    assert [claim.proxy for claim in claiming.claims(nothing, zoo, ["linux-1", "proxy-only-1"])] == [False, True]
 
 
 def test_questions_are_paced_to_the_link_s_rate() -> None:
