@@ -1,25 +1,17 @@
 """What flows between two sites, of whatever programs: every host that their routers saw stands for its site.
 
-A voice is recognised by rate, size and direction, as in a call. Where there is none, single packets are enough, one way
-as well: what flows is no call, and nobody claims that it is.
-Belongs here: hosts that no topology names, and the path of what they exchange. Never: capturing.
+Belongs here: hosts that no topology names. Never: capturing, and what is named of what they exchange (unclaimed.py).
 """
 
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 
 from lab.errors import EvidenceError
-from lab.evidence.claims import conclude
 from lab.evidence.filed import Filed
 from lab.evidence.flows import Captures
-from lab.evidence.paths import survey
-from lab.evidence.scene import MediaPath, Scene
 from lab.evidence.translation import owner_of
-from lab.evidence.verdict import Finding, Observed
+from lab.evidence.unclaimed import unclaimed
 from lab.topology.model import Attachment, Network, Node, Role, Topology
-
-NO_VOICE = "by its rate and sizes it is no voice: single packets tell the path"
-ONE_WAY = "one way alone has the rate and sizes of a voice"
 
 
 def between(topology: Topology, captures: Captures, sites: tuple[str, str], start: float, end: float) -> Filed:
@@ -32,17 +24,8 @@ def between(topology: Topology, captures: Captures, sites: tuple[str, str], star
     ends = [_host(topology, captures, site, name) for site, name in zip(sites, names, strict=True)]
     others = (node for node in topology.nodes if not (node.role is Role.CLIENT and node.site in sites))
     world = replace(topology, nodes=(*others, *ends, *_thirds(topology, captures, sites)))
-    observed, scene = conclude(world, captures, *names, start, end)
-    if observed.kind is not None:
-        return Filed(None, *names, observed, scene)
-    if observed.finding is Finding.ONE_WAY:
-        return Filed(None, *names, _of(observed, _most(scene)), scene, ONE_WAY)
-    if observed.finding is Finding.NO_MEDIA:
-        scene = survey(world, captures, *names, start, end, trace=True)
-        if scene.paths:
-            return Filed(None, *names, _of(observed, _most(scene)), scene, NO_VOICE)
-        observed = replace(observed, reason=f"nothing flows between {sites[0]} and {sites[1]}")
-    return Filed(None, *names, observed, scene)
+    observed, scene, note = unclaimed(world, captures, *names, start, end)
+    return Filed(None, *names, observed, scene, note)
 
 
 def _names(topology: Topology, sites: tuple[str, str]) -> tuple[str, str]:
@@ -92,17 +75,3 @@ def _attached(lan: Network, address: str, number: int) -> Attachment | None:
         return None
     nobody = IPv4Interface(f"0.0.0.{number % 255 + 1}/32")  # RFC 6890: no packet on any wire comes from there
     return Attachment(lan.name, nobody, IPv6Interface((parsed, lan.subnet6.prefixlen)))
-
-
-def _most(scene: Scene) -> MediaPath:
-    return max(scene.paths, key=lambda path: path.packets)
-
-
-def _of(observed: Observed, path: MediaPath) -> Observed:
-    """The same where this path is what there is."""
-    ends = f"between {path.caller} and {path.callee}"
-    reason = f"{path.transport.upper()} {ends}" if path.via is None else f"through {path.via}, {ends}"
-    return replace(
-        observed, finding=Finding.PATH, kind=path.kind, transport=path.transport, via=path.via, packets=path.packets,
-        reason=reason, paths=(path,),
-    )  # fmt: skip

@@ -112,13 +112,13 @@ def _find(
     if not paths:
         stray = f": {scene.strays[0]} never reached the other end" if scene.strays else ""
         return Finding.NO_MEDIA, f"no media between {caller} and {callee}{stray}"
-    together = next((pair for pair in combinations(paths, 2) if _together(*pair)), None)
-    if together:
-        return Finding.TWO_PATHS, f"media on two paths at the same time: {together[0]} and {together[1]}"
+    pair = next((pair for pair in combinations(paths, 2) if together(*pair)), None)
+    if pair:
+        return Finding.TWO_PATHS, f"media on two paths at the same time: {pair[0]} and {pair[1]}"
     path = paths[-1]
-    silent = _silent(path)
-    if silent:
-        return Finding.ONE_WAY, f"media on {path} from {silent[0]} to {silent[1]} only"
+    one_way = silent(path)
+    if one_way:
+        return Finding.ONE_WAY, f"media on {path} from {one_way[0]} to {one_way[1]} only"
     reason = _described(path)
     before = [str(path) for path in paths[:-1] if str(path) != str(paths[-1])]
     if before:
@@ -126,19 +126,19 @@ def _find(
     return Finding.PATH, reason
 
 
-def _together(one: MediaPath, two: MediaPath) -> bool:
+def together(one: MediaPath, two: MediaPath) -> bool:
     """Whether media was on both at once for longer than a move takes: its grace, and the flight of a word about it."""
     grace = GRACE + max(one.flight, two.flight)
     return any(min(a.end, b.end) - max(a.start, b.start) > grace for a in one.spans for b in two.spans)
 
 
-def _silent(path: MediaPath) -> tuple[str, str] | None:
-    """From whom to whom media goes, where it goes only one way."""
-    there = path.to_callee.seconds if path.to_callee else 0.0
-    back = path.to_caller.seconds if path.to_caller else 0.0
+def silent(*paths: MediaPath) -> tuple[str, str] | None:
+    """From whom to whom media goes, where it goes only one way on these paths together."""
+    there = sum(path.to_callee.seconds for path in paths if path.to_callee)
+    back = sum(path.to_caller.seconds for path in paths if path.to_caller)
     if min(there, back) >= ONE_WAY * max(there, back):
         return None
-    names = (path.caller.node, path.callee.node)
+    names = (paths[0].caller.node, paths[0].callee.node)
     return names if there > back else (names[1], names[0])
 
 

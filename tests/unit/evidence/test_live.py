@@ -9,7 +9,8 @@ from packet_world import IN, RELAY, START, TOPOLOGY, World, frame, relay, talk
 from lab.errors import EvidenceError
 from lab.evidence import Captures
 from lab.evidence.filed import Filed
-from lab.evidence.live import NO_VOICE, ONE_WAY, between
+from lab.evidence.live import between
+from lab.evidence.unclaimed import NO_VOICE, ONE_WAY
 
 
 def judged(world: World, folder: Path, sites: tuple[str, str] = ("home", "flat")) -> Filed:
@@ -106,3 +107,43 @@ def test_nothing_between_the_two_is_no_path(tmp_path: Path) -> None:
     talk(empty, ("bob", 4000), ("carol", 5000), START + 0.1, 2.5)
     with pytest.raises(EvidenceError, match="flat-router"):
         judged(empty, tmp_path)
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_two_voices_at_once_that_are_called_alike_are_one_path(tmp_path: Path, more: bool) -> None:
+    """Two voices on ports of their own, and one whose every direction has its own socket."""
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START + 0.1, 2.5, back=more)
+    talk(world, ("bob", 4002), ("frank", 5002), START + 0.1, 2.5, there=more)
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.observed.transport, found.observed.via) == ("punched", "udp", None)
+    assert found.observed.packets == (500 if more else 250) and found.note is None
+    assert found.observed.reason.endswith(", the most of 2 flows that are alike")
+
+
+def test_two_voices_at_once_that_go_the_same_way_are_one_way(tmp_path: Path) -> None:
+    world = World()
+    for port in (4000, 4002):
+        talk(world, ("bob", port), ("frank", port + 1000), START + 0.1, 2.5, back=False)
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.note) == ("punched", ONE_WAY)
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_of_two_paths_at_once_that_with_most_packets_is_named_and_the_other_noted(tmp_path: Path, back: bool) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START + 0.1, 2.5, back=back)
+    talk(world, ("bella", 4002), ("frank", 5002), START + 0.1, 2.5, "tcp", back=not back)
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.observed.transport, found.observed.packets) == (
+        "punched", "udp" if back else "tcp", 250
+    )  # fmt: skip
+    assert found.note == f"beside it there are 125 packets of punched/{'tcp' if back else 'udp'}"
+
+
+def test_a_path_that_was_left_is_nothing_beside_the_last(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("frank", 5000), START + 0.1, 1.5)
+    talk(world, ("bob", 4000), ("frank", 5000), START + 1.6, 1.3)
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.note) == ("punched", None)
