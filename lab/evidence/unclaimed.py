@@ -1,6 +1,6 @@
 """The path of what nobody claims anything about: of programs that nobody knows, and in a file that is of no call.
 
-Several voices at once contradict nothing there. Where none is told by its rhythm,
+Several voices at once contradict nothing there, nor does one that goes elsewhere. Where none is told by its rhythm,
 single packets are enough, one way as well: what flows is no call, and nobody claims that it is.
 Belongs here: what is named of all that flows. Never: who the two ends are (live.py, filed.py), the verdict on a call.
 """
@@ -29,8 +29,9 @@ def unclaimed(
     Raises EvidenceError as `judge` does.
     """
     observed, scene = conclude(topology, captures, caller, callee, start, end)
-    if observed.kind is not None or observed.finding is Finding.AT_RELAY:
+    if observed.kind is not None:
         return observed, scene, None
+    elsewhere = [str(stray) for stray in scene.strays if stray.relay] if observed.finding is Finding.AT_RELAY else []
     if scene.paths:
         seen = sorted(observed.paths or scene.paths, key=lambda path: path.last)
         named, others = _most(scene, [path for path in seen if path is seen[-1] or together(path, seen[-1])])
@@ -38,10 +39,12 @@ def unclaimed(
     else:
         traced = survey(topology, captures, caller, callee, start, end, trace=True)
         if not traced.paths:
-            return replace(observed, reason=f"nothing flows between {caller} and {callee}"), traced, None
+            if observed.finding is Finding.NO_MEDIA:
+                observed = replace(observed, reason=f"nothing flows between {caller} and {callee}")
+            return observed, scene, None
         scene, limit = traced, NO_VOICE
         named, others = _most(scene, scene.paths)
-    return _of(observed, scene, named), scene, _note(limit, others)
+    return _of(observed, scene, named), scene, _note(limit, [*others, *elsewhere])
 
 
 def _most(scene: Scene, paths: Sequence[MediaPath]) -> tuple[list[MediaPath], list[str]]:

@@ -147,3 +147,26 @@ def test_a_path_that_was_left_is_nothing_beside_the_last(tmp_path: Path) -> None
     talk(world, ("bob", 4000), ("frank", 5000), START + 1.6, 1.3)
     found = judged(world, tmp_path)
     assert (found.observed.kind, found.note) == ("punched", None)
+
+
+def test_voice_of_an_end_with_a_relay_is_noted_beside_the_path_between_the_two(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START + 0.1, 2.5)
+    for number in range(125):
+        world.send(START + 0.1 + number / 50, "udp", "bella", 4002, RELAY, world.voice(number))
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.observed.transport, found.observed.packets) == ("punched", "udp", 250)
+    note = "beside it there are 125 media packets of home with relay-1 (203.0.113.21:33034) by UDP"
+    assert found.note == note
+
+
+def test_beside_voice_of_an_end_with_a_relay_single_packets_tell_the_path(tmp_path: Path) -> None:
+    world = World()
+    frank = world.outer("frank", "tcp", 80, ("0.0.0.0", 0))
+    for number in range(125):
+        world.send(START + 0.1 + number / 50, "udp", "bob", 4000, RELAY, world.voice(number))
+    for number in range(6):
+        world.send(START + number / 3, "tcp", "bella", 4000, frank, b"GET /%d" % number + world.random.randbytes(40))
+    found = judged(world, tmp_path)
+    assert (found.observed.kind, found.observed.transport, found.observed.packets) == ("punched", "tcp", 6)
+    assert found.note and found.note.startswith(f"{NO_VOICE}; beside it there are 125 media packets of home with relay")
