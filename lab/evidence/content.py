@@ -7,6 +7,7 @@ from statistics import median
 
 from lab.evidence.flows import Stream
 from lab.evidence.media import voice
+from lab.evidence.pcap import Packet
 
 SLICE = 12
 """Bytes compared. Twelve bytes of ciphertext do not come twice by chance: 2^-96."""
@@ -31,14 +32,15 @@ def carried(sent: Stream | None, received: Stream | None, start: float, end: flo
     if not sampled:
         return False
     blob = b"".join(packet.payload for packet in arrived)
-    found = {part for payload in sampled for part in _parts(payload) if part in blob}
+    whole = {packet.payload for packet in arrived if _short(packet)}
+    found = {part for packet in sampled for part in _parts(packet) if part in (whole if _short(packet) else blob)}
     return len(found) >= max(enough, PART * len(sampled))
 
 
 def tells(sent: Stream, start: float, end: float, enough: int = ENOUGH) -> bool:
     """Whether a stream carried contents enough to be known by: not where its packets are all alike."""
     sampled = _samples(sent, start, end)
-    return len({part for payload in sampled for part in _parts(payload)}) >= max(enough, PART * len(sampled))
+    return len({part for packet in sampled for part in _parts(packet)}) >= max(enough, PART * len(sampled))
 
 
 def alike(one: Stream, other: Stream, start: float, end: float, enough: int = ENOUGH) -> bool:
@@ -51,8 +53,8 @@ def alike(one: Stream, other: Stream, start: float, end: float, enough: int = EN
     return abs(len(packets) - len(others)) <= max(enough, PART * len(packets))
 
 
-def _samples(sent: Stream, start: float, end: float) -> list[bytes]:
-    packets = [packet.payload for packet in voice(sent, start, end)]
+def _samples(sent: Stream, start: float, end: float) -> list[Packet]:
+    packets = voice(sent, start, end)
     return packets[:: max(1, len(packets) // SAMPLES)]
 
 
@@ -70,10 +72,19 @@ def flight(sent: Stream | None, received: Stream | None, start: float, end: floa
     return max(0.0, median(took)) if took else 0.0
 
 
-def _parts(payload: bytes) -> tuple[bytes, ...]:
-    """What of a packet is looked for; never its head alone, where two calls may count alike."""
+def _short(packet: Packet) -> bool:
+    """Whether it is a datagram that others may hold by chance: never one of a voice's size."""
+    return packet.protocol == "udp" and len(packet.payload) < SLICE
+
+
+def _parts(packet: Packet) -> tuple[bytes, ...]:
+    """What of a packet is looked for; never its head alone, where two calls may count alike. Nothing of a short one
+    that is all alike, as what keeps a mapping alive is."""
+    payload = packet.payload
     middle = len(payload) // 2
     tail = payload[-SLICE:]
+    if _short(packet):
+        return (payload,) if len(set(payload)) > 3 else ()
     if len(set(tail)) > 3:
         return tail, payload[middle : middle + SLICE]
     return (payload,)  # silence or padding: only the whole packet, with whatever it counts by

@@ -5,8 +5,8 @@ Belongs here: five-tuples, directions, rates, TCP's retransmissions. Never: what
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -182,6 +182,11 @@ class Captures:
 
     def __contains__(self, place: str) -> bool:
         return place in self._captures
+
+    def changed(self, change: Callable[[Packet], Packet]) -> "Captures":
+        """The same, with something else in place of each packet."""
+        captures = self._captures.values()
+        return Captures(replace(one, packets=[change(packet) for packet in one.packets]) for one in captures)
 
     def everything(self) -> list[Packet]:
         """The packets of all places on the one clock."""

@@ -1,7 +1,7 @@
 """The path of what nobody claims anything about: of programs that nobody knows, and in a file that is of no call.
 
 Several voices at once contradict nothing there, nor does one that goes elsewhere. Where none is told by its rhythm,
-single packets are enough, one way as well: what flows is no call, and nobody claims that it is.
+single packets of any size are enough, one way as well: what flows is no call, and nobody claims that it is.
 Belongs here: what is named of all that flows. Never: who the two ends are (live.py, filed.py), the verdict on a call.
 """
 
@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from lab.evidence.claims import conclude
 from lab.evidence.flows import Captures
+from lab.evidence.media import SIZES
 from lab.evidence.paths import survey
+from lab.evidence.pcap import Packet
 from lab.evidence.scene import MediaPath, Scene
 from lab.evidence.verdict import Finding, Observed, silent, together
 from lab.topology.model import Topology
@@ -37,7 +39,7 @@ def unclaimed(
         named, others = _most(scene, [path for path in seen if path is seen[-1] or together(path, seen[-1])])
         limit = ONE_WAY if silent(*named) else None
     else:
-        traced = survey(topology, captures, caller, callee, start, end, trace=True)
+        traced = survey(topology, captures.changed(_of_a_voice), caller, callee, start, end, trace=True)
         if not traced.paths:
             if observed.finding is Finding.NO_MEDIA:
                 observed = replace(observed, reason=f"nothing flows between {caller} and {callee}")
@@ -45,6 +47,13 @@ def unclaimed(
         scene, limit = traced, NO_VOICE
         named, others = _most(scene, scene.paths)
     return _of(observed, scene, named), scene, _note(limit, [*others, *elsewhere])
+
+
+def _of_a_voice(packet: Packet) -> Packet:
+    """A datagram as if a voice's packets had its size, so that a trace does not pass it over."""
+    if packet.protocol != "udp" or not packet.length or packet.length in SIZES:
+        return packet
+    return packet._replace(length=min(max(packet.length, SIZES[0]), SIZES[-1]))
 
 
 def _most(scene: Scene, paths: Sequence[MediaPath]) -> tuple[list[MediaPath], list[str]]:

@@ -170,3 +170,43 @@ def test_beside_voice_of_an_end_with_a_relay_single_packets_tell_the_path(tmp_pa
     found = judged(world, tmp_path)
     assert (found.observed.kind, found.observed.transport, found.observed.packets) == ("punched", "tcp", 6)
     assert found.note and found.note.startswith(f"{NO_VOICE}; beside it there are 125 media packets of home with relay")
+
+
+@pytest.mark.parametrize("payload", [b"\0", b"ping\n", b"over and out", bytes(12), b"A video", b"a frame" * 200])
+@pytest.mark.parametrize("ends", [("home", "flat", "punched"), ("home", "park", "direct")])
+@pytest.mark.parametrize("times", [1, 30])
+def test_datagrams_of_any_size_tell_the_path(
+    tmp_path: Path, payload: bytes, ends: tuple[str, str, str], times: int
+) -> None:
+    world = World()
+    there = world.outer({"flat": "frank", "park": "alice"}[ends[1]], "udp", 7000, ("0.0.0.0", 0))
+    for number in range(times):
+        world.send(START + 0.1 + number / 12, "udp", "bob", 4000, there, payload)
+        world.send(START + 0.1 + number / 12, "udp", "bob", 4002, RELAY, payload)
+        world.send(START + 0.1 + number / 12, "udp", "carol", 4000, there, payload)
+    found = judged(world, tmp_path, ends[:2])
+    assert (found.observed.kind, found.observed.transport, found.note) == (ends[2], "udp", NO_VOICE)
+    assert found.observed.packets == times
+
+
+@pytest.mark.parametrize("payload", [b"ping\n", b"a message", b"a video" * 150])
+def test_datagrams_of_any_size_tell_of_a_relay(tmp_path: Path, payload: bytes) -> None:
+    world = World()
+    carol = world.outer("carol", "udp", 5000, RELAY)
+    for number in range(3):
+        world.send(START + number / 2, "udp", "bob", 4000, RELAY, payload)
+        world.send(START + number / 2, "udp", "carol", 5000, RELAY, b"\0")
+        world.send(START + number / 2 + 0.01, "udp", "relay-1", RELAY[1], carol, payload)
+    found = judged(world, tmp_path, ("home", "office"))
+    assert (found.observed.kind, found.observed.via, found.note) == ("relayed", "relay-1", NO_VOICE)
+
+
+def test_what_keeps_two_mappings_alive_at_one_relay_is_no_path_through_it(tmp_path: Path) -> None:
+    world = World()
+    outers = {name: world.outer(name, "udp", 4000, RELAY) for name in ("bob", "carol")}
+    for number in range(3):
+        for name, outer in outers.items():
+            world.send(START + number / 2, "udp", name, 4000, RELAY, b"\0")
+            world.send(START + number / 2 + 0.01, "udp", "relay-1", RELAY[1], outer, b"\0")
+    found = judged(world, tmp_path, ("home", "office")).observed
+    assert (found.kind, found.reason) == (None, "nothing flows between home and office")
