@@ -14,6 +14,7 @@ from lab.evidence.claims import conclude
 from lab.evidence.cutting import ORDERS
 from lab.evidence.flows import Captures
 from lab.evidence.scene import Scene
+from lab.evidence.unclaimed import unclaimed
 from lab.evidence.verdict import Observed
 from lab.topology.model import Attachment, Node, Role, Topology
 
@@ -166,8 +167,12 @@ def _judged(
     cut: str | None,
     note: str | None,
 ) -> Filed:
+    limit: str | None = None
     try:
-        observed, scene = conclude(topology, captures, *ends[1:], *window)
+        if ends[0] is None:
+            observed, scene, limit = unclaimed(topology, captures, *ends[1:], *window)
+        else:
+            observed, scene = conclude(topology, captures, *ends[1:], *window)
     except EvidenceError as error:
         raise EvidenceError(f"{cut}, and {error}" if cut else str(error)) from None
     if cut and observed.kind is None:
@@ -175,7 +180,8 @@ def _judged(
     if cut:
         shown = f"{observed.kind}/{observed.transport}" + (f" via {observed.via}" if observed.via else "")
         raise ConfigError(f"{cut}: what is there shows {shown}, which need not be how the call ended")
-    return Filed(*ends, observed, scene, note if observed.kind in ("direct", "punched") else None)
+    limits = (limit, note if observed.kind in ("direct", "punched") else None)
+    return Filed(*ends, observed, scene, "; ".join(one for one in limits if one) or None)
 
 
 def _content(file: Path) -> bytes:

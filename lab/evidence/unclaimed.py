@@ -42,7 +42,7 @@ def unclaimed(
         traced = survey(topology, captures.changed(_of_a_voice), caller, callee, start, end, trace=True)
         if not traced.paths:
             if observed.finding is Finding.NO_MEDIA:
-                observed = replace(observed, reason=f"nothing flows between {caller} and {callee}")
+                observed = replace(observed, reason=f"no flow between {caller} and {callee}")
             return observed, scene, None
         scene, limit = traced, NO_VOICE
         named, others = _most(scene, scene.paths)

@@ -118,4 +118,4 @@ def test_a_program_has_no_capability_and_is_behind_the_router() -> None:
 
 def test_where_nothing_flows_the_verdict_fails() -> None:
     found = cli("verdict", "--live", "flat", "office", "--seconds", "1")
-    assert found.returncode == 1 and "nothing flows between flat and office" in found.stderr
+    assert found.returncode == 1 and "no flow between flat and office" in found.stderr

@@ -13,6 +13,7 @@ from packet_world import RELAY, START, TOPOLOGY, World, relay, talk, write_pcap
 from lab.errors import ConfigError, EvidenceError, LabError
 from lab.evidence import Finding, pcapng, whole
 from lab.evidence.filed import ONE_PLACE, verdict
+from lab.evidence.unclaimed import NO_VOICE, ONE_WAY
 
 BOB, FRANK = ip_address("203.0.113.32"), ip_address("203.0.113.33")
 
@@ -252,3 +253,51 @@ def test_ends_between_which_nothing_went_are_asked_for_a_relay(tmp_path: Path) -
 def test_another_link_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="link type 127; expected Ethernet"):
         verdict(write_pcap(tmp_path / "radio.pcap", [], 127), (BOB, FRANK, None))
+
+
+def one_way(world: World) -> None:
+    talk(world, ("bob", 4000), ("frank", 5000), START, 2.0, back=False)
+
+
+def twice(world: World) -> None:
+    for port in (4000, 4002):
+        talk(world, ("bob", port), ("frank", port + 1000), START, 2.0)
+
+
+def single(world: World) -> None:
+    frank = world.outer("frank", "udp", 5000, ("0.0.0.0", 0))
+    for number in range(4):
+        world.send(START + number / 2, "udp", "bob", 4000, frank, b"ping %d" % number)
+
+
+@pytest.mark.parametrize(("flows", "limit"), [(one_way, ONE_WAY), (twice, None), (single, NO_VOICE)])
+def test_what_flows_in_a_file_of_no_call_is_told_as_what_flows_now(tmp_path: Path, flows: Any, limit: Any) -> None:
+    world = World()
+    flows(world)
+    found = verdict(watched(tmp_path, world), ("bob", "frank", None))
+    assert (found.observed.kind, found.observed.transport, found.note) == ("punched", "udp", limit)
+    found = verdict(plain(tmp_path, world), (BOB, FRANK, None))
+    limits = f"{limit}; {ONE_PLACE}" if limit else ONE_PLACE
+    assert (found.observed.kind, found.observed.transport, found.note) == ("direct", "udp", limits)
+    assert verdict(filed(tmp_path, (world, []))).observed.kind is None, "a call is two voices on one path"
+
+
+def test_what_flows_in_a_file_of_no_call_that_is_cut_need_not_be_how_it_ended(tmp_path: Path) -> None:
+    world = World()
+    one_way(world)
+    target = watched(tmp_path, world)
+    target.write_bytes(target.read_bytes()[:-50_001])
+    with pytest.raises(ConfigError, match="ends within a block: what is there shows punched/udp, which need not be"):
+        verdict(target, ("bob", "frank", None))
+
+
+def test_a_file_of_no_call_in_which_nothing_flows_between_the_two_names_no_path(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("carol", 5000), START, 2.0)
+    world.send(START, "udp", "frank", 5000, RELAY, world.stun())
+    found = verdict(watched(tmp_path, world), ("bob", "frank", None)).observed
+    assert (found.kind, found.reason) == (None, "no flow between bob and frank")
+    target = watched(tmp_path, world)
+    target.write_bytes(target.read_bytes()[:-1_001])
+    with pytest.raises(EvidenceError, match="ends within a block, and shows no flow between bob and frank"):
+        verdict(target, ("bob", "frank", None))

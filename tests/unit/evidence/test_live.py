@@ -102,7 +102,7 @@ def test_nothing_between_the_two_is_no_path(tmp_path: Path) -> None:
     talk(world, ("bob", 4000), ("carol", 5000), START + 0.1, 2.5)
     world.send(START, "udp", "frank", 5000, RELAY, world.stun())
     found = judged(world, tmp_path)
-    assert found.observed.kind is None and found.observed.reason == "nothing flows between home and flat"
+    assert found.observed.kind is None and found.observed.reason == "no flow between home and flat"
     empty = World()
     talk(empty, ("bob", 4000), ("carol", 5000), START + 0.1, 2.5)
     with pytest.raises(EvidenceError, match="flat-router"):
@@ -209,4 +209,4 @@ def test_what_keeps_two_mappings_alive_at_one_relay_is_no_path_through_it(tmp_pa
             world.send(START + number / 2, "udp", name, 4000, RELAY, b"\0")
             world.send(START + number / 2 + 0.01, "udp", "relay-1", RELAY[1], outer, b"\0")
     found = judged(world, tmp_path, ("home", "office")).observed
-    assert (found.kind, found.reason) == (None, "nothing flows between home and office")
+    assert (found.kind, found.reason) == (None, "no flow between home and office")
