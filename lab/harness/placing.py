@@ -72,6 +72,11 @@ class Placed:
     said: dict[str, Any] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
 
+    @property
+    def relays(self) -> set[str]:
+        """Whom an end claims as the relay of a part of the call, a client that relays among them."""
+        return {via for end in self.reports.values() for claim in end.history if (via := claim.path.via) is not None}
+
 
 def place(
     engine: Engine, world: World, request: Request, call: str, folder: Path, follow: Follow, placed: Placed

@@ -27,9 +27,9 @@ DROPPED = "dropped.json"
 
 
 def logs(engine: Engine, world: World, placed: Placed) -> list[Json]:
-    """The lines about this call of both clients, the supernodes and the relays."""
-    ends = (placed.request.caller, placed.request.callee)
-    names = [node.name for node in world.topology.nodes if node.role in TALKATIVE or node.name in ends]
+    """The lines about this call of both clients, the supernodes and the relays, a client that relayed it among them."""
+    own = {placed.request.caller, placed.request.callee, *placed.relays}
+    names = [node.name for node in world.topology.nodes if node.role in TALKATIVE or node.name in own]
 
     def lines(name: str) -> list[Json]:
         try:
@@ -63,7 +63,8 @@ def setting(topology: Topology, placed: Placed, lines: Iterable[Json], folder: P
     """Keep who called whom, when, and where all were who had to do with it: what a verdict needs beside the packets."""
     ends = (placed.request.caller, placed.request.callee)
     known = {node.name for node in topology.nodes}
-    concerned = dict.fromkeys((*ends, *(name for line in lines if (name := str(line.get("node"))) in known)))
+    others = (*sorted(placed.relays), *(str(line.get("node")) for line in lines))
+    concerned = dict.fromkeys((*ends, *(name for name in others if name in known)))
     times = [end.at for end in placed.reports.values()] or [event.at for event in placed.events]
     over = max(times, default=placed.started)
     kept = Setting(placed.call, *ends, placed.started, over, part_of(topology, concerned))

@@ -82,7 +82,7 @@ NOBODY = Asking(_nobody, lambda since: ())
 
 def relays_of(topology: Topology, placed: Placed) -> list[str]:
     """The relays that an end claims for a part of the call, a client that relays among them."""
-    named = {claim.path.via for end in placed.reports.values() for claim in end.history}
+    named = placed.relays
     return [node.name for node in topology.nodes if node.role in (Role.RELAY, Role.CLIENT) and node.name in named]
 
 

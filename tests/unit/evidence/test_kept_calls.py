@@ -3,16 +3,20 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from lab_calls import files, moved, punched, setting
-from packet_world import START, TOPOLOGY
+from lab_calls import files, moved, punched, setting, stun
+from packet_world import START, TOPOLOGY, World, address, relay
 
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
 from lab.evidence import Captures, filed, pcapng, unsealed, whole
 from lab.harness import record
+from lab.harness.call_report import MediaPath
 from lab.harness.checkout import Checkout
-from lab.harness.kept import kept, one_file
+from lab.harness.events import Claim, Ended
+from lab.harness.kept import kept, kept_in, one_file
 from lab.harness.placing import Placed, Request
 from lab.report import story
 from lab.report.console import plain
@@ -138,6 +142,53 @@ def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:
     sites = {node.site for node in found.topology.nodes}
     assert sites == {None, "home", "flat"}
     shutil.rmtree(folder)
+
+
+def by_alice() -> Placed:
+    """A call that a client relays."""
+    history = (Claim(START + 0.5, START + 2.5, MediaPath("relayed", "udp", "alice")),)
+    placed = Placed("c3", Request("bob", "frank"), started=START)
+    placed.reports["bob"] = Ended("bob", START + 3, True, True, "hangup", history[0].path, history, None)
+    return placed
+
+
+@pytest.fixture
+def relayed(checkout: Checkout) -> Path:
+    """The folder of a call that a client relays, as it is captured: not at that client's router."""
+    _, folder = checkout.new_call()
+    world, alice = World(), (address("alice"), 33034)
+    for number, (client, port) in enumerate((("bob", 4000), ("frank", 5000))):
+        out = world.outer(client, "udp", port, alice)
+        world.send(START + 0.1, "udp", client, port, alice, stun(number, 0x2E0))
+        world.send(START + 0.12, "udp", "alice", alice[1], out, stun(number, 0x3E0))
+    relay(world, ("bob", 4000), ("frank", 5000), START + 0.5, 2.0, at=alice)
+    files(world, folder)
+    for place in ("park", "office", "hotel", "bank"):
+        (folder / f"{place}-router.pcap").unlink()
+    (folder / "report.json").write_text("{}")
+    (folder / "timeline.jsonl").write_text("")
+    record.setting(TOPOLOGY, by_alice(), [], folder)
+    return folder
+
+
+def test_a_client_that_relayed_a_call_is_of_its_setting_and_the_file_names_it(relayed: Path, tmp_path: Path) -> None:
+    call = kept_in(relayed)
+    assert {"alice", "park-router"} <= {node.name for node in call.setting.topology.nodes}
+    one_file(call, tmp_path / "c3.pcapng")
+    seen = filed.verdict(tmp_path / "c3.pcapng").observed
+    assert (seen.kind, seen.transport, seen.via) == ("relayed", "udp", "alice")
+
+
+def test_the_lines_of_a_client_that_relayed_a_call_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(engine: object, container: str, since: float) -> list[tuple[float, dict[str, str]]]:
+        return [(since, {"node": container, "event": "said", "call": "c3.1"})]
+
+    monkeypatch.setattr(record, "Log", said)
+    containers = {node.name: SimpleNamespace(id=node.name) for node in TOPOLOGY.nodes}
+    world: Any = SimpleNamespace(topology=TOPOLOGY, containers=containers)
+    engine: Any = None
+    lines = record.logs(engine, world, by_alice())
+    assert {line["node"] for line in lines} == {"bob", "frank", "alice", "supernode-1", "relay-1", "relay-2"}
 
 
 def test_captures_that_cannot_be_read_are_passed_over(checkout: Checkout) -> None:
