@@ -4,7 +4,7 @@ Belongs here: which rows and columns there are. Never: how they look, and what p
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -95,10 +95,11 @@ def ladder(
     dialled: float,
     causes: Mapping[int, Cause] = MappingProxyType({}),
     signalled: Names = MappingProxyType({}),
+    relays: Collection[str] = (),
 ) -> Ladder:
     """The ladder of a call; `dialled` is the epoch second that its times begin with, `causes` what is known of drops
-    (drops.py), `signalled` of what is inside TLS (unsealed.py)."""
-    drawn = _Drawing(topology, ends, moments, causes, signalled)
+    (drops.py), `signalled` of what is inside TLS (unsealed.py), `relays` of clients that relayed it (moments.py)."""
+    drawn = _Drawing(topology, ends, moments, causes, signalled, relays)
     rows = list(drawn.folded(sorted(drawn.concerned(journeys, dialled), key=lambda one: one.at)))
     columns = drawn.columns({name for row in rows for name in row.names})
     place = {name: number for number, column in enumerate(columns) for name in column.nodes}
@@ -139,6 +140,7 @@ class _Drawing:
         moments: Iterable[Moment],
         causes: Mapping[int, Cause],
         signalled: Names,
+        relays: Collection[str],
     ) -> None:
         self._causes, self._signalled = causes, signalled
         self._topology, self._ends = topology, [topology.node(name) for name in ends]
@@ -147,6 +149,7 @@ class _Drawing:
         self._proxies = [topology.proxy_of(end.site) if end.site else None for end in self._ends]
         self._own = {*ends, *(proxy.name for proxy in self._proxies if proxy)}
         self._hubs = {node.name for node in topology.by_role(Role.SUPERNODE)}
+        self._relays = {*relays, *(node.name for node in topology.by_role(Role.RELAY))}
         self._moments: defaultdict[int, list[Moment]] = defaultdict(list)
         for moment in moments:
             self._moments[id(moment.journey)].append(moment)
@@ -165,8 +168,8 @@ class _Drawing:
         over = max((journey.last.time for journey in journeys), default=0.0) - CUT
         for journey in journeys:
             ends = {journey.sender, journey.receiver}
-            lost = journey.dropped in sites and self._roles.get(journey.sender) is Role.RELAY
-            asks = journey.first.protocol == "udp" and ends & self._hubs
+            lost = journey.dropped in sites and journey.sender in self._relays
+            asks = journey.first.protocol == "udp" and ends & self._hubs - self._relays
             part = (ends & self._own or lost) and journey.told.sort not in _LEFT_OUT and not asks
             cut = journey.dropped and journey.last.time >= over
             if id(journey) in self._moments or (part and not cut and journey.at >= dialled):
@@ -213,21 +216,22 @@ class _Drawing:
         names = [name for name in (journey.sender, journey.receiver) if name and name not in self._own]
         if len(names) == 2:
             return f"{words}, {names[0]} to {names[1]}"
-        named = names and (names[0] in self._hubs or self._roles.get(names[0]) is Role.RELAY)
+        named = names and names[0] in self._hubs | self._relays
         return f"{words} {names[0]}" if named and "via" not in words else words
 
     def _end(self, name: str | None) -> str | None:
         """The node of a column; None for one that has no part in the call."""
         if name is None or name not in self._roles:
             return None
-        known = {*self._own, *self._hubs, *(router.name for routers in self._routers for router in routers)}
-        return name if name in known or self._roles[name] in (Role.CORE, Role.RELAY) else None
+        routers = (router.name for outward in self._routers for router in outward)
+        known = {*self._own, *self._hubs, *self._relays, *routers}
+        return name if name in known or self._roles[name] is Role.CORE else None
 
     def _what(self, journey: Journey, voice: bool) -> str:
         """What it is, and with whom where that is not to be seen from the columns alone."""
         sort = journey.told.sort
         other = journey.receiver if journey.sender in self._own else journey.sender
-        name = f" {other}" if other in self._hubs or self._roles.get(other or "") is Role.RELAY else ""
+        name = f" {other}" if other in self._hubs | self._relays else ""
         if other in self._hubs and sort in (Sort.SEALED, Sort.DATA):
             told = (word for one in journey.sightings for word in self._signalled.get((one.place, one.offset), ()))
             return f"{', '.join(dict.fromkeys(told)) or 'signalling'}{name}"
@@ -241,7 +245,8 @@ class _Drawing:
         """From the caller to the callee; nodes of one role on the internet share a column."""
         sides = [self._side(number, used) for number in (0, 1)]
         core = [node.name for node in self._topology.by_role(Role.CORE) if node.name in used]
-        relays = [node.name for node in self._topology.by_role(Role.RELAY) if node.name in used]
+        passing = self._relays - self._hubs
+        relays = [node.name for node in self._topology.nodes if node.name in passing and node.name in used]
         hubs = [node.name for node in self._topology.nodes if node.name in self._hubs and node.name in used]
         middle = [(core, "core"), (hubs, "supernodes"), (relays, "relays")]
         shared = [Column(names[0] if len(names) == 1 else many, tuple(names)) for names, many in middle if names]

@@ -42,9 +42,19 @@ def moments(
     topology: Topology, ends: tuple[str, str], journeys: Sequence[Journey], scene: Scene | None, lines: Iterable[Line]
 ) -> list[Moment]:
     """Every moment of a call by time; `lines` are those of its timeline, or none. Without a scene none of voice."""
-    call = _Call(topology, ends, journeys)
+    call = _Call(topology, ends, journeys, relays(topology, ends, journeys, scene))
     found = [*call.signalling(list(lines)), *call.checks(), *call.nominated(), *(call.voice(scene) if scene else ())]
     return sorted(found, key=lambda moment: moment.packet.time)
+
+
+def relays(
+    topology: Topology, ends: tuple[str, str], journeys: Iterable[Journey], scene: Scene | None
+) -> frozenset[str]:
+    """Every relay, and each client that was one in a call: an end has sent it a bind, or voice went through it."""
+    clients = {node.name for node in topology.clients()} - {*ends}
+    bound = {one.receiver for one in journeys if one.told.sort is Sort.BIND and one.sender in ends}
+    passed = {path.via for path in scene.paths} if scene else set()
+    return frozenset({node.name for node in topology.by_role(Role.RELAY)} | clients & (bound | passed))
 
 
 def comments(found: Iterable[Moment]) -> dict[tuple[str, int], list[str]]:
@@ -56,10 +66,11 @@ def comments(found: Iterable[Moment]) -> dict[tuple[str, int], list[str]]:
 
 
 class _Call:
-    def __init__(self, topology: Topology, ends: tuple[str, str], journeys: Sequence[Journey]) -> None:
-        self._topology, self._ends = topology, ends
+    def __init__(
+        self, topology: Topology, ends: tuple[str, str], journeys: Sequence[Journey], relays: frozenset[str]
+    ) -> None:
+        self._topology, self._ends, self._relays = topology, ends, relays
         self._journeys = sorted(journeys, key=lambda journey: journey.at)
-        self._relays = {node.name for node in topology.by_role(Role.RELAY)}
         self._hubs = {node.name for node in topology.by_role(Role.SUPERNODE)}
         self._proxies = {
             name: proxy.name

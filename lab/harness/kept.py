@@ -16,8 +16,9 @@ from lab.evidence import Captures, conclude, read, unsealed, whole
 from lab.evidence.drops import Cause, Counts, causes
 from lab.evidence.journeys import Journey, follow
 from lab.evidence.ladder import Ladder, ladder
-from lab.evidence.moments import Moment, comments, moments
+from lab.evidence.moments import Moment, comments, moments, relays
 from lab.evidence.passages import Passage, passages
+from lab.evidence.scene import Scene
 from lab.evidence.whole import Setting
 from lab.harness.checkout import Checkout
 from lab.harness.keys import FILE as KEYS
@@ -63,15 +64,18 @@ class Kept:
         return follow(self.setting.topology, self.captures)
 
     @cached_property
-    def moments(self) -> list[Moment]:
-        """The packets that matter. Where the judge cannot tell voice from the captures, without those of voice."""
+    def scene(self) -> Scene | None:
+        """All media of the call; None where the judge cannot tell voice from the captures."""
         one = self.setting
-        ends = (one.caller, one.callee)
-        try:
-            _, scene = conclude(one.topology, self.captures, *ends, one.start, one.end)
-        except EvidenceError:
-            scene = None
-        return moments(one.topology, ends, self.journeys, scene, self.lines)
+        with suppress(EvidenceError):
+            return conclude(one.topology, self.captures, one.caller, one.callee, one.start, one.end)[1]
+        return None
+
+    @cached_property
+    def moments(self) -> list[Moment]:
+        """The packets that matter; without a scene without those of voice."""
+        one = self.setting
+        return moments(one.topology, (one.caller, one.callee), self.journeys, self.scene, self.lines)
 
     @property
     def passages(self) -> list[Passage]:
@@ -114,7 +118,8 @@ class Kept:
         one, seen = self.setting, self.report.get("observed")
         path = f"{seen['kind']}/{seen['transport']}" + (f" via {seen['via']}" if seen["via"] else "") if seen else None
         ends = (one.caller, one.callee)
-        known = self.causes, unsealed.names(self.captures, self.keys)
+        relayed = relays(one.topology, ends, self.journeys, self.scene)
+        known = self.causes, unsealed.names(self.captures, self.keys), relayed
         return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled, *known)
 
 

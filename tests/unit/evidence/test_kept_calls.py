@@ -179,6 +179,21 @@ def test_a_client_that_relayed_a_call_is_of_its_setting_and_the_file_names_it(re
     assert (seen.kind, seen.transport, seen.via) == ("relayed", "udp", "alice")
 
 
+def test_the_ladder_of_a_call_that_a_client_relayed_has_its_binds_and_its_voice(relayed: Path) -> None:
+    call = kept_in(relayed)
+    through = [moment.sentence for moment in call.moments]
+    assert "first voice of bob: relayed/udp via alice" in through
+    found = call.ladder()
+    assert [column.name for column in found.columns] == ["bob", "home-router", "alice", "flat-router", "frank"]
+    rows = [(row.what, found.columns[row.sender].name, found.columns[row.receiver].name) for row in found.rows]
+    assert {
+        ("bind alice", "bob", "alice"),
+        ("first voice alice", "frank", "alice"),
+        ("voice alice", "alice", "bob"),
+    } <= {*rows}
+    assert all(row.answered for row in found.rows if row.what == "bind alice")
+
+
 def test_the_lines_of_a_client_that_relayed_a_call_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def said(engine: object, container: str, since: float) -> list[tuple[float, dict[str, str]]]:
         return [(since, {"node": container, "event": "said", "call": "c3.1"})]
