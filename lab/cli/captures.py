@@ -20,6 +20,7 @@ from lab.cli.program import (
     hang_ups_ignored,
     let_go,
     nobody_reads,
+    one_file,
     say,
     the_lab,
 )
@@ -316,10 +317,10 @@ def _path(calling: "Calling") -> str:
 def _written(lab: "Lab", session: "Capturing", calling: "Calling | None", name: str) -> str:
     """What became of writing to a file that somebody has named, in one sentence: of the call, once it is over."""
     try:
-        target = CAPTURE.convert(name, None, None)
         own = session.watched.file
-        if own is not None and own.resolve() == target.resolve():
-            return f"{target} is being written already"
+        if own is not None and one_file(own, Path(name)):
+            return f"{name} is being written already"
+        target = CAPTURE.convert(name, None, click.get_current_context(silent=True))
         report = calling.report if calling and calling.over else None
         packets = session.write(target, lab.kept_call(report.call) if report else None)
         return f"{packets:,} packets so far are in {target}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, CAPTURE, SVG, Within, commands, document, example, say, the_lab, written
+from lab.cli.program import AS_JSON, CAPTURE, SVG, Within, commands, document, example, one_file, say, the_lab, written
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
@@ -96,7 +96,7 @@ def verdict(
     else:
         from lab.evidence import filed, opened
 
-        if voice is not None and voice.exists() and voice.samefile(file):
+        if voice is not None and one_file(voice, file):
             raise click.UsageError(f"--voice {voice} is the capture itself, which stays as it is; name another file")
         if voice is not None:
             packets = opened.write(file, voice)

@@ -62,11 +62,19 @@ class Within(click.ParamType):  # type: ignore[type-arg]  # generic in later ver
         return number
 
 
+def one_file(one: Path, two: Path) -> bool:
+    """Whether two names are of one file, or would be; a device or a pipe takes what both bring."""
+    if one.exists() and two.exists():
+        return one.is_file() and one.samefile(two)
+    return one.resolve() == two.resolve()
+
+
 class Output(click.Path):
     """A file to be written; one that cannot be is refused before anything else is done.
 
-    What is there already is replaced where it is of the same `kind`: it begins with one of these `beginnings`. A file
-    of another kind is refused. One that is empty holds nothing, and devices and pipes are not looked into.
+    So is one that another option of the same command writes. What is there already is replaced where it is of the same
+    `kind`: it begins with one of these `beginnings`. A file of another kind is refused. One that is empty holds
+    nothing, and devices and pipes are not looked into.
     """
 
     def __init__(self, kind: str, *beginnings: bytes) -> None:
@@ -91,7 +99,19 @@ class Output(click.Path):
             self.fail(f"{file} cannot be written: {error.strerror or error}", param, ctx)
         if another:
             self.fail(f"{file} is there and is no {self.kind}; name another file, or remove that one", param, ctx)
+        if ctx is not None:
+            self._sole(file, param, ctx)
         return file
+
+    def _sole(self, file: Path, param: click.Parameter | None, ctx: click.Context) -> None:
+        """Refuse what another option writes; what comes from no option may be named again."""
+        outputs: dict[str, Path] = ctx.meta.setdefault(OUTPUTS, {})
+        own = "" if param is None else param.opts[0]
+        for option, other in outputs.items():
+            if option != own and one_file(file, other):
+                self.fail(f"{file} is what {option} writes; name another file", param, ctx)
+        if own:
+            outputs[own] = file
 
     def _replaces(self, file: Path) -> bool:
         try:
@@ -102,6 +122,8 @@ class Output(click.Path):
         return not begins or begins.startswith(self.beginnings)
 
 
+OUTPUTS = "lab.outputs"
+"""Where a command's context has the files of its options."""
 CAPTURE = Output(
     "capture", b"\n\r\r\n", b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1"
 )

@@ -11,6 +11,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -431,3 +432,15 @@ def test_an_error_of_the_lab_in_mid_table_leaves_it_too(monkeypatch: pytest.Monk
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_a_file_that_an_option_writes_is_none_to_write_all_so_far_to(tmp_path: Path) -> None:
+    words = ["--call", "bob", "frank", "-w", str(tmp_path / "all"), "--keys", str(tmp_path / "keys")]
+    lab: Any = None
+    session: Any = SimpleNamespace(watched=SimpleNamespace(file=tmp_path / "all"))
+    with captures.capture.make_context("capture", words):
+        said = [captures._written(lab, session, None, str(tmp_path / name)) for name in ("all", "keys")]
+    assert said == [
+        f"{tmp_path}/all is being written already",
+        f"{tmp_path}/keys is what --keys writes; name another file",
+    ]

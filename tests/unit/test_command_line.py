@@ -632,6 +632,56 @@ def test_a_file_of_another_kind_is_refused_before_anything_is_done(
         assert file.read_bytes() == content and not done
 
 
+@pytest.mark.parametrize(
+    ("words", "one", "two"),
+    [
+        (("call", "bob", "frank"), "--capture", "--keys"),
+        (("capture", "--call", "bob", "frank"), "-w", "--keys"),
+        (("simulate", "churn"), "--html", "--svg"),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True])
+def test_one_file_for_two_outputs_is_refused_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: Any, one: str, two: str,
+    there: bool,
+) -> None:  # fmt: skip
+    done: list[object] = []
+    monkeypatch.setattr(lab.harness, "Lab", done.append)
+    monkeypatch.chdir(tmp_path)
+    file, link = tmp_path / "out", tmp_path / "link"
+    if there:
+        file.touch()
+        link.symlink_to(file)
+    for other in ("out", f"../{tmp_path.name}/out", "link")[: 3 if there else 2]:
+        for first, second in ((one, two), (two, one)):
+            left, out, said = run(monkeypatch, capsys, *words, first, str(file), second, other)
+            assert (left, out, said.count("\n")) == (2, "", 1), said
+            assert f"{other} is what {first} writes; name another file" in said and not done
+            assert file.exists() == there
+
+
+def test_a_device_takes_what_two_outputs_bring(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.report = good()
+    words = ("call", "bob", "frank", "--json", "--keys", "/dev/null", "--capture", "/dev/null")
+    assert run(monkeypatch, capsys, *words)[0] == 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_voice_is_not_written_over_its_capture_whether_that_is_there_or_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, there: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if there:
+        (tmp_path / "x.pcapng").write_bytes(pcapng.MAGIC)
+    left, _, said = run(monkeypatch, capsys, "verdict", "x.pcapng", "--voice", str(tmp_path / "x.pcapng"))
+    assert (left, said.count("\n")) == (2, 1) and "is the capture itself" in said
+    (tmp_path / "voice.pcapng").write_bytes(pcapng.MAGIC)
+    left, _, said = run(monkeypatch, capsys, "verdict", "none.pcapng", "--voice", "voice.pcapng")
+    assert (left, said.count("\n")) == (2, 1) and "none.pcapng cannot be read" in said
+
+
 @pytest.mark.parametrize("kind", [program.CAPTURE, program.KEYS, program.SVG, program.PAGE], ids=lambda one: one.kind)
 def test_a_former_file_of_the_same_kind_is_replaced_and_a_device_is_written_to(
     tmp_path: Path, kind: program.Output
