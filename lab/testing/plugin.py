@@ -4,6 +4,7 @@ Every run of pytest in this environment imports it, also those that have nothing
 nothing, and does nothing before a test asks for `lab` or `call`. Belongs here: pytest's hooks. Never: work.
 """
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ def lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
     from lab.errors import LabError
     from lab.testing import labs
 
+    if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+        pytest.fail("one lab is not for several workers at once: run these tests without -n", pytrace=False)
     trouble = ""
     try:
         found, was_up = labs.up(_told(pytestconfig, "lab_name"), _told(pytestconfig, "lab_topology"))

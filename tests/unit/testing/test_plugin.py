@@ -53,7 +53,7 @@ TWO_CALLS = """
 @pytest.fixture
 def own(pytester: pytest.Pytester, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """An empty folder outside the checkout, with the plugin also where it is not installed, and without CI's words."""
-    for name in ("CI", "BUILD_NUMBER", "LAB_ROOT", "LAB_NAME"):
+    for name in ("CI", "BUILD_NUMBER", "LAB_ROOT", "LAB_NAME", "PYTEST_XDIST_WORKER_COUNT"):
         monkeypatch.delenv(name, raising=False)
     if not request.config.pluginmanager.hasplugin(NAME):
         monkeypatch.setenv("PYTEST_ADDOPTS", f"-p {MODULE}")
@@ -89,6 +89,14 @@ def test_a_path_that_is_not_the_one_asked_for_fails_with_its_story(own: pytest.P
         "path of bob to carol": "punched/udp",
         "evidence of bob to carol": str(folder / "symmetric"),
     }
+
+
+def test_several_workers_are_told_that_there_is_one_lab(own: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    own.makepyfile('def test_it(call):\n    assert call("bob", "frank").path == "punched/udp"\n')
+    done = own.runpytest()
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["*one lab is not for several workers at once: run these tests without -n*"])
 
 
 def test_what_a_failure_has_left_goes_when_the_test_is_run_again(own: pytest.Pytester) -> None:
