@@ -4,18 +4,27 @@ import pytest
 
 from lab.harness import Lab
 from lab.harness.changing import SiteChange
+from tests.outages import within
 
 pytestmark = pytest.mark.timeout(240)
 
 UDP_TIMEOUT = 15
 UDP, TCP = f"udp-timeout={UDP_TIMEOUT}", "tcp-timeout=4"
 """TCP's is learnt from the first connections that break of it: before the call, of those that wait at a relay."""
+LEARNT, LEARNT_S = 3.5, 60.0
+"""Seconds between two uses of a connection at the most, once it is learnt, and for that: it begins with ten, and half
+of what broke is five, which breaks as well."""
 HOLD = (2.0, 2.0 + UDP_TIMEOUT + 5)
 TALK = 5.0
 AT_ONCE_MS = 300
 """From the end of the hold to the first voice: a round trip, and what a busy machine takes."""
 FEW = 5
 """Frames of 20 ms that may be missing: what a busy machine loses in as many seconds of talk without a hold."""
+
+
+def keepalive(lab: Lab, name: str) -> float:
+    """Seconds for which a client leaves a TCP connection alone."""
+    return next(node.tcp_keepalive_s or 0.0 for node in lab.status().nodes if node.name == name)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +42,8 @@ def test_voice_is_back_at_once_on_the_path_of_before(
     for site, axes in sites.items():
         lab.set(site, SiteChange(axes=axes))
     lab.settle()
+    short = [name for name, site in ((caller, "hotel"), (callee, "bank")) if sites.get(site) == TCP]
+    assert within(LEARNT_S, lambda: all(keepalive(lab, name) <= LEARNT for name in short)), lab.status()
     report = lab.call(caller, callee, seconds=TALK, holds=[HOLD])
     assert report.holds(path), report
     (held,) = report.on_hold

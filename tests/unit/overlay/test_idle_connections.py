@@ -17,8 +17,8 @@ NAMES = ("shut", "other")
 class Forgetful:
     """The router of one client: what it has been idle for too long it answers with a RST, from outside with nothing."""
 
-    def __init__(self, net: FakeNet, name: str, seconds: float) -> None:
-        self.net, self.name, self.seconds = net, name, seconds
+    def __init__(self, net: FakeNet, name: str, seconds: float, silent: bool = False) -> None:
+        self.net, self.name, self.seconds, self.silent = net, name, seconds, silent
         self.used: dict[tuple[str, int], float] = {}
         self.pass_on = net._transmit
         net._transmit = self.transmit  # type: ignore[method-assign]
@@ -30,10 +30,11 @@ class Forgetful:
         if ends:
             key = (self.name, ends[0].link)
             idle = self.net.now - self.used.get(key, self.net.now)
-            self.used[key] = self.net.now
+            if idle <= self.seconds or not self.silent:
+                self.used[key] = self.net.now
             if idle > self.seconds:
                 pipe.unsent.clear()
-                if pipe.host.name == self.name:
+                if pipe.host.name == self.name and not self.silent:
                     self.net.after(2 * self.net.delay, lambda: self.net._hang_up(pipe))
                 return
         self.pass_on(pipe, again)
@@ -65,8 +66,9 @@ def test_a_connection_that_waits_at_a_relay_is_used_before_the_router_forgets_it
     assert list(client.standby.connections) == [before]
 
 
-def test_a_call_on_hold_keeps_its_connection_after_one_has_broken(net: FakeNet) -> None:
-    Forgetful(net, "shut", 3.0)
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_call_on_hold_keeps_its_connection_after_one_has_broken(net: FakeNet, silent: bool) -> None:
+    Forgetful(net, "shut", 3.0, silent)
     id = place(net, *NAMES)
     talk(net, id, NAMES, 3)
     hold(net, id, "other", True)
