@@ -17,7 +17,8 @@ NOWHERE: Mapping[str, Sequence[tuple[float, float]]] = {}
 GRACE = 0.25
 """Seconds of grace at a move (design): so long may media be on the old path and on the new one."""
 ONE_WAY = 0.5
-"""A path on which one way has media for less than this part of the other's time is one-way."""
+"""A path on which one way has media for less than this part of the other's time is one-way, unless as much arrived of
+either: an end whose router is down is not seen to send, and the other sends on into what leads nowhere."""
 BRIEF = 0.1
 """Seconds of media that count as such: five frames are no remnant of a handshake, nor of a path left behind."""
 BRIEF_IN_TLS = 0.25
@@ -137,6 +138,9 @@ def silent(*paths: MediaPath) -> tuple[str, str] | None:
     there = sum(path.to_callee.seconds for path in paths if path.to_callee)
     back = sum(path.to_caller.seconds for path in paths if path.to_caller)
     if min(there, back) >= ONE_WAY * max(there, back):
+        return None
+    arrived = [sum(way.arrived for path in paths if (way := getattr(path, of))) for of in ("to_callee", "to_caller")]
+    if min(arrived) >= max(1.0, ONE_WAY * max(arrived)):
         return None
     names = (paths[0].caller.node, paths[0].callee.node)
     return names if there > back else (names[1], names[0])

@@ -292,6 +292,26 @@ def test_a_path_that_dies_is_held_to_carry_both_ways_until_then(
     assert agrees or "media on relayed/udp via relay-1 from frank to bob only" in verdict.reasons[0]
 
 
+def test_an_end_whose_router_is_down_is_not_seen_to_send_and_the_other_sends_on(tmp_path: Path) -> None:
+    """Bob's router is started again: for 1.5 s it sees nothing, and then what bob goes on sending."""
+    world = World()
+    talk(world, BOB, FRANK, START, 1.0)
+    for number in range(95):
+        world.send(
+            START + 1.0 + number * 0.02,
+            "udp",
+            *FRANK,
+            world.outer("bob", "udp", 4000, ("", 0)),
+            world.voice(number),
+            lost="core",
+        )
+    talk(world, BOB, FRANK, START + 2.5, 0.4, back=False)
+    talk(world, BOB, FRANK, START + 3.5, 2.0, "tcp")
+    history = claim(0, 2.9, PUNCHED), claim(3.5, 5.5, ("punched", "tcp", None))
+    verdict = held(world.captures(tmp_path), *history, end=10)
+    assert verdict.agrees, verdict.reasons
+
+
 def test_a_path_that_is_never_left_carries_both_ways_to_its_end(tmp_path: Path) -> None:
     world = World()
     relay(world, BOB, FRANK, START, 1.2)
