@@ -82,6 +82,7 @@ def machine_of(lab: Lab, address: str) -> str | None:
 
 def test_an_address_that_another_router_had_a_moment_ago_is_the_next_one_s_at_once(lab: Lab) -> None:
     lab.renew("home", "203.0.113.98")
+    lab.settle()
     assert path(lab, "bob", "alice") == "direct/udp"
     former = machine_of(lab, "203.0.113.98")
     assert former is not None
