@@ -25,12 +25,13 @@ STANDBY, FOUND = 1.0, 3.0
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Whether something holds by then; it is asked five times a second."""
+    """Whether something holds by then; it is asked once a second, for a question to every node takes the processor from
+    the call that is measured meanwhile."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.2)
+        time.sleep(1.0)
     return True
 
 
