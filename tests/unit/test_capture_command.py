@@ -23,6 +23,8 @@ from lab.harness.beside import Calling
 from tests.unit.capture_program import WRITTEN, Lab, Session
 from tests.unit.test_command_line import good
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parent / "capture_program.py"
 ROOT = Path(__file__).parents[2]
 

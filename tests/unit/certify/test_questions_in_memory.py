@@ -17,6 +17,8 @@ from lab.certify.measuring import mapping, opening
 
 from .conftest import AD, APD, EI, INNER, WAN, Router, Stock, bench_of
 
+pytestmark = pytest.mark.slow
+
 PORTS = (3478, 3479)
 BEHAVIOURS = list(itertools.product((EI, AD, APD), (EI, AD, APD)))
 

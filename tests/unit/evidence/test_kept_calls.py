@@ -21,6 +21,8 @@ from lab.harness.placing import Placed, Request
 from lab.report import story
 from lab.report.console import plain
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:

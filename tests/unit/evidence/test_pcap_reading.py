@@ -14,6 +14,8 @@ from lab.errors import EvidenceError
 from lab.evidence import Endpoint, dissect, read
 from lab.evidence.pcap import Direction
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO = ("192.168.32.2", 4000), ("203.0.113.21", 33034)
 
 

@@ -13,6 +13,8 @@ from tests.unit.overlay.natsim import Nat
 from tests.unit.overlay.test_lossy_paths import talk
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
 PAIR = ("cone", "flat")
 OUTER = {"cone": "203.0.113.32", "flat": "203.0.113.33"}
 

@@ -11,6 +11,8 @@ from tests.unit.overlay.test_holding import hold
 from tests.unit.overlay.test_lossy_paths import talk
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("shut", "other")
 
 

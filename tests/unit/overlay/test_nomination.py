@@ -10,6 +10,8 @@ from lab.wire.stun import StunMessage
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
 
 def paths(net: FakeNet) -> list[str]:
     """Where the voice of both sides goes."""

@@ -20,6 +20,8 @@ from tests.unit.overlay.test_paths_in_memory import place
 from tests.unit.overlay.test_relay import FAR, NEAR, Bench, Connection
 from tests.unit.overlay.test_survival import HARD, longest_gap, path
 
+pytestmark = pytest.mark.slow
+
 
 def world(relays: int = 2) -> FakeNet:
     """Ten milliseconds each way on every access link."""

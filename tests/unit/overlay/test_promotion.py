@@ -37,6 +37,8 @@ from lab.wire.messages import (
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
 
 def crowd(closed: int = 9, opened: int = 3, routers: Sequence[Router] = (), capacity: int = 4) -> FakeNet:
     """One supernode that has room for few, clients behind routers, and some on the open internet."""

@@ -22,6 +22,8 @@ from tests.unit.overlay.test_promotion import crowd as crowd_with_relay
 from tests.unit.overlay.test_relay import Bench
 from tests.unit.overlay.test_survival import HARD, longest_gap, path
 
+pytestmark = pytest.mark.slow
+
 PAIR = ("blocked", "hard")
 
 

@@ -11,6 +11,8 @@ from tests.unit.overlay.test_lossy_paths import talk
 from tests.unit.overlay.test_paths_in_memory import place
 from tests.unit.overlay.test_survival import path
 
+pytestmark = pytest.mark.slow
+
 HARD = "address-and-port-dependent"
 RELAYS = {"relay-1": "203.0.113.21", "relay-2": "203.0.113.22"}
 PAIR = ("drawn", "drawn-too")

@@ -15,6 +15,8 @@ from lab.overlay.supernode import LEAVING_LIMIT, Supernode
 from lab.wire.messages import Move
 from tests.unit.overlay.fakenet import FakeNet, Host, Router
 
+pytestmark = pytest.mark.slow
+
 HUB, OTHER = ("203.0.113.11",), ("203.0.113.12",)
 
 

@@ -12,6 +12,8 @@ from tests.unit.overlay.natsim import Nat
 from tests.unit.overlay.test_lossy_paths import rtp, talk
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
 HARD = "address-and-port-dependent"
 
 

@@ -25,6 +25,8 @@ from lab.overlay.voice_trial import (
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 
+pytestmark = pytest.mark.slow
+
 OUTER = "203.0.113.35"
 THROTTLE = 2_000.0  # bytes a second: 16 kbit/s
 TRIAL = PAUSE + PACKETS * PACE + PATIENCE  # seconds: its pause, packets at their pace, answers

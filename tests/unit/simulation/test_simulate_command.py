@@ -9,6 +9,8 @@ import pytest
 from lab import cli
 from lab.simulation import simulating
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("simulate", "outage-2010", "--clients", "30")
 
 
