@@ -18,6 +18,7 @@ from lab.harness import Lab
 from lab.harness.call_report import CallReport
 from lab.harness.events import CallEvent
 from lab.topology.model import Topology
+from lab.wire.rtp import is_rtp
 
 FRAMES_A_SECOND = 50
 STANDBY, FOUND = 1.0, 3.0
@@ -62,6 +63,16 @@ class Survived:
         lines = (self.report.evidence / "timeline.jsonl").read_text().splitlines()
         dialled = next(line["at"] for line in map(json.loads, lines) if line["event"] == "dialled")
         return float(dialled) + self.report.history[-1].from_ms / 1000
+
+    def arriving(self, router: str, sources: Iterable[object]) -> list[tuple[float, int]]:
+        """When which sequence number of RTP came to a router's outer side from these addresses, epoch seconds."""
+        wanted = {str(source) for source in sources}
+        packets = self._captures.need(router).capture.packets
+        return [
+            (one.time, int.from_bytes(one.payload[2:4], "big"))
+            for one in packets
+            if one.direction is Direction.IN and one.source.address in wanted and is_rtp(one.payload)
+        ]
 
     def cut(self, addresses: Iterable[object]) -> float:
         """Seconds for which nothing came from any of these addresses, into core or a router, around what was done.

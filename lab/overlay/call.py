@@ -245,7 +245,8 @@ class Call:
         envelope = self._post(Bye(self._next(), reason, frames) if known else Withdrawn(self._next()))
         self.send(IN_BAND + encode(envelope))
         if self.state is not State.CLOSING:
-            self._close(None if self.talked else reason, None, now)
+            unanswered = f"hung up before {self.peer} answered" if reason == HUNG_UP and self.caller else reason
+            self._close(None if self.talked else unanswered, None, now)
 
     def hold(self, on: bool, now: float) -> None:
         """This side puts the call on hold, or takes it off; nothing happens where nobody talks."""

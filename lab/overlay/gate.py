@@ -118,7 +118,8 @@ class Gate:
         return location
 
     def _welcome(self, link: int, session: Seat) -> None:
-        self.hub.send(link, Welcome(session.info.peer, self.hub.others()))
+        session.told = self.hub.others()
+        self.hub.send(link, Welcome(session.info.peer, session.told))
         if session.role != "supernode":  # of which the mesh tells, whoever has dialled
             self.hub.actions.emit(Joined(session.role, session.name, session.host))
 

@@ -35,6 +35,7 @@ from lab.wire.messages import (
     Pong,
     Refused,
     Renewed,
+    Supernodes,
     Wait,
     Welcome,
     decode_hub,
@@ -537,6 +538,8 @@ class HubLink:
         if isinstance(message, Move):
             self.asked_to_move = True
             self._move(message.others, now)
+        elif isinstance(message, Supernodes) and self.greeting.role == "client":
+            self._learn(message.machines)
         elif not isinstance(message, Pong):
             self.listener.hub_message(self, message, now)
 

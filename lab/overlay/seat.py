@@ -89,6 +89,8 @@ class Seat:
     trial: Reach | None = None
     eased: float = float("-inf")
     kept_until: float = float("inf")
+    told: tuple[tuple[str, ...], ...] = ()
+    """Other supernodes, each with its addresses, that a client has been told of here."""
     expires: float = float("inf")
     """When its credential does, epoch seconds: the wall clock may be stepped meanwhile."""
 

@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Lab]:
-    """Every client signed in where it goes first; one that was up already stays up."""
+    """Every client signed in where it goes first, whichever was ready first; one that was up already stays up."""
     lab = Lab(HERE.parents[1])
     was_up = lab.world() is not None
     lab.up(HERE / "hostile.yml", say=print)

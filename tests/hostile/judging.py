@@ -6,6 +6,7 @@ LET_DOWN = (
     r"{callee} did not ring within 6 s",
     r"supernode-\d says: .*",
     r"{callee} did not answer in 60 s",
+    r"hung up before {callee} answered",  # the lab does not wait for so long
     r"no path to {callee} works, neither between the two nor by a relay, for \d+ s",
     r"{callee} ended the call: no path to {caller} works, neither between the two nor by a relay, for \d+ s",
     r"{caller} is not signed in at any supernode(: .*|; none answers it)",
@@ -13,7 +14,7 @@ LET_DOWN = (
 )
 
 CLIENTS = {"ben": "supernode-2", "gus": "supernode-2", "cat": "supernode-1"}
-"""Where each goes first; one that was ready before that supernode sits elsewhere."""
+"""Where each goes first: the one supernode that it knows before it has run (hostile.yml)."""
 
 
 def honest(error: str, caller: str, callee: str) -> bool:

@@ -254,6 +254,17 @@ def test_a_client_that_was_let_in_knows_where_to_go_when_its_hub_dies() -> None:
     assert net.run(8, until=lambda: hub_of(net, "client-0") == "supernode-2")
 
 
+def test_a_client_that_came_before_the_other_supernodes_hears_of_them() -> None:
+    net = crowded({1: None}, 1)
+    assert net.run(5, until=lambda: hub_of(net, "client-0") == "supernode-1")
+    net.supernode(2)
+    assert net.run(5, until=lambda: bool(net.told("client-0", HostsLearnt)))
+    net.run(30)
+    assert [event.machines for _, event in net.told("client-0", HostsLearnt)] == [(("203.0.113.12",),)], "told once"
+    net.kill("supernode-1")
+    assert net.run(8, until=lambda: hub_of(net, "client-0") == "supernode-2")
+
+
 def test_where_all_are_full_nobody_is_asked_in_a_hurry_and_a_place_that_is_free_again_is_taken() -> None:
     net = crowded({1: 2, 2: 2}, 6)
     net.run(20)

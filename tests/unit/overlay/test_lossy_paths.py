@@ -1,5 +1,6 @@
 """Paths that pass checks and lose voice: noticed at the receiving end, left for clean ones, not gone back to."""
 
+import itertools
 import random
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from lab.overlay.binds import Binds
 from lab.overlay.call_events import Ended, Heard, Moved
 from lab.overlay.leg import NOT_YET, SELDOM
-from lab.overlay.loss import ATTENTIVE, TOO_MUCH, WINDOW, LegMeter, LossMeter
+from lab.overlay.loss import ATTENTIVE, SOONEST, TOO_MUCH, WINDOW, LegMeter, LossMeter
 from lab.overlay.voice_trial import VoiceTrial
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.natsim import Nat
@@ -208,6 +209,9 @@ def test_loss_is_a_share_of_what_one_path_should_have_brought() -> None:
     [
         ({75, 76, 79, 80, 88, 89}, 6 / 25),
         ({75, 76, 79, 80, 88}, 0.0),
+        ({50, 54, 58, 62, 66, 70, 79, 88}, 8 / 50),
+        ({50, 51, 62, 63, 64, 79, 80, 88}, 8 / 50),
+        ({50, 51, 52, 53, 64, 65, 79, 80}, 0.0),
         (set(range(75, 83)), 0.0),  # a burst, which is over
         ({64, 65, 79, 80, 88, 89}, 0.0),
     ],
@@ -219,6 +223,21 @@ def test_what_is_lost_in_many_gaps_at_once_is_told_before_the_window_has_passed(
             told = meter.hear("a", rtp(number), number * 0.02)
             assert told is any(gone < number for gone in missing), "it is worth asking"
     assert (meter.lost(94 * 0.02) or 0.0) == lost
+
+
+def test_of_lines_that_lose_three_in_ten_98_in_a_hundred_are_told_within_a_second() -> None:
+    """0.8 in a hundred are later by the binomial law, twice as many as that where half a second alone is looked at."""
+    dice, late = random.Random(11), 0
+    for _ in range(1_000):
+        meter = LossMeter()
+        came = (number for number in itertools.count() if number < 100 or dice.random() >= 0.3)
+        told = next(
+            number
+            for number in came
+            if meter.hear("a", rtp(number), number * 0.02) and (meter.lost(number * 0.02) or 0.0) > TOO_MUCH
+        )
+        late += (told - 100) * 0.02 > 1.0 + SOONEST
+    assert late <= 15
 
 
 def jittered(spread: float, losing: float, seconds: float = 12.0) -> float:

@@ -103,6 +103,17 @@ def carol_port(net: FakeNet) -> int:
     )
 
 
+def test_who_hangs_up_before_an_answer_is_told_so(net: FakeNet) -> None:
+    net.hosts["bob"].machine.dial("c1.x", "frank", net.now)
+    net.settle(net.hosts["bob"])
+    assert net.run(2, until=lambda: bool(net.told("frank", Rings)))
+    net.hosts["bob"].machine.hang_up("c1.x", net.now)
+    net.settle(net.hosts["bob"])
+    assert net.run(3, until=lambda: bool(net.told("bob", Ended)) and bool(net.told("frank", Ended)))
+    assert net.told("bob", Ended)[0][1].error == "hung up before frank answered"
+    assert net.told("frank", Ended)[0][1].error == "bob ended the call: hung up"
+
+
 def test_the_callee_may_hang_up_too(net: FakeNet) -> None:
     id = place(net, "bob", "frank")
     net.run(1)
