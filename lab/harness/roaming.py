@@ -52,8 +52,10 @@ def tell_proxy(engine: Engine, topology: Topology, container: Container, site: s
     """Tell a client which proxy the site has that it is about to be at, as a network tells its hosts (WPAD, DHCP)."""
     proxy = next((node for node in topology.by_role(Role.PROXY) if node.site == site), None)
     url = f"http://{proxy.attachments[0].address.ip}:{PROXY_PORT}" if proxy else None
+    lan = lan_of(topology, site)
+    networks = [str(lan.subnet)] + ([str(lan.subnet6)] if lan.subnet6 else [])
     with ControlChannel(engine, container.id, container.node) as channel:
-        channel.order("proxy", url=url)
+        channel.order("proxy", url=url, networks=networks)
 
 
 def may_move(topology: Topology, name: str, site: str) -> tuple[Node, Network]:

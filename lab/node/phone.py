@@ -7,6 +7,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 from lab.errors import ConfigError
@@ -22,6 +23,7 @@ from lab.node.journal import Journal
 from lab.node.noting import noted
 from lab.node.proxy import HttpProxy
 from lab.node.shell import Shell
+from lab.node.store import Visited
 from lab.overlay.actions import Event
 from lab.overlay.call_events import Answered, Closing, Ended, Heard, Held, Moved, Rings
 from lab.overlay.client import Client
@@ -44,9 +46,15 @@ OVERTIME = 22.0
 class Phone:
     """The client's program around its machine."""
 
-    def __init__(self, client: Client, journal: Journal, otherwise: Callable[[Event], None]) -> None:
-        """`otherwise` gets the machine's events that are no call's."""
-        self.client, self.journal, self.otherwise = client, journal, otherwise
+    def __init__(
+        self,
+        client: Client,
+        journal: Journal,
+        otherwise: Callable[[Event], None],
+        visit: Callable[[Visited], None] = lambda visited: None,
+    ) -> None:
+        """`otherwise` gets the machine's events that are no call's; `visit` keeps to which network it is taken."""
+        self.client, self.journal, self.otherwise, self.visit = client, journal, otherwise, visit
         for name in RECORDINGS:
             VoiceSource.recording(name)  # read now, so that no answer waits for it
         self.shell: Shell | None = None
@@ -79,7 +87,7 @@ class Phone:
             case "release":
                 self._release(conversation)
             case "proxy":
-                self._use_proxy(order.get("url"))
+                self._use_proxy(order.get("url"), order.get("networks", []))
             case "carried" if self.hosting is not None:
                 return self.hosting.carried(order)
             case "keys":
@@ -97,11 +105,12 @@ class Phone:
         begin = _number(order, "from_s", 0, 3600)
         self.holds.setdefault(self._label(order), []).append((begin, _number(order, "to_s", begin, 3600)))
 
-    def _use_proxy(self, url: object) -> None:
-        """The network that the client is coming to has this proxy, or none."""
+    def _use_proxy(self, url: object, networks: object) -> None:
+        """The network that the client is coming to, which has these prefixes, has this proxy, or none."""
         if not isinstance(url, str | None):
             raise ConfigError(f"the proxy is {url!r}, expected http://HOST:PORT, or null for none")
         proxy = HttpProxy.named(url) if url else None
+        self.visit(Visited(_prefixes(networks), url))
         self.client.membership.own.proxied = proxy.serves if proxy else lambda host: False
         if self.shell is not None:
             self.shell.proxy = proxy
@@ -408,3 +417,12 @@ def _number(order: Order, name: str, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise ConfigError(f"{name} is {value!r}, expected a number from {least} to {most}")
     return float(value)
+
+
+def _prefixes(given: object) -> tuple[str, ...]:
+    try:
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+            raise ValueError(given)
+        return tuple(str(ip_network(each)) for each in given)
+    except ValueError:
+        raise ConfigError(f"networks is {given!r}, expected a list of prefixes like 192.168.32.0/24") from None

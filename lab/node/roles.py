@@ -259,13 +259,26 @@ async def _left(shell: Shell, machine: Supernode | Relay, hurried: asyncio.Event
         wait.cancel()
 
 
+def _proxy_here(journal: Journal) -> HttpProxy | None:
+    """The proxy of the network that the client starts on: its environment's, but where it was taken elsewhere before.
+    Raises ConfigError where that is no HTTP proxy."""
+
+    def spoilt(sentence: str) -> None:
+        journal.write("trouble", what=sentence)
+
+    visited = store.load_visited(standing().addresses, tell=spoilt)
+    if visited is None:
+        return HttpProxy.from_environment()
+    return HttpProxy.named(visited.proxy) if visited.proxy else None
+
+
 async def client(settings: Settings, journal: Journal) -> None:
     """A user's client: listens for media on any port and on 443, both TCP, plain and inside TLS."""
-    proxy = HttpProxy.from_environment()
+    proxy = _proxy_here(journal)
     membership = await _membership(settings, journal, proxy)
     keep = _keeping(membership, journal)
     machine = Client(membership, ())
-    phone = Phone(machine, journal, _keeping_of_client(machine, keep))
+    phone = Phone(machine, journal, _keeping_of_client(machine, keep), store.save_visited)
     shell = Shell(machine, client_context(), phone.on_event, proxy)
     phone.shell = shell
     wrapping = wrapping_context()

@@ -1,5 +1,5 @@
-"""What a node keeps on disk: its key, the authority's word for it, whom it knows, and whose invites it has taken; and
-where it finds the authority's public key.
+"""What a node keeps on disk: its key, the authority's word for it, whom it knows, whose invites it has taken, and where
+it was taken to; and where it finds the authority's public key.
 
 Files alone; what they mean stands in overlay/identity.py.
 """
@@ -7,8 +7,8 @@ Files alone; what they mean stands in overlay/identity.py.
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TypeVar
 
@@ -110,6 +110,33 @@ def load_hosts(folder: Path = STATE, tell: Tell = _unheard) -> tuple[tuple[str, 
 
 def save_hosts(machines: tuple[tuple[str, ...], ...], folder: Path = STATE) -> None:
     _write(folder / "hosts", msgspec.msgpack.encode(machines))
+
+
+class Visited(msgspec.Struct, frozen=True):
+    """A network that the node was taken to, as prefixes, and the URL of the proxy there; None: it has none."""
+
+    networks: tuple[str, ...]
+    proxy: str | None
+
+    def has(self, addresses: Iterable[str]) -> bool:
+        """Whether one of these is an address there."""
+        return any(ip_address(each) in ip_network(network) for each in addresses for network in self.networks)
+
+
+def load_visited(addresses: Iterable[str], folder: Path = STATE, tell: Tell = _unheard) -> Visited | None:
+    """What was told of the network that a node with these addresses is on; None where that was of another, and where
+    it has never been taken anywhere: then its environment says."""
+    path, again = folder / "visited", "the environment says which proxy there is"
+    visited = _load(path, Visited, again, tell)
+    try:
+        return visited if visited is not None and visited.has(addresses) else None
+    except ValueError as error:
+        _set_aside(path, str(error), again, tell)
+        return None
+
+
+def save_visited(visited: Visited, folder: Path = STATE) -> None:
+    _write(folder / "visited", msgspec.msgpack.encode(visited))
 
 
 def load_pins(folder: Path = STATE, tell: Tell = _unheard) -> dict[str, bytes]:

@@ -12,6 +12,8 @@ def test_a_client_that_comes_to_a_site_with_a_proxy_gets_out_by_it_and_leaves_it
     try:
         lab.settle()
         assert lab.call("open-1-pc", "linux-2-pc", seconds=1).holds("relayed/mixed")
+        lab.restart("open-1-pc")
+        assert lab.call("open-1-pc", "linux-2-pc", seconds=1).holds("relayed/mixed"), "it knows the proxy still"
     finally:
         lab.move("open-1-pc", "open-1")
     lab.settle()

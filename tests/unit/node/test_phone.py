@@ -12,6 +12,7 @@ from lab.media.timing import FRAME_SECONDS
 from lab.node.conversing import Conversing, Stretch
 from lab.node.journal import Journal
 from lab.node.phone import LAST_STRETCH, OVERTIME, Phone
+from lab.node.store import Visited
 from lab.overlay.call_events import Answered, Ended, Held, Moved
 from lab.overlay.paths import Kind, PathName, Transport
 from lab.overlay.whereabouts import Whereabouts
@@ -105,7 +106,11 @@ def test_a_client_is_told_of_the_proxy_of_the_network_that_it_comes_to() -> None
     made.client.membership = SimpleNamespace(own=own)  # type: ignore[assignment]
     made.shell = SimpleNamespace(proxy=None)  # type: ignore[assignment]
     here: Any = None
-    made.order({"order": "proxy", "url": "http://192.168.59.5:3128"}, here)
+    visits: list[Visited] = []
+    made.visit = visits.append
+    url, networks = "http://192.168.59.5:3128", ["192.168.59.0/24", "2001:db8:59::/64"]
+    made.order({"order": "proxy", "url": url, "networks": networks}, here)
+    assert visits == [Visited(tuple(networks), url)]
     assert own.proxied("203.0.113.11") and made.shell.proxy.url == "http://192.168.59.5:3128"
     made.order({"order": "proxy", "url": None}, here)
     assert not own.proxied("203.0.113.11") and made.shell.proxy is None
@@ -113,3 +118,6 @@ def test_a_client_is_told_of_the_proxy_of_the_network_that_it_comes_to() -> None
         made.order({"order": "proxy", "url": "socks5://192.168.59.5:1080"}, here)
     with pytest.raises(ConfigError, match="expected http"):
         made.order({"order": "proxy", "url": 7}, here)
+    for wrong in ("192.168.59.0/24", ["home"], [7]):
+        with pytest.raises(ConfigError, match="expected a list of prefixes"):
+            made.order({"order": "proxy", "url": None, "networks": wrong}, here)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lab.errors import ConfigError
@@ -109,3 +110,22 @@ def test_a_spoilt_book_of_names_stops_the_authority_for_it_would_give_them_to_ot
     with pytest.raises(ConfigError, match="put back a copy, or remove it") as told:
         store.load_names(tmp_path)
     assert told.value.exit_code == 2 and (tmp_path / "names").exists()
+
+
+def test_what_was_told_of_a_network_holds_there_alone(tmp_path: Path) -> None:
+    told: list[str] = []
+    assert store.load_visited(["192.168.59.20"], tmp_path, told.append) is None
+    away = store.Visited(("192.168.59.0/24", "2001:db8:59::/64"), "http://192.168.59.5:3128")
+    store.save_visited(away, tmp_path)
+    assert store.load_visited(["192.168.59.20"], tmp_path) == away
+    assert store.load_visited(["10.0.0.1", "2001:db8:59::20"], tmp_path) == away
+    assert store.load_visited(["192.168.32.10", "2001:db8:32::20"], tmp_path, told.append) is None
+    assert not told
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"\xc1", msgspec.msgpack.encode(store.Visited(("home",), None))])
+def test_a_spoilt_word_of_a_network_is_told_and_set_aside(tmp_path: Path, spoilt: bytes) -> None:
+    told: list[str] = []
+    (tmp_path / "visited").write_bytes(spoilt)
+    assert store.load_visited(["192.168.59.20"], tmp_path, told.append) is None
+    assert "the environment says which proxy there is" in told[0] and (tmp_path / "visited.spoilt").exists()
