@@ -339,9 +339,7 @@ class Supernode(Member):
             self._counts(session.role, session.name, session.host, now)
         if isinstance(message, Ping):
             self.send(link, Pong())
-            if session.role == "client" and not session.waiting:
-                self._tell_of_others(link, session)
-            elif session.role == "relay":
+            if session.role == "relay":
                 self.roster.carries(session.name, message.load, message.room)
             elif session.role == "supernode":
                 session.heartbeat = message.within
@@ -362,16 +360,6 @@ class Supernode(Member):
         else:
             waits = " while it waits" if session.waiting else ""
             raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}{waits}")
-
-    def _tell_of_others(self, link: int, session: Seat) -> None:
-        """A client that came when this supernode knew few others hears of those that it knows now: without any, it has
-        nowhere to go once this one dies."""
-        if len(session.told) >= MOST_NAMED:
-            return
-        new = tuple(hosts for hosts in self.others() if hosts not in session.told)[: MOST_NAMED - len(session.told)]
-        if new:
-            session.told += new
-            self.send(link, Supernodes(new))
 
     def _counts(self, role: str, name: str, host: str, now: float) -> None:
         """One more message of who is signed in; raises TooMuch."""
@@ -417,7 +405,18 @@ class Supernode(Member):
             peer.send(word)
         if self.nearness.told.relays:
             peer.send(self.nearness.told)
+        if peer.hosts:
+            self._tell_clients_of(peer.hosts)
         self._settle(now)
+
+    def _tell_clients_of(self, hosts: tuple[str, ...]) -> None:
+        """Those that came when this supernode knew few others hear of one more: without any, they have nowhere to go
+        once this one dies."""
+        for link in self.clients.values():
+            session = self.sessions[link]
+            if len(session.told) < MOST_NAMED and hosts not in session.told:
+                session.told += (hosts,)
+                self.send(link, Supernodes((hosts,)))
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)
