@@ -4,7 +4,7 @@ Belongs here: what each asks of whom, in which order, and what is refused before
 router or core does it; each returns when it has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Any, Literal
@@ -89,8 +89,11 @@ def _check_link(topology: Topology, site: str, change: SiteChange) -> None:
     if line and change.toward:
         raise ConfigError(f"--{line} is of a line, whoever its packets go to; give it in a command without --toward")
     _check_ends(topology, site, change.toward)
-    if change.toward and change.direction:
-        raise ConfigError("--toward is a direction by itself; leave --up and --down away")
+    if change.toward and change.direction not in (None, "up"):
+        raise ConfigError(
+            f"--toward {change.toward} is of what {site} sends there, so --down does not go with it; "
+            f"`lab set {change.toward} --toward {site}` is of what comes back"
+        )
 
 
 def _check_ends(topology: Topology, site: str, toward: str | None) -> None:
@@ -215,16 +218,22 @@ def renew(engine: Engine, world: World, site: str, wanted: str | None) -> tuple[
     topology = world.topology
     router = topology.router_of(site)
     now = standing.order(engine, world, router.name, "status")
-    if nat.profile(now["profile"], now.get("axes") or "").translation is None:
+    profile = nat.profile(now["profile"], now.get("axes") or "")
+    if profile.translation is None:
         raise ConfigError(
             f"{site} translates nothing, so its clients' own addresses are its outer ones; "
             f"`lab move CLIENT SITE` gives a client another"
         )
     outside = _outside(topology, site)
     taken = _taken(engine, world, outside)
-    before = str(now["outer"][0])
+    before, *others = map(str, now["outer"])
     given = {attachment.address.ip for attachment in router.attachments}  # by the file: nobody else gets them
-    address = _free(outside, taken) if wanted is None else _wanted(site, outside, taken - given, wanted, before)
+    if wanted is not None:
+        address = _wanted(site, outside, taken.keys() - given, taken, wanted, before)
+    elif others and not profile.translation.clash_free:
+        address = _beside(site, outside, taken, [IPv4Address(one) for one in others])
+    else:
+        address = _free(outside, taken)
     end = link_ends(topology, site)[0]
     standing.order(engine, world, end, "status")  # it answers, or the router keeps its address
     _order(engine, world, site, router.name, "renew", outer=str(address))
@@ -240,22 +249,21 @@ def _outside(topology: Topology, site: str) -> Network:
     return next(network for network in topology.networks if network.name in names)
 
 
-def _taken(engine: Engine, world: World, network: Network) -> set[IPv4Address]:
-    """Addresses that somebody holds, or that the file gave to somebody, or that routers have renewed to."""
+def _taken(engine: Engine, world: World, network: Network) -> dict[IPv4Address, str]:
+    """Addresses that somebody holds, or that the file gave to somebody, or that routers have renewed to; and who."""
     topology = standing.live(world.topology, standing.routers(engine, world))
-    held = {
-        attachment.address.ip
-        for nodes in (topology.nodes, world.topology.nodes)
-        for node in nodes
-        for attachment in node.attachments
-    }
-    extra = {address for node in topology.nodes for address in node.outer}
-    engine_s = {IPv4Address(one) for one in addresses_in_use(engine, world.name, network.name) if ":" not in one}
-    ends = {network.subnet[0], network.subnet[1], network.subnet[-2], network.subnet[-1]}
-    return held | extra | engine_s | ends
+    ends = (network.subnet[0], network.subnet[1], network.subnet[-2], network.subnet[-1])
+    taken = dict.fromkeys(ends, f"network {network.name} itself")
+    for one in addresses_in_use(engine, world.name, network.name):
+        if ":" not in one:
+            taken[IPv4Address(one)] = "a container"
+    for node in (*topology.nodes, *world.topology.nodes):
+        taken |= dict.fromkeys((one.address.ip for one in node.attachments), node.name)
+        taken |= dict.fromkeys(node.outer, node.name)
+    return taken
 
 
-def _free(network: Network, taken: set[IPv4Address]) -> IPv4Address:
+def _free(network: Network, taken: Container[IPv4Address]) -> IPv4Address:
     """From the middle of the network on: files give the first addresses, and probes, which hold more than the engine
     knows of, take the last ones."""
     hosts = list(network.subnet.hosts())
@@ -266,7 +274,28 @@ def _free(network: Network, taken: set[IPv4Address]) -> IPv4Address:
     raise RuntimeUnavailable(f"network {network.name} ({network.subnet}) has no free address left")
 
 
-def _wanted(site: str, network: Network, taken: set[IPv4Address], wanted: str, before: str) -> IPv4Address:
+def _beside(site: str, network: Network, taken: Container[IPv4Address], others: Sequence[IPv4Address]) -> IPv4Address:
+    """A free address with which stock SNAT's range of outer addresses has no gap. Raises ConfigError."""
+    first, last = min(others), max(others)
+    for address in network.subnet.hosts():
+        gapless = int(max(last, address)) - int(min(first, address)) == len(others)
+        if gapless and address not in taken:
+            return address
+    listed = ", ".join(map(str, others))
+    raise ConfigError(
+        f"{site} translates by stock SNAT, to a range of outer addresses without gaps, and no address beside {listed} "
+        "is free; take clash-free=yes or another profile first"
+    )
+
+
+def _wanted(
+    site: str,
+    network: Network,
+    taken: Container[IPv4Address],
+    holders: Mapping[IPv4Address, str],
+    wanted: str,
+    before: str,
+) -> IPv4Address:
     try:
         address = IPv4Address(wanted)
     except ValueError:
@@ -276,5 +305,8 @@ def _wanted(site: str, network: Network, taken: set[IPv4Address], wanted: str, b
     if str(address) == before:
         raise ConfigError(f"{site} has the address {address} already; name another, or none for the next free one")
     if address in taken:
-        raise ConfigError(f"the address {address} is taken; name another, or none for the next free one")
+        raise ConfigError(
+            f"the address {address} is taken, by {holders[address]}; name another of {network.subnet}, or none for the "
+            "next free one"
+        )
     return address

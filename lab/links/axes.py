@@ -73,7 +73,9 @@ class Queue:
 
     def __post_init__(self) -> None:
         if (self.bytes is None) == (self.seconds is None) or (self.bytes or self.seconds or 0) <= 0:
-            raise ConfigError(f"expected a queue of bytes or of time above zero, got {self}")
+            got = [f"{self.bytes} bytes"] if self.bytes is not None else []
+            got += [print_time(self.seconds)] if self.seconds is not None else []
+            raise ConfigError(f"expected a queue of bytes or of time above zero, got {' and '.join(got) or 'none'}")
 
     def limit(self, rate: int) -> float:
         """The same in bytes, at `rate` bit/s."""

@@ -123,8 +123,12 @@ def changed(
 
 def _changed(link: Link, way: Direction, figures: Mapping[str, str], toward: str | None) -> Link:
     if toward is not None:
-        there = {**link.toward, toward: _impaired(link.toward.get(toward, Impairment()), figures)}
-        left = {site: impairment for site, impairment in there.items() if not impairment.clean}
+        try:
+            impairment = _impaired(link.toward.get(toward, Impairment()), figures)
+        except ConfigError as error:
+            raise ConfigError(f"toward {toward}, on top of the link's own figures: {error}") from None
+        there = {**link.toward, toward: impairment}
+        left = {site: each for site, each in there.items() if not each.clean}
         return replace(link, toward=MappingProxyType(left))
     if way is Direction.BOTH:
         up, down = _both_impaired(link.up, link.down, figures)

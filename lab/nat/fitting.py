@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from lab.errors import ConfigError
 from lab.internet import is_private, is_private6
-from lab.nat.axes import FirewallPolicy, NatProfile
+from lab.nat.axes import FirewallPolicy, NatProfile, Pooling
 from lab.nat.portmap import offerable, sensible_at
 
 
@@ -34,6 +34,11 @@ def fits(profile: NatProfile, firewall: FirewallPolicy, site: Site) -> None:
     """Whether a site can have a router with these axes and this firewall. Raises ConfigError with the reason."""
     _ipv4(profile, site)
     _ipv6(profile, site)
+    if site.inside is None and all(permit.source == "proxy" for permit in firewall.outbound):
+        raise ConfigError(
+            "firewall proxy-only needs IPv4 inside, by which hosts reach the site's proxy, and there is none: the site "
+            "would be cut off; take another firewall"
+        )
     if not site.proxy and all(permit.source == "proxy" for permit in firewall.outbound):
         raise ConfigError(
             "firewall proxy-only lets nobody out but the site's proxy, and there is no node of role proxy: the site "
@@ -59,6 +64,11 @@ def source_range(addresses: tuple[IPv4Address, ...]) -> tuple[IPv4Address, IPv4A
 def _ipv4(profile: NatProfile, site: Site) -> None:
     inside, axes = site.inside, profile.translation
     if axes is None:
+        if len(site.outer) > 1:
+            raise ConfigError(
+                f"a router that translates nothing has no use for further outer addresses, got lab.outer "
+                f"{', '.join(map(str, site.outer[1:]))}; take a profile that translates, or leave lab.outer away"
+            )
         if inside is not None and site.behind:
             raise ConfigError(
                 f"a router that translates nothing has no place behind a carrier's, which has no route to {inside}: "
@@ -82,6 +92,11 @@ def _ipv4(profile: NatProfile, site: Site) -> None:
         )
     if not axes.clash_free and len(site.outer) > 1:
         source_range(site.outer)
+    if Pooling.ARBITRARY in (axes.udp.pooling, axes.tcp.pooling) and len(site.outer) < 2:
+        raise ConfigError(
+            "pooling=arbitrary chooses among several outer addresses, and the router has one; add others in lab.outer, "
+            "or take pooling=paired"
+        )
 
 
 def _ipv6(profile: NatProfile, site: Site) -> None:

@@ -42,10 +42,14 @@ def timers(text: str) -> Timers:
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
+    seen = set[str]()
     for word in text.replace(",", " ").split():
         name, equals, value = word.partition("=")
         if name not in _AXES or not equals:
             raise ConfigError(f"unknown axis {word!r}; allowed, each with =VALUE: {', '.join(_AXES)}")
+        if name in seen:
+            raise ConfigError(f"axis {name} is given twice; give each axis once")
+        seen.add(name)
         yield name, value
 
 

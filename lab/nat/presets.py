@@ -4,6 +4,7 @@ Belongs here: names and nothing but their axes. Never: rules; no other file asks
 """
 
 from collections.abc import Mapping as Table
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -98,7 +99,10 @@ def profile(name: str, axes: str = "", profile6: str = "open", portmap: str = "o
     if translation is not None:
         sensible(translation)
     forwarded = timers(axes)
-    in_order(forwarded)
+    if translation is None:
+        in_order(forwarded)
+    else:  # what is named was held against the preset's; the kernel's own, which IPv6 has else, gives way
+        forwarded = replace(forwarded, udp_timeout=max(forwarded.udp_timeout, forwarded.udp_timeout_one_way))
     prefixes = _named("IPv6 profile", profile6, PREFIX_TRANSLATIONS)
     return NatProfile(translation, prefixes, _named("portmap", portmap, PORT_MAPPINGS), forwarded)
 

@@ -139,7 +139,7 @@ def _node(service: str, settings: dict[str, Any], networks: dict[str, Network]) 
         axes=labels.get("lab.axes"),
         profile6=labels.get("lab.profile6"),
         portmap=_port_mapping(who, Role(role), labels.get("lab.portmap")),
-        outer=_read(who, addresses, labels.get("lab.outer", "")),
+        outer=_read(who, addresses, labels.get("lab.outer", "")) if role == Role.ROUTER else (),
         outer6=_read(who, prefix6, labels.get("lab.outer6", "")) if role == Role.ROUTER else None,
     )
     return Declared(

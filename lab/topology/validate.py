@@ -109,6 +109,11 @@ def _unique_addresses(declared: tuple[Declared, ...], networks: tuple[Network, .
             if network is None or address not in network.subnet:
                 where = network.subnet if network else "its outer network"
                 raise ConfigError(f"node {one.node.name}: expected an address of {where} in lab.outer, got {address}")
+            if address in (network.subnet[0], network.subnet[-1]):
+                raise ConfigError(
+                    f"node {one.node.name}: expected a host's address of {network.subnet} in lab.outer, got {address}, "
+                    "which stands for all of it"
+                )
             if address in owner:
                 raise ConfigError(
                     f"node {one.node.name}: expected a free address in lab.outer, got {address}, which is "

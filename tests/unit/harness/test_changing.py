@@ -163,7 +163,8 @@ def test_a_profile_is_its_own_axes_and_no_others_but_for_the_timers_of_before(or
         (SiteChange(firewall="none", toward="park"), "or leave them away"),
         (SiteChange(link={"mtu": "1400"}, toward="park"), "--mtu is of a line, whoever its packets go to; give it in"),
         (SiteChange(link={"blackhole": "yes", "loss": "1%"}, toward="park"), "--blackhole is of a line"),
-        (SiteChange(link={"loss": "1%"}, toward="park", direction="up"), "--toward is a direction by itself"),
+        (SiteChange(link={"loss": "1%"}, toward="park", direction="down"), "`lab set park --toward home` is of what"),
+        (SiteChange(link={"loss": "1%"}, toward="park", direction="both"), "so --down does not go with it"),
         (SiteChange(link={"loss": "1%"}, toward="home"), "--toward names another site than home itself"),
         (SiteChange(link={"loss": "1%"}, toward="nowhere"), "no site is called 'nowhere'"),
     ],
@@ -255,3 +256,41 @@ def test_its_router_has_the_mtu_of_a_link_as_well(orders: Orders) -> None:
     assert changes(orders)[-1] == ("home-router", "mtu", {"mtu": 1400})
     changing.set_site(cast(Any, None), world(), "home", SiteChange(link={"mtu": "1400"}, direction="down"))
     assert changes(orders)[-1] == ("home-router", "mtu", {"mtu": 1500}), "that way's is core's affair"
+
+
+def test_what_goes_up_toward_a_site_is_what_goes_toward_it(orders: Orders) -> None:
+    for direction in (None, "up"):
+        change = SiteChange(link={"loss": "1%"}, toward="park", direction=cast(Any, direction))
+        changing.set_site(cast(Any, None), world(), "home", change)
+    (first, second) = (fields for _, order, fields in changes(orders) if order == "link")
+    assert first == second and first["direction"] == "toward"
+
+
+@pytest.mark.parametrize(
+    ("outer", "free", "renewed"),
+    [
+        (("203.0.113.64", "203.0.113.65"), (), "203.0.113.63"),
+        (("203.0.113.64", "203.0.113.65"), ("203.0.113.63",), "203.0.113.66"),
+        (("203.0.113.64", "203.0.113.66"), (), "203.0.113.65"),
+    ],
+)
+def test_stock_snat_gets_an_address_beside_its_others(
+    outer: tuple[str, ...], free: tuple[str, ...], renewed: str, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "addresses_in_use", lambda *words: set(free))
+    several = tuple(
+        replace(node, outer=tuple(map(IPv4Address, outer))) if node.name == "home-router" else node
+        for node in TOPOLOGY.nodes
+    )
+    there = world(replace(TOPOLOGY, nodes=several))
+    assert changing.renew(cast(Any, None), there, "home", None) == ("203.0.113.32", renewed)
+    monkeypatch.setattr(changing, "addresses_in_use", lambda *words: {f"203.0.113.{last}" for last in (63, 65, 66)})
+    with pytest.raises(ConfigError, match=r"home translates by stock SNAT, .* no address beside 203\.0\.113\.64"):
+        changing.renew(cast(Any, None), there, "home", None)
+
+
+def test_who_has_an_address_that_is_taken_is_named(orders: Orders) -> None:
+    with pytest.raises(
+        ConfigError, match=r"203\.0\.113\.33 is taken, by flat-router; name another of 203\.0\.113\.0/24"
+    ):
+        changing.renew(cast(Any, None), world(), "home", "203.0.113.33")

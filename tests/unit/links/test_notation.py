@@ -149,6 +149,8 @@ def test_notation_that_is_refused(text: str, told: str) -> None:
         ({"loss": "-1%"}, "loss of -1%; allowed: 0% to 100%"),
         ({"delay": "-5ms"}, "delay of -5ms; allowed: 0ms to 10s"),
         ({"delay": "11s"}, "delay of 11s; allowed: 0ms to 10s"),
+        ({"rate": "1mbit", "queue": "0ms"}, "expected a queue of bytes or of time above zero, got 0ms"),
+        ({"rate": "1mbit", "queue": "0"}, "expected a queue of bytes or of time above zero, got 0 bytes"),
         ({"jitter": "5ms"}, "jitter of 5ms with a delay of 0ms; allowed: 0ms up to the delay"),
         ({"delay": "4ms", "jitter": "5ms"}, "jitter of 5ms with a delay of 4ms"),
         ({"mtu": "575"}, "mtu of 575; allowed: 576 to 1500"),
@@ -184,6 +186,10 @@ def test_an_mtu_is_of_one_direction_or_of_both_but_not_toward_one_site() -> None
     link = changed(link, "down", {"mtu": "1400", "blackhole": "yes"})
     assert (link.up.refused_above, link.up.swallowed_above) == (1492, None)
     assert (link.down.refused_above, link.down.swallowed_above) == (1500, 1400)
+    with pytest.raises(
+        ConfigError, match="toward flat, on top of the link's own figures: jitter of 5ms with a delay of 0"
+    ):
+        changed(Link(up=Impairment(delay=0.01)), "toward", {"jitter": "5ms"}, "flat")
     with pytest.raises(ConfigError, match="mtu is of a line, whoever its packets go to; give it without toward"):
         changed(Link(), "toward", {"mtu": "1492"}, "flat")
     with pytest.raises(ConfigError, match="an mtu toward one site alone"):

@@ -127,6 +127,8 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ("full-cone", "tcp-ports=80-443", "axis tcp-ports: expected a range of ports within 1024-65535"),
         ("full-cone", "udp-ports-per-host=0", "axis udp-ports-per-host: expected a number of ports or all, got '0'"),
         ("full-cone", "tcp-pooling=odd", "axis tcp-pooling: unknown value 'odd'; allowed: paired, arbitrary"),
+        ("linux", "udp-timeout=20 udp-timeout=30", "axis udp-timeout is given twice"),
+        ("rfc4787", "udp-timeout-one-way=301", "udp-timeout-one-way=301 outlasts udp-timeout=300"),
         ("open", "tcp-ports=40000-49999", "axis tcp-ports: a router that translates nothing has timers alone"),
     ],
 )
@@ -134,3 +136,11 @@ def test_what_makes_no_sense_is_refused_with_the_reason(nat: str, text: str, wor
     with pytest.raises(ConfigError) as refusal:
         profile(nat, text)
     assert words in str(refusal.value)
+
+
+def test_a_timer_is_held_against_the_presets_own() -> None:
+    found = profile("rfc4787", "udp-timeout-one-way=200")
+    assert found.translation is not None and found.translation.udp_timeout_one_way == 200
+    assert (found.timers.udp_timeout_one_way, found.timers.udp_timeout) == (200, 200), (
+        "IPv6 has the kernel's, 120, else"
+    )

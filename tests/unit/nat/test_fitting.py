@@ -35,6 +35,14 @@ OUTER = tuple(IPv4Address(f"203.0.113.{last}") for last in (32, 33, 60))
             Site(HOME, outer=OUTER),
             "without gaps, got 203.0.113.32, 203.0.113.33, 203.0.113.60",
         ),
+        (
+            profile("open"),
+            "none",
+            Site(PARK, outer=OUTER),
+            "no use for further outer addresses, got lab.outer 203.0.113.33",
+        ),
+        (profile("full-cone", "udp-pooling=arbitrary"), "none", Site(HOME, outer=OUTER[:1]), "and the router has one;"),
+        (profile("open"), "proxy-only", Site(None, GLOBAL, proxy=True), "proxy-only needs IPv4 inside"),
         (profile("linux", portmap="on"), "none", Site(HOME, carrier=True), "portmap is for a site's router"),
         (profile("open", portmap="on"), "none", Site(PARK), "portmap needs a router that translates"),
         (profile("open", portmap="on"), "none", Site(None, GLOBAL), "portmap needs a router that translates"),
@@ -67,6 +75,7 @@ def test_no_ports_are_given_through_a_firewall_that_lets_no_udp_out(policy: str)
         (profile("linux", "clash-free=yes"), "none", Site(HOME, outer=OUTER)),
         (profile("carrier-grade"), "none", Site(HOME, outer=OUTER, carrier=True)),
         (profile("symmetric", portmap="on"), "udp-throttled", Site(HOME)),
+        (profile("full-cone", "pooling=arbitrary"), "none", Site(HOME, outer=OUTER)),
     ],
 )
 def test_what_a_site_allows_fits(does: NatProfile, policy: str, site: Site) -> None:

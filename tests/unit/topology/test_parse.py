@@ -273,6 +273,16 @@ BROKEN: dict[str, tuple[Callable[[Document], None], str]] = {
         "site home: stock SNAT takes a range of outer addresses without gaps, got 203.0.113.32, 203.0.113.60; take "
         "neighbours in lab.outer, or clash-free=yes",
     ),
+    "an outer address that is no host's": (
+        told("home-router", "lab.outer", "203.0.113.255"),
+        "node home-router: expected a host's address of 203.0.113.0/24 in lab.outer, got 203.0.113.255, which stands "
+        "for all of it",
+    ),
+    "outer addresses of a router that translates nothing": (
+        told("park-router", "lab.outer", "203.0.113.60"),
+        "site park: a router that translates nothing has no use for further outer addresses, got lab.outer "
+        "203.0.113.60; take a profile that translates, or leave lab.outer away",
+    ),
     "a route to a translated site": (
         on(
             "core",
@@ -380,6 +390,15 @@ def test_a_lab_that_would_not_work_is_refused_in_one_sentence(case: str, tmp_pat
     with pytest.raises(ConfigError) as refusal:
         parsed(document, tmp_path)
     assert str(refusal.value) == f"{tmp_path / 'lab.yml'}: {message}"
+
+
+def test_clients_may_repeat_the_outer_addresses_of_their_site(tmp_path: Path) -> None:
+    document = world()
+    told("home-router", "lab.outer", "203.0.113.33")(document)
+    on("bob", "labels", "lab.outer", value="203.0.113.33")(document)
+    topology = parsed(document, tmp_path)
+    assert topology.router_of("home").outer == (IPv4Address("203.0.113.33"),)
+    assert topology.node("bob").outer == ()
 
 
 def portmap(document: Document, name: str, value: str) -> None:
