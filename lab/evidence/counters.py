@@ -11,8 +11,8 @@ from itertools import pairwise
 from math import inf
 from typing import Literal
 
-from lab.evidence.flows import Captures, Stream
-from lab.evidence.pcap import FIN, RST, Direction, Endpoint
+from lab.evidence.flows import Captures, Stream, Table
+from lab.evidence.pcap import FIN, RST, SYN, Direction, Endpoint, Packet
 from lab.evidence.scene import End, MediaPath, Scene, Way
 from lab.evidence.translation import core_of, routers_before
 from lab.topology.model import Role, Topology
@@ -24,6 +24,9 @@ LEAST, MOST, SOME = 0.3, 1.1, 2_000
 a few bytes a frame inside TLS is half overhead."""
 LEAST_COUNTED, MOST_COUNTED, FEW = 0.8, 1.2, 20
 """The same for the packets of a flow."""
+HEADERS = 72
+"""Bytes of IPv6 and TCP with its timestamps (RFC 8200, 3; RFC 9293, 3.1; RFC 7323, 3.2), which a kernel counts with
+each segment; IPv4's are 20 fewer."""
 FULL = 1_500
 """Bytes of a full packet on Ethernet. One that a capture lost may have been as large, or as the largest that it saw."""
 UNANSWERED = 4
@@ -76,8 +79,7 @@ def relayed(
     }
     of_call = sum(came.bytes for stream, came in into if (stream.protocol, stream.source) in legs)
     lost = captures.dropped.get(place, 0)
-    unseen = lost * max(FULL, *(packet.length for packet in table.capture.packets)) if lost else 0
-    everything = sum(came.bytes for _, came in into) + unseen
+    everything = sum(came.bytes for _, came in into) + _unseen(table, lost)
     packets, size = counted
     said = f"passed on {size:,} bytes in {packets:,} packets, where {of_call:,} came to it from the two"
     agrees = LEAST * of_call - SOME <= size <= MOST * everything + SOME
@@ -173,9 +175,10 @@ def tracked(
 ) -> Compared | None:
     """What a router's kernel has `counted` of a flow, `packets` and `bytes`, each [out, in].
 
-    Of UDP packets against the voice; of TCP, whose segments are cut and joined on their way and whose connection may be
-    older than the call, bytes against those of the call alone, which they cannot be fewer than. Each packet that the
-    capture lost may have been the flow's. None where the packets cannot tell, as of a relay, or nothing was counted.
+    Of UDP packets, at least as many as were voice; of TCP, whose segments are cut and joined on their way, bytes, at
+    least those of the call. At most all that came to a router which was captured, whether or not it let them through;
+    of a connection that is older than the capture nobody knows how many those were. Each packet that the capture lost
+    may have been the flow's. None where the packets cannot tell, as of a relay, or nothing was counted.
 
     The voice of a path may be more than that of this flow: another router may have given the far end another address in
     mid-call. After a silence longer than the router `remembers`, seconds, its kernel has begun anew.
@@ -189,28 +192,62 @@ def tracked(
     since = _anew((passed, came), flow.since, end, remembers)
     lately = [one.figures(since, end) if one else None for one in (passed, came)]
     seen, lost = sum(one.packets for one in lately if one), captures.dropped.get(place, 0)
+    what = "bytes" if flow.protocol == "tcp" else "packets"
+    found = _pair(counted.get(what))
+    if found is None:
+        return None
+    most = _most(table, flow, window[0] - AROUND, end, lost) if flow.own else (inf, inf)
     if flow.protocol == "tcp":
-        least = [one.bytes if one else 0 for one in lately]
-        found = _pair(counted.get("bytes"))
-        if found is None:
-            return None
+        least, some = [one.bytes if one else 0 for one in lately], SOME
         said = (
             f"counted {found[0]:,} bytes out and {found[1]:,} in, where the call's were {least[0]:,} and {least[1]:,}"
         )
-        enough = all(a >= LEAST_COUNTED * b - SOME for a, b in zip(found, least, strict=True))
-        return _held(said, enough, seen, lost)
-    found = _pair(counted.get("packets"))
-    if found is None:
-        return None
-    out, back = found
-    voice, heard = (
-        min(told, one.packets) if one else 0 if lost else told
-        for told, one in zip((flow.out, flow.back), lately, strict=True)
+    else:
+        least, some = (
+            [
+                min(told, one.packets) if one else 0 if lost else told
+                for told, one in zip((flow.out, flow.back), lately, strict=True)
+            ],
+            FEW,
+        )
+        said = f"counted {found[0]:,} packets out and {found[1]:,} in, where {least[0]:,} and {least[1]:,} were voice"
+    agrees = all(
+        LEAST_COUNTED * low - some <= number <= MOST_COUNTED * high + some
+        for number, low, high in zip(found, least, most, strict=True)
     )
-    said = f"counted {out:,} packets out and {back:,} in, where {voice:,} and {heard:,} were voice"
-    enough = out >= LEAST_COUNTED * voice - FEW and back >= LEAST_COUNTED * heard - FEW
-    most = lost + (passed.figures(window[0] - AROUND, end).packets if passed else 0)
-    return _held(said, enough and (not flow.own or out <= MOST_COUNTED * most + FEW), seen, lost)
+    return _held(said, agrees, seen, lost)
+
+
+def _most(table: Table, flow: Tracked, start: float, end: float, lost: int) -> tuple[float, float]:
+    """What a router's kernel can have counted of a flow at most, out and in: packets of UDP, bytes of TCP.
+
+    It counts what comes to it, before any rule: from the far side that is what its WAN side shows, to whichever address
+    it had there, or, of a neighbour to which it turns packets back, its LAN side.
+    """
+    out, beyond, turned = list[Packet](), list[Packet](), list[Packet]()
+    for packet in table.capture.packets:
+        if packet.protocol != flow.protocol or packet.time > end:
+            continue
+        if packet.direction is Direction.IN and (packet.source, packet.destination) == (flow.inner, flow.remote):
+            out.append(packet)
+        elif packet.direction is Direction.IN and packet.source == flow.remote:
+            beyond.append(packet)
+        elif packet.direction is Direction.OUT and (packet.source, packet.destination) == (flow.remote, flow.inner):
+            turned.append(packet)
+    ways = out, max(beyond, turned, key=len)
+    if flow.protocol == "udp":
+        there, back = (lost + sum(packet.time >= start for packet in way) for way in ways)
+        return there, back
+    first = min((way[0] for way in ways if way), key=lambda packet: packet.time, default=None)
+    if first is None or not first.flags & SYN:
+        return inf, inf
+    there, back = (_unseen(table, lost) + sum(packet.length + HEADERS for packet in way) for way in ways)
+    return there, back
+
+
+def _unseen(table: Table, lost: int) -> int:
+    """Bytes in packets that a capture lost, at most."""
+    return lost * max(FULL, *(packet.length for packet in table.capture.packets)) if lost else 0
 
 
 def begun_again(topology: Topology, captures: Captures, flow: Tracked, counted: Mapping[str, object] | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lab_calls import files
-from packet_world import ACK, FIN, START, TOPOLOGY, World, address, relay, talk
+from packet_world import ACK, FIN, IN, START, SYN, TOPOLOGY, World, address, frame, relay, talk
 
 from lab.errors import LabError, RuntimeUnavailable
 from lab.evidence import Captures
@@ -271,7 +271,7 @@ def test_routers_are_asked_for_the_flow_of_the_voice_and_agree(punched: Placed) 
     assert flow["remote"][0] == "203.0.113.33"
 
 
-@pytest.mark.parametrize(("out", "back"), [(0, 0), (20, 125), (125, 20), (900, 125)])
+@pytest.mark.parametrize(("out", "back"), [(0, 0), (20, 125), (125, 20), (171, 125), (125, 171), (900, 900)])
 def test_a_router_that_counted_something_else_fails_the_call_and_is_named(punched: Placed, out: int, back: int) -> None:
     report = judged(punched, home_router=counted(out, back))
     assert not report.holds() and told(report, "home-router")[0] is False
@@ -286,6 +286,49 @@ def test_of_tcp_a_router_has_counted_the_bytes_that_passed_and_maybe_more(tmp_pa
     assert report.holds("direct/tcp"), report
     assert told(report, "home-router")[0] is True and "bytes" in told(report, "home-router")[1]
     assert told(judged(made, home_router=counted(131, 20)), "home-router")[0] is False
+
+
+def test_what_came_to_a_router_and_was_let_through_by_no_rule_may_have_been_counted(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, SECONDS)
+    for number in range(100):
+        data = frame("udp", ("203.0.113.33", 5000), ("203.0.113.32", 4000), world.voice(number), IN)
+        world.see("home-router", START + 0.02 * number, data)
+    made = placed(world, tmp_path, PUNCHED, "frank")
+    assert told(judged(made, home_router=counted(125, 225)), "home-router")[0] is True
+    assert told(judged(made, home_router=counted(225, 125)), "home-router")[0] is False
+
+
+def test_packets_that_a_router_turned_back_to_a_neighbour_may_have_been_counted(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, SECONDS)
+    captures = Captures.read(files(world, tmp_path))
+    scene = survey(TOPOLOGY, captures, "bob", "frank", START, START + SECONDS)
+    flow = next(one for one in on_routers(TOPOLOGY, scene.paths, held=False) if one.router == "home-router")
+    table = captures.need("home-router")
+    inward = replace(table.capture, packets=[one for one in table.capture.packets if one.source != flow.remote])
+    turned = [one for one in table.capture.packets if (one.source, one.destination) == (flow.remote, flow.inner)]
+    hairpinned = Captures([replace(inward, packets=sorted((*inward.packets, *turned), key=lambda one: one.time))])
+    window = START, START + SECONDS
+    for back, agrees in ((130, True), (171, False)):
+        found = tracked(TOPOLOGY, hairpinned, flow, {"packets": [125, back]}, window)
+        assert found is not None and found.agrees is agrees
+
+
+@pytest.mark.parametrize(("opened", "agrees"), [(True, False), (False, True)])
+@pytest.mark.parametrize(("out", "back"), [(400, 125), (125, 400)])
+def test_of_a_connection_that_a_capture_saw_opened_a_router_can_have_counted_no_more_than_came(
+    tmp_path: Path, opened: bool, agrees: bool, out: int, back: int
+) -> None:
+    world = World()
+    if opened:
+        world.send(START - 0.05, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=SYN)
+    talk(world, ("bob", 4000), ("alice", 5000), START, SECONDS, "tcp")
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
+    assert told(judged(made, home_router=counted(130, 130)), "home-router")[0] is True
+    assert told(judged(made, home_router=counted(out, back)), "home-router")[0] is agrees
+    lossy(made, "home-router", 100)
+    assert told(judged(made, home_router=counted(out, back)), "home-router")[0] is True
 
 
 @pytest.mark.parametrize("ended", [True, False])
