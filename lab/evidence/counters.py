@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import inf
 from typing import Literal
 
+from lab.evidence.claims import DYING
 from lab.evidence.flows import Captures, Stream, Table
 from lab.evidence.pcap import FIN, RST, SYN, Direction, Endpoint, Packet
 from lab.evidence.scene import End, MediaPath, Scene, Way
@@ -254,25 +255,39 @@ def begun_again(topology: Topology, captures: Captures, flow: Tracked, counted: 
     """Whether a router may have lost what it had counted of a TCP connection to another one between the same ports.
 
     The end that hears last that a call is over dials again when its connection ends. A SYN makes connection tracking
-    drop the entry of a connection that has ended, and one that goes unanswered is all that it has counted then. That it
-    has ended may be among what a capture lost.
+    drop the entry of a connection that has ended, and one that goes unanswered is all that it has counted then. It is
+    tracked where it comes in, so it is seen there, from either side; what a capture lost, or was cut short before, may
+    have been that. An end alone makes no router forget, at once.
     """
     place = flow.router if flow.own else core_of(topology).name
     if flow.protocol != "tcp" or not captures.saw_anything(place):
         return False
     packets = _pair(counted.get("packets")) if counted is not None else (0, 0)
-    ends = {flow.inner, flow.remote}
-    return (
-        packets is not None
-        and sum(packets) <= UNANSWERED
-        and (
-            place in captures.dropped
-            or any(
-                one.flags & (FIN | RST) and {one.source, one.destination} == ends
-                for one in captures.need(place).capture.packets
-            )
-        )
-    )
+    if packets is None or sum(packets) > UNANSWERED:
+        return False
+    return place in captures.dropped or place in captures.truncated or _dialled_again(captures.need(place), flow)
+
+
+def _dialled_again(table: Table, flow: Tracked) -> bool:
+    """Whether a SYN came after a connection of voice had ended, and no sooner than one end may have noticed that before
+    the other."""
+    ended = False
+    for packet in table.capture.packets:
+        ends = packet.source, packet.destination
+        if packet.time < flow.since or (not _comes(packet, flow) and ends != (flow.remote, flow.inner)):
+            continue
+        ended = ended or bool(packet.flags & (FIN | RST))
+        if ended and packet.flags & SYN and packet.time >= flow.last - DYING:
+            return True
+    return False
+
+
+def _comes(packet: Packet, flow: Tracked) -> bool:
+    """Whether a packet came to a router as one of a flow: from its host, or from the far side to whichever address that
+    has there."""
+    ends = packet.source, packet.destination
+    from_far = packet.source == flow.remote and (flow.own or packet.destination == flow.inner)
+    return packet.direction is Direction.IN and (ends == (flow.inner, flow.remote) or from_far)
 
 
 def _anew(streams: Iterable[Stream | None], since: float, end: float, remembers: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lab_calls import files
-from packet_world import ACK, FIN, IN, START, SYN, TOPOLOGY, World, address, frame, relay, talk
+from packet_world import ACK, FIN, IN, RST, START, SYN, TOPOLOGY, World, address, frame, relay, talk
 
 from lab.errors import LabError, RuntimeUnavailable
 from lab.evidence import Captures
@@ -331,20 +331,52 @@ def test_of_a_connection_that_a_capture_saw_opened_a_router_can_have_counted_no_
     assert told(judged(made, home_router=counted(out, back)), "home-router")[0] is True
 
 
+@pytest.mark.parametrize("by", ["bob", "alice"])
 @pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("dialled", [None, "before", "after"])
 @pytest.mark.parametrize("said", [{"flow": None}, counted(1, 0, 60), counted(40, 40)])
 def test_only_another_connection_after_the_end_of_a_call_s_makes_a_router_forget_what_it_counted(
-    tmp_path: Path, said: Json, ended: bool
+    tmp_path: Path, said: Json, dialled: str | None, ended: bool, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World()
+    monkeypatch.setattr(testimony.time, "time", lambda: START + SECONDS + 1)
+    world, bob, alice = World(), ("203.0.113.32", 4000), (address("alice"), 5000)
+
+    def bare(at: float, sender: str, flags: int) -> None:
+        port, to = (4000, alice) if sender == "bob" else (5000, bob)
+        world.send(START + at, "tcp", sender, port, to, b"", flags=flags)
+
+    bare(-0.3, "bob", SYN)
+    bare(-0.2, "alice", RST)
+    if dialled == "before":
+        bare(-0.1, by, SYN)
     talk(world, ("bob", 4000), ("alice", 5000), START, SECONDS, "tcp")
     if ended:
-        world.send(START + SECONDS, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=ACK | FIN)
+        bare(SECONDS, "bob", ACK | FIN)
+    if dialled == "after":
+        if by == "alice":  # her router forwards; bob's drops what it has no flow of any more
+            world._insides.clear()
+        bare(SECONDS + 0.1, by, SYN)
     made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
     agrees, words = told(judged(made, home_router=said), "home-router")
-    excused = ended and said != counted(40, 40)
-    assert agrees is None if excused else agrees is not True, words
+    excused = ended and dialled == "after" and said != counted(40, 40)
+    assert agrees is (None if excused else False), words
     assert ("an end dialled again" in words) is excused
+
+
+def test_a_syn_in_mid_call_excuses_no_router_that_knows_nothing_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testimony.time, "time", lambda: START + 2 * SECONDS + 1)
+    world = World()
+    for begin in (0.0, 2 * SECONDS):
+        talk(world, ("bob", 4000), ("alice", 5000), START + begin, SECONDS, "tcp")
+        world.send(START + begin + SECONDS, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=ACK | FIN)
+        if not begin:
+            world.send(START + SECONDS + 0.1, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=SYN)
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
+    made.reports = {name: replace(end, at=START + 3 * SECONDS + 0.1) for name, end in made.reports.items()}
+    agrees, words = told(judged(made, home_router={"flow": None}), "home-router")
+    assert agrees is False and "it tracks no flow of TCP" in words
 
 
 LOST = [
