@@ -22,9 +22,12 @@ AROUND = 1.0
 """Seconds around a call in which its packets may pass a relay: checks while it rings."""
 LEAST, MOST, SOME = 0.3, 1.1, 2_000
 """Parts of the bytes that came to a relay which it has passed on at least and at most, and bytes either way: a voice of
-a few bytes a frame inside TLS is half overhead."""
+a few bytes a frame inside TLS is half overhead, and binds come to it and go no further."""
 LEAST_COUNTED, MOST_COUNTED, FEW = 0.8, 1.2, 20
-"""The same for the packets of a flow."""
+"""The same for the packets of a flow. Also what a relay has passed on at least of what left it while voice did, but for
+TLS: RFC 4571 adds two bytes to frames of thirty or more, and answers to binds, once a second, add a packet to fifty."""
+IDLE = 20.0
+"""Seconds without anything from either end after which a relay may have forgotten a call, and begins it anew."""
 HEADERS = 72
 """Bytes of IPv6 and TCP with its timestamps (RFC 8200, 3; RFC 9293, 3.1; RFC 7323, 3.2), which a kernel counts with
 each segment; IPv4's are 20 fewer."""
@@ -75,16 +78,47 @@ def relayed(
     table, own = captures.need(place), {str(address) for address in topology.node(relay).addresses}
     start, end = window[0] - AROUND, window[1] + AROUND
     into = [(stream, stream.figures(start, end)) for address in own for stream in table.reaching(address, Direction.IN)]
-    legs = {
-        (one.protocol, one.outside) for path in scene.paths if path.via == relay for one in (path.caller, path.callee)
-    }
-    of_call = sum(came.bytes for stream, came in into if (stream.protocol, stream.source) in legs)
+    paths = [path for path in scene.paths if path.via == relay]
+    legs = {(one.protocol, one.outside) for path in paths for one in (path.caller, path.callee)}
+    of_call = [(stream, came) for stream, came in into if (stream.protocol, stream.source) in legs]
+    came_of_call = sum(came.bytes for _, came in of_call)
     lost = captures.dropped.get(place, 0)
     everything = sum(came.bytes for _, came in into) + _unseen(table, lost)
+    since = _anew([stream for stream, _ in of_call], start, end, IDLE)
+    left = _voice_out(table, place == relay, paths, since)
+    least = sum((LEAST if in_tls else LEAST_COUNTED) * gone for gone, in_tls in left)
     packets, size = counted
-    said = f"passed on {size:,} bytes in {packets:,} packets, where {of_call:,} came to it from the two"
-    agrees = LEAST * of_call - SOME <= size <= MOST * everything + SOME
+    said = (
+        f"passed on {size:,} bytes in {packets:,} packets, where {came_of_call:,} came to it from the two and "
+        f"{sum(gone for gone, _ in left):,} left it for them with voice"
+    )
+    agrees = max(LEAST * came_of_call, least) - SOME <= size <= MOST * everything + SOME
     return _held(said, agrees, sum(came.packets for _, came in into), lost)
+
+
+def _voice_out(table: Table, own: bool, paths: Iterable[MediaPath], since: float) -> list[tuple[int, bool]]:
+    """Bytes that left a relay for an end while voice was on its way there, from `since` on, by stream, and whether that
+    may be TLS; `own`: the relay itself was captured, else core."""
+    spans: dict[Stream, list[tuple[float, float]]] = {}
+    in_tls: dict[Stream, bool] = {}
+    for path in paths:
+        for way, receiver in ((path.to_callee, path.callee), (path.to_caller, path.caller)):
+            if way is None or not receiver.trail:
+                continue
+            outermost, direction = receiver.trail[-1], Direction.OUT if own else Direction.IN
+            stream = table.stream(receiver.protocol, outermost.remote, outermost.local, direction)
+            if stream is not None:
+                spans.setdefault(stream, []).extend((span.start, span.end + way.flight) for span in way.spans)
+                in_tls[stream] = in_tls.get(stream, False) or (path.sealed and receiver.protocol == "tcp")
+    found = []
+    for stream, on_its_way in spans.items():
+        size, at = 0, since
+        for begin, until in sorted(on_its_way):
+            if until > at:
+                size += stream.figures(max(begin, at), until).bytes
+                at = until
+        found.append((size, in_tls[stream]))
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from lab_calls import files
-from packet_world import ACK, FIN, IN, RST, START, SYN, TOPOLOGY, World, address, frame, relay, talk
+from packet_world import ACK, FIN, IN, RELAY, RST, START, SYN, TOPOLOGY, World, address, frame, relay, talk
 
 from lab.errors import LabError, RuntimeUnavailable
-from lab.evidence import Captures
+from lab.evidence import Captures, counters
 from lab.evidence.counters import on_routers, tracked
 from lab.evidence.media import Bout
 from lab.evidence.paths import survey
@@ -119,6 +119,52 @@ def test_a_relay_that_says_less_or_more_than_came_to_it_fails_the_call(relayed: 
     report = judged(relayed, relay_1=carried(250, size))
     assert told(report, "relay-1")[0] is False and not report.holds()
     assert any(sentence.startswith(f"relay-1 passed on {size:,} bytes") for sentence in report.disagreements)
+
+
+@pytest.mark.parametrize("legs", [("udp", "udp"), ("udp", "tcp"), ("tcp", "tcp")])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_relay_has_passed_on_the_voice_that_was_seen_to_leave_it(
+    tmp_path: Path, legs: tuple[str, str], wrapped: bool
+) -> None:
+    world = World(sizes=range(48, 60)) if wrapped else World()
+    relay(world, ("bob", 4000), ("carol", 5000), START, SECONDS, legs, wrapped=wrapped)
+    transport = legs[0] if legs[0] == legs[1] else "mixed"
+    made = placed(world, tmp_path, {**RELAYED, "transport": transport}, "carol")
+    passed = 250 * (12 + 54 if wrapped else 12 + 100)
+    assert told(judged(made, relay_1=carried(250, passed)), "relay-1")[0] is True
+    in_tls = wrapped and "tcp" in legs
+    for part, agrees in ((0.6, in_tls), (0.1, False)):
+        said = round(passed * part)
+        assert told(judged(made, relay_1=carried(250, said)), "relay-1")[0] is agrees, (part, legs)
+
+
+def test_what_a_relay_answers_while_no_voice_passes_it_has_not_passed_on(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("carol", 5000), START, SECONDS)
+    for number in range(400):
+        at = START + SECONDS + 0.1 + 0.1 * number
+        world.send(at, "udp", "bob", 4000, RELAY, world.stun())
+        world.send(at + 0.01, "udp", "relay-1", RELAY[1], world.outer("bob", "udp", 4000, RELAY), world.stun())
+    captures = Captures.read(files(world, tmp_path))
+    window = START, START + SECONDS + 40
+    scene = survey(TOPOLOGY, captures, "bob", "carol", *window)
+    for size, agrees in ((28_000, True), (18_000, False)):
+        compared = counters.relayed(TOPOLOGY, captures, scene, "relay-1", (250, size), window)
+        assert compared is not None and compared.agrees is agrees, compared
+
+
+def test_a_relay_that_a_call_came_back_to_may_have_forgotten_what_it_had_passed_on_before(tmp_path: Path) -> None:
+    for pause, agrees in ((5.0, False), (40.0, True)):
+        world = World()
+        for begin in (0.0, SECONDS + pause):
+            relay(world, ("bob", 4000), ("carol", 5000), START + begin, SECONDS)
+        folder = tmp_path / str(pause)
+        folder.mkdir()
+        captures = Captures.read(files(world, folder))
+        window = START, START + 2 * SECONDS + pause
+        scene = survey(TOPOLOGY, captures, "bob", "carol", *window)
+        compared = counters.relayed(TOPOLOGY, captures, scene, "relay-1", (250, 28_000), window)
+        assert compared is not None and compared.agrees is agrees, compared
 
 
 def test_a_relay_that_carried_the_call_to_its_end_and_knows_nothing_of_it_fails_it(relayed: Placed) -> None:
