@@ -256,20 +256,23 @@ def tracked(
 def _most(table: Table, flow: Tracked, start: float, end: float, lost: int) -> tuple[float, float]:
     """What a router's kernel can have counted of a flow at most, out and in: packets of UDP, bytes of TCP.
 
-    It counts what comes to it, before any rule: from the far side that is what its WAN side shows, to whichever address
-    it had there, or, of a neighbour to which it turns packets back, its LAN side.
+    It counts what comes to it, before any rule and any line: from the far side that is what its WAN side shows, to
+    whichever address the flow had there. Of a neighbour to which it turns packets back the own address is not known
+    here: then it is what came from all others.
     """
-    out, beyond, turned = list[Packet](), list[Packet](), list[Packet]()
+    out, beyond, others, turned = list[Packet](), list[Packet](), list[Packet](), False
     for packet in table.capture.packets:
         if packet.protocol != flow.protocol or packet.time > end:
             continue
-        if packet.direction is Direction.IN and (packet.source, packet.destination) == (flow.inner, flow.remote):
-            out.append(packet)
-        elif packet.direction is Direction.IN and packet.source == flow.remote:
+        if packet.direction is not Direction.IN:
+            turned = turned or (packet.source, packet.destination) == (flow.remote, flow.inner)
+        elif packet.source == flow.remote:
             beyond.append(packet)
-        elif packet.direction is Direction.OUT and (packet.source, packet.destination) == (flow.remote, flow.inner):
-            turned.append(packet)
-    ways = out, max(beyond, turned, key=len)
+        elif packet.source != flow.inner:
+            others.append(packet)
+        elif packet.destination == flow.remote:
+            out.append(packet)
+    ways = out, beyond or (others if turned else [])
     if flow.protocol == "udp":
         there, back = (lost + sum(packet.time >= start for packet in way) for way in ways)
         return there, back
