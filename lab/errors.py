@@ -23,6 +23,10 @@ class NotNow(RuntimeUnavailable):
     that is offline or in a call. Nothing was changed."""
 
 
+class AddressTaken(RuntimeUnavailable):
+    """Somebody else on a network has been given the address that was free a moment ago."""
+
+
 class ProtocolError(LabError):
     """A peer broke the protocol; the offender is cut off and counted."""
 

@@ -81,7 +81,7 @@ class Recording:
         self._scanned += done
 
 
-def records(data: bytes, order: str, unit: float) -> Iterator[tuple[int, int, float]]:
+def records(data: bytes | memoryview, order: str, unit: float) -> Iterator[tuple[int, int, float]]:
     """Offset, captured length and time of each whole record."""
     unpack, at, last = struct.Struct(f"{order}III").unpack_from, 0, len(data)
     while at + _RECORD_HEADER <= last:

@@ -128,6 +128,19 @@ def read(path: Path, place: str, dropped: int = 0) -> Capture:
     return Capture(place, packets, frames, dropped, truncated, path)
 
 
+def packets(path: Path, place: str) -> Iterator[Packet]:
+    """Those of a capture one by one, as they lie in its file, for whoever has no use for all of them at once.
+
+    Raises EvidenceError as `read` does.
+    """
+    size, decoder = _check(path, place), Decoder(place)
+    for time, frame, offset, whole in _frames(path, place):
+        if offset + _RECORD_HEADER + whole > size:
+            return
+        if (packet := decoder.decode(time, frame, offset)) is not None:
+            yield packet
+
+
 def dissect(capture: Capture, packet: Packet) -> "Dissection":
     """One packet of a capture dissected by scapy, link layer and all: for what is shown, not for what is counted."""
     from scapy.layers import inet, inet6  # noqa: F401  the layers register themselves

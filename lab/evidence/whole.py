@@ -19,19 +19,21 @@ gave it: the file holds the packets of that filter alone, and so no whole call.
 Belongs here: captures to a file and back. Never: which packets matter (moments.py), verdicts.
 """
 
+import heapq
 import json
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 from lab.errors import ConfigError, EvidenceError
 from lab.evidence import pcapng
-from lab.evidence.cutting import ORDERS, records
+from lab.evidence.cutting import ORDERS, OUT_OF_ORDER, records
 from lab.evidence.flows import Captures
 from lab.evidence.naming import holders
 from lab.evidence.pcap import LINUX_SLL2, Capture, Decoder, Packet
@@ -47,6 +49,8 @@ CHUNK = 1 << 20
 _FILE_HEADER, _RECORD_HEADER, _SLL2_HEADER = 24, 16, 20
 OUTGOING = 4  # SLL2 packet type
 _MOST_TOPOLOGY = 60_000  # bytes of JSON that a comment has room for
+_Record = tuple[int, int, int]
+"""Of a packet in a pcap: microseconds since 1970, its offset in the file, and how many of its bytes were kept."""
 LOOPBACK = {ip_address("127.0.0.1").packed, ip_address("::1").packed}
 
 Comments = Mapping[tuple[str, int], Sequence[str]]
@@ -166,18 +170,12 @@ def _write(
 ) -> int:
     interfaces: dict[str, int] = {}
     described: list[pcapng.Interface] = []
-    order: list[tuple[int, int, int, int, int]] = []  # ticks, place, offset, captured length, interface
-    for number, place in enumerate(places):
+    for place in places:
         for name in place.names:
             interfaces[name] = len(described)
             described.append(pcapng.Interface(LINUX_SLL2, name, f"seen at {place.node.name}"))
-        order += [
-            (ticks, number, at, size, interfaces[place.side(at)])
-            for at, size, ticks in place.records
-            if not place.loopback(at)
-        ]
-    order.sort()
-    head = [pcapng.section(texts(len(order)), PROGRAM)]
+    packets = sum(1 for place in places for _ in place.packets())
+    head = [pcapng.section(texts(packets), PROGRAM)]
     head += [pcapng.interface(one) for one in described]
     head.append(pcapng.names(_names(topology, places)))
     head += [pcapng.tls_keys(keys)] if keys else []
@@ -185,15 +183,27 @@ def _write(
         writer = Writer(file)
         for block in head:
             writer.add(block)
-        for ticks, number, at, size, interface in order:
-            place = places[number]
+        for (ticks, at, size), place in heapq.merge(*map(_in_time, places), key=lambda one: one[0][0]):
             said = tuple(comments.get((place.node.name, at), ()))
-            writer.add(pcapng.packet(place.record(ticks, at, size, interface, said)))
+            writer.add(pcapng.packet(place.record(ticks, at, size, interfaces[place.side(at)], said)))
         for place in places:
             if place.node.name in dropped:
                 writer.add(pcapng.lost(pcapng.Lost(interfaces[place.names[0]], dropped[place.node.name])))
         writer.flush()
-    return len(order)
+    return packets
+
+
+def _in_time(place: "_Place") -> Iterator[tuple[_Record, "_Place"]]:
+    """The packets of a place in the order of time: its two directions are queued apart."""
+    waiting: list[_Record] = []
+    latest = 0
+    for record in place.packets():
+        latest = max(latest, record[0])
+        heapq.heappush(waiting, record)
+        while waiting[0][0] < latest - OUT_OF_ORDER * 1_000_000:
+            yield heapq.heappop(waiting), place
+    while waiting:
+        yield heapq.heappop(waiting), place
 
 
 def _filtered(expression: str) -> dict[str, str]:
@@ -224,59 +234,67 @@ def _outward(topology: Topology, end: Node) -> Iterable[Node]:
 
 
 class _Place:
-    """One capture: its records, and which of a router's two sides each belongs to."""
+    """One capture: its records, and which of a router's two sides each belongs to. It is looked at where it lies, for
+    one of an hour has no room in memory beside the others."""
 
     def __init__(self, name: str, topology: Topology, file: Path) -> None:
         self.node = topology.node(name)
         try:
-            self.data = file.read_bytes()
+            with file.open("rb") as opened:
+                known = file.stat().st_size >= _FILE_HEADER
+                self.data = memoryview(mmap(opened.fileno(), 0, access=ACCESS_READ) if known else b"")
         except OSError as error:
             raise EvidenceError(f"the capture of {name} cannot be read: {error.strerror or error}") from error
-        found = ORDERS.get(self.data[:4]) if len(self.data) >= _FILE_HEADER else None
+        found = ORDERS.get(bytes(self.data[:4]))
         if found is None:
             raise EvidenceError(f"the capture of {name} is no pcap file: {file}")
-        self._order, unit = found
+        self._order, self._unit = found
         if (link := struct.unpack_from(f"{self._order}I", self.data, 20)[0] & 0xFFFF) != LINUX_SLL2:
             raise EvidenceError(f"the capture of {name} has link type {link}; expected {LINUX_SLL2}, LINUX_SLL2")
-        scale = round(1e-6 / unit)
-        unpack = struct.Struct(f"{self._order}II").unpack_from
-        body = self.data[_FILE_HEADER:]
-        self.records = [  # offset in the file, captured length, microseconds
-            (at + _FILE_HEADER, size, (when := unpack(body, at))[0] * 1_000_000 + when[1] // scale)
-            for at, size, _ in records(body, self._order, unit)
-        ]
         self.names: tuple[str, ...] = (name,)
         self._inside: set[int] = set()
         if self.node.role is Role.ROUTER and self.node.site:
             self.names = (f"{self.node.site} lan", f"{self.node.site} wan")
-            self._inside = _inner_interfaces(topology, self.node, (self._frame(at) for at, _, _ in self.records))
+            self._inside = _inner_interfaces(topology, self.node, (self._frame(at) for _, at, _ in self._records()))
+
+    def packets(self) -> Iterator[_Record]:
+        """All but those of loopback, as they lie in the file."""
+        return (record for record in self._records() if not self._loopback(record[1]))
+
+    def _records(self) -> Iterator[_Record]:
+        scale, unpack = round(1e-6 / self._unit), struct.Struct(f"{self._order}II").unpack_from
+        for begin, size, _ in records(self.data[_FILE_HEADER:], self._order, self._unit):
+            at = begin + _FILE_HEADER
+            seconds, fraction = unpack(self.data, at)
+            yield seconds * 1_000_000 + fraction // scale, at, size
 
     def side(self, at: int) -> str:
         if len(self.names) == 1:
             return self.names[0]
         return self.names[0 if self._index(at) in self._inside else 1]
 
-    def loopback(self, at: int) -> bool:
+    def _loopback(self, at: int) -> bool:
         source, destination = addresses(self._frame(at))
         return source in LOOPBACK or destination in LOOPBACK
 
     def record(self, ticks: int, at: int, size: int, interface: int, said: tuple[str, ...]) -> pcapng.PacketRecord:
         begin = at + _RECORD_HEADER
         (length,) = struct.unpack_from(f"{self._order}I", self.data, at + 12)
-        data = self.data[begin : begin + size]
+        data = bytes(self.data[begin : begin + size])
         inbound = data[10] != OUTGOING if size > 10 else None
         return pcapng.PacketRecord(interface, ticks, length, data, said, inbound)
 
     def addresses(self) -> set[bytes]:
         """Every address that its packets name."""
-        return {address for at, _, _ in self.records for address in addresses(self._frame(at))}
+        return {address for _, at, _ in self._records() for address in addresses(self._frame(at))}
 
     def _index(self, at: int) -> int:
         return int.from_bytes(self.data[at + _RECORD_HEADER + 4 : at + _RECORD_HEADER + 8])
 
     def _frame(self, at: int) -> bytes:
         """As much of a packet as holds its addresses."""
-        return self.data[at + _RECORD_HEADER : at + _RECORD_HEADER + _SLL2_HEADER + 40]
+        begin = at + _RECORD_HEADER
+        return bytes(self.data[begin : begin + _SLL2_HEADER + 40])
 
 
 def _inner_interfaces(topology: Topology, router: Node, frames: Iterable[bytes]) -> set[int]:

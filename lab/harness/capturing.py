@@ -4,6 +4,7 @@ Belongs here: opening, following and ending these together. Never: what a row sa
 """
 
 import contextlib
+import heapq
 import queue
 import re
 import threading
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lab.errors import ConfigError, LabError, RuntimeUnavailable
-from lab.evidence import Captures, whole
+from lab.evidence import whole
+from lab.evidence.pcap import packets
 from lab.harness import dropping
 from lab.harness.blocking import Remembered
 from lab.harness.feeding import Feed, Sink
@@ -304,8 +306,8 @@ class Capturing:
 
     def _comments(self, files: Mapping[str, Path]) -> whole.Comments:
         """What packets are in calls that went by meanwhile, as the table marks them."""
-        seen = Captures.read(files, {})
-        return {(one.place, one.offset): [event] for one, event in all_marks(self.topology, seen.everything())}
+        seen = heapq.merge(*(packets(file, node) for node, file in files.items()), key=lambda one: one.time)
+        return {(one.place, one.offset): [event] for one, event in all_marks(self.topology, seen)}
 
     def _cut_short(self, target: Path, error: OSError) -> RuntimeUnavailable:
         self._scratch.keep()

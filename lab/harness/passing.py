@@ -413,16 +413,19 @@ def _alike(came: Packet, out: Packet, gate: Gate) -> int:
 
 def all_rows(topology: Topology, packets: Iterable[Packet]) -> list[Row]:
     """Those of packets that are all there: of captures that are over."""
-    return _all(topology, packets)[1]
-
-
-def all_marks(topology: Topology, packets: Iterable[Packet]) -> list[tuple[Packet, str]]:
-    """Of the same, those that are an event of a call, and which."""
-    return _all(topology, packets)[0].marked
-
-
-def _all(topology: Topology, packets: Iterable[Packet]) -> tuple[Passing, list[Row]]:
     passing = Passing(topology)
     for packet in packets:
         passing.hear(packet, packet.time)
-    return passing, passing.due(0.0, over=True)
+    return passing.due(0.0, over=True)
+
+
+def all_marks(topology: Topology, packets: Iterable[Packet]) -> list[tuple[Packet, str]]:
+    """Of the same, those that are an event of a call, and which. They may come a few at a time, out of order by no more
+    than SETTLE; no more are kept than wait for their turn."""
+    passing, now = Passing(topology), 0.0
+    for packet in packets:
+        now = max(now, packet.time)
+        passing.hear(packet, now)
+        passing.due(now)
+    passing.due(now, over=True)
+    return passing.marked

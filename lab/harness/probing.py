@@ -5,6 +5,7 @@ Belongs here: places. Never: what is asked from them.
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from lab.certify.bench import ALTERNATE, PRIMARY
 from lab.certify.ends import End
@@ -37,9 +38,10 @@ class Stand:
         return {"role": role, "own": self.addresses[0] if 4 in families else self.addresses6[0], "hold": hold}
 
 
-def stand(engine: Engine, world: World, network: Network, count: int) -> Stand:
-    """So many addresses that nobody holds, in each family of the network. Raises RuntimeUnavailable."""
-    taken = probes.addresses_in_use(engine, world.name, network.name)
+def stand(engine: Engine, world: World, network: Network, count: int, refused: Collection[str] = ()) -> Stand:
+    """So many addresses that nobody holds, in each family of the network, and none that the engine has `refused`.
+    Raises RuntimeUnavailable."""
+    taken = probes.addresses_in_use(engine, world.name, network.name) | {ip_address(one) for one in refused}
     taken |= {address for node in world.topology.nodes for address in node.addresses}
     free6 = probes.free_addresses(network.subnet6, taken, count) if network.subnet6 else ()
     return Stand(network, probes.free_addresses(network.subnet, taken, count), free6)

@@ -10,13 +10,18 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
-from lab.errors import RuntimeUnavailable
+from lab.errors import AddressTaken, RuntimeUnavailable
 from lab.runtime.engine import classify
+
+TAKEN = "address already in use"
+"""What both engines say of an address on a network that another container has. No port is published, whose
+would sound the same."""
 
 
 @contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Turn every exception of the SDK inside the block into RuntimeUnavailable: `doing` failed, and why.
+    """Turn every exception of the SDK inside the block into RuntimeUnavailable: `doing` failed, and why; AddressTaken
+    where that is why.
 
     An engine that ends in the middle of an answer shows as an exception of urllib3, which the SDK lets through.
     """
@@ -24,7 +29,8 @@ def engine_errors(doing: str) -> Iterator[None]:
         yield
     except APIError as error:
         reason = str(error.explanation or error).strip()
-        raise RuntimeUnavailable(f"the engine could not {doing}: {reason}") from error
+        kind = AddressTaken if TAKEN in reason.lower() else RuntimeUnavailable
+        raise kind(f"the engine could not {doing}: {reason}") from error
     except (DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         _, reason = classify(error)
         raise RuntimeUnavailable(

@@ -18,7 +18,7 @@ START = 1_700_000_000.0
 FRAME = 0.02
 HOP = 0.0001  # seconds from place to place
 IN, OUT = 0, 4  # SLL2 packet types
-FIN, SYN, ACK, PSH = 0x01, 0x02, 0x10, 0x08
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 RELAY = ("203.0.113.21", 33034)
 SUPERNODE = ("203.0.113.11", 33033)
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,33 @@ def test_packets_are_in_the_order_of_time_and_say_which_way_they_went(tmp_path: 
     packets = [block for _, block in pcapng.blocks(written(tmp_path, world)) if isinstance(block, PacketRecord)]
     assert [one.ticks for one in packets] == sorted(one.ticks for one in packets)
     assert all(one.inbound == (one.data[10] == IN) for one in packets)
+
+
+def test_packets_that_a_place_has_out_of_order_are_put_in_order(tmp_path: Path) -> None:
+    sent = [frame("udp", (address("bob"), 4000), (address("frank"), 5000), bytes([number] * 20)) for number in range(8)]
+    late, early = ([(START + at + number * 0.01, sent[number]) for number in range(8)] for at in (0.2, 0.0))
+    data = write_pcap(tmp_path / "late", late).read_bytes() + write_pcap(tmp_path / "early", early).read_bytes()[24:]
+    (file := tmp_path / "core.pcap").write_bytes(data)
+    target = tmp_path / "call.pcapng"
+    assert whole.write(setting(), {"core": file}, target, {}, {}) == 16
+    found = [block.ticks for _, block in pcapng.blocks(target.read_bytes()) if isinstance(block, PacketRecord)]
+    assert len(found) == 16 and found == sorted(found)
+
+
+def test_a_long_capture_is_written_without_having_it_in_memory(tmp_path: Path) -> None:
+    data = frame("udp", (address("bob"), 4000), (address("frank"), 5000), bytes(1400))
+    files = {
+        place: write_pcap(tmp_path / f"{place}.pcap", [(START + number * 0.001, data) for number in range(4_000)])
+        for place in ("core", "home-router")
+    }
+    target = tmp_path / "call.pcapng"
+    tracemalloc.start()
+    try:
+        assert whole.write(setting(), files, target, {}, {}) == 8_000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert target.stat().st_size > 11_000_000 and most < 6 * whole.CHUNK
 
 
 def test_addresses_of_packets_are_named_and_no_others(tmp_path: Path) -> None:

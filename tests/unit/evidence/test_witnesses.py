@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from lab_calls import files
-from packet_world import ACK, FIN, START, TOPOLOGY, World, address, relay, talk
+from packet_world import ACK, FIN, IN, RELAY, RST, START, SYN, TOPOLOGY, World, address, frame, relay, talk, ticks
 
 from lab.errors import LabError, RuntimeUnavailable
-from lab.evidence import Captures
-from lab.evidence.counters import on_routers, tracked
+from lab.evidence import Captures, counters
+from lab.evidence.counters import Tracked, on_routers, tracked
 from lab.evidence.media import Bout
 from lab.evidence.paths import survey
+from lab.evidence.pcap import Endpoint
 from lab.evidence.scene import Scene, merged
 from lab.harness import testimony, verdict
 from lab.harness.call_report import CallReport, Media, MediaPath
@@ -119,6 +120,52 @@ def test_a_relay_that_says_less_or_more_than_came_to_it_fails_the_call(relayed: 
     report = judged(relayed, relay_1=carried(250, size))
     assert told(report, "relay-1")[0] is False and not report.holds()
     assert any(sentence.startswith(f"relay-1 passed on {size:,} bytes") for sentence in report.disagreements)
+
+
+@pytest.mark.parametrize("legs", [("udp", "udp"), ("udp", "tcp"), ("tcp", "tcp")])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_relay_has_passed_on_the_voice_that_was_seen_to_leave_it(
+    tmp_path: Path, legs: tuple[str, str], wrapped: bool
+) -> None:
+    world = World(sizes=range(48, 60)) if wrapped else World()
+    relay(world, ("bob", 4000), ("carol", 5000), START, SECONDS, legs, wrapped=wrapped)
+    transport = legs[0] if legs[0] == legs[1] else "mixed"
+    made = placed(world, tmp_path, {**RELAYED, "transport": transport}, "carol")
+    passed = 250 * (12 + 54 if wrapped else 12 + 100)
+    assert told(judged(made, relay_1=carried(250, passed)), "relay-1")[0] is True
+    in_tls = wrapped and "tcp" in legs
+    for part, agrees in ((0.6, in_tls), (0.1, False)):
+        said = round(passed * part)
+        assert told(judged(made, relay_1=carried(250, said)), "relay-1")[0] is agrees, (part, legs)
+
+
+def test_what_a_relay_answers_while_no_voice_passes_it_has_not_passed_on(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("carol", 5000), START, SECONDS)
+    for number in range(400):
+        at = START + SECONDS + 0.1 + 0.1 * number
+        world.send(at, "udp", "bob", 4000, RELAY, world.stun())
+        world.send(at + 0.01, "udp", "relay-1", RELAY[1], world.outer("bob", "udp", 4000, RELAY), world.stun())
+    captures = Captures.read(files(world, tmp_path))
+    window = START, START + SECONDS + 40
+    scene = survey(TOPOLOGY, captures, "bob", "carol", *window)
+    for size, agrees in ((28_000, True), (18_000, False)):
+        compared = counters.relayed(TOPOLOGY, captures, scene, "relay-1", (250, size), window)
+        assert compared is not None and compared.agrees is agrees, compared
+
+
+def test_a_relay_that_a_call_came_back_to_may_have_forgotten_what_it_had_passed_on_before(tmp_path: Path) -> None:
+    for pause, agrees in ((5.0, False), (40.0, True)):
+        world = World()
+        for begin in (0.0, SECONDS + pause):
+            relay(world, ("bob", 4000), ("carol", 5000), START + begin, SECONDS)
+        folder = tmp_path / str(pause)
+        folder.mkdir()
+        captures = Captures.read(files(world, folder))
+        window = START, START + 2 * SECONDS + pause
+        scene = survey(TOPOLOGY, captures, "bob", "carol", *window)
+        compared = counters.relayed(TOPOLOGY, captures, scene, "relay-1", (250, 28_000), window)
+        assert compared is not None and compared.agrees is agrees, compared
 
 
 def test_a_relay_that_carried_the_call_to_its_end_and_knows_nothing_of_it_fails_it(relayed: Placed) -> None:
@@ -271,7 +318,7 @@ def test_routers_are_asked_for_the_flow_of_the_voice_and_agree(punched: Placed) 
     assert flow["remote"][0] == "203.0.113.33"
 
 
-@pytest.mark.parametrize(("out", "back"), [(0, 0), (20, 125), (125, 20), (900, 125)])
+@pytest.mark.parametrize(("out", "back"), [(0, 0), (20, 125), (125, 20), (171, 125), (125, 171), (900, 900)])
 def test_a_router_that_counted_something_else_fails_the_call_and_is_named(punched: Placed, out: int, back: int) -> None:
     report = judged(punched, home_router=counted(out, back))
     assert not report.holds() and told(report, "home-router")[0] is False
@@ -288,20 +335,95 @@ def test_of_tcp_a_router_has_counted_the_bytes_that_passed_and_maybe_more(tmp_pa
     assert told(judged(made, home_router=counted(131, 20)), "home-router")[0] is False
 
 
-@pytest.mark.parametrize("ended", [True, False])
-@pytest.mark.parametrize("said", [{"flow": None}, counted(1, 0, 60), counted(40, 40)])
-def test_only_another_connection_after_the_end_of_a_call_s_makes_a_router_forget_what_it_counted(
-    tmp_path: Path, said: Json, ended: bool
+def test_what_came_to_a_router_and_was_let_through_by_no_rule_may_have_been_counted(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("frank", 5000), START, SECONDS)
+    for number in range(100):
+        data = frame("udp", ("203.0.113.33", 5000), ("203.0.113.32", 4000), world.voice(number), IN)
+        world.see("home-router", START + 0.02 * number, data)
+    made = placed(world, tmp_path, PUNCHED, "frank")
+    assert told(judged(made, home_router=counted(125, 225)), "home-router")[0] is True
+    assert told(judged(made, home_router=counted(225, 125)), "home-router")[0] is False
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.5])
+def test_what_came_from_a_neighbour_to_be_turned_back_may_have_been_counted(tmp_path: Path, lost: float) -> None:
+    world = World()
+    bob, bella = (world.outer(name, "udp", port, ("0.0.0.0", 0)) for name, port in (("bob", 4000), ("bella", 5000)))
+    for number, time in enumerate(ticks(world, START, SECONDS)):
+        world.send(time, "udp", "bob", 4000, bella, world.voice(number))
+        on_the_line = "home-router" if number < lost * 125 else None
+        world.send(time, "udp", "bella", 5000, bob, world.voice(number), lost=on_the_line)
+    ends, window = (Endpoint(address("bob"), 4000), Endpoint(*bella)), (START, START + SECONDS)
+    flow = Tracked("home-router", "udp", *ends, 125, round(125 * (1 - lost)), *window)
+    captures = Captures.read(files(world, tmp_path))
+    for back, agrees in ((125, True), (171, False)):
+        found = tracked(TOPOLOGY, captures, flow, {"packets": [125, back]}, window)
+        assert found is not None and found.agrees is agrees
+
+
+@pytest.mark.parametrize(("opened", "agrees"), [(True, False), (False, True)])
+@pytest.mark.parametrize(("out", "back"), [(400, 125), (125, 400)])
+def test_of_a_connection_that_a_capture_saw_opened_a_router_can_have_counted_no_more_than_came(
+    tmp_path: Path, opened: bool, agrees: bool, out: int, back: int
 ) -> None:
     world = World()
+    if opened:
+        world.send(START - 0.05, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=SYN)
+    talk(world, ("bob", 4000), ("alice", 5000), START, SECONDS, "tcp")
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
+    assert told(judged(made, home_router=counted(130, 130)), "home-router")[0] is True
+    assert told(judged(made, home_router=counted(out, back)), "home-router")[0] is agrees
+    lossy(made, "home-router", 100)
+    assert told(judged(made, home_router=counted(out, back)), "home-router")[0] is True
+
+
+@pytest.mark.parametrize("by", ["bob", "alice"])
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("dialled", [None, "before", "after"])
+@pytest.mark.parametrize("said", [{"flow": None}, counted(1, 0, 60), counted(40, 40)])
+def test_only_another_connection_after_the_end_of_a_call_s_makes_a_router_forget_what_it_counted(
+    tmp_path: Path, said: Json, dialled: str | None, ended: bool, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testimony.time, "time", lambda: START + SECONDS + 1)
+    world, bob, alice = World(), ("203.0.113.32", 4000), (address("alice"), 5000)
+
+    def bare(at: float, sender: str, flags: int) -> None:
+        port, to = (4000, alice) if sender == "bob" else (5000, bob)
+        world.send(START + at, "tcp", sender, port, to, b"", flags=flags)
+
+    bare(-0.3, "bob", SYN)
+    bare(-0.2, "alice", RST)
+    if dialled == "before":
+        bare(-0.1, by, SYN)
     talk(world, ("bob", 4000), ("alice", 5000), START, SECONDS, "tcp")
     if ended:
-        world.send(START + SECONDS, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=ACK | FIN)
+        bare(SECONDS, "bob", ACK | FIN)
+    if dialled == "after":
+        if by == "alice":  # her router forwards; bob's drops what it has no flow of any more
+            world._insides.clear()
+        bare(SECONDS + 0.1, by, SYN)
     made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
     agrees, words = told(judged(made, home_router=said), "home-router")
-    excused = ended and said != counted(40, 40)
-    assert agrees is None if excused else agrees is not True, words
+    excused = ended and dialled == "after" and said != counted(40, 40)
+    assert agrees is (None if excused else False), words
     assert ("an end dialled again" in words) is excused
+
+
+def test_a_syn_in_mid_call_excuses_no_router_that_knows_nothing_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testimony.time, "time", lambda: START + 2 * SECONDS + 1)
+    world = World()
+    for begin in (0.0, 2 * SECONDS):
+        talk(world, ("bob", 4000), ("alice", 5000), START + begin, SECONDS, "tcp")
+        world.send(START + begin + SECONDS, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=ACK | FIN)
+        if not begin:
+            world.send(START + SECONDS + 0.1, "tcp", "bob", 4000, (address("alice"), 5000), b"", flags=SYN)
+    made = placed(world, tmp_path, {"kind": "direct", "transport": "tcp", "via": None}, "alice")
+    made.reports = {name: replace(end, at=START + 3 * SECONDS + 0.1) for name, end in made.reports.items()}
+    agrees, words = told(judged(made, home_router={"flow": None}), "home-router")
+    assert agrees is False and "it tracks no flow of TCP" in words
 
 
 LOST = [

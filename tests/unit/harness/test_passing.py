@@ -1,7 +1,8 @@
 """Packets as they come, of many places, to rows: their order, a router's two sides, what was dropped by what."""
 
 import random
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface
 from math import inf
@@ -13,7 +14,7 @@ import pytest
 from lab.evidence.others import End, Other
 from lab.evidence.pcap import Direction, Endpoint, Packet, Protocol
 from lab.harness.blocking import Remembered
-from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_rows
+from lab.harness.passing import MOMENT, PATIENCE, QUIET, SETTLE, Passing, Row, all_marks, all_rows
 from lab.topology import parse
 from lab.topology.model import Attachment, Topology
 from tests.unit.router_packets import BOB, FLAT, FRANK, HOME, IN, OUT, TOPOLOGY, out_of_home, seen, stun
@@ -54,6 +55,28 @@ def test_both_sides_of_a_router_are_one_row_that_says_what_was_translated() -> N
     assert (at_home.what, at_home.fate, at_home.became) == ("STUN check", "translated", "as home wan:40000")
     assert at_home.brief == "as :40000"
     assert (at_core.place, at_core.source, at_core.became) == ("core", "home wan:40000", "")
+
+
+def test_what_is_marked_needs_no_more_packets_at_once_than_wait_for_their_turn() -> None:
+    def passing_by() -> Iterator[Packet]:
+        for number in range(2_000):
+            at, payload = 1 + number * 0.02, voice(number)
+            there = FLAT if number < 1_000 else RELAY
+            for packet in out_of_home(at, there, payload):
+                yield packet._replace(time=packet.time - 0.1 * (packet.place == "core"))
+
+    at_once = Passing(TOPOLOGY)
+    for packet in passing_by():
+        at_once.hear(packet, packet.time)
+    at_once.due(0.0, over=True)
+    tracemalloc.start()
+    try:
+        found = all_marks(TOPOLOGY, passing_by())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == at_once.marked and [event for _, event in found] == ["first voice of bob", "path moved of bob"]
+    assert most < 500_000
 
 
 def test_what_comes_from_outside_is_handed_to_somebody() -> None:

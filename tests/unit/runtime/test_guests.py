@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 from fake_engine import FakeEngine, frame
 
-from lab.errors import ConfigError, RuntimeUnavailable
+from lab.errors import AddressTaken, ConfigError, RuntimeUnavailable
 from lab.runtime import guests
 from lab.runtime.exec import STDERR, STDOUT
 from lab.runtime.guests import Berth, run
@@ -84,6 +84,19 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(guests, "_Attached", Streams)
     monkeypatch.setattr(guests, "converse", lambda stream, tty: 7)
     return Client()
+
+
+@pytest.mark.parametrize(
+    "said", ["Address already in use", "failed to set up container networking: Address already in use"]
+)
+def test_an_address_that_somebody_else_was_given_meanwhile_is_told_apart(client: Any, said: str) -> None:
+    def taken(container: str) -> None:
+        raise APIError("403 Client Error", explanation=said)
+
+    client.api.start = taken
+    with pytest.raises(AddressTaken, match=r"put a guest on home: .*already in use"):
+        Berth(client, "lab", PLACE, False)
+    assert client.api.removed == ["c1"]
 
 
 def test_the_program_has_no_capability_and_its_network_is_another_container_s(client: Any) -> None:
