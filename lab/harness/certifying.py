@@ -29,6 +29,7 @@ from lab.errors import EvidenceError, LabError, RuntimeUnavailable
 from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
 from lab.harness.probing import OpenSide, stand
+from lab.harness.turns import Turns, narrow
 from lab.links.units import print_rate
 from lab.runtime import images, probes
 from lab.runtime.connection import Engine, still_there
@@ -117,11 +118,14 @@ def _all(
     engine: Engine, world: World, outside: OpenSide, asked: Sequence[SiteClaim], follow: Follow
 ) -> Sequence[SiteCertificate]:
     """All sites, those first whose timers take longest."""
-    stop, quiet, board = threading.Event(), threading.BoundedSemaphore(QUIET_AT_ONCE), _Board(len(asked), follow)
+    stop, board = threading.Event(), _Board(len(asked), follow)
+    quiet, turns = threading.BoundedSemaphore(QUIET_AT_ONCE), Turns(stop)
 
     def one(claim: SiteClaim) -> SiteCertificate:
         with board.at_work(claim.site):
-            return _or_why_not(engine, claim, stop, lambda: _site(engine, world, outside, claim, stop, quiet, watch))
+            return _or_why_not(
+                engine, claim, stop, lambda: _site(engine, world, outside, claim, stop, quiet, turns, watch)
+            )
 
     first = sorted(asked, key=lambda claim: -_longest_s(claim))
     with Watch() as watch, ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="certify") as pool:
@@ -181,6 +185,7 @@ def _site(
     claim: SiteClaim,
     stop: threading.Event,
     quiet: threading.BoundedSemaphore,
+    turns: Turns,
     watch: Watch,
 ) -> SiteCertificate:
     began = time.monotonic()
@@ -212,6 +217,7 @@ def _site(
                     _patience(claim), stop, quiet, *_inner_ports(claim), watch,
                 ),
                 claim,
+                turns,
                 at if family == 4 else None,
                 outside.listener,
             )
@@ -224,14 +230,17 @@ def _site(
     )  # fmt: skip
 
 
-def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, listener: tuple[str, int]) -> Verdict:
+def _verdict(
+    bench: Bench, claim: SiteClaim, turns: Turns, proxy: tuple[str, int] | None, listener: tuple[str, int]
+) -> Verdict:
     repeated: list[str] = []
     bench = replace(bench, say=repeated.append)
     says = _says(claim, bench.family)
     timers = says.udp_timeout_s, says.tcp.timeout_s, says.tcp.transitory_timeout_s
     fragments = claim.link.takes(LONGER_BYTES)
     asked = Asked(*timers, says.ports_per_host, proxy, listener, fragments, says.tcp.ports_per_host)
-    found = measure(bench, asked, lambda text: None)
+    with turns.alone(narrow(claim, bench.family)):
+        found = measure(bench, asked, lambda text: None)
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
     says = _says(claim, bench.family, found.up.size if found.up else 0)
     probes = (found.up.sent if found.up else None) or link.PROBES

@@ -103,9 +103,12 @@ def test_a_certification_that_is_broken_off_is_no_failure_of_a_site() -> None:
 def test_a_link_too_narrow_for_the_questions_is_said_to_be_and_not_judged() -> None:
     nothing: Any = None
     narrow = replace(claim_of("home"), link=LinkClaim(up_rate=1_000))
-    stop, quiet = threading.Event(), threading.BoundedSemaphore()
+    stop = threading.Event()
     found = certifying._or_why_not(
-        nothing, narrow, stop, lambda: certifying._site(nothing, nothing, nothing, narrow, stop, quiet, nothing)
+        nothing,
+        narrow,
+        stop,
+        lambda: certifying._site(nothing, nothing, nothing, narrow, stop, nothing, nothing, nothing),
     )
     assert found.failure == (
         "the link of home carries 1kbit a second, too little for what is asked; give it 32kbit or more"
