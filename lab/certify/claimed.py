@@ -233,6 +233,19 @@ def _transport(
     )
 
 
+def drawn_from(routers: Sequence[Router], family: int) -> tuple[int | None, int | None]:
+    """Of UDP and of TCP, from how many ports a host's are drawn at random, by the outermost translation: what another
+    one has drawn before it does not show. None: they are not."""
+    translations = _translations(routers, family)
+    return (_drawn(translations[-1].udp), _drawn(translations[-1].tcp)) if translations else (None, None)
+
+
+def _drawn(axes: nat.Behaviour) -> int | None:
+    if axes.allocation is not nat.Allocation.RANDOM:
+        return None
+    return min(axes.ports.size, axes.ports_per_host or axes.ports.size)
+
+
 def _same_port(nearest: Translation, mapping: str) -> str:
     """The nearest translation alone meets two hosts on one port: behind it they share an address, with a port each.
 

@@ -16,11 +16,11 @@ from lab.certify.asking import Patience
 from lab.certify.behaviour import Behaviour
 from lab.certify.bench import PORTS, Bench, Ports
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
-from lab.certify.claimed import MTU, claimed
-from lab.certify.comparing import differences
-from lab.certify.deducing import deduce
+from lab.certify.claimed import MTU, claimed, drawn_from
+from lab.certify.comparing import Draw, differences
+from lab.certify.deducing import deduce, mappings
 from lab.certify.ends import End
-from lab.certify.findings import LONGER_BYTES
+from lab.certify.findings import LONGER_BYTES, Findings
 from lab.certify.measuring import link
 from lab.certify.measuring.site import Asked, measure
 from lab.certify.requirements import requirements
@@ -245,8 +245,14 @@ def _verdict(
     says = _says(claim, bench.family, found.up.size if found.up else 0)
     probes = (found.up.sent if found.up else None) or link.PROBES
     _, gap_s = link.train_on(claim.link.rate)
-    wrong = differences(says, does, probes, claim.link.clumps(gap_s))
+    wrong = differences(says, does, probes, claim.link.clumps(gap_s), _draws(claim, bench.family, found))
     return Verdict(says, does, wrong, requirements(found, does, bench.family), tuple(repeated))
+
+
+def _draws(claim: SiteClaim, family: int, found: Findings) -> dict[str, Draw]:
+    """How a host's outer ports were drawn, by the axis of their range, where it was by chance."""
+    among = zip(("ports", "tcp.ports"), drawn_from(claim.routers, family), (found.udp, found.tcp), strict=True)
+    return {axis: Draw(ports, len(mappings(seen))) for axis, ports, seen in among if ports and seen}
 
 
 def _says(claim: SiteClaim, family: int, probe_bytes: int = 0) -> Behaviour:
