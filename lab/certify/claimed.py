@@ -10,7 +10,7 @@ from lab import nat
 from lab.certify import behaviour
 from lab.certify.behaviour import Behaviour, OneWay, Outbound, Tcp
 from lab.certify.deducing import strictest
-from lab.certify.findings import FRAGMENT_BYTES, LONGER_BYTES, Fate
+from lab.certify.findings import FRAGMENT_BYTES, LONGER_BYTES, TCP_TO, UDP_TO, Fate
 from lab.links import Impairment, Link
 from lab.nat import FirewallPolicy, NatProfile, Timers, Translation
 
@@ -297,6 +297,8 @@ def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:
         tcp_other=passes("tcp"),
         proxy=True if proxy else None,
         udp_kbit_s=min(rates, default=None),
+        udp_to={str(port): passes("udp", port) for port in UDP_TO},
+        tcp_to={str(port): passes("tcp", port) for port in TCP_TO},
     )
 
 

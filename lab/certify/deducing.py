@@ -231,6 +231,8 @@ def outbound(reach: Reach) -> Outbound:
         tcp_other=reach.tcp_other,
         proxy=reach.proxy,
         udp_kbit_s=None if reach.udp_kbit_s is None else round(reach.udp_kbit_s, 1),
+        udp_to={str(port): passes for port, passes in reach.udp_to.items()},
+        tcp_to={str(port): passes for port, passes in reach.tcp_to.items()},
     )
 
 
