@@ -75,7 +75,8 @@ class Tcp:
 class Outbound:
     """What gets out. `tcp_443`: anything or tls; `proxy`: an HTTP CONNECT proxy serves; `udp_kbit_s`: a throttle.
 
-    `udp`, `tcp_other`: to STUN's port; `udp_to`, `tcp_to`: to others, by remote port.
+    `udp`, `tcp_other`: to STUN's port; `udp_to`, `tcp_to`: to others, by remote port. `proxy_elsewhere`: the proxy
+    serves another port than 443 as well.
     """
 
     udp: bool
@@ -87,6 +88,7 @@ class Outbound:
     udp_kbit_s: float | None = None
     udp_to: Mapping[str, bool] = field(default_factory=dict)
     tcp_to: Mapping[str, bool] = field(default_factory=dict)
+    proxy_elsewhere: bool | None = None
 
 
 @dataclass(frozen=True)

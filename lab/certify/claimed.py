@@ -296,6 +296,7 @@ def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:
         tcp_80=passes("tcp", 80),
         tcp_other=passes("tcp"),
         proxy=True if proxy else None,
+        proxy_elsewhere=False if proxy else None,
         udp_kbit_s=min(rates, default=None),
         udp_to={str(port): passes("udp", port) for port in UDP_TO},
         tcp_to={str(port): passes("tcp", port) for port in TCP_TO},

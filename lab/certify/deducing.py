@@ -230,6 +230,7 @@ def outbound(reach: Reach) -> Outbound:
         tcp_80=reach.tcp_80,
         tcp_other=reach.tcp_other,
         proxy=reach.proxy,
+        proxy_elsewhere=reach.proxy_elsewhere,
         udp_kbit_s=None if reach.udp_kbit_s is None else round(reach.udp_kbit_s, 1),
         udp_to={str(port): passes for port, passes in reach.udp_to.items()},
         tcp_to={str(port): passes for port, passes in reach.tcp_to.items()},

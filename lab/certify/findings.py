@@ -28,7 +28,8 @@ that nobody has registered (RFC 6335, 6)."""
 class Reach:
     """What gets out. `udp`, `tcp_other`: to STUN's port; `udp_to`, `tcp_to`: to others, by remote port.
 
-    `plain_443`, `tls_443`: whether such a payload passes on a connection to port 443.
+    `plain_443`, `tls_443`: whether such a payload passes on a connection to port 443. `proxy_elsewhere`: whether the
+    proxy CONNECTs to another port; None: it neither did nor refused.
     """
 
     udp: bool
@@ -42,6 +43,7 @@ class Reach:
     udp_kbit_s: float | None = None  # what passes of a stream; None: all of it
     udp_to: Mapping[int, bool] = field(default_factory=dict)
     tcp_to: Mapping[int, bool] = field(default_factory=dict)
+    proxy_elsewhere: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Belongs here: places. Never: what is asked from them.
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from lab.certify.bench import ALTERNATE, PRIMARY
+from lab.certify.bench import ALTERNATE, ELSEWHERE, PRIMARY
 from lab.certify.ends import End
 from lab.harness import standing
 from lab.runtime import probes
@@ -62,7 +62,7 @@ class OpenSide:
         settings = {
             **held.settings("supernode"),
             "stun": {"addresses": list(self.addresses), "ports": [PRIMARY, ALTERNATE], "fixed": fixed},
-            "listen": list(self.listener),
+            "listen": [*self.listener, ELSEWHERE],
         }
         self.end = End(self._order)
         environment = probes.environment(core)

@@ -7,11 +7,15 @@ from dataclasses import replace
 
 from lab.certify import asking, conversation, ends
 from lab.certify.asking import Shot, ask
-from lab.certify.bench import PRIMARY, Bench
+from lab.certify.bench import ELSEWHERE, PRIMARY, Bench
 from lab.certify.conversation import Tcp
 from lab.certify.findings import TCP_TO, UDP_TO, Reach
 
 HTTPS, HTTP = 443, 80
+CONNECTED, REFUSED = "2", "4"
+"""What the status of an answer to CONNECT begins with (RFC 9110, 9.3.6 and 15.5); who says another thing has tried."""
+PROXY_TRIES = 3
+"""How often a proxy is asked that does not answer at all within five seconds."""
 
 
 def reach(bench: Bench) -> Reach:
@@ -52,6 +56,17 @@ def _payloads(bench: Bench, found: Reach) -> Reach:
     guard = tls.up if passes else None
     shot = plain.up()
     return replace(found, tls_443=passes, plain_443=bool(ask([shot], bench.patience, guard)[shot.key]))
+
+
+def proxied_elsewhere(bench: Bench, proxy: tuple[str, int], address: str) -> bool | None:
+    """Whether a proxy that serves also CONNECTs to a port that it is not for, where somebody listens; None where it
+    neither does nor refuses."""
+    for _ in range(PROXY_TRIES):
+        said = bench.inside.order("connect", arguments=[*proxy, address, ELSEWHERE, 0])["said"]
+        if said:
+            status = said.partition(" ")[2][:1]
+            return True if status == CONNECTED else False if status == REFUSED else None
+    return None
 
 
 def passing(talk: Tcp, bench: Bench) -> bool:

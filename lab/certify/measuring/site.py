@@ -13,7 +13,7 @@ from lab.certify.asking import Severed
 from lab.certify.bench import ALTERNATE, PRIMARY, Bench
 from lab.certify.findings import Findings, Reach, Transport
 from lab.certify.measuring import errors, link, mapping, opening, timing
-from lab.certify.measuring.reach import HTTP, HTTPS, reach
+from lab.certify.measuring.reach import HTTP, HTTPS, proxied_elsewhere, reach
 
 T = TypeVar("T")
 THROTTLED_PACE_S = 0.05
@@ -24,6 +24,7 @@ THROTTLED_PACE_S = 0.05
 class Asked:
     """What the procedure has to know beforehand. Around the timeouts each timer is looked for, None: nowhere.
 
+    `listener`: what the proxy is for; at its address somebody listens at ELSEWHERE as well.
     `tcp_timeout_s`: of a connection that stands, `transitory_s`: of one half open. `fragments`: whether the link takes
     two at once. `ports_per_host`, `tcp_ports_per_host`: the limits that are looked for, None: none.
     """
@@ -45,7 +46,8 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     found = Findings(reach=out)
     if asked.proxy:
         through, up, down = link.proxied(bench, asked.proxy, asked.listener)
-        found = replace(found, reach=replace(out, proxy=through), up=up, down=down)
+        elsewhere = proxied_elsewhere(bench, asked.proxy, asked.listener[0]) if through else None
+        found = replace(found, reach=replace(out, proxy=through, proxy_elsewhere=elsewhere), up=up, down=down)
     ports = tcp_ports(out)
     udp, tcp = out.udp, bool(ports) and out.tls_443 is not False
     rate = bench.undisturbed("throttle", lambda: link.throttle(bench)) if udp else None

@@ -7,7 +7,10 @@ import pytest
 
 from lab import nat
 from lab.certify import claimed, deducing
-from lab.certify.measuring.reach import reach
+from lab.certify.bench import Bench
+from lab.certify.ends import End
+from lab.certify.findings import Reach
+from lab.certify.measuring.reach import PROXY_TRIES, proxied_elsewhere, reach
 
 from .conftest import Router, bench_of
 
@@ -68,3 +71,36 @@ def test_a_firewall_that_lets_everything_out_lets_it_out_to_each_port() -> None:
 )
 def test_a_hole_in_a_firewall_is_found_out(policy: str, hole: tuple[str, int], name: str) -> None:
     assert found(policy, hole) == {name: True}
+
+
+@pytest.mark.parametrize(
+    ("said", "serves", "asked"),
+    [
+        (["HTTP/1.1 403 Access violation"], False, 1),
+        (["HTTP/1.0 200 Connection established"], True, 1),
+        (["HTTP/1.1 500 Unable to connect"], None, 1),
+        (["", "HTTP/1.1 403 Access violation"], False, 2),
+        ([""] * PROXY_TRIES, None, PROXY_TRIES),
+    ],
+    ids=["refuses", "serves", "tries in vain", "answers late", "never answers"],
+)
+def test_a_proxy_is_asked_for_another_port_than_the_one_that_it_is_for(
+    said: list[str], serves: bool | None, asked: int
+) -> None:
+    orders: list[list[Any]] = []
+
+    def order(order: str, arguments: list[Any]) -> dict[str, Any]:
+        orders.append(arguments)
+        return {"said": said[len(orders) - 1], "up_us": [], "down_us": []}
+
+    bench = Bench(End(order), End(order), ("192.168.1.253",), ("203.0.113.253", "203.0.113.252"))
+    assert proxied_elsewhere(bench, ("192.168.1.5", 3128), "203.0.113.251") is serves
+    assert orders == [["192.168.1.5", 3128, "203.0.113.251", 22, 0]] * asked
+
+
+def test_a_proxy_that_does_not_refuse_another_port_is_not_as_claimed() -> None:
+    policy = nat.firewall("proxy-only")
+    says = claimed.claimed([claimed.Router("r", nat.profile("linux"), policy)], claimed.LinkClaim(), proxy=True)
+    for serves in (False, True, None):
+        found = Reach(False, False, False, False, False, proxy=True, proxy_elsewhere=serves)
+        assert (deducing.outbound(found).proxy_elsewhere == says.outbound.proxy_elsewhere) is (serves is False)
