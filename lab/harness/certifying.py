@@ -25,12 +25,12 @@ from lab.certify.measuring import link
 from lab.certify.measuring.site import Asked, measure
 from lab.certify.requirements import requirements
 from lab.certify.steadiness import Watch
-from lab.errors import EvidenceError, LabError, RuntimeUnavailable
+from lab.errors import LabError, RuntimeUnavailable
+from lab.harness import askable
 from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
 from lab.harness.probing import OpenSide, stand
 from lab.harness.turns import Turns, narrow
-from lab.links.units import print_rate
 from lab.runtime import images, probes
 from lab.runtime.connection import Engine, still_there
 from lab.runtime.probes import Probe
@@ -56,8 +56,6 @@ AT_ONCE = 12
 """Sites under way at the same time: most of them wait for a timer; each has a probe of 25 MB."""
 QUIET_AT_ONCE = 3
 """Sites whose links are measured at the same time: 600 packets a second in all, far below what core can delay."""
-LEAST_RATE = 32_000
-"""bit/s: on a narrower link a longest packet takes seconds, and what is asked would be most of what it carries."""
 LEAST_PACE_S = 0.001
 """A pace that is no shorter than what a timer can keep; a link that would bear a quicker one bears all at once."""
 SHARERS, ASKED_BYTES = 8, 100
@@ -67,9 +65,6 @@ INNER = 3
 PROXY_PORT = 3128
 LEAST_PORTS = 2000
 """Inner ports that the questions to one site may need, and to spare."""
-LEAST_OUTER = 256
-"""Outer ports of a host, for each transport: the questions take some seventy, all of which a router may remember until
-the last is asked, and the site's own clients have theirs; of ports that are drawn most have to be free."""
 
 
 def certify(
@@ -189,12 +184,7 @@ def _site(
     watch: Watch,
 ) -> SiteCertificate:
     began = time.monotonic()
-    if claim.link.rate is not None and claim.link.rate < LEAST_RATE:
-        raise EvidenceError(
-            f"the link of {claim.site} carries {print_rate(claim.link.rate)} a second, too little for what is asked; "
-            f"give it {print_rate(LEAST_RATE)} or more"
-        )
-    _enough_ports(claim)
+    askable.check(claim, _patience(claim))
     place = stand(engine, world, world.topology.lan_of(claim.site), INNER)
     proxy = world.topology.proxy_of(claim.site)
     at = (str(proxy.attachments[0].address.ip), PROXY_PORT) if proxy else None
@@ -270,22 +260,6 @@ def _patience(claim: SiteClaim) -> Patience:
         return Patience(delay, loss, again=again)
     pace = SHARERS * ASKED_BYTES * 8 / rate
     return Patience(delay + MTU * 8 / rate, loss, pace if pace >= LEAST_PACE_S else 0.0, rate, again)
-
-
-def _enough_ports(claim: SiteClaim) -> None:
-    """Raises EvidenceError where a router on the way has so few outer ports that the questions would use them up."""
-    says = claimed(claim.routers, claim.link)
-    asked = {"UDP": says.ports, "TCP": says.tcp.ports} if 4 in claim.families else {}
-    for router in claim.routers:
-        if (axes := router.profile.translation) is None:
-            continue
-        for name, one in (("UDP", axes.udp), ("TCP", axes.tcp)):
-            ports = min(one.ports.size, one.ports_per_host or one.ports.size)
-            if asked.get(name) and ports < LEAST_OUTER:
-                raise EvidenceError(
-                    f"{router.name} has {ports} {name} ports for a host of {claim.site}, too few for what is asked; "
-                    f"give it {LEAST_OUTER} or more"
-                )
 
 
 def _inner_ports(claim: SiteClaim) -> tuple[Ports, Ports]:

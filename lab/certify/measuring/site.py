@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from lab.certify.asking import Severed
+from lab.certify.asking import Patience, Severed
 from lab.certify.bench import ALTERNATE, PRIMARY, Bench
 from lab.certify.findings import Findings, Reach, Transport
 from lab.certify.measuring import errors, link, mapping, opening, timing
@@ -52,8 +52,7 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     udp, tcp = out.udp, bool(ports) and out.tls_443 is not False
     rate = bench.undisturbed("throttle", lambda: link.throttle(bench)) if udp else None
     throttled = rate is not None
-    pace_s = max(THROTTLED_PACE_S, bench.patience.pace_s)
-    paced = bench.patient(replace(bench.patience, pace_s=pace_s)) if throttled else bench
+    paced = bench.patient(slowed(bench.patience)) if throttled else bench
     found = replace(found, reach=replace(found.reach, udp_kbit_s=rate))
     over_tcp = bench.over_tcp()
     jobs = _jobs(over_tcp, paced, asked, udp, tcp, ports)
@@ -84,6 +83,11 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     if done.get("link"):
         found = replace(found, **done["link"])  # type: ignore[arg-type]
     return found
+
+
+def slowed(patience: Patience) -> Patience:
+    """The same where UDP is throttled."""
+    return replace(patience, pace_s=max(THROTTLED_PACE_S, patience.pace_s))
 
 
 def _most(bench: Bench, tcp: bool, port: int, limit: int | None, say: Callable[[str], None]) -> int | None:
