@@ -28,6 +28,8 @@ FEWEST, MOST = 4, 60
 """Copies of a packet. 60 are enough while four in five of the packets behind a lost one are lost as well."""
 WORSE = 1.3
 """How much more than it says a link may lose."""
+MOST_LOSS = 0.6
+"""The share that a link may lose: of more, all the copies that there are against it would be lost too often."""
 LONGEST_S = 2.0
 """What has not come by then was lost: a control packet, or the last copy where there is none."""
 
@@ -80,7 +82,7 @@ class Patience:
     @property
     def tries(self) -> int:
         """Copies of a packet until a silence is no accident; a link may be a little worse than it says."""
-        first = max(0.05, min(0.6, self.loss * WORSE))
+        first = max(0.05, min(MOST_LOSS, self.loss * WORSE))
         next_ = max(first, min(0.8, self.again))
         return max(FEWEST, min(MOST, 1 + math.ceil(math.log(DOUBT / first) / math.log(next_))))
 

@@ -4,6 +4,7 @@ Pure data. Belongs here: the axes, and their order in the document. Never: how a
 None: not translated, not limited, or hidden by the firewall, and so on both sides.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -72,7 +73,11 @@ class Tcp:
 
 @dataclass(frozen=True)
 class Outbound:
-    """What gets out. `tcp_443`: anything or tls; `proxy`: an HTTP CONNECT proxy serves; `udp_kbit_s`: a throttle."""
+    """What gets out. `tcp_443`: anything or tls; `proxy`: an HTTP CONNECT proxy serves; `udp_kbit_s`: a throttle.
+
+    `udp`, `tcp_other`: to STUN's port; `udp_to`, `tcp_to`: to others, by remote port. `proxy_elsewhere`: the proxy
+    serves another port than 443 as well.
+    """
 
     udp: bool
     icmp: bool
@@ -81,6 +86,9 @@ class Outbound:
     tcp_other: bool
     proxy: bool | None = None
     udp_kbit_s: float | None = None
+    udp_to: Mapping[str, bool] = field(default_factory=dict)
+    tcp_to: Mapping[str, bool] = field(default_factory=dict)
+    proxy_elsewhere: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from lab.errors import EvidenceError, RuntimeUnavailable
 T = TypeVar("T")
 PRIMARY, ALTERNATE = 3478, 3479
 """RFC 5780's two ports of the server; 3478 is STUN's own (RFC 8489, 18.6), the other is free to choose."""
+ELSEWHERE = 22
+"""A port that no proxy for the web is for: SSH's, and the one that who gets through such a proxy wants most."""
 PORTS = range(20_000, 30_000)
 """Inner ports: above the well-known ones, and below those that kernels pick by themselves (32768)."""
 

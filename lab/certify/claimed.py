@@ -10,7 +10,7 @@ from lab import nat
 from lab.certify import behaviour
 from lab.certify.behaviour import Behaviour, OneWay, Outbound, Tcp
 from lab.certify.deducing import strictest
-from lab.certify.findings import FRAGMENT_BYTES, LONGER_BYTES, Fate
+from lab.certify.findings import FRAGMENT_BYTES, LONGER_BYTES, TCP_TO, UDP_TO, Fate
 from lab.links import Impairment, Link
 from lab.nat import FirewallPolicy, NatProfile, Timers, Translation
 
@@ -142,7 +142,7 @@ def claimed(
     udp = _transport([one.udp for one in translations], translations, inbound, choice, alone)
     tcp = _transport([one.tcp for one in translations], translations, inbound, choice, alone)
     prefix = family == 6 and any(router.profile.prefix_translation for router in routers)
-    timers = _timers(routers, family)
+    kept = _timers(routers, family)
     translated = bool(translations)
     any_tcp = out.tcp_443 is not None or out.tcp_80 or out.tcp_other
     two_ports = out.tcp_other or (out.tcp_443 is not None and out.tcp_80)
@@ -154,7 +154,7 @@ def claimed(
         allocation=udp.allocation if out.udp and translated else None,
         hairpinning=udp.hairpinning if out.udp and translated else None,
         hairpinning_source=behaviour.EXTERNAL if out.udp and udp.hairpinning else None,
-        udp_timeout_s=float(timers.udp_timeout) if timers and out.udp else None,
+        udp_timeout_s=float(kept.udp_timeout) if kept and out.udp else None,
         same_port=udp.same_port if out.udp and translated else None,
         pooling=udp.pooling if out.udp else None,
         ports=udp.ports if out.udp else None,
@@ -162,7 +162,7 @@ def claimed(
         unsolicited=udp.unsolicited if out.udp else None,
         prefix_translation=prefix,
         # connection tracking's: either way refreshes, errors are translated and end nothing, fragments are put together
-        refreshed_by=behaviour.BOTH if timers and out.udp else None,
+        refreshed_by=behaviour.BOTH if kept and out.udp else None,
         icmp_errors=behaviour.DELIVERED if out.udp else None,
         outlives_icmp=True if out.udp else None,
         fragments=_fragments(link) if out.udp and out.udp_kbit_s is None else None,
@@ -179,8 +179,8 @@ def claimed(
             ports_per_host=tcp.ports_per_host if any_tcp else None,
             simultaneous_open=True if any_tcp else None,
             unsolicited=tcp.unsolicited if any_tcp else None,
-            timeout_s=_waited_for(timers.tcp_timeout) if timers and any_tcp else None,
-            transitory_timeout_s=_waited_for(timers.tcp_transitory_timeout) if timers and any_tcp else None,
+            timeout_s=_waited_for(kept.tcp_timeout) if kept and any_tcp else None,
+            transitory_timeout_s=_waited_for(kept.tcp_transitory_timeout) if kept and any_tcp else None,
             icmp_errors=behaviour.DELIVERED if any_tcp else None,
             outlives_icmp=True if any_tcp else None,
         ),
@@ -233,6 +233,19 @@ def _transport(
     )
 
 
+def drawn_from(routers: Sequence[Router], family: int) -> tuple[int | None, int | None]:
+    """Of UDP and of TCP, from how many ports a host's are drawn at random, by the outermost translation: what another
+    one has drawn before it does not show. None: they are not."""
+    translations = _translations(routers, family)
+    return (_drawn(translations[-1].udp), _drawn(translations[-1].tcp)) if translations else (None, None)
+
+
+def _drawn(axes: nat.Behaviour) -> int | None:
+    if axes.allocation is not nat.Allocation.RANDOM:
+        return None
+    return min(axes.ports.size, axes.ports_per_host or axes.ports.size)
+
+
 def _same_port(nearest: Translation, mapping: str) -> str:
     """The nearest translation alone meets two hosts on one port: behind it they share an address, with a port each.
 
@@ -246,14 +259,16 @@ def _translations(routers: Sequence[Router], family: int) -> list[Translation]:
     return [one.profile.translation for one in routers if one.profile.translation is not None] if family == 4 else []
 
 
+def timers(router: Router, family: int) -> Timers | None:
+    """For how long one router remembers, where it translates or lets in answers alone; None: it does neither."""
+    if family == 4 and router.profile.translation is not None:
+        return router.profile.translation.timers
+    return None if router.firewall.inbound else router.profile.timers
+
+
 def _timers(routers: Sequence[Router], family: int) -> Timers | None:
-    """The shortest of each on the way, of what translates and of what lets in answers alone; None: nothing does."""
-    kept = []
-    for router in routers:
-        if family == 4 and router.profile.translation is not None:
-            kept.append(router.profile.translation.timers)
-        elif not router.firewall.inbound:
-            kept.append(router.profile.timers)
+    """The shortest of each on the way; None: nothing is remembered."""
+    kept = [one for router in routers if (one := timers(router, family)) is not None]
     return Timers(*map(min, zip(*map(astuple, kept), strict=True))) if kept else None
 
 
@@ -283,7 +298,10 @@ def _outbound(routers: Sequence[Router], proxy: bool) -> Outbound:
         tcp_80=passes("tcp", 80),
         tcp_other=passes("tcp"),
         proxy=True if proxy else None,
+        proxy_elsewhere=False if proxy else None,
         udp_kbit_s=min(rates, default=None),
+        udp_to={str(port): passes("udp", port) for port in UDP_TO},
+        tcp_to={str(port): passes("tcp", port) for port in TCP_TO},
     )
 
 

@@ -44,7 +44,7 @@ def deduce(found: Findings, pool: int) -> Behaviour:
         udp_timeout_s=timeout(found.timed.idle) if found.timed else None,
         same_port=same_port(udp.mapped, udp.shared) if translated(udp) and udp.shared and not prefix else None,
         pooling=pooling(udp.allocated, pool) if translated(udp) and not prefix else None,
-        ports=port_range(udp.allocated) if translated(udp) and not prefix else None,
+        ports=port_range(udp) if translated(udp) and not prefix else None,
         ports_per_host=found.ports_of_one_host,
         unsolicited=udp.unsolicited,
         prefix_translation=prefix,
@@ -69,7 +69,7 @@ def _tcp(found: Findings, tcp: Transport, prefix: bool, pool: int) -> Tcp:
         if translated(tcp) and tcp.shared and whole and not prefix
         else None,
         pooling=pooling(tcp.allocated, pool) if translated(tcp) and not prefix else None,
-        ports=port_range(tcp.allocated) if translated(tcp) and not prefix else None,
+        ports=port_range(tcp) if translated(tcp) and not prefix else None,
         ports_per_host=found.tcp_ports_of_one_host,
         simultaneous_open=found.simultaneous_open,
         unsolicited=tcp.unsolicited,
@@ -142,9 +142,15 @@ def allocation(made: Sequence[tuple[Endpoint, Endpoint]]) -> str | None:
     return behaviour.RANDOM
 
 
-def port_range(made: Sequence[tuple[Endpoint, Endpoint]]) -> tuple[int, int] | None:
-    """The least and the greatest outer port that was seen."""
-    ports = [outer.port for _, outer in made]
+def mappings(seen: Transport) -> frozenset[tuple[Endpoint, Endpoint]]:
+    """Every pair of an inner and an outer endpoint that was seen of one host: one for each port that was given out."""
+    found = {(row.inner, outer) for row in seen.mapped for each in row.outer.values() for outer in each}
+    return frozenset(found | set(seen.allocated))
+
+
+def port_range(seen: Transport) -> tuple[int, int] | None:
+    """The least and the greatest outer port of a host."""
+    ports = [outer.port for _, outer in mappings(seen)]
     return (min(ports), max(ports)) if ports else None
 
 
@@ -224,7 +230,10 @@ def outbound(reach: Reach) -> Outbound:
         tcp_80=reach.tcp_80,
         tcp_other=reach.tcp_other,
         proxy=reach.proxy,
+        proxy_elsewhere=reach.proxy_elsewhere,
         udp_kbit_s=None if reach.udp_kbit_s is None else round(reach.udp_kbit_s, 1),
+        udp_to={str(port): passes for port, passes in reach.udp_to.items()},
+        tcp_to={str(port): passes for port, passes in reach.tcp_to.items()},
     )
 
 

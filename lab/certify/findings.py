@@ -5,7 +5,7 @@ None stands for what was not asked, or could not be, because the firewall lets n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lab.certify.ends import Endpoint
@@ -19,9 +19,18 @@ class Fate(StrEnum):
     ADMITTED = "admitted"
 
 
+UDP_TO, TCP_TO = (53, 443, 50_000), (22, 50_000)
+"""Remote ports beside STUN's, 443 and 80 at which a firewall's hole is looked for: those of DNS, QUIC and SSH, and one
+that nobody has registered (RFC 6335, 6)."""
+
+
 @dataclass(frozen=True)
 class Reach:
-    """What gets out. `plain_443`, `tls_443`: whether such a payload passes on a connection to port 443."""
+    """What gets out. `udp`, `tcp_other`: to STUN's port; `udp_to`, `tcp_to`: to others, by remote port.
+
+    `plain_443`, `tls_443`: whether such a payload passes on a connection to port 443. `proxy_elsewhere`: whether the
+    proxy CONNECTs to another port; None: it neither did nor refused.
+    """
 
     udp: bool
     icmp: bool
@@ -32,6 +41,9 @@ class Reach:
     tls_443: bool | None = None
     proxy: bool | None = None
     udp_kbit_s: float | None = None  # what passes of a stream; None: all of it
+    udp_to: Mapping[int, bool] = field(default_factory=dict)
+    tcp_to: Mapping[int, bool] = field(default_factory=dict)
+    proxy_elsewhere: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,21 @@ from lab.certify.asking import Patience
 from lab.certify.behaviour import Behaviour
 from lab.certify.bench import PORTS, Bench, Ports
 from lab.certify.certificate import Certification, SiteCertificate, Verdict
-from lab.certify.claimed import MTU, claimed
-from lab.certify.comparing import differences
-from lab.certify.deducing import deduce
+from lab.certify.claimed import MTU, claimed, drawn_from
+from lab.certify.comparing import Draw, differences
+from lab.certify.deducing import deduce, mappings
 from lab.certify.ends import End
-from lab.certify.findings import LONGER_BYTES
+from lab.certify.findings import LONGER_BYTES, Findings
 from lab.certify.measuring import link
 from lab.certify.measuring.site import Asked, measure
 from lab.certify.requirements import requirements
 from lab.certify.steadiness import Watch
-from lab.errors import EvidenceError, LabError, RuntimeUnavailable
+from lab.errors import LabError, RuntimeUnavailable
+from lab.harness import askable
 from lab.harness.checkout import Checkout
 from lab.harness.claiming import SiteClaim, claims
 from lab.harness.probing import OpenSide, stand
-from lab.links.units import print_rate
+from lab.harness.turns import Turns, narrow
 from lab.runtime import images, probes
 from lab.runtime.connection import Engine, still_there
 from lab.runtime.probes import Probe
@@ -55,8 +56,6 @@ AT_ONCE = 12
 """Sites under way at the same time: most of them wait for a timer; each has a probe of 25 MB."""
 QUIET_AT_ONCE = 3
 """Sites whose links are measured at the same time: 600 packets a second in all, far below what core can delay."""
-LEAST_RATE = 32_000
-"""bit/s: on a narrower link a longest packet takes seconds, and what is asked would be most of what it carries."""
 LEAST_PACE_S = 0.001
 """A pace that is no shorter than what a timer can keep; a link that would bear a quicker one bears all at once."""
 SHARERS, ASKED_BYTES = 8, 100
@@ -66,9 +65,6 @@ INNER = 3
 PROXY_PORT = 3128
 LEAST_PORTS = 2000
 """Inner ports that the questions to one site may need, and to spare."""
-LEAST_OUTER = 256
-"""Outer ports of a host, for each transport: the questions take some seventy, all of which a router may remember until
-the last is asked, and the site's own clients have theirs; of ports that are drawn most have to be free."""
 
 
 def certify(
@@ -117,11 +113,14 @@ def _all(
     engine: Engine, world: World, outside: OpenSide, asked: Sequence[SiteClaim], follow: Follow
 ) -> Sequence[SiteCertificate]:
     """All sites, those first whose timers take longest."""
-    stop, quiet, board = threading.Event(), threading.BoundedSemaphore(QUIET_AT_ONCE), _Board(len(asked), follow)
+    stop, board = threading.Event(), _Board(len(asked), follow)
+    quiet, turns = threading.BoundedSemaphore(QUIET_AT_ONCE), Turns(stop)
 
     def one(claim: SiteClaim) -> SiteCertificate:
         with board.at_work(claim.site):
-            return _or_why_not(engine, claim, stop, lambda: _site(engine, world, outside, claim, stop, quiet, watch))
+            return _or_why_not(
+                engine, claim, stop, lambda: _site(engine, world, outside, claim, stop, quiet, turns, watch)
+            )
 
     first = sorted(asked, key=lambda claim: -_longest_s(claim))
     with Watch() as watch, ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="certify") as pool:
@@ -181,15 +180,11 @@ def _site(
     claim: SiteClaim,
     stop: threading.Event,
     quiet: threading.BoundedSemaphore,
+    turns: Turns,
     watch: Watch,
 ) -> SiteCertificate:
     began = time.monotonic()
-    if claim.link.rate is not None and claim.link.rate < LEAST_RATE:
-        raise EvidenceError(
-            f"the link of {claim.site} carries {print_rate(claim.link.rate)} a second, too little for what is asked; "
-            f"give it {print_rate(LEAST_RATE)} or more"
-        )
-    _enough_ports(claim)
+    askable.check(claim, _patience(claim))
     place = stand(engine, world, world.topology.lan_of(claim.site), INNER)
     proxy = world.topology.proxy_of(claim.site)
     at = (str(proxy.attachments[0].address.ip), PROXY_PORT) if proxy else None
@@ -212,6 +207,7 @@ def _site(
                     _patience(claim), stop, quiet, *_inner_ports(claim), watch,
                 ),
                 claim,
+                turns,
                 at if family == 4 else None,
                 outside.listener,
             )
@@ -224,20 +220,29 @@ def _site(
     )  # fmt: skip
 
 
-def _verdict(bench: Bench, claim: SiteClaim, proxy: tuple[str, int] | None, listener: tuple[str, int]) -> Verdict:
+def _verdict(
+    bench: Bench, claim: SiteClaim, turns: Turns, proxy: tuple[str, int] | None, listener: tuple[str, int]
+) -> Verdict:
     repeated: list[str] = []
     bench = replace(bench, say=repeated.append)
     says = _says(claim, bench.family)
     timers = says.udp_timeout_s, says.tcp.timeout_s, says.tcp.transitory_timeout_s
     fragments = claim.link.takes(LONGER_BYTES)
     asked = Asked(*timers, says.ports_per_host, proxy, listener, fragments, says.tcp.ports_per_host)
-    found = measure(bench, asked, lambda text: None)
+    with turns.alone(narrow(claim, bench.family)):
+        found = measure(bench, asked, lambda text: None)
     does = deduce(found, claim.routers[-1].outer if bench.family == 4 else 1)
     says = _says(claim, bench.family, found.up.size if found.up else 0)
     probes = (found.up.sent if found.up else None) or link.PROBES
     _, gap_s = link.train_on(claim.link.rate)
-    wrong = differences(says, does, probes, claim.link.clumps(gap_s))
+    wrong = differences(says, does, probes, claim.link.clumps(gap_s), _draws(claim, bench.family, found))
     return Verdict(says, does, wrong, requirements(found, does, bench.family), tuple(repeated))
+
+
+def _draws(claim: SiteClaim, family: int, found: Findings) -> dict[str, Draw]:
+    """How a host's outer ports were drawn, by the axis of their range, where it was by chance."""
+    among = zip(("ports", "tcp.ports"), drawn_from(claim.routers, family), (found.udp, found.tcp), strict=True)
+    return {axis: Draw(ports, len(mappings(seen))) for axis, ports, seen in among if ports and seen}
 
 
 def _says(claim: SiteClaim, family: int, probe_bytes: int = 0) -> Behaviour:
@@ -255,22 +260,6 @@ def _patience(claim: SiteClaim) -> Patience:
         return Patience(delay, loss, again=again)
     pace = SHARERS * ASKED_BYTES * 8 / rate
     return Patience(delay + MTU * 8 / rate, loss, pace if pace >= LEAST_PACE_S else 0.0, rate, again)
-
-
-def _enough_ports(claim: SiteClaim) -> None:
-    """Raises EvidenceError where a router on the way has so few outer ports that the questions would use them up."""
-    says = claimed(claim.routers, claim.link)
-    asked = {"UDP": says.ports, "TCP": says.tcp.ports} if 4 in claim.families else {}
-    for router in claim.routers:
-        if (axes := router.profile.translation) is None:
-            continue
-        for name, one in (("UDP", axes.udp), ("TCP", axes.tcp)):
-            ports = min(one.ports.size, one.ports_per_host or one.ports.size)
-            if asked.get(name) and ports < LEAST_OUTER:
-                raise EvidenceError(
-                    f"{router.name} has {ports} {name} ports for a host of {claim.site}, too few for what is asked; "
-                    f"give it {LEAST_OUTER} or more"
-                )
 
 
 def _inner_ports(claim: SiteClaim) -> tuple[Ports, Ports]:

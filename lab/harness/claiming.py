@@ -23,7 +23,7 @@ from lab.topology.model import Node
 @dataclass(frozen=True)
 class SiteClaim:
     """One site: its names, its routers outward (the nearest first), the links on the way, its families inside, and
-    whether it has a proxy."""
+    whether it has a proxy. `rated`: of it and of the carriers that it sits behind, those whose link has a rate."""
 
     site: str
     profile: str
@@ -33,6 +33,7 @@ class SiteClaim:
     link: LinkClaim
     families: tuple[int, ...]
     proxy: bool = False
+    rated: tuple[str, ...] = ()
     seed: int | None = None
     """What the links at core leave to chance begins with."""
     line_seeds: Mapping[str, int] = field(default_factory=dict)
@@ -50,15 +51,17 @@ def _claim(engine: Engine, world: World, site: str, core: Mapping[str, Any]) -> 
     nodes = (own, *world.topology.routers_outward(own))
     said = [_ask(engine, world, node) for node in nodes]
     by_site = {str(node.site): dict(answer) for node, answer in zip(nodes, said, strict=True)}
+    links = _links(world, by_site, core)
     return SiteClaim(
         site=site,
         profile=str(said[0]["profile"]),
         firewall=str(said[0]["firewall"]),
         behind=world.topology.behind(site),
         routers=tuple(_router(node, answer) for node, answer in zip(nodes, said, strict=True)),
-        link=_links(world, by_site, core),
+        link=reduce(in_series, map(link_claim, links.values()), LinkClaim()),
         families=tuple(family for family, name in ((4, "lan"), (6, "lan6")) if said[0].get(name, name == "lan")),
         proxy=world.topology.proxy_of(site) is not None,
+        rated=tuple(one for one, link in links.items() if link.up.rate is not None or link.down.rate is not None),
         seed=(core.get("shaping") or {}).get("seed"),
         line_seeds=standing.line_seeds(world.topology, by_site),
     )
@@ -75,11 +78,10 @@ def _ask(engine: Engine, world: World, node: Node) -> Mapping[str, Any]:
         return channel.order("status")
 
 
-def _links(world: World, said: dict[str, dict[str, Any]], core: Mapping[str, Any]) -> LinkClaim:
+def _links(world: World, said: dict[str, dict[str, Any]], core: Mapping[str, Any]) -> dict[str, Link]:
     """Those of a site and of the carriers that it sits behind, `said` by their routers, the nearest first."""
     links = standing.ended_at(world.topology, dict(core), said)
-    claims = [link_claim(_link(site, links[site])) for site in said if site in links]
-    return reduce(in_series, claims, LinkClaim())
+    return {site: _link(site, links[site]) for site in said if site in links}
 
 
 def _link(site: str, said: Mapping[str, Any]) -> Link:

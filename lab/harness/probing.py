@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from lab.certify.bench import ALTERNATE, PRIMARY
+from lab.certify.bench import ALTERNATE, ELSEWHERE, PRIMARY
 from lab.certify.ends import End
 from lab.harness import standing
 from lab.runtime import probes
@@ -64,7 +64,7 @@ class OpenSide:
         settings = {
             **held.settings("supernode"),
             "stun": {"addresses": list(self.addresses), "ports": [PRIMARY, ALTERNATE], "fixed": fixed},
-            "listen": list(self.listener),
+            "listen": [*self.listener, ELSEWHERE],
         }
         self.end = End(self._order)
         environment = probes.environment(core)

@@ -32,13 +32,14 @@ class Probe:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """`role`, as lab.boot knows it; `own`: an address that it keeps, IPv6 where the site has no IPv4; `hold`: more
         of them, with their prefixes; `stun`: {"addresses", "ports", "fixed"} of an RFC 5780 server; `listen`:
-        [address, port] of the kernel's TCP; `kernel_ports`: TCP ports of others that the kernel talks with."""
+        [address, port, ...] of the kernel's TCP; `kernel_ports`: TCP ports of others that the kernel talks with."""
         (attach.attach_alone if ":" in settings["own"] else attach.attach)(settings["role"], os.environ)
         host.hold(settings.get("hold", ()), settings["own"])
         listen = settings.get("listen")
         host.hush([listen[0]] if listen else [], settings.get("kernel_ports", ()))
         if listen:
-            through.listen(listen[0], int(listen[1]))
+            for port in listen[1:]:
+                through.listen(listen[0], int(port))
         self._stun = settings.get("stun")
         self._deaf_to = {listen[0]} if listen else set()
         self._deaf_to_ports = set(settings.get("kernel_ports", ()))

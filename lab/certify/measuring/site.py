@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from lab.certify.asking import Severed
+from lab.certify.asking import Patience, Severed
 from lab.certify.bench import ALTERNATE, PRIMARY, Bench
 from lab.certify.findings import Findings, Reach, Transport
 from lab.certify.measuring import errors, link, mapping, opening, timing
-from lab.certify.measuring.reach import HTTP, HTTPS, reach
+from lab.certify.measuring.reach import HTTP, HTTPS, proxied_elsewhere, reach
 
 T = TypeVar("T")
 THROTTLED_PACE_S = 0.05
@@ -24,6 +24,7 @@ THROTTLED_PACE_S = 0.05
 class Asked:
     """What the procedure has to know beforehand. Around the timeouts each timer is looked for, None: nowhere.
 
+    `listener`: what the proxy is for; at its address somebody listens at ELSEWHERE as well.
     `tcp_timeout_s`: of a connection that stands, `transitory_s`: of one half open. `fragments`: whether the link takes
     two at once. `ports_per_host`, `tcp_ports_per_host`: the limits that are looked for, None: none.
     """
@@ -45,13 +46,13 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     found = Findings(reach=out)
     if asked.proxy:
         through, up, down = link.proxied(bench, asked.proxy, asked.listener)
-        found = replace(found, reach=replace(out, proxy=through), up=up, down=down)
+        elsewhere = proxied_elsewhere(bench, asked.proxy, asked.listener[0]) if through else None
+        found = replace(found, reach=replace(out, proxy=through, proxy_elsewhere=elsewhere), up=up, down=down)
     ports = tcp_ports(out)
     udp, tcp = out.udp, bool(ports) and out.tls_443 is not False
     rate = bench.undisturbed("throttle", lambda: link.throttle(bench)) if udp else None
     throttled = rate is not None
-    pace_s = max(THROTTLED_PACE_S, bench.patience.pace_s)
-    paced = bench.patient(replace(bench.patience, pace_s=pace_s)) if throttled else bench
+    paced = bench.patient(slowed(bench.patience)) if throttled else bench
     found = replace(found, reach=replace(found.reach, udp_kbit_s=rate))
     over_tcp = bench.over_tcp()
     jobs = _jobs(over_tcp, paced, asked, udp, tcp, ports)
@@ -82,6 +83,11 @@ def measure(bench: Bench, asked: Asked, say: Callable[[str], None]) -> Findings:
     if done.get("link"):
         found = replace(found, **done["link"])  # type: ignore[arg-type]
     return found
+
+
+def slowed(patience: Patience) -> Patience:
+    """The same where UDP is throttled."""
+    return replace(patience, pace_s=max(THROTTLED_PACE_S, patience.pace_s))
 
 
 def _most(bench: Bench, tcp: bool, port: int, limit: int | None, say: Callable[[str], None]) -> int | None:

@@ -23,6 +23,8 @@ REFRESHED, TESTED = 0.6, 1.2
 """When a mapping is refreshed, and when it is asked: past its time, but not past what the refreshment gave it."""
 TWO_WAY_S = 2.3
 """Linux calls a flow a stream when it has gone both ways for two seconds (nf_conntrack_proto_udp.c)."""
+AGAIN = 2
+"""Times that a lost packet, one out or one back, keeps the conversations waiting between which time is counted."""
 GAP_S = 0.02
 REFRESH_S = 2.0
 """Between two packets of the conversation that control packets are of, while nothing is asked."""
@@ -62,6 +64,22 @@ def timed(bench: Bench, tcp: bool, port: int, timeout_s: float) -> Timed | None:
         outbound=bool(bench.inside.seen(answer[True].key)),
         inbound=bool(bench.inside.seen(answer[False].key)),
     )
+
+
+def least_s(patience: asking.Patience) -> float:
+    """The shortest timer that can be looked for with that patience: each conversation has to outlast the pause that is
+    made between its packets, and its turn among the others."""
+    return TWO_WAY_S + _turn_s(patience, len(SHARES) + 2)
+
+
+def least_half_open_s(patience: asking.Patience) -> float:
+    """The same of a connection half open."""
+    return _turn_s(patience, len(SHARES))
+
+
+def _turn_s(patience: asking.Patience, others: int) -> float:
+    """How long a packet may be on its way, and those of so many others before it."""
+    return patience.wait_s * (1 + (AGAIN if patience.loss else 0)) + others * patience.pace_s
 
 
 def half_open(bench: Bench, port: int, timeout_s: float) -> Mapping[float, bool] | None:

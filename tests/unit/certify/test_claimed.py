@@ -4,7 +4,7 @@ import pytest
 
 from lab import nat
 from lab.certify.behaviour import OneWay
-from lab.certify.claimed import LinkClaim, Router, claimed, in_series, link_claim
+from lab.certify.claimed import LinkClaim, Router, claimed, drawn_from, in_series, link_claim
 from lab.links import Burst, Impairment, Link
 
 EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dependent"
@@ -70,6 +70,16 @@ def test_ports_and_addresses_are_claimed_of_each_transport() -> None:
         "arbitrary",
         "paired",
     ), "the outermost one's are what one sees"
+
+
+def test_what_a_host_s_ports_are_drawn_from_is_the_outermost_translation_s() -> None:
+    carrier, preserving = router("carrier-grade", outer=2), router("full-cone")
+    assert drawn_from([router("symmetric")], 4) == (64_512, 64_512)
+    assert drawn_from([router("symmetric", axes="tcp-ports=40000-49999")], 4) == (64_512, 10_000)
+    assert drawn_from([carrier], 4) == drawn_from([router("linux"), carrier], 4) == (1024, 1024)
+    assert drawn_from([router("symmetric"), preserving], 4) == (None, None), "what it preserves was drawn elsewhere"
+    assert drawn_from([router("symmetric-sequential")], 4) == drawn_from([preserving], 4) == (None, None)
+    assert drawn_from([router("open")], 4) == drawn_from([router("symmetric")], 6) == (None, None)
 
 
 @pytest.mark.parametrize(

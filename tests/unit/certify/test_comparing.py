@@ -1,12 +1,13 @@
 """What counts as the same: exactly, or within the tolerance that is stated."""
 
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
 
 from lab.certify.behaviour import Behaviour, Link, OneWay, Outbound, Tcp
-from lab.certify.comparing import deviation, differences
+from lab.certify.comparing import FALSE_ALARM, Draw, deviation, differences
 
 OUT = Outbound(True, True, "anything", True, True)
 LINK = Link(10.0, 0.0, OneWay(10.0, 0.0, 1500, False), OneWay(10.0, 0.0, 1500, False))
@@ -103,6 +104,62 @@ def test_ports_seen_inside_the_claimed_range_are_the_range() -> None:
     claimed = replace(CLAIMED, ports=(40000, 49999))
     assert axes(replace(CLAIMED, ports=(40123, 48000)), claimed) == set()
     assert axes(replace(CLAIMED, ports=(39999, 48000)), claimed) == {"ports"}
+
+
+def drawn(seen: tuple[int, int], times: int, among: int = 64_512, allocation: str = "random") -> set[str]:
+    says = replace(CLAIMED, allocation="random", ports=(1024, 65_535))
+    does = replace(says, allocation=allocation, ports=seen)
+    return {one.axis for one in differences(says, does, 1000, draws={"ports": Draw(among, times)})}
+
+
+@pytest.mark.parametrize(
+    ("seen", "times", "agrees"),
+    [
+        ((50_000, 50_003), 32, False),
+        ((50_000, 50_003), 4, False),
+        ((50_000, 50_000), 8, False),
+        ((40_000, 49_999), 32, False),
+        ((40_000, 49_999), 8, True),
+        ((30_000, 60_000), 32, True),
+        ((50_000, 50_003), 1, True),
+    ],
+)
+def test_ports_drawn_from_a_far_narrower_range_than_is_claimed_are_not_its(
+    seen: tuple[int, int], times: int, agrees: bool
+) -> None:
+    assert drawn(seen, times) == (set() if agrees else {"ports"})
+
+
+def test_ports_of_a_host_s_own_block_lie_as_close_together_as_the_block_is_small() -> None:
+    assert drawn((2048, 3000), 32, among=1024) == set()
+    assert drawn((2048, 2111), 32, among=1024) == {"ports"}
+
+
+@pytest.mark.parametrize("allocation", ["preserving", "sequential"])
+def test_ports_that_are_not_drawn_by_chance_may_lie_close_together(allocation: str) -> None:
+    assert drawn((50_000, 50_031), 32, allocation=allocation) == {"allocation"}
+    says = replace(CLAIMED, allocation=allocation, ports=(1024, 65_535))
+    assert differences(says, replace(says, ports=(50_000, 50_031)), 1000) == ()
+
+
+@pytest.mark.parametrize("times", [8, 16, 32])
+@pytest.mark.parametrize("even", [True, False], ids=["even", "as Linux draws"])
+def test_a_draw_from_the_whole_range_is_called_too_narrow_less_than_once_in_a_million(times: int, even: bool) -> None:
+    """Whichever port is the lowest, all others lie within the widest range that is called too narrow."""
+    among = 64_512
+    width = next(wide for wide in range(1, among) if Draw(among, times).covers((1, wide))) - 1
+    weights = [1 if even or port >= 1024 else 2 for port in range(among)]
+    below = [0, *accumulate(weights)]
+    within = (below[min(among, port + width)] - below[port] for port in range(among))
+    shares = [(weight / below[-1], near / below[-1]) for weight, near in zip(weights, within, strict=True)]
+    assert width > 1000
+    assert sum(times * share * near ** (times - 1) for share, near in shares) < FALSE_ALARM
+
+
+def test_a_difference_of_ports_says_how_far_apart_they_were_to_lie() -> None:
+    says = replace(CLAIMED, allocation="random", ports=(1024, 65_535))
+    (one,) = differences(says, replace(says, ports=(5000, 5003)), 1000, draws={"ports": Draw(64_512, 32)})
+    assert str(one) == "ports: claimed 1024-65535 (within the spread of 32 draws from 64512), measured 5000-5003"
 
 
 def test_a_difference_says_what_was_claimed_measured_and_tolerated() -> None:

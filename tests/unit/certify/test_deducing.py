@@ -122,6 +122,15 @@ def test_ports_and_addresses_are_told_of_each_transport() -> None:
     assert (found.pooling, found.tcp.ports, found.tcp.pooling) == (None, None, None)
 
 
+def test_ports_of_a_host_are_those_toward_every_destination_each_draw_counted_once() -> None:
+    first = ((INNER, Endpoint("192.0.2.1", 7000)),)
+    each = Transport(mapped=(row(7000, 9000, 8000, 6000),), allocated=first)
+    assert (deducing.port_range(each), len(deducing.mappings(each))) == ((6000, 9000), 4)
+    one = Transport(mapped=(row(7000, 7000, 7000, 7000),), allocated=first)
+    assert (deducing.port_range(one), len(deducing.mappings(one))) == ((7000, 7000), 1)
+    assert deducing.port_range(Transport()) is None
+
+
 @pytest.mark.parametrize(
     ("first", "reachable", "expected"),
     [((7, 7, 7, 7), True, "kept"), ((7, 8, 8, 8), True, "split"), ((7, 7, 7, 7), False, "lost")],

@@ -73,6 +73,24 @@ def test_tcp_is_asked_with_ports_of_its_own(order: list[str], monkeypatch: pytes
     assert {tcp: port // 1000 for tcp, port in used.items()} == {False: 40, True: 20}
 
 
+@pytest.mark.parametrize("serves", [True, False])
+def test_a_proxy_that_serves_is_asked_for_another_port(monkeypatch: pytest.MonkeyPatch, serves: bool) -> None:
+    nothing = Reach(False, False, False, False, False)
+    asked: list[object] = []
+
+    def elsewhere(bench: Bench, proxy: tuple[str, int], address: str) -> bool:
+        asked.append((proxy, address))
+        return False
+
+    monkeypatch.setattr(site, "reach", lambda bench: nothing)
+    monkeypatch.setattr(site.link, "proxied", lambda bench, proxy, listener: (serves, None, None))
+    monkeypatch.setattr(site, "proxied_elsewhere", elsewhere)
+    proxy = ("192.168.1.5", 3128)
+    found = measure(bench_of(Router()), Asked(None, None, None, None, proxy, ("203.0.113.251", 443)), lambda text: None)
+    assert asked == ([(proxy, "203.0.113.251")] if serves else [])
+    assert (found.reach.proxy, found.reach.proxy_elsewhere) == (serves, False if serves else None)
+
+
 def test_long_datagrams_are_not_asked_of_a_queue_that_takes_none(order: list[str]) -> None:
     measure(bench_of(Router()), Asked(None, None, None, None, None, ("", 0), fragments=False), lambda text: None)
     assert sorted(order) == ["link", "opening", "transport", "transport"]

@@ -13,6 +13,9 @@ from lab.certify.asking import Severed
 from lab.certify.bench import PORTS, Ports
 from lab.certify.certificate import SiteCertificate
 from lab.certify.claimed import LinkClaim, Router
+from lab.certify.comparing import Draw
+from lab.certify.ends import Endpoint
+from lab.certify.findings import Findings, Reach, Transport
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
 from lab.harness import certifying, claiming
 from lab.harness.certifying import LEAST_PORTS, Progress
@@ -103,9 +106,12 @@ def test_a_certification_that_is_broken_off_is_no_failure_of_a_site() -> None:
 def test_a_link_too_narrow_for_the_questions_is_said_to_be_and_not_judged() -> None:
     nothing: Any = None
     narrow = replace(claim_of("home"), link=LinkClaim(up_rate=1_000))
-    stop, quiet = threading.Event(), threading.BoundedSemaphore()
+    stop = threading.Event()
     found = certifying._or_why_not(
-        nothing, narrow, stop, lambda: certifying._site(nothing, nothing, nothing, narrow, stop, quiet, nothing)
+        nothing,
+        narrow,
+        stop,
+        lambda: certifying._site(nothing, nothing, nothing, narrow, stop, nothing, nothing, nothing),
     )
     assert found.failure == (
         "the link of home carries 1kbit a second, too little for what is asked; give it 32kbit or more"
@@ -215,6 +221,15 @@ def test_a_router_that_gives_out_other_ports_anyway_is_asked_with_any() -> None:
     for far in (("symmetric", "ports=40000-40299"), ("carrier-grade", "ports=40000-42047")):
         udp, _ = certifying._inner_ports(site_behind(("port-restricted-cone", "ports=50000-50299"), far))
         assert udp.take() in PORTS
+
+
+def test_what_was_drawn_of_each_transport_is_counted_where_the_claim_is_that_it_was() -> None:
+    seen = [Transport(allocated=tuple((Endpoint("a", n), Endpoint("b", n)) for n in range(count))) for count in (8, 7)]
+    found = Findings(Reach(True, True, True, True, True), *seen)
+    symmetric = site_behind(("symmetric", "tcp-ports=40000-49999"))
+    assert certifying._draws(symmetric, 4, found) == {"ports": Draw(64_512, 8), "tcp.ports": Draw(10_000, 7)}
+    assert certifying._draws(symmetric, 4, replace(found, udp=None)) == {"tcp.ports": Draw(10_000, 7)}
+    assert certifying._draws(site_behind(("linux", "")), 4, found) == certifying._draws(symmetric, 6, found) == {}
 
 
 @pytest.mark.parametrize(
