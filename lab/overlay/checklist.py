@@ -472,8 +472,7 @@ class Checklist:
 
     def _received(self, path: Path, data: bytes, now: float) -> None:
         if not is_stun(data):
-            self.choice.hear(path, data, now)
-            self.reports.data(data, now)
+            self.reports.data(path.key, data, now)
             return
         message = self.checks.read(data)
         if message is None:
@@ -492,6 +491,11 @@ class Checklist:
             self._asked(path, message, now)
         elif message.kind is StunKind.SUCCESS:
             self._answered(path, message, now)
+
+    def voice(self, key: Key, data: bytes, now: float) -> None:
+        """What came by a path has turned out to be the peer's voice; the path may have gone since."""
+        if (path := self.paths.get(key)) is not None and not self.closed:
+            self.choice.hear(path, data, now)
 
     def _asked(self, path: Path, request: StunMessage, now: float) -> None:
         path.carrier.send(self.checks.answer(path, request, self._word(now)))
