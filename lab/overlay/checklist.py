@@ -64,6 +64,8 @@ STANDBY_DEAD_AFTER = 7.0
 REVIVE, PRESSED = 2.0, 0.5
 """Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
 every path that has worked, while nothing of the peer comes."""
+MOST_MET = 50
+"""Addresses at which the peer has been met and has not answered: as many as of its candidates (remote.py)."""
 FIRST_TRIES = 5
 """Checks, a second's worth, after which a path that has not answered is not waited for."""
 
@@ -461,8 +463,21 @@ class Checklist:
             if self.guessing.hopeless or not self.checks.genuine(data):
                 return
             path = self._add_udp(source, now, socket)
+            self._forget_met(path)
             self.reports.met(source)
         self._received(path, data, now)
+
+    def _forget_met(self, newest: Path) -> None:
+        """A check with the right key may be sent, or shown again, from any address: of those that the peer has been met
+        at and that have never answered, the oldest make room."""
+        told = {candidate.address for candidate in self.remote}
+        met = [
+            path
+            for path in self.paths.values()
+            if path.key[0] == "udp" and path.rtt is None and path.remote not in told and path is not newest
+        ]
+        for path in met[: max(0, len(met) + 1 - MOST_MET)]:
+            del self.paths[path.key]
 
     def from_relay(self, leg: RelayLeg, data: bytes, now: float) -> None:
         """What the peer sent through a relay."""

@@ -7,6 +7,7 @@ import pytest
 from lab.overlay.actions import Connect, SendTo
 from lab.overlay.call import Call
 from lab.overlay.call_events import Ended, Moved
+from lab.overlay.checklist import MOST_MET
 from lab.overlay.client import Client
 from lab.overlay.courtesy import CHECKS, GUESSES, SUSPECT
 from lab.overlay.guessing import Guessing
@@ -282,6 +283,29 @@ def test_ten_thousand_candidates_are_as_good_as_fifty(net: FakeNet) -> None:
     assert sum(1 for host, _ in counted if host == VICTIM) <= MOST_CANDIDATES
     assert str(net.told("bob", Moved)[-1][1].path) == "punched/udp"
     assert not net.told("bob", Ended)
+
+
+def test_ten_thousand_addresses_that_a_check_is_shown_from_are_as_good_as_fifty(net: FakeNet) -> None:
+    """Whoever has one, as a relay has, can send it again, and write any address on it."""
+    id = talk(net, 3)
+    bob = machine(net, "bob")
+    call = bob.calls[id]
+    checklist, counted = call.checklist, sent_by(net, "bob")
+    using = checklist.selected
+    assert checklist.key is not None and using is not None
+    genuine = check(id, checklist.key)
+    for number in range(10_000):
+        bob.datagram(call.media.socket, genuine, (VICTIM, 1024 + number), net.now)
+        if number % 100 == 0:
+            net.settle(net.hosts["bob"])
+    net.settle(net.hosts["bob"])
+    assert len(checklist.paths) <= MOST_MET + MOST_CANDIDATES + 4
+    net.run(10)
+    assert sum(count for (host, _), count in counted.items() if host == VICTIM) <= 10_000 + HANDFUL
+    assert checklist.selected is using
+    fresh = ("203.0.113.33", 6000)
+    bob.datagram(call.media.socket, genuine, fresh, net.now)
+    assert fresh in {path.remote for path in checklist.paths.values()}, "the last one is looked at all the same"
 
 
 def machine(net: FakeNet, name: str) -> Client:
