@@ -33,7 +33,8 @@ NOBODY = 9
 MOST_EXPECTED = 4
 """Hosts of the peer for which the router is opened."""
 MOST_TARGETS = 8
-"""Addresses of the peer that simultaneous open is tried with; whoever stands there is sent a handful of SYNs."""
+"""Addresses of the peer that simultaneous open is tried with, the last told; whoever stands there is sent a handful of
+SYNs. From one place it tells six at the most: one a family, or the next ports of a router that counts."""
 REOPEN, SELDOM = 1.0, 5.0
 """Seconds between two connections to where one has worked before, with a SYN of its own each: while nothing of the peer
 comes, and while a relay brings it. The kernel would send the SYN of one connection again after 1, 3, 7, 15 and 31 s."""
@@ -105,8 +106,18 @@ class TcpChecks:
     def meet(self, remotes: Iterable[Address], now: float) -> None:
         """Addresses from which the peer opens connections too (RFC 6544, simultaneous-open)."""
         for remote in remotes:
-            if remote not in self.targets and len(self.targets) < MOST_TARGETS:
+            if remote not in self.targets:
+                if len(self.targets) >= MOST_TARGETS:
+                    self._make_room()
                 self.targets[remote] = _Target(remote, now)
+
+    def _make_room(self) -> None:
+        """The peer may have moved: the address that was told longest ago goes, one at which nobody was met first."""
+        target = min(self.targets.values(), key=lambda one: (one.remote in self.worked, one.due != float("inf")))
+        del self.targets[target.remote]
+        if target.link is not None and (attempt := self.links.get(target.link)) is not None and attempt.info is None:
+            del self.links[target.link]
+            self.actions.close(target.link)
 
     def expect(self, hosts: Iterable[str]) -> None:
         """Hosts that the peer will come from, of a port that it cannot name: this end's router is to let it in."""
