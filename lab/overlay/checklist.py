@@ -452,6 +452,8 @@ class Checklist:
         if path is not None and path.state is not State.FAILED:
             self.passage.tcp_lifetime.broke(path.rest)
             self._fail(path, now)
+            tell([path], self.reports)
+        self.paths.pop(("tcp", link), None)  # another connection is another path
 
     # -- what arrives --------------------------------------------------------------------------------------------
 
