@@ -494,20 +494,25 @@ class Checklist:
         message = self.checks.read(data)
         if message is None:
             return
-        self.peer_finished = message.finished
-        self.holding.heard(message.holds, now)
-        if message.guessing:
-            self.guessing.word(now)
         leg = Transport(message.leg) if message.leg in ("udp", "tcp") and path.via is not None else None
         if leg is not None and path.note_legs(leg) and self.choice.meter.path == path.key:
             self.choice.meter.forget()
-        if message.loss is not None:
-            self.choice.peer_missed(message.loss, now)
-            self._doubt_legs(message.loss, now)
+        if self.checks.newest(message):
+            self._heed(message, now)
         if message.kind is StunKind.REQUEST and message.username == self.call:
             self._asked(path, message, now)
         elif message.kind is StunKind.SUCCESS:
             self._answered(path, message, now)
+
+    def _heed(self, message: StunMessage, now: float) -> None:
+        """What the peer says by the way, in whatever it writes."""
+        self.peer_finished = message.finished
+        self.holding.heard(message.holds, now)
+        if message.guessing:
+            self.guessing.word(now)
+        if message.loss is not None:
+            self.choice.peer_missed(message.loss, now)
+            self._doubt_legs(message.loss, now)
 
     def voice(self, key: Key, data: bytes, now: float) -> None:
         """What came by a path has turned out to be the peer's voice; the path may have gone since."""

@@ -1,10 +1,12 @@
-"""Packets that look like voice and are not the peer's: who can forge an address, or a lying relay, sends any number."""
+"""Packets that look like the peer's and are not, or no more: who can forge an address, or a relay that lies, sends any
+number of them, and what was genuine when it went by."""
 
 import itertools
 
 import pytest
 
 from lab.overlay.call_events import Ended, Heard, Moved, RankedDown
+from lab.overlay.checks import Checks, Word
 from lab.overlay.paths import Path
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_lossy_paths import rtp
@@ -81,3 +83,41 @@ def test_forged_voice_is_no_answer_to_a_nomination(net: FakeNet) -> None:
     assert checklist.selected is not relayed
     arrive(net, "bob", relayed, rtp(150))
     assert checklist.selected is relayed
+
+
+MISSES = Word(300, True, True, None)
+
+
+def checks_of(net: FakeNet, name: str) -> Checks:
+    (call,) = net.hosts[name].machine.calls.values()
+    return call.checklist.checks
+
+
+@pytest.mark.parametrize("kept_back", [True, False])
+def test_a_relay_that_shows_an_old_check_again_or_keeps_one_back_draws_no_voice_to_itself(
+    net: FakeNet, kept_back: bool
+) -> None:
+    id = place(net, "bob", "frank")
+    talk(net, id, ("bob", "frank"), 0, 2, step=0)
+    (call,) = net.hosts["bob"].machine.calls.values()
+    (relayed,) = (path for path in call.checklist.paths.values() if path.via is not None)
+    old = checks_of(net, "frank").request(relayed, None, MISSES, net.now)
+    if not kept_back:
+        call.checklist.choice.heeds_from = net.now + 0.01  # and it changed nothing, for voice had just moved
+        arrive(net, "bob", relayed, old)
+    talk(net, id, ("bob", "frank"), 100, 4, step=0)
+    arrive(net, "bob", relayed, old)
+    assert not net.told("bob", RankedDown) and not call.checklist.guessing.word_until > net.now
+    assert str(net.told("bob", Moved)[-1][1].path) == "punched/udp"
+    arrive(net, "bob", relayed, checks_of(net, "frank").request(relayed, None, MISSES, net.now))
+    talk(net, id, ("bob", "frank"), 300, 1, step=0)
+    assert net.told("bob", RankedDown), "a word of now is heeded, by whichever path it comes"
+
+
+def test_a_guess_says_nothing_of_what_the_peer_has_said_before(net: FakeNet) -> None:
+    id = place(net, "bob", "frank")
+    talk(net, id, ("bob", "frank"), 0, 2, step=0)
+    (call,) = net.hosts["bob"].machine.calls.values()
+    assert call.checklist.peer_finished and call.checklist.selected is not None
+    arrive(net, "bob", call.checklist.selected, checks_of(net, "frank").guess(("203.0.113.32", 5000)))
+    assert call.checklist.peer_finished
