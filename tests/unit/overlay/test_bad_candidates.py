@@ -14,6 +14,7 @@ from lab.overlay.guessing import Guessing
 from lab.overlay.identity import seal_seen
 from lab.overlay.introduction import Introduction
 from lab.overlay.limits import Rate
+from lab.overlay.paths import nobodys
 from lab.overlay.prospects import Part
 from lab.overlay.remote import MOST_CANDIDATES
 from lab.overlay.supernode import Supernode
@@ -47,6 +48,11 @@ NOBODY = (
     "fe80::1",
     "::ffff:127.0.0.1",
     "2002:7f00:1::1",
+    "::127.0.0.1",
+    "64:ff9b::127.0.0.1",
+    "fec0::1",
+    "4000::1",
+    "2001:db8::1%1",
     "localhost",
 )
 
@@ -83,6 +89,16 @@ def talk(net: FakeNet, seconds: float, peer: str = "frank") -> str:
     id = place(net, "bob", peer)
     net.run(seconds)
     return id
+
+
+@pytest.mark.parametrize("host", NOBODY)
+def test_an_address_that_is_nobodys_is_known_by_its_looks(host: str) -> None:
+    assert nobodys(host)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.99", "192.168.32.1", "100.64.0.1", "2001:db8:0:1::99", "fd00::1"])
+def test_an_address_that_may_be_somebodys_is_not_refused(host: str) -> None:
+    assert not nobodys(host)
 
 
 def test_addresses_that_are_nobodys_are_never_written_to(net: FakeNet, lies: list[Candidate]) -> None:
