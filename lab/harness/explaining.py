@@ -6,34 +6,20 @@ Never: packets (the judge has had them), or how it looks.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lab.errors import ConfigError
 from lab.evidence.whole import Setting
 from lab.harness.barriers import barriers, shut
+from lab.harness.chapters import RUNGS, Chapter, Line, Story, Way, milliseconds, over, shown, stories, way
 from lab.harness.checkout import Checkout
 from lab.harness.kept import told
 from lab.topology.model import Topology
 
-RUNGS = (
-    "direct/udp",
-    "punched/udp",
-    "direct/tcp",
-    "punched/tcp",
-    "relayed/udp",
-    "relayed/mixed",
-    "relayed/tcp",
-)
-"""Best first (design)."""
-AT_THE_END = 0.05
-"""Seconds before the first end says that the call is over in which it has closed what it no longer needs."""
-
 INTERRUPTED = "interrupted"
 """The error of a call that its user broke off."""
 LEFT = "it worked, and was left for another"
-
-Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,11 +52,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Rung:
-    """A path of the table: `taken`, `ruled out` (better than the one taken), or `not needed` (worse). Why, in words."""
+    """A path of the table: `taken`, `ruled out` (better than the one taken), or `not needed` (worse). Why, in words;
+    what befell it in the course of the call, and how many chapters of that are left out in the middle."""
 
     path: str
     verdict: str
     reason: str
+    story: tuple[Chapter, ...] = ()
+    untold: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,7 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line], topology: Topolo
     seen = report.get("observed") or report.get("path") or next(reversed(report.get("history") or ()), None)
     failed = report.get("error") not in (None, INTERRUPTED)
     path = f"{seen['kind']}/{seen['transport']}" if seen else None
-    tried = tuple(_attempts(told, dialled))
+    tried, happened = tuple(_attempts(told, dialled)), stories(told, dialled)
     return Explanation(
         call=str(report["call"]),
         caller=ends[0],
@@ -134,12 +123,16 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line], topology: Topolo
         candidates=tuple(_offered(told, dialled, ends)),
         attempts=tried,
         moves=tuple(
-            (line["node"], _ms(line, dialled), _name(line["path"]))
+            (line["node"], milliseconds(line, dialled), shown(line["path"]))
             for line in told
             if line["event"] == "path" and line.get("path")
         ),
         guesses=tuple(_guesses(told)),
-        rungs=tuple(_rungs(path, tried, told, dialled, failed, _barred(topology, ends))),
+        rungs=tuple(
+            replace(rung, story=befell.chapters, untold=befell.untold)
+            for rung in _rungs(path, tried, told, dialled, failed, _barred(topology, ends))
+            for befell in [happened.get(rung.path, Story())]
+        ),
     )
 
 
@@ -157,17 +150,9 @@ def _barred(topology: Topology | None, ends: tuple[str, str]) -> dict[str, str]:
     return found
 
 
-def _ms(line: Line, dialled: float) -> int:
-    return round((float(line["at"]) - dialled) * 1000)
-
-
-def _name(path: Line) -> str:
-    return f"{path['kind']}/{path['transport']}" + (f" via {path['via']}" if path.get("via") else "")
-
-
 def _offered(lines: Iterable[Line], dialled: float, ends: tuple[str, str]) -> Iterable[Offered]:
     for line in lines:
-        node, at = line["node"], _ms(line, dialled)
+        node, at = line["node"], milliseconds(line, dialled)
         match line["event"]:
             case "candidates":
                 for kind, transport, address in line["candidates"]:
@@ -185,24 +170,21 @@ def _attempts(lines: Iterable[Line], dialled: float) -> list[Attempt]:
     What worked and was closed because the call was over has not failed.
     """
     lines = list(lines)
-    over = min((float(line["at"]) for line in lines if line["event"] == "ended"), default=float("inf")) - AT_THE_END
-    found: dict[tuple[str, str, str], Attempt] = {}
+    at_the_end = over(lines)
+    found: dict[Way, Attempt] = {}
     for line in lines:
         if line["event"] not in ("check", "connecting"):
             continue
-        tried, state = str(line.get("tried", "tcp")), str(line["state"])
-        via = tried.partition(" via ")[2]
-        transport = "relay" if via else tried.rpartition("/")[2]
-        key = (line["node"], transport, via or line["remote"])
-        at = _ms(line, dialled)
+        tried, state, key = str(line.get("tried", "tcp")), str(line["state"]), way(line)
+        at = milliseconds(line, dialled)
         before = found.get(key)
-        if before and before.outcome == "valid" and float(line["at"]) >= over:
+        if before and before.outcome == "valid" and float(line["at"]) >= at_the_end:
             continue
         path = tried if state == "valid" else before.path if before else None
         outcome = before.outcome if before and state == "in-progress" else state
         found[key] = Attempt(
             line["node"],
-            transport,
+            key[1],
             line["remote"],
             before.from_ms if before else at,
             at if state != "in-progress" else before.to_ms if before else None,
@@ -269,7 +251,7 @@ def _demoted(rung: str, tried: Sequence[Attempt], lines: Sequence[Line], dialled
         name = str(line["tried"]).partition(" via ")[0]
         if name == rung or (name == rung.partition("/")[2] and line["remote"] in of_rung):
             lost = "much" if line.get("lost_percent") is None else f"{line['lost_percent']} %"
-            return _DEMOTIONS[line["why"]].format(lost=lost, node=line["node"], at=_ms(line, dialled))
+            return _DEMOTIONS[line["why"]].format(lost=lost, node=line["node"], at=milliseconds(line, dialled))
     return None
 
 

@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import asdict, dataclass, field
 
 from lab.media.voice import VoiceSession
+from lab.overlay.call_events import Heard
 from lab.overlay.paths import PathName
 
 
@@ -46,7 +47,7 @@ class Conversing:
     timer: asyncio.TimerHandle | None = None
     alarm: asyncio.TimerHandle | None = None
     planned: list[asyncio.TimerHandle] = field(default_factory=list)
-    early: list[bytes] = field(default_factory=list)
+    early: list[Heard] = field(default_factory=list)
     path: PathName | None = None
     stretches: list[Stretch] = field(default_factory=list)
     holds: list[Span] = field(default_factory=list)

@@ -200,8 +200,8 @@ class Phone:
         if self.hosting is not None and self.hosting.event(event):
             return
         match event:
-            case Heard(id, data):
-                self._heard(id, data)
+            case Heard():
+                self._heard(event)
             case Rings(id, peer, incoming):
                 self._rings(id, peer, incoming)
             case Answered(id, send, receive):
@@ -247,9 +247,8 @@ class Phone:
         self._report(call, "answered")
         voice = VoiceSource.recording(RECORDINGS[0 if call.caller else 1])
         call.voice = VoiceSession(media, voice, secrets.randbits(32))
-        now, wall = time.monotonic(), time.time()
-        for data in call.early:
-            call.voice.receive(data, now, wall)
+        for packet in call.early:
+            self._listen(call.voice, packet)
         call.early.clear()
         call.alarm = self._loop.call_later(PROGRESS_SECONDS, self._progress, call)
         for begin, end in self.holds.pop(call.label, ()):
@@ -289,15 +288,21 @@ class Phone:
         self._report(call, "path", path=path_json(path) or None)
         self._arm(call)
 
-    def _heard(self, id: str, data: bytes) -> None:
-        call = self.calls.get(id)
+    def _heard(self, packet: Heard) -> None:
+        call = self.calls.get(packet.call)
         if call is None:
             return
         if call.voice is not None:
-            call.voice.receive(data, time.monotonic(), time.time())
+            self._listen(call.voice, packet)
             self._arm(call)
         elif len(call.early) < EARLY_PACKETS:
-            call.early.append(data)
+            call.early.append(packet)
+
+    def _listen(self, voice: VoiceSession, packet: Heard) -> None:
+        """What its protection shows to be the peer's is played, and speaks for the path that it came by."""
+        now = time.monotonic()
+        if voice.receive(packet.data, now, time.time()):
+            self.client.voice(packet, now)
 
     def _closing(self, id: str, frames: int | None) -> None:
         """Somebody hung up: stop speaking, take leave with the count of what was said, hear out the rest."""

@@ -41,7 +41,7 @@ from lab.overlay.introduction import Introduction
 from lab.overlay.leg import RelayLeg
 from lab.overlay.legs import Legs
 from lab.overlay.passage import ANY
-from lab.overlay.paths import PathName
+from lab.overlay.paths import Key, PathName
 from lab.overlay.paths import State as PathState
 from lab.overlay.prospects import tcp_may_come
 from lab.overlay.reflexive import MediaSocket
@@ -383,10 +383,10 @@ class Call:
         else:
             self.checklist.datagram(data, source, now)
 
-    def _data(self, data: bytes, now: float) -> None:
-        """What the peer sent that is no check: voice, or an envelope in band."""
+    def _data(self, path: Key, data: bytes, now: float) -> None:
+        """What came by a path and is no check: voice, or an envelope in band."""
         if data[:1] != IN_BAND:
-            self.around.actions.emit(Heard(self.id, data))
+            self.around.actions.emit(Heard(self.id, data, path))
             return
         envelope = decode_envelope(data[1:])
         if envelope.call == self.id and envelope.sender == self.peer and self.peer_key:

@@ -6,7 +6,7 @@ Shapes alone. `call` is the call's name in the world.
 from dataclasses import dataclass
 
 from lab.overlay.actions import Event
-from lab.overlay.paths import PathName, State
+from lab.overlay.paths import Key, PathName, State
 from lab.overlay.reports import Demotion, Verdict
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate
@@ -116,10 +116,12 @@ class Held(Event):
 
 @dataclass(frozen=True, slots=True)
 class Heard(Event):
-    """A packet of the peer's voice, protected."""
+    """What came by the path of that key and may be a packet of the peer's voice, protected. Anybody can write one, so
+    it counts for nothing until whoever has the media's keys gives it back (`Client.voice`)."""
 
     call: str
     data: bytes
+    path: Key
 
 
 @dataclass(frozen=True, slots=True)

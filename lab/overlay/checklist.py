@@ -64,6 +64,8 @@ STANDBY_DEAD_AFTER = 7.0
 REVIVE, PRESSED = 2.0, 0.5
 """Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
 every path that has worked, while nothing of the peer comes."""
+MOST_MET = 50
+"""Addresses at which the peer has been met and has not answered: as many as of its candidates (remote.py)."""
 FIRST_TRIES = 5
 """Checks, a second's worth, after which a path that has not answered is not waited for."""
 
@@ -450,6 +452,8 @@ class Checklist:
         if path is not None and path.state is not State.FAILED:
             self.passage.tcp_lifetime.broke(path.rest)
             self._fail(path, now)
+            tell([path], self.reports)
+        self.paths.pop(("tcp", link), None)  # another connection is another path
 
     # -- what arrives --------------------------------------------------------------------------------------------
 
@@ -461,8 +465,21 @@ class Checklist:
             if self.guessing.hopeless or not self.checks.genuine(data):
                 return
             path = self._add_udp(source, now, socket)
+            self._forget_met(path)
             self.reports.met(source)
         self._received(path, data, now)
+
+    def _forget_met(self, newest: Path) -> None:
+        """A check with the right key may be sent, or shown again, from any address: of those that the peer has been met
+        at and that have never answered, the oldest make room."""
+        told = {candidate.address for candidate in self.remote}
+        met = [
+            path
+            for path in self.paths.values()
+            if path.key[0] == "udp" and path.rtt is None and path.remote not in told and path is not newest
+        ]
+        for path in met[: max(0, len(met) + 1 - MOST_MET)]:
+            del self.paths[path.key]
 
     def from_relay(self, leg: RelayLeg, data: bytes, now: float) -> None:
         """What the peer sent through a relay."""
@@ -472,26 +489,35 @@ class Checklist:
 
     def _received(self, path: Path, data: bytes, now: float) -> None:
         if not is_stun(data):
-            self.choice.hear(path, data, now)
-            self.reports.data(data, now)
+            self.reports.data(path.key, data, now)
             return
         message = self.checks.read(data)
         if message is None:
             return
-        self.peer_finished = message.finished
-        self.holding.heard(message.holds, now)
-        if message.guessing:
-            self.guessing.word(now)
         leg = Transport(message.leg) if message.leg in ("udp", "tcp") and path.via is not None else None
         if leg is not None and path.note_legs(leg) and self.choice.meter.path == path.key:
             self.choice.meter.forget()
-        if message.loss is not None:
-            self.choice.peer_missed(message.loss, now)
-            self._doubt_legs(message.loss, now)
+        if self.checks.newest(message):
+            self._heed(message, now)
         if message.kind is StunKind.REQUEST and message.username == self.call:
             self._asked(path, message, now)
         elif message.kind is StunKind.SUCCESS:
             self._answered(path, message, now)
+
+    def _heed(self, message: StunMessage, now: float) -> None:
+        """What the peer says by the way, in whatever it writes."""
+        self.peer_finished = message.finished
+        self.holding.heard(message.holds, now)
+        if message.guessing:
+            self.guessing.word(now)
+        if message.loss is not None:
+            self.choice.peer_missed(message.loss, now)
+            self._doubt_legs(message.loss, now)
+
+    def voice(self, key: Key, data: bytes, now: float) -> None:
+        """What came by a path has turned out to be the peer's voice; the path may have gone since."""
+        if (path := self.paths.get(key)) is not None and not self.closed:
+            self.choice.hear(path, data, now)
 
     def _asked(self, path: Path, request: StunMessage, now: float) -> None:
         path.carrier.send(self.checks.answer(path, request, self._word(now)))

@@ -46,6 +46,8 @@ class Checks:
         self.tie_breaker = rng.getrandbits(64)
         self.key: bytes | None = None
         self.waiting: dict[bytes, Asked] = {}
+        self.said = self.heard = 0
+        """How many words this end has said, and the last of the peer's, by its count."""
 
     def request(self, path: Path, nomination: int | None, word: Word, now: float) -> bytes:
         """A check of a path, which nominates it under that number; None: it does not."""
@@ -54,10 +56,10 @@ class Checks:
         if len(self.waiting) > MOST_WAITING:
             del self.waiting[next(iter(self.waiting))]
         told = {"use_candidate": nomination is not None, "nomination": nomination, "leg": _leg(path)}
-        return self._request(path.remote, transaction, **told, **asdict(word))
+        return self._request(path.remote, transaction, order=self._count(), **told, **asdict(word))
 
     def guess(self, remote: Address) -> bytes:
-        """A check that no path waits for."""
+        """A check that no path waits for, and that says nothing else."""
         return self._request(remote, self.rng.randbytes(12))
 
     def _request(self, remote: Address, transaction: bytes, **more: Any) -> bytes:
@@ -83,9 +85,22 @@ class Checks:
             request.transaction_id,
             xor_mapped=_seen(path),
             leg=_leg(path),
+            order=self._count(),
             **asdict(word),
         )
         return answer.encode(self.key)
+
+    def _count(self) -> int:
+        self.said += 1
+        return self.said
+
+    def newest(self, message: StunMessage) -> bool:
+        """Whether its word was said after all that have been heard. Words come by several paths at once, and whoever
+        has seen a check go by, as a relay has, can keep it back, or show it again, when it says something else."""
+        if message.order is None or message.order <= self.heard:
+            return False
+        self.heard = message.order
+        return True
 
     def genuine(self, data: bytes) -> bool:
         """Whether it is a check, or an answer to one, that the holder of the call's key has written."""

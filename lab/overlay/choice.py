@@ -202,8 +202,8 @@ class Choice:
     # -- what leads away from a path --------------------------------------------------------------------------------
 
     def hear(self, path: Path, data: bytes, now: float) -> None:
-        """Voice of the peer has come on a path: on one that is being nominated, it is as good as the answer, which may
-        be lost where the line is full."""
+        """Voice of the peer, and of nobody else, has come on a path: on one that is being nominated, it is as good as
+        the answer, which may be lost where the line is full."""
         if path.nominating and path.state is State.VALID and path.carrier.ready:
             self.agreed(path, now)
         if self.vigil.excuses(now):

@@ -13,6 +13,7 @@ import msgspec
 from lab.errors import ConfigError, ProtocolError
 from lab.overlay.actions import Actions, Event, LinkInfo, earliest
 from lab.overlay.call import Call, State
+from lab.overlay.call_events import Heard
 from lab.overlay.candidacy import Answer, Candidacy
 from lab.overlay.contacts import Contacts
 from lab.overlay.courtesy import Courtesy
@@ -266,6 +267,12 @@ class Client(Member):
         """A protected voice packet on the call's path; False when there is none right now."""
         call = self.calls.get(id)
         return call is not None and call.send(data)
+
+    def voice(self, packet: Heard, now: float) -> None:
+        """A packet was the peer's voice, by its protection and for the first time: only now does it say anything of the
+        path that it came by. Nothing happens if the call has gone meanwhile."""
+        if (call := self.calls.get(packet.call)) is not None:
+            call.checklist.voice(packet.path, packet.data, now)
 
     def found(self, now: float) -> dict[str, object]:
         """What the client's network lets out, as far as is known by now."""

@@ -23,6 +23,8 @@ ASK_AGAIN = 0.25
 """Seconds until a server that has not said under which port it sees a socket is asked again."""
 WINDOW = 16
 """Ports between two that were measured, at the most; more, and the router does not count, or is too busy."""
+MOST_DUE = 256
+"""Checks that wait to be repeated: four times what a prediction has. Of more that are told, the first are dropped."""
 AHEAD, ROW = 8, 16
 """Two sides that count: each aims ROW sockets at the peer's last port + AHEAD, so that one of its own has the port
 that the peer aims at although others took some meanwhile: 30 of 30, also with competing flows."""
@@ -103,7 +105,7 @@ class _Rounds(Guess):
         super().__init__(ground, now)
         self.round_ends = now
         self.asked: dict[int, float] = {}
-        self.checks: deque[tuple[float, int, Address]] = deque()
+        self.checks: deque[tuple[float, int, Address]] = deque(maxlen=MOST_DUE)
         self.opened: list[int] = []
         self.before: list[int] = []
 

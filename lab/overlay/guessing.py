@@ -4,6 +4,7 @@ Belongs here: limits, sockets, the peer's word that it takes part. Never: which 
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ LIMIT = 20.0
 HANDFUL = 24
 """Guesses sent to a peer that has not said by another path that it guesses too, or to a host that nobody but the peer
 says to be the peer's: its candidates may name others."""
+MOST_A_SECOND = 200
+"""Guesses that leave in any second, as promised: most parts keep below it by their own pace (guesses.py); what a peer
+tells, it may tell as often as it likes."""
 WORD_HOLDS = 3.0
 """Seconds for which the peer's word that it guesses holds; it is said in every check of a path that works."""
 WORD_COMES = 5.0
@@ -80,6 +84,8 @@ class Guessing:
         self.early: Sequence[Address] = ()
         self.word_until = self.begun = float("-inf")
         self.sent = self.unproven = self.opened = 0
+        self.latest: deque[float] = deque(maxlen=MOST_A_SECOND)
+        """When the last guesses left."""
 
     # -- what is known ------------------------------------------------------------------------------------------
 
@@ -247,8 +253,10 @@ class Guessing:
 
     def check(self, socket: int, address: Address, now: float, hops: int | None = None) -> bool:
         host = address[0]
-        if not self._allowed(host, now) or not self.means.spend(host, now):
+        too_soon = len(self.latest) == MOST_A_SECOND and now - self.latest[0] < 1.0
+        if too_soon or not self._allowed(host, now) or not self.means.spend(host, now):
             return False
+        self.latest.append(now)
         self.sent += 1
         self.unproven += not self._welcome(host, now)
         self.actions.send_to(socket, address, self.means.check(address), hops)

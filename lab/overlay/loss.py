@@ -1,6 +1,7 @@
 """How much of the peer's voice is lost on the way: from RTP's sequence numbers (RFC 3550, 5.1), readable under SRTP.
 
-Belongs here: counting over the last seconds, path by path. Never: what follows from it.
+Belongs here: counting over the last seconds, path by path. Never: what follows from it, nor whose a packet is: what is
+heard here has been checked (RFC 3711, 3.3).
 """
 
 import itertools

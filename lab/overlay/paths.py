@@ -273,9 +273,12 @@ def on_one_network(host: str, other: str) -> bool:
 
 
 def _disguised(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """RFC 1112, 4 (240/4, broadcast among them) and RFC 4291, 2.5.5: nobody's unicast address, or another family's."""
+    """RFC 1112, 4 (240/4, broadcast among them) and RFC 4291, 2.4: nobody's unicast address, or another family's, as
+    ::127.0.0.1 (RFC 4291, 2.5.5.1) and what a translator makes of IPv4 (RFC 6052, 2.1) are."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_reserved or address.packed[0] == 0
+    if address.is_reserved or address.is_site_local or address.scope_id is not None:
+        return True
     return address.ipv4_mapped is not None or address.sixtofour is not None or address.teredo is not None
 
 

@@ -6,7 +6,7 @@ Belongs here: the list. Never: what follows from a report.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lab.overlay.paths import State, Why
+from lab.overlay.paths import Key, State, Why
 from lab.wire.addresses import Address
 from lab.wire.messages import Candidate
 
@@ -34,12 +34,12 @@ class Demotion:
 
 @dataclass
 class Reports:
-    """Whom the checklist tells: data of the peer, a change of the path in use, a change of a path's state, that the
-    peer's voice has stopped, that a TCP connection is tried, or has not come about, that guessing has begun or ended,
-    that the call has been put on hold or taken off it, where the peer was found that it had not named, and which path
-    is ranked down; `tell` gets more candidates to the peer."""
+    """Whom the checklist tells: data that came by a path and is no check, a change of the path in use, a change of a
+    path's state, that the peer's voice has stopped, that a TCP connection is tried, or has not come about, that
+    guessing has begun or ended, that the call has been put on hold or taken off it, where the peer was found that it
+    had not named, and which path is ranked down; `tell` gets more candidates to the peer."""
 
-    data: Callable[[bytes, float], None]
+    data: Callable[[Key, bytes, float], None]
     moved: Callable[[float], None]
     verdict: Callable[[Verdict, float], None]
     silent: Callable[[float], None]

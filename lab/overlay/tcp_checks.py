@@ -33,7 +33,11 @@ NOBODY = 9
 MOST_EXPECTED = 4
 """Hosts of the peer for which the router is opened."""
 MOST_TARGETS = 8
-"""Addresses of the peer that simultaneous open is tried with; whoever stands there is sent a handful of SYNs."""
+"""Addresses of the peer that simultaneous open is tried with, the last told; whoever stands there is sent a handful of
+SYNs. From one place it tells six at the most: one a family, or the next ports of a router that counts."""
+MOST_ACCEPTED = 16
+"""Connections of the peer's in one call: it opens a few to each address and port that it was told. A check with the
+right key may be shown again by somebody else; the oldest make room, those on which nobody has ever answered first."""
 REOPEN, SELDOM = 1.0, 5.0
 """Seconds between two connections to where one has worked before, with a SYN of its own each: while nothing of the peer
 comes, and while a relay brings it. The kernel would send the SYN of one connection again after 1, 3, 7, 15 and 31 s."""
@@ -50,6 +54,8 @@ class _Connecting:
     info: LinkInfo | None = None
     deframer: LengthPrefixed = field(default_factory=lambda: LengthPrefixed(2, MEDIA_FRAME_LIMIT))
     route: Route | None = None
+    accepted: bool = False
+    works: bool = False
 
 
 @dataclass
@@ -105,8 +111,18 @@ class TcpChecks:
     def meet(self, remotes: Iterable[Address], now: float) -> None:
         """Addresses from which the peer opens connections too (RFC 6544, simultaneous-open)."""
         for remote in remotes:
-            if remote not in self.targets and len(self.targets) < MOST_TARGETS:
+            if remote not in self.targets:
+                if len(self.targets) >= MOST_TARGETS:
+                    self._make_room()
                 self.targets[remote] = _Target(remote, now)
+
+    def _make_room(self) -> None:
+        """The peer may have moved: the address that was told longest ago goes, one at which nobody was met first."""
+        target = min(self.targets.values(), key=lambda one: (one.remote in self.worked, one.due != float("inf")))
+        del self.targets[target.remote]
+        if target.link is not None and (attempt := self.links.get(target.link)) is not None and attempt.info is None:
+            del self.links[target.link]
+            self.actions.close(target.link)
 
     def expect(self, hosts: Iterable[str]) -> None:
         """Hosts that the peer will come from, of a port that it cannot name: this end's router is to let it in."""
@@ -137,6 +153,7 @@ class TcpChecks:
         """The peer is at the other end of a connection: what led there is worth a try for as long as the call lives."""
         if (connecting := self.links.get(link)) is None:
             return
+        connecting.works = True
         if connecting.route is not None:
             self.worked[connecting.route] = None
         elif connecting.remote in self.targets:
@@ -243,8 +260,13 @@ class TcpChecks:
 
     def adopt(self, link: int, info: LinkInfo, frames: Sequence[bytes], deframer: LengthPrefixed, now: float) -> None:
         """A connection that the peer opened, and what it has said on it."""
+        accepted = [other for other, connecting in self.links.items() if connecting.accepted]
+        if len(accepted) >= MOST_ACCEPTED:
+            oldest = min(accepted, key=lambda other: self.links[other].works)
+            self.actions.close(oldest)
+            self.link_down(oldest, "the peer has opened others since", now)
         self.actions.links[link] = self
-        self.links[link] = _Connecting(info.peer, now, info, deframer)
+        self.links[link] = _Connecting(info.peer, now, info, deframer, accepted=True)
         self.streams.up(link, info, now)
         for body in frames:
             self.streams.frame(link, body, now)

@@ -41,7 +41,7 @@ class Vigil:
             self.path, self.last = path, now
 
     def hear(self, path: object, now: float) -> None:
-        """A packet of the peer, no check."""
+        """A packet of the peer's voice."""
         if path is self.path:
             self.arrivals.append(now)
             self.last, self.suspicious_since = now, None

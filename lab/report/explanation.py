@@ -9,15 +9,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lab.harness.chapters import BEGINNING
 from lab.harness.explaining import Explanation
 
 _OUTCOMES = {"valid": "good", "failed": "yellow", "in-progress": "dim"}
+_WHAT = {"worked": "good", "in use": "good", "failed": "yellow", "ranked down": "yellow", "tried": "dim"}
 _VERDICTS = {"taken": "good", "ruled out": "yellow", "not needed": "dim"}
 
 
 def explanation(found: Explanation) -> RenderableType:
     """Everything of it in one block."""
     parts: list[RenderableType] = [_headline(found), Text(), _rungs(found)]
+    if any(rung.story for rung in found.rungs):
+        parts += [Text(), Text("what befell each path, ms after dialling", "dim"), _stories(found)]
     parts += [Text(), Text("candidates of each, told to the other or found by it", "dim"), _candidates(found)]
     parts += [Text(), Text("what each tried, ms after dialling", "dim"), _attempts(found)]
     if found.guesses:
@@ -47,6 +51,22 @@ def _rungs(found: Explanation) -> Table:
     for rung in found.rungs:
         style = _VERDICTS[rung.verdict]
         table.add_row(Text(f"  {rung.path}", style), Text(rung.verdict, style), rung.reason)
+    return table
+
+
+def _stories(found: Explanation) -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold")
+    for rung in found.rungs:
+        for number, chapter in enumerate(rung.story):
+            if rung.untold and number == BEGINNING:
+                table.add_row("", "", "", Text(f"and {rung.untold} more, left out here", "dim"))
+            path = Text("" if number else f"  {rung.path}", _VERDICTS[rung.verdict])
+            told = Text.assemble((chapter.what, _WHAT.get(chapter.what, "")), f" {chapter.detail}".rstrip())
+            table.add_row(path, chapter.node, str(chapter.at_ms), told)
     return table
 
 

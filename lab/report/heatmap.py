@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from lab.harness.call_report import CallReport
-from lab.harness.explaining import RUNGS
+from lab.harness.chapters import RUNGS
 from lab.harness.matrix import Matrix
 from lab.report.matrix import CODES, path_of
 

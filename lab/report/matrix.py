@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.harness.call_report import CallReport
-from lab.harness.explaining import RUNGS
+from lab.harness.chapters import RUNGS
 from lab.harness.matrix import FirstVoice, Matrix
 from lab.harness.matrix import Progress as Step
 from lab.report.bars import Barred

@@ -47,6 +47,7 @@ class Attribute(IntEnum):
     FINISHED = 0xC0F6
     HOLDS = 0xC0F7
     LEAVING = 0xC0F8
+    ORDER = 0xC0F9
 
 
 class Change(IntFlag):
@@ -207,5 +208,6 @@ CODECS = (
     _number(Attribute.HOLDS, "holds", _WORD),
     _number(Attribute.NOMINATION, "nomination", _WORD),
     _flag(Attribute.LEAVING, "leaving"),
+    _number(Attribute.ORDER, "order", _WORD),
 )
 CODEC_BY_TYPE = {int(codec.type): codec for codec in CODECS}

@@ -83,7 +83,7 @@ class StunMessage:
     `holds` counts how often the sender has put the call on hold or taken it off, 32 bits: odd while it holds it;
     `nomination` numbers what USE-CANDIDATE nominates, 32 bits: what came first may arrive last
     (draft-thatcher-ice-renomination-01, 4); `leaving` says that a relay is about to end, and of a client that it has
-    heard so.
+    heard so; `order` counts a sender's messages of one call, 32 bits, so that a word that was overtaken is told by it.
     What follows is set by `parse` and never written: `unknown_required` are the comprehension-required attributes that
     this code does not know (a request with any is answered by 420 and `unknown`).
     """
@@ -117,6 +117,7 @@ class StunMessage:
     holds: int | None = None
     nomination: int | None = None
     leaving: bool = False
+    order: int | None = None
     unknown_required: tuple[int, ...] = ()
     has_integrity: bool = field(default=False, compare=False)
     """Whether the parsed message carried MESSAGE-INTEGRITY; only `verify` says whether it is right."""

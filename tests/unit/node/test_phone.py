@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from lab.errors import ConfigError
+from lab.media.source import VoiceSource
+from lab.media.srtp import MediaKeys
 from lab.media.timing import FRAME_SECONDS
+from lab.media.voice import VoiceSession
 from lab.node.conversing import Conversing, Stretch
 from lab.node.journal import Journal
 from lab.node.phone import LAST_STRETCH, OVERTIME, Phone
 from lab.node.store import Visited
-from lab.overlay.call_events import Answered, Ended, Held, Moved
+from lab.overlay.call_events import Answered, Ended, Heard, Held, Moved
 from lab.overlay.paths import Kind, PathName, Transport
 from lab.overlay.whereabouts import Whereabouts
 
@@ -90,6 +93,32 @@ def test_a_planned_hold_is_ordered_in_time_and_no_frame_goes_out_while_it_lasts(
         "neither is early; a machine is late"
     )
     assert call.voice is not None and call.voice.figures().sent == len(sent)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_packet_speaks_for_its_path_once_and_only_if_it_is_the_peers(early: bool) -> None:
+    vouched: list[Heard] = []
+    client: Any = SimpleNamespace(calls={}, voice=lambda packet, now: vouched.append(packet))
+    made = Phone(client, Journal("bob"), lambda event: None)
+    call = made.calls["c1.x"] = Conversing("c1.x", "c1", caller=True)
+    media = MediaKeys(bytes(30), bytes(range(30)))
+    peer = VoiceSession(media.swapped(), VoiceSource.recording("speech-b"), ssrc=7)
+    peer.start_sending(0.0, 0.0)
+    first, second = peer.next_packet(0.02, 0.02), peer.next_packet(0.02, 0.02)
+    assert first is not None and second is not None
+    forged, replayed = second[:-1] + bytes([second[-1] ^ 1]), first
+    came = [Heard("c1.x", data, ("udp", number)) for number, data in enumerate((first, forged, replayed, second))]
+
+    async def talk() -> None:
+        answered = Answered("c1.x", media.send, media.receive)
+        for event in (*came, answered) if early else (answered, *came):
+            made.on_event(event)
+        for timer in (call.timer, call.alarm):
+            assert timer is not None
+            timer.cancel()
+
+    asyncio.run(talk())
+    assert vouched == [came[0], came[3]]
 
 
 @pytest.mark.parametrize(("begin", "end"), [(-1, 3), (3, 2), ("1", 3), (1, None)])

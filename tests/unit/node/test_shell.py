@@ -4,8 +4,10 @@ import asyncio
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from lab.errors import ConfigError
 from lab.node.shell import Shell
@@ -80,14 +82,15 @@ async def until(holds: object) -> None:
         await asyncio.sleep(0.001)
 
 
-def run(story: object) -> None:
+def run(story: object, loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
     async def bounded() -> None:
         machine = Echo()
         shell = Shell(machine, client_context(), lambda event: None)
         shell.start()
         await asyncio.wait_for(story(machine, shell), 5)  # type: ignore[operator]
 
-    asyncio.run(bounded())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(bounded())
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -128,6 +131,25 @@ def test_datagrams_reach_the_machine() -> None:
         await until(lambda: machine.heard == [b"ping"])
 
     run(story)
+
+
+@pytest.mark.parametrize("loop", [None, uvloop.new_event_loop])
+@pytest.mark.parametrize("hops", [None, 3])
+def test_nothing_goes_to_a_networks_broadcast_address_and_the_socket_is_none_the_worse(
+    hops: int | None, loop: Callable[[], asyncio.AbstractEventLoop] | None
+) -> None:
+    """Nobody can tell it by its looks, without the netmask; the kernel lets no socket send there that has not asked."""
+
+    async def story(machine: Echo, shell: Shell) -> None:
+        await until(lambda: machine.udp_port)
+        for host, data in (("127.255.255.255", b"all"), ("255.255.255.255", b"all"), ("127.0.0.1", b"one")):
+            machine.actions.send_to(machine.socket, (host, machine.udp_port), data, hops)
+        shell.settle()
+        await until(lambda: machine.heard)
+        await asyncio.sleep(0.05)
+        assert machine.heard == [b"one"]
+
+    run(story, loop)
 
 
 def test_the_machine_is_woken_at_its_deadline_not_before() -> None:

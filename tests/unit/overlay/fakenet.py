@@ -29,6 +29,7 @@ from lab.overlay.actions import (
 )
 from lab.overlay.authority import Authority
 from lab.overlay.binds import is_bind
+from lab.overlay.call_events import Heard
 from lab.overlay.candidacy import AskedForSpare, AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.client import Client
 from lab.overlay.identity import Identity
@@ -210,6 +211,8 @@ class FakeNet:
         """Which datagrams are lost, by where they come from and go to on the internet; TCP does not notice."""
         self.cut: Callable[[Address, Address], bool] | None = None
         """Where nothing at all passes: TCP holds its bytes back and sends them again, ever more seldom."""
+        self.is_voice: Callable[[bytes], bool] = lambda data: True
+        """What a client's telephone would say of a packet: whether it is the peer's, under the keys of the call."""
         self.detour: dict[str, float] = {}
         """Seconds more that a datagram takes, by a host on the internet that it comes from or goes to."""
         self.voice_trials = False  # sixty packets of each client, that few tests are about
@@ -391,8 +394,12 @@ class FakeNet:
     # -- promotion -----------------------------------------------------------------------------------------------
 
     def _host(self, host: Host, event: Event) -> None:
-        """What the client's program does when it is to be a supernode or relay beside: `NAME+` is that one's host."""
+        """What the client's program does with a packet of voice, and when it is to be a supernode or relay beside:
+        `NAME+` is that one's host."""
         match event:
+            case Heard(_, data):
+                if self.is_voice(data):
+                    host.machine.voice(event, self.now)
             case AskedToBe("relay"):
                 membership = replace(host.machine.membership, calls=host.machine.candidacy.calls)
                 beside = Host(f"{host.name}+", host.addresses, Relay(membership, True), host.key, host.routers)

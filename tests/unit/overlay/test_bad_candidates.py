@@ -4,19 +4,23 @@ from collections import Counter
 
 import pytest
 
-from lab.overlay.actions import Connect, SendTo
+from lab.overlay.actions import Close, Connect, LinkInfo, SendTo
 from lab.overlay.call import Call
 from lab.overlay.call_events import Ended, Moved
+from lab.overlay.checklist import MOST_MET
 from lab.overlay.client import Client
 from lab.overlay.courtesy import CHECKS, GUESSES, SUSPECT
 from lab.overlay.guessing import Guessing
 from lab.overlay.identity import seal_seen
 from lab.overlay.introduction import Introduction
 from lab.overlay.limits import Rate
+from lab.overlay.paths import nobodys
 from lab.overlay.prospects import Part
 from lab.overlay.remote import MOST_CANDIDATES
 from lab.overlay.supernode import Supernode
+from lab.overlay.tcp_checks import MOST_ACCEPTED
 from lab.wire.addresses import Address
+from lab.wire.framing import frame
 from lab.wire.messages import Candidate, Carry, Envelope, Network
 from lab.wire.stun import Kind, Method, StunMessage
 from tests.unit.overlay.fakenet import FakeNet
@@ -44,6 +48,11 @@ NOBODY = (
     "fe80::1",
     "::ffff:127.0.0.1",
     "2002:7f00:1::1",
+    "::127.0.0.1",
+    "64:ff9b::127.0.0.1",
+    "fec0::1",
+    "4000::1",
+    "2001:db8::1%1",
     "localhost",
 )
 
@@ -80,6 +89,16 @@ def talk(net: FakeNet, seconds: float, peer: str = "frank") -> str:
     id = place(net, "bob", peer)
     net.run(seconds)
     return id
+
+
+@pytest.mark.parametrize("host", NOBODY)
+def test_an_address_that_is_nobodys_is_known_by_its_looks(host: str) -> None:
+    assert nobodys(host)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.99", "192.168.32.1", "100.64.0.1", "2001:db8:0:1::99", "fd00::1"])
+def test_an_address_that_may_be_somebodys_is_not_refused(host: str) -> None:
+    assert not nobodys(host)
 
 
 def test_addresses_that_are_nobodys_are_never_written_to(net: FakeNet, lies: list[Candidate]) -> None:
@@ -284,6 +303,29 @@ def test_ten_thousand_candidates_are_as_good_as_fifty(net: FakeNet) -> None:
     assert not net.told("bob", Ended)
 
 
+def test_ten_thousand_addresses_that_a_check_is_shown_from_are_as_good_as_fifty(net: FakeNet) -> None:
+    """Whoever has one, as a relay has, can send it again, and write any address on it."""
+    id = talk(net, 3)
+    bob = machine(net, "bob")
+    call = bob.calls[id]
+    checklist, counted = call.checklist, sent_by(net, "bob")
+    using = checklist.selected
+    assert checklist.key is not None and using is not None
+    genuine = check(id, checklist.key)
+    for number in range(10_000):
+        bob.datagram(call.media.socket, genuine, (VICTIM, 1024 + number), net.now)
+        if number % 100 == 0:
+            net.settle(net.hosts["bob"])
+    net.settle(net.hosts["bob"])
+    assert len(checklist.paths) <= MOST_MET + MOST_CANDIDATES + 4
+    net.run(10)
+    assert sum(count for (host, _), count in counted.items() if host == VICTIM) <= 10_000 + HANDFUL
+    assert checklist.selected is using
+    fresh = ("203.0.113.33", 6000)
+    bob.datagram(call.media.socket, genuine, fresh, net.now)
+    assert fresh in {path.remote for path in checklist.paths.values()}, "the last one is looked at all the same"
+
+
 def machine(net: FakeNet, name: str) -> Client:
     found = net.hosts[name].machine
     assert isinstance(found, Client)
@@ -323,6 +365,56 @@ def test_a_late_check_of_a_call_that_is_over_is_not_answered(net: FakeNet) -> No
     net.run(2)
     assert counted[VICTIM, 5000] == 0
     assert not bob.calls
+
+
+def connects(net: FakeNet, name: str, first: bytes) -> int:
+    """Somebody connects to a port of a client's, and this is the first frame; the number of the connection."""
+    host = net.hosts[name]
+    link = host.machine.accepted("media", LinkInfo(("198.51.100.18", 443), (VICTIM, 5000)), net.now)
+    host.machine.link_data(link, frame(first, 2), net.now)
+    net.settle(host)
+    return link
+
+
+def closed(net: FakeNet, name: str) -> set[int]:
+    """The connections that a client closes, from now on."""
+    found: set[int] = set()
+    do = net._do
+
+    def noted(host: object, action: object) -> None:
+        if host is net.hosts[name] and isinstance(action, Close):
+            found.add(action.link)
+        do(host, action)  # type: ignore[arg-type]
+
+    net._do = noted  # type: ignore[method-assign, assignment]
+    return found
+
+
+def test_a_connection_that_shows_a_wrong_key_or_a_call_that_is_over_is_closed_at_once(net: FakeNet) -> None:
+    id = talk(net, 3, "alice")
+    alice, gone = machine(net, "alice"), closed(net, "alice")
+    key, known = alice.calls[id].checklist.key, len(alice.calls[id].checklist.paths)
+    assert key is not None
+    assert connects(net, "alice", check(id, bytes(20))) in gone
+    assert connects(net, "alice", check("c9.x", key)) in gone
+    assert len(alice.calls[id].checklist.paths) == known and id in alice.calls
+    alice.hang_up(id, net.now)
+    net.settle(net.hosts["alice"])
+    net.run(3)
+    assert connects(net, "alice", check(id, key)) in gone
+    assert not alice.strangers.waiting
+
+
+def test_a_check_that_is_shown_on_a_thousand_connections_keeps_few_of_them_open(net: FakeNet) -> None:
+    id = talk(net, 3, "alice")
+    checklist, gone = machine(net, "alice").calls[id].checklist, closed(net, "alice")
+    using = checklist.selected
+    assert checklist.key is not None and using is not None
+    links = {connects(net, "alice", check(id, checklist.key)) for _ in range(1000)}
+    assert len(links - gone) == MOST_ACCEPTED
+    assert sum(path.key[0] == "tcp" for path in checklist.paths.values()) <= MOST_ACCEPTED + 4
+    net.run(2)
+    assert checklist.selected is using and not net.told("alice", Ended)
 
 
 def test_candidates_of_one_that_moves_again_and_again_are_looked_at_each_time(net: FakeNet) -> None:

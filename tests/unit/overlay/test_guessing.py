@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from lab.overlay.guesses import MOST_DUE, WINDOW, TryingTold
 from lab.overlay.guessing import HANDFUL, LIMIT, SWEEP
 from lab.overlay.prospects import Part, part
 from lab.wire.messages import Candidate, Network
@@ -178,6 +179,25 @@ def test_no_more_than_200_guesses_leave_in_any_second(one: Callable[[str], Nat],
     for side in world.sides:
         seconds = Counter(int(at * 2) for at, _ in side.sent)
         assert max((seconds[half] + seconds[half + 1] for half in seconds), default=0) <= 200
+
+
+def test_a_peer_that_tells_ports_as_fast_as_it_can_has_no_more_tried() -> None:
+    world = unlucky(counting("198.51.100.1"), steady("198.51.100.2"))
+    trying = world.sides[1]
+    assert trying.other.nat.outer == "198.51.100.1"
+
+    def tell(first: int = 1024) -> None:
+        told = [Candidate("predicted", "udp", ("198.51.100.1", first + number)) for number in range(WINDOW)]
+        trying.guessing.learn(told, world.now)
+        trying.flush()
+        world.after(0.01, lambda: tell(1024 + (first + WINDOW) % 60_000))
+
+    world.after(2.0, tell)
+    world.run(6)
+    times = [at for at, _ in trying.sent]
+    assert len(times) > 400
+    assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[200:], strict=False))
+    assert isinstance(trying.guessing.guess, TryingTold) and len(trying.guessing.guess.checks) <= MOST_DUE
 
 
 def test_two_outer_addresses_of_a_peer_share_the_200_guesses_of_a_second() -> None:

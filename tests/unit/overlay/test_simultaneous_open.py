@@ -139,6 +139,31 @@ def test_nothing_is_connected_before_this_ends_own_port_is_known_and_then_seldom
     assert len(first) <= 17
 
 
+def test_a_peer_that_moves_again_and_again_is_met_where_it_stands_last() -> None:
+    net = FakeNet()
+    actions, own = Actions(), net.membership("x", "192.168.1.2").own
+    checks = TcpChecks(actions, own, None, Streams(*[lambda *_: False] * 6))
+    port = TcpPort(actions, [], net.rng, own)
+    port.open(0.0)
+    port.tcp_up(port.number, ("0.0.0.0", 4000), 0.0)
+    checks.port, begun = port, 0.0
+    for move in range(6):
+        begun += 1.5 if move % 2 else 10.0  # the next move may come while the last place is still tried
+        told = [(f"203.0.113.{50 + move}", 1000 + number) for number in range(PREDICTED)]
+        checks.meet(told, begun)
+        checks.poll(begun)
+        asked = {action.address for action in actions.take() if isinstance(action, Connect)}
+        assert set(told) <= asked
+        assert len(checks.targets) <= MOST_TARGETS and len(checks.links) <= MOST_TARGETS
+        checks.poll(begun + 1)
+    (last,) = (target for target in checks.targets.values() if target.remote == told[0])
+    assert last.link is not None
+    checks.link_up(last.link, LinkInfo(("192.168.1.2", 4000), told[0]), begun + 1.1)
+    checks.works(last.link)
+    checks.meet([("203.0.113.99", 1000 + number) for number in range(100)], begun + 2)
+    assert told[0] in checks.targets and last.link in checks.links
+
+
 def test_what_never_answered_is_no_path_and_told_of_nobody(net: FakeNet) -> None:
     place(net, "random", "blocked")
     net.run(10)

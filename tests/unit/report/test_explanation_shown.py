@@ -4,6 +4,7 @@ import io
 
 from rich.console import Console
 
+from lab.harness.chapters import BEGINNING, Chapter
 from lab.harness.explaining import Attempt, Explanation, Rung
 from lab.report.console import _THEME
 from lab.report.explanation import explanation
@@ -22,7 +23,19 @@ FOUND = Explanation(
     ),
     (),
     (),
-    (Rung("direct/udp", "ruled out", "no answer"),),
+    (
+        Rung("direct/udp", "ruled out", "no answer"),
+        Rung(
+            "relayed/mixed",
+            "taken",
+            "it works",
+            tuple(
+                Chapter("port-restricted-1-pc", 1000 * number, "failed", "203.0.113.22:33034")
+                for number in range(BEGINNING + 1)
+            ),
+            untold=7,
+        ),
+    ),
 )
 
 
@@ -49,3 +62,12 @@ def test_where_there_is_room_each_is_one_line() -> None:
         "203.0.113.22:33034" in line and "relayed/mixed via relay-1" in line and "43.0" in line for line in lines
     )
     assert lines[0] == "port-restricted-1-pc → carol  call c7  interrupted"
+
+
+def test_what_befell_a_path_stands_beside_it_and_what_is_left_out_is_counted() -> None:
+    lines = shown(80)
+    begin = lines.index("what befell each path, ms after dialling") + 1
+    rows = [line.split() for line in lines[begin : lines.index("", begin)]]
+    assert rows[0] == ["relayed/mixed", "port-restricted-1-pc", "0", "failed", "203.0.113.22:33034"]
+    assert rows[BEGINNING] == ["and", "7", "more,", "left", "out", "here"]
+    assert rows[BEGINNING + 1][1:] == [str(1000 * BEGINNING), "failed", "203.0.113.22:33034"]

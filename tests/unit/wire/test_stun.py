@@ -33,6 +33,7 @@ messages = st.builds(
     use_candidate=st.booleans(),
     nomination=st.none() | u32,
     holds=st.none() | u32,
+    order=st.none() | u32,
     controlling=st.none() | u64,
     controlled=st.none() | u64,
     xor_mapped=st.none() | addresses,
