@@ -60,8 +60,7 @@ class Hosting:
                 task.add_done_callback(self.opening.discard)
             case PromotedTo(_, supernodes):
                 if self.hosted is not None:
-                    machine, now = self.hosted.machine, time.monotonic()
-                    machine.admit(now) if isinstance(machine, Relay) else machine.admit(supernodes, now)
+                    self.hosted.machine.admit(supernodes, time.monotonic())
                     self.hosted.shell.settle()
             case AskedForSpare(role):
                 task = asyncio.get_running_loop().create_task(self._weigh(role))

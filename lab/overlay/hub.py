@@ -161,6 +161,8 @@ class HubLink:
         self.asked_to_move = False
         """Whether the hub has asked it to go elsewhere since."""
         self.observed: Address | None = None
+        self.named: Sequence[Machine] = ()
+        """Other hubs that it named as it let the node in."""
         self.last_hub = ""
         self.load = 0
         self.room: int | None = None
@@ -515,7 +517,7 @@ class HubLink:
         self.rungs, self.next_rung, self.retry_at = [], None, None
         self.link, self.at, self.observed, self.worked = link, attempt, message.observed, _kind(attempt.route)
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
-        self.since, self.asked_to_move = now, False
+        self.since, self.asked_to_move, self.named = now, False, message.others
         self.last_heard = now
         self.next_ping = now + (self.heartbeat if self.heartbeat == HEARTBEAT else 0.0)  # else the hub knows no other
         self.pinged_at = self.probe_by = self.rtt = None

@@ -339,9 +339,9 @@ class Supernode(Member):
             self._counts(session.role, session.name, session.host, now)
         if isinstance(message, Ping):
             self.send(link, Pong())
-            if session.role == "client" and not session.waiting:
+            if session.role != "supernode" and not session.waiting:
                 self._tell_of_others(link, session)
-            elif session.role == "relay":
+            if session.role == "relay":
                 self.roster.carries(session.name, message.load, message.room)
             elif session.role == "supernode":
                 session.heartbeat = message.within
@@ -364,8 +364,8 @@ class Supernode(Member):
             raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}{waits}")
 
     def _tell_of_others(self, link: int, session: Seat) -> None:
-        """A client that came when this supernode knew few others hears of those that it knows now: without any, it has
-        nowhere to go once this one dies."""
+        """A client or relay that came when this supernode knew few others hears of those that it knows now: without
+        any, it has nowhere to go once this one dies."""
         if len(session.told) >= MOST_NAMED:
             return
         new = tuple(hosts for hosts in self.others() if hosts not in session.told)[: MOST_NAMED - len(session.told)]

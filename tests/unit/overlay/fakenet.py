@@ -407,9 +407,9 @@ class FakeNet:
                 self._add(beside)
                 host.machine.candidacy.listening(None, self.now)
             case PromotedTo(_, supernodes):
-                machine = self.hosts[f"{host.name}+"].machine
-                machine.admit(self.now) if isinstance(machine, Relay) else machine.admit(supernodes, self.now)
-                self.settle(self.hosts[f"{host.name}+"])
+                beside = self.hosts[f"{host.name}+"]
+                beside.machine.admit(supernodes, self.now)
+                self.settle(beside)
             case AskedForSpare():
                 host.machine.candidacy.spares(self.busy.get(host.name))
             case DemotedFrom():
