@@ -339,8 +339,6 @@ class Supernode(Member):
             self._counts(session.role, session.name, session.host, now)
         if isinstance(message, Ping):
             self.send(link, Pong())
-            if session.role != "supernode" and not session.waiting:
-                self._tell_of_others(link, session)
             if session.role == "relay":
                 self.roster.carries(session.name, message.load, message.room)
             elif session.role == "supernode":
@@ -363,15 +361,14 @@ class Supernode(Member):
             waits = " while it waits" if session.waiting else ""
             raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}{waits}")
 
-    def _tell_of_others(self, link: int, session: Seat) -> None:
-        """A client or relay that came when this supernode knew few others hears of those that it knows now: without
-        any, it has nowhere to go once this one dies."""
-        if len(session.told) >= MOST_NAMED:
-            return
-        new = tuple(hosts for hosts in self.others() if hosts not in session.told)[: MOST_NAMED - len(session.told)]
-        if new:
-            session.told += new
-            self.send(link, Supernodes(new))
+    def _tell_of(self, peer: Peer) -> None:
+        """Clients and relays that came when this supernode knew few others hear of one more: without any, they have
+        nowhere to go once this one dies."""
+        for link, session in self.sessions.items():
+            sits = session.role in ("client", "relay") and not (session.waiting or session.moved)
+            if sits and len(session.told) < MOST_NAMED and peer.hosts not in session.told:
+                session.told += (peer.hosts,)
+                self.send(link, Supernodes((peer.hosts,)))
 
     def _counts(self, role: str, name: str, host: str, now: float) -> None:
         """One more message of who is signed in; raises TooMuch."""
@@ -417,6 +414,8 @@ class Supernode(Member):
             peer.send(word)
         if self.nearness.told.relays:
             peer.send(self.nearness.told)
+        if peer.hosts:
+            self._tell_of(peer)
         self._settle(now)
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
