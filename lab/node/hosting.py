@@ -94,7 +94,7 @@ class Hosting:
             if isinstance(machine, Relay):
                 self._open_relay(machine, shell)
             else:
-                await self._open_supernode(shell)
+                await self._open_supernode(machine, shell)
         except ConfigError as error:
             self._end()
             self._listening(str(error))
@@ -111,7 +111,8 @@ class Hosting:
         candidacy.spares((await measured()).lacking(candidacy.wanted(role)))
         self.shell.settle()
 
-    async def _open_supernode(self, shell: Shell) -> None:
+    async def _open_supernode(self, machine: Supernode, shell: Shell) -> None:
+        self.client.hub.more = machine.mesh.machines
         tls = hub_context(self.client.name, self.client.membership.identity.private)
         for port in SIGNALLING_PORTS:
             if port != SHARED_PORT:
@@ -153,7 +154,7 @@ class Hosting:
 
     def _end(self) -> None:
         if (hosted := self.hosted) is not None:
-            self.hosted = None
+            self.hosted, self.client.hub.more = None, tuple
             if isinstance(hosted.machine, Relay):
                 self.shell.relay_beside(SHARED_PORT, None)
             else:

@@ -6,7 +6,7 @@ the link is the owner's business.
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,6 +55,8 @@ PROBE_LIMIT = 0.5
 """Seconds that a hub has to answer after the network has changed, or two round trips where that is longer."""
 HASTY_LIMIT = 1.5
 """Seconds for an attempt to come up where a call waits for the hub: the kernel's second SYN, and then a fresh one."""
+MOST_MORE = 8
+"""Hubs that a node takes over at a time from a supernode of the same program."""
 MOST_WAITS = 3
 """Hubs at which a client waits to be let in, at a time."""
 
@@ -151,6 +153,8 @@ class HubLink:
         self.heartbeat = HEARTBEAT
         self.patience = SILENCE * HEARTBEAT
         """Seconds without a word after which the hub that it sits at counts as dead."""
+        self.more: Callable[[], Sequence[Machine]] = tuple
+        """Hubs that the same program knows of beside, as a supernode; asked when a climb begins."""
         self.not_before: dict[Machine, float] = {}
         self.stays = stays or ShortStays(rng)
         self.last_at = 0.0
@@ -201,6 +205,8 @@ class HubLink:
             self.last_refusal = "its credential has expired and the authority has not given it another yet"
             self.listener.expired(self, now)
             return
+        if more := self.more():
+            self._learn(self.rng.sample(more, min(MOST_MORE, len(more))))
         self.not_before = {machine: then for machine, then in self.not_before.items() if then > now}
         self.listed = {host for attempt in self.attempts.values() for host in self._machine(attempt)}
         for machine in self.hubs.machines():

@@ -90,7 +90,7 @@ class Relief:
         self.relay_at: float | None = None
         """When a client is asked to be a relay, unless there is one by then."""
         rng = hub.membership.rng
-        self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
+        self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, self._machines)
         self.rechecking = Rechecking(rng, self._dial, self._strangers_to)
         self.idle: dict[str, float] = {}
         """Since when promoted relays that sit here carry nothing while others suffice."""
@@ -240,6 +240,10 @@ class Relief:
 
     def _to(self, link: int) -> Callable[[Message], None]:
         return lambda message: self.hub.send(link, message)
+
+    def _machines(self) -> list[Machine]:
+        """The supernodes that a promoted one is told of, this one first: it may be the only one, and not built in."""
+        return [self.hub.mesh.own, *self.hub.mesh.machines()]
 
     def _candidates(self) -> list[Candidate]:
         return [

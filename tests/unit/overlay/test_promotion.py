@@ -143,7 +143,8 @@ def test_one_that_claims_room_without_end_and_lets_nobody_in_keeps_nobody_from_b
     honest = net.hosts["supernode-1"].machine
     assert net.run(10, until=lambda: "supernode-2" in honest.peers)
     net.run(2)
-    assert honest.peers["supernode-2"].room == honest.relief.elsewhere.spare == 4, "what it has itself"
+    assert honest.peers["supernode-2"].room == 4, "what it has itself"
+    assert honest.relief.elsewhere.spare == sum(peer.room or 0 for peer in honest.peers.values())
     assert net.run(60, until=lambda: bool(promoted(net)))
 
 
@@ -225,6 +226,18 @@ def test_when_a_promoted_supernode_dies_its_clients_are_back_and_another_is_prom
     assert net.run(60, until=lambda: all(homes(net)[name] not in (None, first) for name in others))
     assert [event.name for _, event in net.told("supernode-1", FoundFit)][-1] != first
     assert first in {event.name for _, event in net.told("supernode-1", Left)}
+
+
+def test_a_promoted_supernode_that_is_the_last_one_left_makes_another_that_is_linked_with_it() -> None:
+    net = crowd(closed=5, opened=1)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"] and None not in homes(net).values())
+    net.client("open-1", "198.51.100.21", Router("", mapping=None))
+    net.run(3)
+    assert promoted(net) == ["open-0"]
+    net.kill("supernode-1")
+    assert net.run(90, until=lambda: "open-1" in promoted(net))
+    assert net.run(2 * TURN, until=lambda: list(net.hosts["open-1+"].machine.peers) == ["open-0"])
+    assert net.run(30, until=lambda: None not in homes(net).values())
 
 
 def test_each_promoted_one_has_its_turn_to_be_measured_even_where_one_is_never_found_in_order() -> None:
