@@ -147,6 +147,7 @@ class HubLink:
         self.next_rung: float | None = None
         self.retry_at: float | None = None
         self.backoff = BACKOFF_FIRST
+        self.longest_pause = BACKOFF_MOST
         self.hasty = False
         self.held = False
         """Whether it climbs only once the node has enrolled anew."""
@@ -564,8 +565,8 @@ class HubLink:
     def _come_back(self, now: float) -> None:
         """No rung has let the node in: the ladder again, after a while, or when a full hub has asked it to. Where all
         are full, or rest, their times say when; one that is full keeps nobody from another that may be back sooner."""
-        self.next_rung, pause = None, self.backoff * self.rng.uniform(0.5, 1.0)
-        self.backoff = min(self.backoff * 2, BACKOFF_MOST)
+        self.next_rung, pause = None, min(self.backoff, self.longest_pause) * self.rng.uniform(0.5, 1.0)
+        self.backoff = min(self.backoff * 2, self.longest_pause)
         left_alone = self.stays.ends() | self.not_before
         asked = min(left_alone.values(), default=None)
         full = all(machine in left_alone for machine in self.hubs.machines())

@@ -8,7 +8,7 @@ import pytest
 from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut, Trouble
-from lab.overlay.mesh import TURN, Peer
+from lab.overlay.mesh import REDIAL, TURN, Peer
 from lab.overlay.promoting import (
     PAUSE,
     SETTLING,
@@ -238,6 +238,19 @@ def test_a_promoted_supernode_that_is_the_last_one_left_makes_another_that_is_li
     assert net.run(90, until=lambda: "open-1" in promoted(net))
     assert net.run(2 * TURN, until=lambda: list(net.hosts["open-1+"].machine.peers) == ["open-0"])
     assert net.run(30, until=lambda: None not in homes(net).values())
+
+
+@pytest.mark.parametrize("minutes", [1.0, 2.1, 3.2, 4.3, 5.4])
+def test_a_lone_built_in_supernode_that_comes_back_after_minutes_is_linked_with_the_promoted_ones_soon(
+    minutes: float,
+) -> None:
+    net = crowd(closed=5, opened=2)
+    assert net.run(60, until=lambda: bool(promoted(net)) and None not in homes(net).values())
+    net.kill("supernode-1")
+    net.run(60 * minutes)
+    net.start("supernode-1")
+    assert net.run(2 * REDIAL, until=lambda: bool(net.hosts["supernode-1"].machine.peers))
+    assert net.run(2 * TURN, until=lambda: meshed(net))
 
 
 def test_each_promoted_one_has_its_turn_to_be_measured_even_where_one_is_never_found_in_order() -> None:
