@@ -113,6 +113,7 @@ class Relief:
     def poll(self, now: float) -> None:
         for reach in list(self.reaches):
             reach.poll(now)
+        self.hub.carrying.acquaintances.turn(now)
         while self.no_measurers and now >= self.no_measurers[first := next(iter(self.no_measurers))]:
             del self.no_measurers[first]
         if not (self.hub.taking and self.hub.roster.lacking):
