@@ -44,6 +44,13 @@ from lab.wire.messages import (
 
 STAGGER = 0.3
 """Seconds before the next rung is tried beside one that has not answered (RFC 8305, 5: 250 ms is recommended)."""
+SILENT = 6
+"""Attempts under way, two machines' worth, of which none is answered and none was in this climb, from which on several
+are made at a time: of the two hundred that a node knew weeks ago, all but a few may be dead."""
+SIDE_BY_SIDE = 8
+"""Machines that are tried at a time then."""
+MOST_SILENT = 64
+"""Attempts that may be under way then: RFC 8305, 5, has nobody flood a network that answers nothing."""
 ATTEMPT_LIMIT = 5.0
 """Seconds that one attempt may take: a firewall that drops in silence never says no."""
 HEARTBEAT = Ping().within
@@ -159,6 +166,8 @@ class HubLink:
         self.not_before: dict[Machine, float] = {}
         self.stays = stays or ShortStays(rng)
         self.last_at = 0.0
+        self.greeted = False
+        """Whether a hub has greeted the node in this climb."""
         self.link: int | None = None
         self.at: Attempt | None = None
         self.since = 0.0
@@ -213,7 +222,7 @@ class HubLink:
         for machine in self.hubs.machines():
             if machine not in self.not_before:
                 self._list_anew(machine)
-        self.next_rung, self.retry_at = now, None
+        self.next_rung, self.retry_at, self.greeted = now, None, False
         if not self.rungs:
             self._come_back(now)
         self.poll(now)
@@ -257,6 +266,11 @@ class HubLink:
 
     def _machine(self, attempt: Attempt) -> Machine:
         return self.hubs.machine_at(attempt.route.address[0])
+
+    def _likelihood(self, route: Route) -> tuple[bool, bool, int]:
+        """Which rung of its machine's ladder it is."""
+        place = 0 if route.proxied else self.ports.index(route.address[1])
+        return _kind(route) != self.worked, route.proxied, place
 
     def _ladder(self, machine: Machine) -> list[Route]:
         return sorted(rungs(machine, self.ports, self.own), key=lambda route: _kind(route) != self.worked)  # stable
@@ -333,10 +347,21 @@ class HubLink:
         if self.retry_at is not None and now >= self.retry_at:
             self.start(now)
         if self.next_rung is not None and now >= self.next_rung and self._may_climb():
-            route = self.rungs.pop(0)
-            link = self.actions.connect(self, route.address, route.secure, route.proxied, hub=True)
-            self.attempts[link] = Attempt(route, now + (HASTY_LIMIT if self.hasty else ATTEMPT_LIMIT))
+            for route in self._next_rungs():
+                link = self.actions.connect(self, route.address, route.secure, route.proxied, hub=True)
+                self.attempts[link] = Attempt(route, now + (HASTY_LIMIT if self.hasty else ATTEMPT_LIMIT))
             self.next_rung = now + STAGGER
+
+    def _next_rungs(self) -> list[Route]:
+        """The next one; where nobody has answered so far, the first one to each of several machines. Who answers is not
+        asked for more by that: the node says hello to one hub at a time."""
+        under_way = self.attempts.values()
+        many = 1
+        if not self.greeted and len(under_way) >= SILENT and not any(attempt.local for attempt in under_way):
+            many = max(0, min(SIDE_BY_SIDE, MOST_SILENT - len(under_way)))
+            self.rungs.sort(key=self._likelihood)  # stable
+        taken, self.rungs = self.rungs[:many], self.rungs[many:]
+        return taken
 
     def _list_the_rested(self, now: float) -> None:
         """Who has been left alone for long enough has its turn in a climb that is under way."""
@@ -395,7 +420,7 @@ class HubLink:
             if message.credential.key != attempt.peer_key:
                 raise ProtocolError(f"{message.credential.name} shows a credential that is not its TLS key's")
             attempt.hub_name, attempt.hub_key = message.credential.name, message.credential.key
-            attempt.nonce = message.nonce
+            attempt.nonce, self.greeted = message.nonce, True
             self._say_hello(now)
         elif isinstance(message, Welcome) and attempt.greeted:
             self._let_in(link, attempt, message, now)
