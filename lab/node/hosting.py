@@ -60,8 +60,7 @@ class Hosting:
                 task.add_done_callback(self.opening.discard)
             case PromotedTo(_, supernodes):
                 if self.hosted is not None:
-                    machine, now = self.hosted.machine, time.monotonic()
-                    machine.admit(now) if isinstance(machine, Relay) else machine.admit(supernodes, now)
+                    self.hosted.machine.admit(supernodes, time.monotonic())
                     self.hosted.shell.settle()
             case AskedForSpare(role):
                 task = asyncio.get_running_loop().create_task(self._weigh(role))
@@ -95,7 +94,7 @@ class Hosting:
             if isinstance(machine, Relay):
                 self._open_relay(machine, shell)
             else:
-                await self._open_supernode(shell)
+                await self._open_supernode(machine, shell)
         except ConfigError as error:
             self._end()
             self._listening(str(error))
@@ -112,7 +111,8 @@ class Hosting:
         candidacy.spares((await measured()).lacking(candidacy.wanted(role)))
         self.shell.settle()
 
-    async def _open_supernode(self, shell: Shell) -> None:
+    async def _open_supernode(self, machine: Supernode, shell: Shell) -> None:
+        self.client.hub.more = machine.mesh.machines
         tls = hub_context(self.client.name, self.client.membership.identity.private)
         for port in SIGNALLING_PORTS:
             if port != SHARED_PORT:
@@ -154,7 +154,7 @@ class Hosting:
 
     def _end(self) -> None:
         if (hosted := self.hosted) is not None:
-            self.hosted = None
+            self.hosted, self.client.hub.more = None, tuple
             if isinstance(hosted.machine, Relay):
                 self.shell.relay_beside(SHARED_PORT, None)
             else:

@@ -67,7 +67,8 @@ class DemotedFrom(Event):
 
 class Candidacy:
     """One client's. `own` is where it stands; `capacity` how many clients it would have room for, None: CAPACITY;
-    `calls` how many calls it would carry, None: CALLS."""
+    `calls` how many calls it would carry, None: CALLS; `blocked` tells why its own network lets it reach few others,
+    None: it does not, as far as is known."""
 
     def __init__(
         self,
@@ -78,9 +79,10 @@ class Candidacy:
         wall: WallClock,
         capacity: int | None,
         calls: int | None = None,
+        blocked: Callable[[float], str | None] = lambda now: None,
     ) -> None:
         self.actions, self.own, self.authority, self.rng, self.wall = actions, own, authority, rng, wall
-        self.capacity, self.calls = capacity or CAPACITY, calls or CALLS
+        self.capacity, self.calls, self.blocked = capacity or CAPACITY, calls or CALLS, blocked
         self.role: Role | None = None
         self.promoted: Role | None = None
         self.until: float | None = None
@@ -190,13 +192,19 @@ class Candidacy:
 
     def _dial(self, wanted: Dial, answer: Answer, now: float) -> None:
         usable = not any(nobodys(host) or host in self.own.addresses for host in wanted.hosts)
-        if not usable or not self._dials.allows("", now):
+        if not usable:
             answer(Dialled(wanted.name, False, False))
+            return
+        if not self._dials.allows("", now):
+            answer(Unwilling(wanted.role, "it has dialled too many"))
             return
 
         def done(question: Dial, tcp: bool, udp: bool, now: float) -> None:
             self.reaches = [reach for reach in self.reaches if not reach.over]
-            answer(Dialled(question.name, tcp, udp))
+            if not (tcp and udp) and (why := self.blocked(now)) is not None:
+                answer(Unwilling(question.role, why))  # it says nothing of the other
+            else:
+                answer(Dialled(question.name, tcp, udp))
 
         reach = Reach(self.actions, wanted, self.authority, self.own, self.rng, self.wall, done)
         self.reaches.append(reach)

@@ -191,6 +191,7 @@ class Client(Member):
             membership.wall,
             membership.capacity,
             membership.calls,
+            self._blocked,
         )
         self.sealing = SealingKeys()
         self.hub = HubLink(
@@ -419,6 +420,13 @@ class Client(Member):
             self.candidacy.says(hub, message, answer, now)
         except ProtocolError as error:
             self._drop("promotion", f"{hub}'s word", error)
+
+    def _blocked(self, now: float) -> str | None:
+        """Why this client reaches few others, as far as it knows: whom it does not reach may be reached by anybody."""
+        known = self.spare.udp_lets_out(now) if self.spare is not None else None
+        if (self.passage.udp if known is None else known) is False:
+            return "its network lets no UDP out"
+        return "its network lets TCP out to few ports" if self.passage.passes(ANY) is False else None
 
     def _drop(self, kind: str, what: str, error: ProtocolError) -> None:
         """Something that is not as it should be; it is counted, and nobody notices otherwise."""

@@ -6,7 +6,7 @@ the link is the owner's business.
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -44,6 +44,13 @@ from lab.wire.messages import (
 
 STAGGER = 0.3
 """Seconds before the next rung is tried beside one that has not answered (RFC 8305, 5: 250 ms is recommended)."""
+SILENT = 6
+"""Attempts under way, two machines' worth, of which none is answered and none was in this climb, from which on several
+are made at a time: of the two hundred that a node knew weeks ago, all but a few may be dead."""
+SIDE_BY_SIDE = 8
+"""Machines that are tried at a time then."""
+MOST_SILENT = 64
+"""Attempts that may be under way then: RFC 8305, 5, has nobody flood a network that answers nothing."""
 ATTEMPT_LIMIT = 5.0
 """Seconds that one attempt may take: a firewall that drops in silence never says no."""
 HEARTBEAT = Ping().within
@@ -55,6 +62,8 @@ PROBE_LIMIT = 0.5
 """Seconds that a hub has to answer after the network has changed, or two round trips where that is longer."""
 HASTY_LIMIT = 1.5
 """Seconds for an attempt to come up where a call waits for the hub: the kernel's second SYN, and then a fresh one."""
+MOST_MORE = 8
+"""Hubs that a node takes over at a time from a supernode of the same program."""
 MOST_WAITS = 3
 """Hubs at which a client waits to be let in, at a time."""
 
@@ -145,15 +154,20 @@ class HubLink:
         self.next_rung: float | None = None
         self.retry_at: float | None = None
         self.backoff = BACKOFF_FIRST
+        self.longest_pause = BACKOFF_MOST
         self.hasty = False
         self.held = False
         """Whether it climbs only once the node has enrolled anew."""
         self.heartbeat = HEARTBEAT
         self.patience = SILENCE * HEARTBEAT
         """Seconds without a word after which the hub that it sits at counts as dead."""
+        self.more: Callable[[], Sequence[Machine]] = tuple
+        """Hubs that the same program knows of beside, as a supernode; asked when a climb begins."""
         self.not_before: dict[Machine, float] = {}
         self.stays = stays or ShortStays(rng)
         self.last_at = 0.0
+        self.greeted = False
+        """Whether a hub has greeted the node in this climb."""
         self.link: int | None = None
         self.at: Attempt | None = None
         self.since = 0.0
@@ -161,6 +175,8 @@ class HubLink:
         self.asked_to_move = False
         """Whether the hub has asked it to go elsewhere since."""
         self.observed: Address | None = None
+        self.named: Sequence[Machine] = ()
+        """Other hubs that it named as it let the node in."""
         self.last_hub = ""
         self.load = 0
         self.room: int | None = None
@@ -199,12 +215,14 @@ class HubLink:
             self.last_refusal = "its credential has expired and the authority has not given it another yet"
             self.listener.expired(self, now)
             return
+        if more := self.more():
+            self._learn(self.rng.sample(more, min(MOST_MORE, len(more))))
         self.not_before = {machine: then for machine, then in self.not_before.items() if then > now}
         self.listed = {host for attempt in self.attempts.values() for host in self._machine(attempt)}
         for machine in self.hubs.machines():
             if machine not in self.not_before:
                 self._list_anew(machine)
-        self.next_rung, self.retry_at = now, None
+        self.next_rung, self.retry_at, self.greeted = now, None, False
         if not self.rungs:
             self._come_back(now)
         self.poll(now)
@@ -248,6 +266,11 @@ class HubLink:
 
     def _machine(self, attempt: Attempt) -> Machine:
         return self.hubs.machine_at(attempt.route.address[0])
+
+    def _likelihood(self, route: Route) -> tuple[bool, bool, int]:
+        """Which rung of its machine's ladder it is."""
+        place = 0 if route.proxied else self.ports.index(route.address[1])
+        return _kind(route) != self.worked, route.proxied, place
 
     def _ladder(self, machine: Machine) -> list[Route]:
         return sorted(rungs(machine, self.ports, self.own), key=lambda route: _kind(route) != self.worked)  # stable
@@ -324,10 +347,21 @@ class HubLink:
         if self.retry_at is not None and now >= self.retry_at:
             self.start(now)
         if self.next_rung is not None and now >= self.next_rung and self._may_climb():
-            route = self.rungs.pop(0)
-            link = self.actions.connect(self, route.address, route.secure, route.proxied, hub=True)
-            self.attempts[link] = Attempt(route, now + (HASTY_LIMIT if self.hasty else ATTEMPT_LIMIT))
+            for route in self._next_rungs():
+                link = self.actions.connect(self, route.address, route.secure, route.proxied, hub=True)
+                self.attempts[link] = Attempt(route, now + (HASTY_LIMIT if self.hasty else ATTEMPT_LIMIT))
             self.next_rung = now + STAGGER
+
+    def _next_rungs(self) -> list[Route]:
+        """The next one; where nobody has answered so far, the first one to each of several machines. Who answers is not
+        asked for more by that: the node says hello to one hub at a time."""
+        under_way = self.attempts.values()
+        many = 1
+        if not self.greeted and len(under_way) >= SILENT and not any(attempt.local for attempt in under_way):
+            many = max(0, min(SIDE_BY_SIDE, MOST_SILENT - len(under_way)))
+            self.rungs.sort(key=self._likelihood)  # stable
+        taken, self.rungs = self.rungs[:many], self.rungs[many:]
+        return taken
 
     def _list_the_rested(self, now: float) -> None:
         """Who has been left alone for long enough has its turn in a climb that is under way."""
@@ -386,7 +420,7 @@ class HubLink:
             if message.credential.key != attempt.peer_key:
                 raise ProtocolError(f"{message.credential.name} shows a credential that is not its TLS key's")
             attempt.hub_name, attempt.hub_key = message.credential.name, message.credential.key
-            attempt.nonce = message.nonce
+            attempt.nonce, self.greeted = message.nonce, True
             self._say_hello(now)
         elif isinstance(message, Welcome) and attempt.greeted:
             self._let_in(link, attempt, message, now)
@@ -515,7 +549,7 @@ class HubLink:
         self.rungs, self.next_rung, self.retry_at = [], None, None
         self.link, self.at, self.observed, self.worked = link, attempt, message.observed, _kind(attempt.route)
         self.backoff, self.last_refusal, self.last_hub = BACKOFF_FIRST, "", attempt.hub_name
-        self.since, self.asked_to_move = now, False
+        self.since, self.asked_to_move, self.named = now, False, message.others
         self.last_heard = now
         self.next_ping = now + (self.heartbeat if self.heartbeat == HEARTBEAT else 0.0)  # else the hub knows no other
         self.pinged_at = self.probe_by = self.rtt = None
@@ -556,8 +590,8 @@ class HubLink:
     def _come_back(self, now: float) -> None:
         """No rung has let the node in: the ladder again, after a while, or when a full hub has asked it to. Where all
         are full, or rest, their times say when; one that is full keeps nobody from another that may be back sooner."""
-        self.next_rung, pause = None, self.backoff * self.rng.uniform(0.5, 1.0)
-        self.backoff = min(self.backoff * 2, BACKOFF_MOST)
+        self.next_rung, pause = None, min(self.backoff, self.longest_pause) * self.rng.uniform(0.5, 1.0)
+        self.backoff = min(self.backoff * 2, self.longest_pause)
         left_alone = self.stays.ends() | self.not_before
         asked = min(left_alone.values(), default=None)
         full = all(machine in left_alone for machine in self.hubs.machines())

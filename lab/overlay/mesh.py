@@ -14,7 +14,7 @@ from lab.overlay.host_cache import HostCache
 from lab.overlay.hub import HEARTBEAT, SILENCE, Greeting, HubLink
 from lab.overlay.member import SIGNALLING_PORTS, Membership
 from lab.overlay.paths import nobodys
-from lab.overlay.short_stays import ShortStays
+from lab.overlay.short_stays import BACKOFF_MOST, ShortStays
 from lab.overlay.watching import Watch
 from lab.wire.addresses import family
 from lab.wire.messages import Demoted, HubMessage, Message, Present, Probe, Room, Supernodes, Suspected
@@ -39,6 +39,11 @@ LONGEST_HEARTBEAT = 60.0
 """Seconds; what a Ping can say."""
 PINGS_A_SECOND = 20.0
 """Heartbeats that one supernode sends to others at the most: in a large mesh, each hears it less often."""
+REDIAL = 3.0
+"""Seconds between two climbs to a built-in supernode that is away, at the most, where this one is linked with few: it
+comes back without knowing anybody but the other built-in ones, and has to be found."""
+REDIALS_A_SECOND = 1.0
+"""Climbs to it a second, of all that are linked with one another together: whoever finds it tells it of the rest."""
 QUICK = 1.5
 """Seconds between two heartbeats of a link beyond which these alone would tell of a death too late: from thirty others
 on, a few watch each (watching.py)."""
@@ -246,9 +251,15 @@ class Mesh:
     def _pace(self, now: float) -> None:
         """The size of the mesh has changed, and how often each hears the others with it."""
         heartbeat = self.heartbeat
-        for link in self.dialled:
+        for link, known in self.dialled.items():
             link.heartbeat, link.patience = heartbeat, patience(heartbeat)
+            link.longest_pause = self._longest_pause(known)
         self.watch.turn(heartbeat > QUICK, now)
+
+    def _longest_pause(self, known: _Known) -> float:
+        """Seconds between two climbs to it, at the most."""
+        together = (1 + len(self.peers)) / REDIALS_A_SECOND
+        return min(max(REDIAL, together), BACKOFF_MOST) if known.built_in else BACKOFF_MOST
 
     def heard(self, name: str, now: float) -> None:
         """Something has come from a supernode."""
@@ -395,6 +406,7 @@ class Mesh:
             self._stays(known),
         )
         link.heartbeat, link.patience = self.heartbeat, patience(self.heartbeat)
+        link.longest_pause = self._longest_pause(known)
         return link
 
 

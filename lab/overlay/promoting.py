@@ -7,7 +7,7 @@ Belongs here: who is asked, who measures, what is believed. Never: links; what a
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.overlay.actions import Event, earliest
 from lab.overlay.admission import OVERBOOKED
@@ -44,7 +44,11 @@ DOUBTED = 30.0
 """The same at first of who was not reached, or by nobody who could say so: a firewall is opened, and those that could
 measure it had been asked too much. It doubles each time, up to what it is for others."""
 MOST_MEASURERS = 3
-"""Nodes that are asked in turn to dial a candidate: some cannot dial anybody."""
+"""Nodes that dial a candidate in turn in vain, at the most: some cannot dial anybody. Who says so does not count."""
+MEASURER_LIMIT = 5.0
+"""Seconds in which one of them has to answer; it gives up by itself after three."""
+MEASURING = 20.0
+"""Seconds for which others are asked to dial one candidate, who waits no longer than thirty."""
 MEASURINGS = Rate(0.2, 3)
 """What one node is asked to dial."""
 MOST_ABLE = 1_000
@@ -99,7 +103,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Unfit:
-    """Who was found so at this address is not asked again there before `until`, after a pause of so many seconds."""
+    """Who was found so at this address is not asked again there before `until`, after a pause of so many seconds: those
+    that were its own fault."""
 
     where: Address
     until: float
@@ -114,12 +119,17 @@ class _Asking:
     willing: Willing | None = None
     asked: tuple[str, ...] = ()
     measurer: str = ""
+    measured_by: float = 0.0
+    """Until when others are asked to dial it."""
+    in_vain: list[str] = field(default_factory=list)
+    """Who has dialled it and not reached it, or has not answered."""
 
 
 class Promoting:
     """One supernode's. `dial` measures from this node itself, `machines` are the supernodes that a promoted one is
     told of; `strangers` are the nodes that could measure a candidate and have, as far as is known here, had nothing to
-    do with it: what a candidate has contacted itself, a router may let in while it lets in nobody else.
+    do with it: what a candidate has contacted itself, a router may let in while it lets in nobody else. `able` says
+    whether one of them has reached somebody before: who has not may be the one that reaches nobody.
     """
 
     def __init__(
@@ -129,8 +139,10 @@ class Promoting:
         dial: Callable[[Dial, float], object],
         strangers: Callable[[Candidate], Mapping[str, Callable[[Message], object]]],
         machines: Callable[[], Sequence[tuple[str, ...]]],
+        able: Callable[[str], bool] = lambda name: True,
     ) -> None:
         self.emit, self.rng, self.dial, self.strangers, self.machines = emit, rng, dial, strangers, machines
+        self.able = able
         self.asking: _Asking | None = None
         self.unfit: dict[tuple[str, Role], _Unfit] = {}
         self.here_since = float("-inf")
@@ -180,6 +192,8 @@ class Promoting:
             if self._needless(needed):
                 self.asking.candidate.send(Demoted(self.asking.role, "another has become one"))
                 self.asking, self.next_ask = None, now + PAUSE
+            elif now >= self.asking.until and self.asking.measurer:
+                self._in_vain(self.asking, now)
             elif now >= self.asking.until:
                 self._unfit("it does not answer", now)
         elif needed is not None and now >= self.next(patience, waiting):
@@ -207,6 +221,16 @@ class Promoting:
         """Whether that node has been asked to dial that one."""
         return self.asking is not None and (name, message.name) == (self.asking.measurer, self.asking.candidate.name)
 
+    @property
+    def measurer(self) -> str:
+        """Who is asked to dial the candidate now."""
+        return self.asking.measurer if self.asking is not None else ""
+
+    def cannot_measure(self, name: str, now: float) -> None:
+        """A node says that it reaches few others: then it is no witness."""
+        if self.asking is not None and name == self.asking.measurer:
+            self._ask_stranger(self.asking, now)
+
     def says(self, name: str, message: Message, now: float) -> None:
         """A word of a client about being asked, or of a node about what it has measured; what nobody waits for is
         nothing."""
@@ -231,21 +255,32 @@ class Promoting:
         if asking is None or asking.willing is None or asking.measurer or wanted.name != asking.candidate.name:
             return
         if tcp and udp:
+            asking.measured_by = now + MEASURING
             self._ask_stranger(asking, now)
         else:
             self._unfit(_unreached(tcp, udp), now)
 
     def _ask_stranger(self, asking: _Asking, now: float) -> None:
+        """The next one, who was never asked; where one has failed, one that has reached somebody, if there is any."""
         strangers = self.strangers(asking.candidate)
-        free = [name for name in sorted(strangers) if name not in asking.asked]
-        free = [name for name in free if self._measurers.allows(name, now)]
-        if not free or len(asking.asked) >= MOST_MEASURERS:
-            self._unfit("nobody else has reached it", now)
+        names = [name for name in sorted(strangers) if name not in asking.asked]
+        if asking.in_vain and (proven := [name for name in names if self.able(name)]):
+            names = proven
+        self.rng.shuffle(names)
+        enough = len(asking.in_vain) >= MOST_MEASURERS or now >= asking.measured_by
+        measurer = None if enough else next((name for name in names if self._measurers.allows(name, now)), None)
+        if measurer is None:
+            reason = "nobody else has reached it" if asking.in_vain else "nobody is here who could measure it"
+            self._unfit(reason, now, blamed=any(self.able(name) for name in asking.in_vain))
             return
-        asking.measurer = self.rng.choice(free)
-        asking.asked += (asking.measurer,)
-        asking.until = now + STAGE_LIMIT
-        strangers[asking.measurer](self._question(asking))
+        asking.measurer = measurer
+        asking.asked += (measurer,)
+        asking.until = now + MEASURER_LIMIT
+        strangers[measurer](self._question(asking))
+
+    def _in_vain(self, asking: _Asking, now: float) -> None:
+        asking.in_vain.append(asking.measurer)
+        self._ask_stranger(asking, now)
 
     def _question(self, asking: _Asking) -> Dial:
         assert asking.willing is not None
@@ -254,7 +289,7 @@ class Promoting:
 
     def _measured(self, asking: _Asking, reached: bool, now: float) -> None:
         if not reached:
-            self._ask_stranger(asking, now)
+            self._in_vain(asking, now)
             return
         name = asking.candidate.name
         self.promoted[name] = asking.role
@@ -281,13 +316,16 @@ class Promoting:
         """Whether others have made somebody a supernode while one is asked here, and no other is needed."""
         return self.asking is not None and self.asking.role == "supernode" != needed
 
-    def _unfit(self, reason: str, now: float, tell: bool = True, pause: float = DOUBTED) -> None:
+    def _unfit(self, reason: str, now: float, tell: bool = True, pause: float = DOUBTED, blamed: bool = True) -> None:
+        """`blamed`: it may be the candidate's own fault, and the next pause is longer."""
         assert self.asking is not None
         candidate, role = self.asking.candidate, self.asking.role
-        if (before := self._before(candidate, role)) is not None:
+        before = self._before(candidate, role)
+        if before is not None and blamed:
             pause = min(max(pause, 2 * before.pause), NOT_AGAIN)
+        earned = pause if blamed else before.pause if before is not None else 0.0
         self.unfit = {who: found for who, found in self.unfit.items() if found.until + NOT_AGAIN > now}
-        self.unfit[candidate.name, role] = _Unfit(candidate.observed, now + pause, pause)
+        self.unfit[candidate.name, role] = _Unfit(candidate.observed, now + pause, earned)
         self.asking, self.next_ask, self.unwilling = None, now + PAUSE, not tell
         self.emit(FoundUnfit(candidate.name, role, reason))
         if tell:
@@ -388,6 +426,16 @@ class Rechecking:
             self.next = earliest(self.next, now + RECHECK_SOON)
             return None
         return question, message.tcp, message.udp
+
+    @property
+    def measurer(self) -> str:
+        """Which stranger is asked to dial somebody now."""
+        return self.asked[0] if self.asked is not None else ""
+
+    def cannot_measure(self, name: str, now: float) -> None:
+        """A node says that it reaches few others: then it is no witness."""
+        if name == self.measurer:
+            self.asked, self.next = None, earliest(self.next, now + RECHECK_SOON)
 
     def can(self, measurer: str) -> None:
         """A node has reached somebody."""

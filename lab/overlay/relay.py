@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from lab.errors import ProtocolError
 from lab.overlay.accusations import Accusations
 from lab.overlay.actions import Event, LinkInfo, Offloaded, earliest
-from lab.overlay.host_cache import HostCache
-from lab.overlay.hub import Greeting, HubLink
+from lab.overlay.host_cache import HostCache, Machine
+from lab.overlay.hub import Greeting, HostsLearnt, HubLink
 from lab.overlay.identity import CLOCK_TOLERANCE, check_token
 from lab.overlay.leg import MEDIA_FRAME_LIMIT
 from lab.overlay.lobby import Lobby
@@ -27,12 +27,13 @@ from lab.overlay.member import (
 from lab.overlay.offloading import Offloading
 from lab.overlay.parting import Parting
 from lab.overlay.reach import PRESENCE
+from lab.overlay.relay_hubs import RelayHubs
 from lab.overlay.roster import TOKEN_LIFETIME
 from lab.overlay.seat import Unneeded, Unreachable
 from lab.overlay.session import IDLE_LIMIT, Leg, Session
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
-from lab.wire.messages import Demoted, HubMessage, decode_token
+from lab.wire.messages import Demoted, HubMessage, Supernodes, decode_token
 from lab.wire.stun import COOKIE, Kind, Method, StunMessage, is_stun, peek_method
 
 RELAY_SOCKET = 0
@@ -44,8 +45,8 @@ BIND_LIMIT = 5.0
 MOST_SESSIONS = 2_000
 """Calls that it carries unless it is told otherwise."""
 SHARE = 0.5
-"""Of its room for calls, and for connections that wait, what one issuer may take that is no supernode that it sits at:
-whoever has a name can issue tokens, as any client may become a supernode."""
+"""Of its room for calls, and for connections that wait, what one issuer may take that is no built-in supernode that it
+sits at: whoever has a name can issue tokens, as any client may become a supernode."""
 MOST_TOKENS = 8
 """Tokens of one call that are known again without checking their signature anew; two are enough for two legs."""
 STANDBY_LIMIT = 30.0
@@ -105,7 +106,7 @@ class _Stream:
 
 
 class Relay(Member):
-    """One relay, signed in at every supernode that it knows. Its shell's listener is `relay`.
+    """One relay, signed in at the built-in supernodes and at some others. Its shell's listener is `relay`.
 
     `promoted`: it is a client beside, and signs in when `admit` is called.
     """
@@ -130,36 +131,26 @@ class Relay(Member):
         self.next_sweep = 0.0
         self.past_packets = self.past_bytes = 0
         self.actions.sockets[RELAY_SOCKET] = self
-        greeting = Greeting("relay", RELAY_UDP_PORT, RELAY_TCP_PORTS, promoted)
-        m = membership
-        self.hubs = [
-            HubLink(
-                self.actions,
-                self,
-                m.identity,
-                m.authority,
-                greeting,
-                HostCache([hosts]),
-                m.own,
-                SIGNALLING_PORTS,
-                m.rng,
-                m.wall,
-            )
-            for hosts in m.supernodes
-        ]
+        self.greeting = Greeting("relay", RELAY_UDP_PORT, RELAY_TCP_PORTS, promoted)
+        self.hubs = RelayHubs(membership, self._toward)
+
+    def _toward(self, machine: Machine) -> HubLink:
+        m, cache = self.membership, HostCache([machine])
+        return HubLink(
+            self.actions, self, m.identity, m.authority, self.greeting, cache, m.own, SIGNALLING_PORTS, m.rng, m.wall
+        )
 
     def hub_links(self) -> Sequence[HubLink]:
-        return self.hubs
+        return list(self.hubs)
 
     def join(self, now: float) -> None:
         if not self.promoted:
-            self.admit(now)
+            self.admit((), now)
 
-    def admit(self, now: float) -> None:
-        """Signs in: from now on calls may come."""
+    def admit(self, machines: Sequence[Machine], now: float) -> None:
+        """Signs in at these supernodes, or some of them, beside the built-in ones: from now on calls may come."""
+        self.hubs.begin(machines, now)
         self._weigh()
-        for hub in self.hubs:
-            hub.start(now)
 
     def leave(self, now: float) -> None:
         """Takes no call any more, hands over those that it has, then says HandedOver."""
@@ -191,21 +182,32 @@ class Relay(Member):
     def _settle(self, now: float) -> None:
         """Ready where it sits at every supernode; with some of them down, at those that are up."""
         if any(hub.hub is not None for hub in self.hubs):
-            self.settle(all(hub.hub is not None for hub in self.hubs), now)
+            self.settle(self.hubs.complete, now)
 
     # -- signalling ----------------------------------------------------------------------------------------------
 
     def signed_in(self, hub: HubLink, now: float) -> None:
         self.actions.emit(SignedIn(hub.hub or "", hub.route.address[1] if hub.route else 0))
+        self.hubs.signed_in(hub)
+        self._weigh()
         hub.tell(now)
+        self._learn(hub.named, now)
         self._settle(now)
 
     def signed_out(self, hub: HubLink, reason: str, now: float) -> None:
+        self.hubs.signed_out(hub, now)
         self.actions.emit(SignedOut(hub.last_hub, reason))
+
+    def _learn(self, machines: Sequence[Machine], now: float) -> None:
+        if self.hubs.learn(machines, now) and not self.promoted:  # a client keeps those that it knows itself
+            self.actions.emit(HostsLearnt(tuple(self.hubs.cache.learnt)))
 
     def hub_message(self, hub: HubLink, message: HubMessage, now: float) -> None:
         """One of its supernodes cannot reach it any more, or does not need it: then it is idle, or it stays. It ends on
-        no single one's word."""
+        no single one's word. Or it tells of others."""
+        if isinstance(message, Supernodes):
+            self._learn(message.machines, now)
+            return
         if not isinstance(message, Demoted) or message.role != "relay" or not self.promoted:
             return
         linked = [other.hub for other in self.hubs if other.hub is not None]
@@ -228,13 +230,12 @@ class Relay(Member):
         parting = self.parting.deadline() if self.parting is not None and not self.left else None
         own = (self.enrolment.deadline(), self.ready_by, sweep, parting)
         lobbies = (self.unbound.deadline(), self.standby.deadline())
-        return earliest(*own, *lobbies, *(hub.deadline() for hub in self.hubs))
+        return earliest(*own, *lobbies, self.hubs.deadline())
 
     def poll(self, now: float) -> None:
         self.keep_enrolled(now)
         self._weigh()
-        for hub in self.hubs:
-            hub.poll(now)
+        self.hubs.poll(now)
         self._settle(now)
         for link, _ in self.unbound.late(now):
             self._turn_away(link, "did not bind", now)
@@ -476,8 +477,8 @@ class Relay(Member):
         return grant.call, grant.leg, token.issuer
 
     def _takes_too_much(self, issuer: str, held: Iterable[str], room: int) -> bool:
-        """Whether an issuer holds its share already; the supernodes that the relay sits at may take all."""
-        own = any(hub.hub == issuer for hub in self.hubs)
+        """Whether an issuer holds its share already; the built-in supernodes that the relay sits at may take all."""
+        own = any(hub.hub == issuer for hub in self.hubs.built_in)
         return not own and sum(each == issuer for each in held) >= max(1, int(SHARE * room))
 
     def _stand_by(self, client: str, issuer: str, late: float, link: int | None, now: float) -> None:

@@ -41,6 +41,8 @@ LOOK_EVERY = 10.0
 LACKING = 15.0
 """Seconds without a relay that has room after which a client is asked to be one: relays that are restarted, or start
 together with the supernodes, are there by then."""
+SPARED = 60.0
+"""Seconds for which nobody is asked to dial others who has said that it cannot."""
 TURN = 5.0
 """Seconds that each supernode gives every one whose name comes before its own: of several that all lack a relay, one
 asks, and is done by then where it knows somebody."""
@@ -90,8 +92,11 @@ class Relief:
         self.relay_at: float | None = None
         """When a client is asked to be a relay, unless there is one by then."""
         rng = hub.membership.rng
-        self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, hub.mesh.machines)
         self.rechecking = Rechecking(rng, self._dial, self._strangers_to)
+        able = self.rechecking.able.__contains__
+        self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, self._machines, able)
+        self.no_measurers: dict[str, float] = {}
+        """Clients that have said that they cannot dial others, and until when they are not asked to; in that order."""
         self.idle: dict[str, float] = {}
         """Since when promoted relays that sit here carry nothing while others suffice."""
         self.next_look = 0.0
@@ -108,6 +113,9 @@ class Relief:
     def poll(self, now: float) -> None:
         for reach in list(self.reaches):
             reach.poll(now)
+        self.hub.carrying.acquaintances.turn(now)
+        while self.no_measurers and now >= self.no_measurers[first := next(iter(self.no_measurers))]:
+            del self.no_measurers[first]
         if not (self.hub.taking and self.hub.roster.lacking):
             self.relay_at = None
         elif self.relay_at is None:
@@ -143,6 +151,7 @@ class Relief:
 
     def gone(self, name: str, now: float) -> None:
         """A client or another supernode has left."""
+        self.no_measurers.pop(name, None)
         self.promoting.gone(name, now)
 
     # -- room elsewhere --------------------------------------------------------------------------------------------
@@ -241,6 +250,10 @@ class Relief:
     def _to(self, link: int) -> Callable[[Message], None]:
         return lambda message: self.hub.send(link, message)
 
+    def _machines(self) -> list[Machine]:
+        """The supernodes that a promoted one is told of, this one first: it may be the only one, and not built in."""
+        return [self.hub.mesh.own, *self.hub.mesh.machines()]
+
     def _candidates(self) -> list[Candidate]:
         return [
             Candidate(seat.name, seat.key, seat.info.peer, seat.since, self._to(link)) for link, seat in self._clients()
@@ -262,7 +275,7 @@ class Relief:
         return {
             seat.name: self._asks(link, seat.name)
             for link, seat in clients
-            if seat.host not in contacted and seat.name != name and seat.name not in talked
+            if seat.host not in contacted and seat.name not in {name, *talked, *self.no_measurers}
         }
 
     def _everybodys(self) -> set[str]:
@@ -289,7 +302,19 @@ class Relief:
             if (found := self.rechecking.says(name, message, now)) is not None:
                 self._rechecked(*found, name, now)
                 return
+        elif isinstance(message, Unwilling) and self._cannot_measure(name, now):
+            return
         self.promoting.says(name, message, now)
+
+    def _cannot_measure(self, name: str, now: float) -> bool:
+        """Whether the one that is unwilling was asked to dial somebody; it is not asked again for a while."""
+        if not (self.promoting.measurer == name or self.rechecking.measurer == name):
+            return False
+        self.no_measurers.pop(name, None)
+        self.no_measurers[name] = now + SPARED
+        self.promoting.cannot_measure(name, now)
+        self.rechecking.cannot_measure(name, now)
+        return True
 
     def _let_the_idle_go(self, now: float) -> None:
         """Users' computers that relay nothing are clients again where those that do nothing else suffice."""

@@ -90,7 +90,7 @@ class Seat:
     eased: float = float("-inf")
     kept_until: float = float("inf")
     told: tuple[tuple[str, ...], ...] = ()
-    """Other supernodes, each with its addresses, that a client has been told of here."""
+    """Other supernodes, each with its addresses, that a client or relay has been told of here."""
     expires: float = float("inf")
     """When its credential does, epoch seconds: the wall clock may be stepped meanwhile."""
 

@@ -361,6 +361,15 @@ class Supernode(Member):
             waits = " while it waits" if session.waiting else ""
             raise ProtocolError(f"{session.role} {session.name} sent {type(message).__name__}{waits}")
 
+    def _tell_of(self, peer: Peer) -> None:
+        """Clients and relays that came when this supernode knew few others hear of one more: without any, they have
+        nowhere to go once this one dies."""
+        for link, session in self.sessions.items():
+            sits = session.role in ("client", "relay") and not (session.waiting or session.moved)
+            if sits and len(session.told) < MOST_NAMED and peer.hosts not in session.told:
+                session.told += (peer.hosts,)
+                self.send(link, Supernodes((peer.hosts,)))
+
     def _counts(self, role: str, name: str, host: str, now: float) -> None:
         """One more message of who is signed in; raises TooMuch."""
         if (reason := self.door.frame(role, name, host, now)) is not None:
@@ -406,17 +415,8 @@ class Supernode(Member):
         if self.nearness.told.relays:
             peer.send(self.nearness.told)
         if peer.hosts:
-            self._tell_clients_of(peer.hosts)
+            self._tell_of(peer)
         self._settle(now)
-
-    def _tell_clients_of(self, hosts: tuple[str, ...]) -> None:
-        """Those that came when this supernode knew few others hear of one more: without any, they have nowhere to go
-        once this one dies."""
-        for link in self.clients.values():
-            session = self.sessions[link]
-            if len(session.told) < MOST_NAMED and hosts not in session.told:
-                session.told += (hosts,)
-                self.send(link, Supernodes((hosts,)))
 
     def peer_down(self, peer: Peer, reason: str, now: float) -> None:
         self.directory.down(peer.name, now)

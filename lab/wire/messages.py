@@ -440,7 +440,8 @@ class Willing(Message, frozen=True):
 
 
 class Unwilling(Message, frozen=True):
-    """The client cannot or will not."""
+    """The client cannot or will not be what it was asked to be; or dial whom it was asked to dial, for it reaches few
+    others from where it is."""
 
     role: Role
     reason: Reason

@@ -411,12 +411,13 @@ class FakeNet:
                 membership = replace(host.machine.membership, capacity=host.machine.candidacy.capacity)
                 beside = self._listening(Host(f"{host.name}+", {}, Supernode(membership, True), host.key))
                 beside.addresses, beside.routers = host.addresses, host.routers
+                host.machine.hub.more = beside.machine.mesh.machines
                 self._add(beside)
                 host.machine.candidacy.listening(None, self.now)
             case PromotedTo(_, supernodes):
-                machine = self.hosts[f"{host.name}+"].machine
-                machine.admit(self.now) if isinstance(machine, Relay) else machine.admit(supernodes, self.now)
-                self.settle(self.hosts[f"{host.name}+"])
+                beside = self.hosts[f"{host.name}+"]
+                beside.machine.admit(supernodes, self.now)
+                self.settle(beside)
             case AskedForSpare():
                 host.machine.candidacy.spares(self.busy.get(host.name))
             case DemotedFrom():

@@ -1,6 +1,6 @@
 """Who is a stranger to a candidate: nobody whose address a router may know from what the candidate has sent."""
 
-from lab.overlay.acquaintances import MOST, MOST_HOSTS, Acquaintances
+from lab.overlay.acquaintances import FORGOTTEN, MOST, MOST_HOSTS, Acquaintances
 from lab.overlay.promoting import Candidate
 from lab.overlay.supernode import Supernode
 from lab.wire.messages import Dial, RelayEntry
@@ -84,12 +84,35 @@ def test_relays_that_are_offered_are_noted_for_both_ends_and_for_who_waits() -> 
     assert "203.0.113.21" in met.contacted("here")
 
 
+def test_after_hours_whom_a_candidate_has_contacted_is_a_stranger_again() -> None:
+    met = Acquaintances()
+    met.turn(100.0)
+    met.talks("here", "open", [SHARED])
+    met.dials("open", ["203.0.113.91"])
+    met.turn(100.0 + FORGOTTEN)
+    assert met.talked_with("open") == {"here"} and met.contacted("open") == {SHARED, "203.0.113.91"}
+    met.talks("open", "late", [OPEN])
+    met.turn(100.0 + 2 * FORGOTTEN)
+    assert met.talked_with("open") == {"late"} and met.contacted("open") == set()
+    met.turn(100.0 + 5 * FORGOTTEN)
+    assert not met.talked_with("open"), "nobody has turned it meanwhile"
+
+
+def test_a_supernode_forgets_acquaintances_by_itself() -> None:
+    net = world()
+    hub = net.hosts["supernode-1"].machine
+    place(net, "open", "here")
+    for times in (1.1, 2.2):
+        hub.relief.poll(net.now + times * FORGOTTEN)
+    assert set(strangers(net)) == {"here", "mate", "far"}
+
+
 def test_any_number_of_acquaintances_fills_no_memory() -> None:
     met = Acquaintances()
     for number in range(MOST + 100):
         met.talks(f"c{number}", "open", [f"h{number}"])
         met.dials("open", [f"d{number}"])
-    assert len(met._talks) == len(met._seen) == MOST
-    assert len(met._dialled["open"]) == MOST_HOSTS
+    assert len(met._new.talks) == len(met._new.seen) == MOST
+    assert len(met._new.dialled["open"]) == MOST_HOSTS
     assert met.talked_with("open") == {f"c{number}" for number in range(100, MOST + 100)}
     assert met.talked_with(f"c{MOST}") == {"open"} and not met.talked_with("c0")

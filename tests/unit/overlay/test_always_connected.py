@@ -10,7 +10,19 @@ import pytest
 from lab.overlay.actions import Actions, Connect
 from lab.overlay.call_events import Answered, Ended, Rings
 from lab.overlay.host_cache import HostCache
-from lab.overlay.hub import BACKOFF_FIRST, BACKOFF_MOST, Attempt, Greeting, HostsLearnt, HubLink
+from lab.overlay.hub import (
+    ATTEMPT_LIMIT,
+    BACKOFF_FIRST,
+    BACKOFF_MOST,
+    MOST_SILENT,
+    SIDE_BY_SIDE,
+    SILENT,
+    STAGGER,
+    Attempt,
+    Greeting,
+    HostsLearnt,
+    HubLink,
+)
 from lab.overlay.identity import issue_credential
 from lab.overlay.ladder import Route
 from lab.overlay.member import SignedIn, SignedOut
@@ -263,6 +275,65 @@ def test_a_client_that_came_before_the_other_supernodes_hears_of_them() -> None:
     assert [event.machines for _, event in net.told("client-0", HostsLearnt)] == [(("203.0.113.12",),)], "told once"
     net.kill("supernode-1")
     assert net.run(8, until=lambda: hub_of(net, "client-0") == "supernode-2")
+
+
+def with_a_stale_cache(*alive: int, router: Router) -> FakeNet:
+    """A client whose built-in supernodes are dead, as are all that it learnt weeks ago but for these in the order in
+    which it knows them."""
+    net = FakeNet()
+    net.authority()
+    learnt = [(f"198.51.{100 + number // 100}.{1 + number % 100}",) for number in range(198)]
+    for number, place in enumerate(alive):
+        host = net.supernode(3 + number)
+        learnt[place] = tuple(host.addresses.values())
+    net.client("late", "192.168.1.10", router)
+    net.hosts["late"].machine.hub.hubs = HostCache([("203.0.113.11",), ("203.0.113.12",)], learnt)
+    return net
+
+
+@pytest.mark.parametrize(("ports", "seconds"), [(None, 20.0), ({443}, 40.0)])
+def test_a_client_that_knows_two_hundred_dead_supernodes_and_one_that_lives_finds_it_soon(
+    ports: set[int] | None, seconds: float
+) -> None:
+    net = with_a_stale_cache(197, router=Router("203.0.113.40", tcp_ports=ports))
+    hub, most = net.hosts["late"].machine.hub, 0
+
+    def found() -> bool:
+        nonlocal most
+        most = max(most, len(hub.attempts))
+        return hub.hub is not None
+
+    assert net.run(seconds, until=found)
+    assert SILENT < most <= MOST_SILENT
+    assert hub_of(net, "late") == "supernode-3"
+
+
+def test_of_several_that_live_behind_dead_ones_it_signs_in_at_one_alone() -> None:
+    net = with_a_stale_cache(*range(20, 28), router=Router("203.0.113.40"))
+    assert net.run(10, until=lambda: hub_of(net, "late") is not None)
+    net.run(10)
+    told = [event for name in net.hosts if name.startswith("supernode") for _, event in net.told(name, Joined)]
+    assert [event.name for event in told if event.role == "client"] == ["late"]
+
+
+@pytest.mark.parametrize("kind", ["has no room", "is about to leave"])
+def test_where_a_supernode_has_answered_no_others_are_tried_side_by_side(kind: str) -> None:
+    """Those that are alive have as much to do."""
+    net = with_a_stale_cache(0, router=Router("203.0.113.40"))
+    hub, machine, most = net.hosts["late"].machine.hub, net.hosts["supernode-3"].machine, 0
+    if kind == "has no room":
+        machine.admission.capacity = 0
+    else:
+        machine.leaving = float("inf")
+
+    def counted() -> bool:
+        nonlocal most
+        most = max(most, len(hub.attempts))
+        return False
+
+    net.run(20, until=counted)
+    assert hub.greeted and (hub.waits_at == ["supernode-3"]) is (kind == "has no room")
+    assert SILENT < most <= SIDE_BY_SIDE + 2 + ATTEMPT_LIMIT / STAGGER, "once, before it did"
 
 
 def test_where_all_are_full_nobody_is_asked_in_a_hurry_and_a_place_that_is_free_again_is_taken() -> None:

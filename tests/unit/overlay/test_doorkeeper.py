@@ -211,7 +211,7 @@ def test_a_client_that_never_ends_a_message_is_silent(net: FakeNet) -> None:
 def test_a_relay_that_signs_in_again_and_again_has_few_links(net: FakeNet) -> None:
     supernode = net.hosts["supernode-1"].machine
     relay = net.hosts["relay-1"].machine
-    identity, greeting = relay.membership.identity, relay.hubs[0].greeting
+    identity, greeting = relay.membership.identity, relay.hubs.built_in[0].greeting
     for port in range(10):
         link = supernode.accepted("signalling", LinkInfo(("203.0.113.11", 33033), (STRANGER, 1024 + port)), net.now)
         signature = identity.sign("lab hello", supernode.sessions[link].nonce, supernode.membership.identity.public)

@@ -1,16 +1,19 @@
 """Any client can become a supernode: who is asked, how it is measured, what follows, and how it ends."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from lab.overlay.call_events import Ended
 from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut, Trouble
-from lab.overlay.mesh import TURN, Peer
+from lab.overlay.mesh import REDIAL, TURN, Peer
 from lab.overlay.promoting import (
+    DOUBTED,
+    MEASURER_LIMIT,
     PAUSE,
+    RECHECK_SOON,
     SETTLING,
     STAGE_LIMIT,
     UPTIME_LEAST,
@@ -135,6 +138,89 @@ def test_a_router_that_lets_in_whom_its_client_has_contacted_is_found_out_by_a_s
     assert reasons["odd-0"] == "nobody else has reached it"
 
 
+def measured(judges: Mapping[str, Callable[[Message], object]], able: str = "") -> tuple[Promoting, list[str]]:
+    """One that has asked "open" and reached it, at 100 s, and what it says of who is unfit; `able` has reached others
+    before."""
+    unfit: list[str] = []
+
+    def tell(event: object) -> None:
+        if isinstance(event, FoundUnfit):
+            unfit.append(event.reason)
+
+    promoting = Promoting(
+        tell, random.Random(1), lambda *_: None, lambda _: judges, lambda: (), lambda name: name == able
+    )
+    reached_here(promoting, "open", 100.0)
+    return promoting, unfit
+
+
+def reached_here(promoting: Promoting, name: str, now: float) -> None:
+    candidate = Candidate(name, b"", ("198.51.100.1", 1), 0.0, lambda message: None)
+    promoting.poll("supernode", lambda: [candidate], 0.0, now)
+    promoting.says(name, Willing("supernode", ("198.51.100.1",), 4), now)
+    promoting.dialled(Dial("supernode", name, b"", ("198.51.100.1",)), True, True, now)
+
+
+def test_a_measuring_takes_nobodys_turn_who_is_not_asked() -> None:
+    judges = {name: lambda message: None for name in ("a", "b", "c")}
+    promoting, unfit = measured(judges)
+    for number in range(9):
+        assert promoting.measurer, f"after {number}"
+        promoting.says(promoting.measurer, Dialled(promoting.asking.candidate.name, True, True), 101.0)
+        promoting.settling.clear()
+        reached_here(promoting, f"open-{number}", 102.0)
+    assert unfit == ["nobody is here who could measure it"], "each may three times"
+
+
+def test_where_nobody_is_who_could_measure_it_the_pause_is_not_longer_each_time() -> None:
+    promoting, unfit = measured({})
+    for times in range(5):
+        assert len(unfit) == 1 + times
+        now = 100.0 + (times + 1) * (DOUBTED + 0.1)
+        reached_here(promoting, "open", now)
+
+
+@pytest.mark.parametrize(("able", "pause"), [("", 0.0), ("b", DOUBTED)])
+def test_it_is_the_candidates_fault_if_one_does_not_reach_it_that_has_reached_others(able: str, pause: float) -> None:
+    promoting, unfit = measured({name: lambda message: None for name in "abcdef"}, able)
+    while promoting.asking is not None:
+        promoting.says(promoting.measurer, Dialled("open", True, False), 101.0)
+    assert unfit == ["nobody else has reached it"]
+    assert promoting.unfit["open", "supernode"].pause == pause, "it counts for the next time"
+
+
+def test_who_says_that_its_network_lets_it_reach_few_others_is_no_witness_and_another_is_asked() -> None:
+    promoting, unfit = measured({name: lambda message: None for name in "abcdef"})
+    for _ in range(5):
+        promoting.cannot_measure(promoting.measurer, 101.0)
+    promoting.says(promoting.measurer, Dialled("open", True, True), 102.0)
+    assert list(promoting.promoted) == ["open"] and not unfit
+
+
+def test_a_measurer_that_does_not_answer_is_not_the_candidates_fault() -> None:
+    promoting, unfit = measured({name: lambda message: None for name in "ab"})
+    first = promoting.measurer
+    assert promoting.deadline("supernode", 0.0) == 100.0 + MEASURER_LIMIT
+    promoting.poll("supernode", lambda: [], 0.0, 100.0 + MEASURER_LIMIT)
+    assert promoting.measurer not in ("", first)
+    promoting.says(promoting.measurer, Dialled("open", True, True), 106.0)
+    assert list(promoting.promoted) == ["open"] and not unfit
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clients_that_have_no_udp_themselves_condemn_nobody(seed: int) -> None:
+    blind = [Router(f"203.0.113.{60 + number}", udp=False) for number in range(7)]
+    net = crowd(closed=0, opened=0, routers=[*blind, Router("203.0.113.80")], capacity=10)
+    net.rng.seed(seed)
+    net.run(10)
+    net.client("open-0", "198.51.100.20", Router("", mapping=None))
+    net.run(5)
+    net.hosts["supernode-1"].machine.admission.capacity = 8
+    assert net.run(30, until=lambda: promoted(net) == ["open-0"])
+    assert not [event for _, event in net.told("supernode-1", FoundUnfit) if event.name == "open-0"]
+    assert [event.measurer for _, event in net.told("supernode-1", FoundFit)] == ["odd-7"]
+
+
 def test_one_that_claims_room_without_end_and_lets_nobody_in_keeps_nobody_from_being_promoted() -> None:
     net = crowd(closed=12, opened=3)
     liar = net.supernode(2).machine
@@ -143,7 +229,8 @@ def test_one_that_claims_room_without_end_and_lets_nobody_in_keeps_nobody_from_b
     honest = net.hosts["supernode-1"].machine
     assert net.run(10, until=lambda: "supernode-2" in honest.peers)
     net.run(2)
-    assert honest.peers["supernode-2"].room == honest.relief.elsewhere.spare == 4, "what it has itself"
+    assert honest.peers["supernode-2"].room == 4, "what it has itself"
+    assert honest.relief.elsewhere.spare == sum(peer.room or 0 for peer in honest.peers.values())
     assert net.run(60, until=lambda: bool(promoted(net)))
 
 
@@ -227,6 +314,31 @@ def test_when_a_promoted_supernode_dies_its_clients_are_back_and_another_is_prom
     assert first in {event.name for _, event in net.told("supernode-1", Left)}
 
 
+def test_a_promoted_supernode_that_is_the_last_one_left_makes_another_that_is_linked_with_it() -> None:
+    net = crowd(closed=5, opened=1)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"] and None not in homes(net).values())
+    net.client("open-1", "198.51.100.21", Router("", mapping=None))
+    net.run(3)
+    assert promoted(net) == ["open-0"]
+    net.kill("supernode-1")
+    assert net.run(90, until=lambda: "open-1" in promoted(net))
+    assert net.run(2 * TURN, until=lambda: list(net.hosts["open-1+"].machine.peers) == ["open-0"])
+    assert net.run(30, until=lambda: None not in homes(net).values())
+
+
+@pytest.mark.parametrize("minutes", [1.0, 2.1, 3.2, 4.3, 5.4])
+def test_a_lone_built_in_supernode_that_comes_back_after_minutes_is_linked_with_the_promoted_ones_soon(
+    minutes: float,
+) -> None:
+    net = crowd(closed=5, opened=2)
+    assert net.run(60, until=lambda: bool(promoted(net)) and None not in homes(net).values())
+    net.kill("supernode-1")
+    net.run(60 * minutes)
+    net.start("supernode-1")
+    assert net.run(2 * REDIAL, until=lambda: bool(net.hosts["supernode-1"].machine.peers))
+    assert net.run(2 * TURN, until=lambda: meshed(net))
+
+
 def test_each_promoted_one_has_its_turn_to_be_measured_even_where_one_is_never_found_in_order() -> None:
     """A stranger does not reach one of them, this node does, and nobody else is there to say."""
     now, dialled = 100.0, list[tuple[float, str]]()
@@ -241,6 +353,21 @@ def test_each_promoted_one_has_its_turn_to_be_measured_even_where_one_is_never_f
     times = {name: [at for at, each in dialled if each == name] for name in ("a", "b", "c", "odd")}
     assert min(map(len, times.values())) >= 2
     assert len(times["odd"]) > len(times["a"])
+
+
+def test_a_stranger_without_udp_of_its_own_says_nothing_of_one_that_was_promoted_and_another_look_is_taken_soon() -> (
+    None
+):
+    question = Dial("supernode", "odd", b"", ("198.51.100.1",))
+    rechecking = Rechecking(random.Random(1), lambda *_: None, lambda _: {"blind": lambda message: None})
+    rechecking.can("blind")
+    now = 100.0
+    while not rechecking.measurer:
+        rechecking.poll(lambda: [question], now)
+        now += 1.0
+    rechecking.cannot_measure("blind", now)
+    assert not rechecking.measurer and not rechecking.failures.get("odd")
+    assert rechecking.next == pytest.approx(now + RECHECK_SOON)
 
 
 def test_where_many_see_that_there_is_no_room_few_promote_somebody_unless_many_wait() -> None:

@@ -124,7 +124,7 @@ def test_one_issuer_alone_takes_half_of_a_relay_unless_the_relay_sits_there() ->
 
     assert [begins(f"{number}", bench.issuer) for number in range(1, 5)] == [True, True, True, False]
     assert begins("5", bench.named("supernode-2"))
-    bench.relay.hubs[0].at = SimpleNamespace(hub_name="supernode-1")  # type: ignore[assignment]
+    bench.relay.hubs.built_in[0].at = SimpleNamespace(hub_name="supernode-1")  # type: ignore[assignment]
     assert begins("6", bench.issuer)
 
 
