@@ -28,6 +28,7 @@ class SiteCertificate:
     """A site; `ipv4` or `ipv6` is None where it has no such addresses inside.
 
     `failure`: why nothing was measured; `claims`: then, what would have been held against it, by family, IPv4 first.
+    `notes`: what is set and was not measured, for nobody who could be asked sees it.
     """
 
     site: str
@@ -39,6 +40,7 @@ class SiteCertificate:
     seconds: float
     failure: str | None = None
     claims: tuple[Behaviour, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -83,6 +85,7 @@ class SiteCertificate:
             ],
             "failure": self.failure,
             "repeated": list(self.repeated()),
+            "notes": list(self.notes),
             "claimed": claimed,
             "measured": measured,
             "requirements": [one.to_json() for verdict in verdicts for one in verdict.requirements],

@@ -151,7 +151,7 @@ def _or_why_not(
         took = time.monotonic() - began
         return SiteCertificate(
             claim.site, claim.profile, claim.firewall, claim.behind, None, None, took, failure=str(error),
-            claims=tuple(_says(claim, family) for family in claim.families),
+            claims=tuple(_says(claim, family) for family in claim.families), notes=_notes(claim),
         )  # fmt: skip
 
 
@@ -216,8 +216,16 @@ def _site(
         verdicts = {family: job.result() for family, job in jobs.items()}
     return SiteCertificate(
         claim.site, claim.profile, claim.firewall, claim.behind, verdicts.get(4), verdicts.get(6),
-        time.monotonic() - began,
+        time.monotonic() - began, notes=_notes(claim),
     )  # fmt: skip
+
+
+def _notes(claim: SiteClaim) -> tuple[str, ...]:
+    """What no packet to the probe on the internet can show, which is no site."""
+    return tuple(
+        f"not measured: what the link of {one} does to packets for {other} alone ({words})"
+        for one, other, words in claim.toward
+    )
 
 
 def _verdict(

@@ -13,7 +13,7 @@ from lab.certify.claimed import LinkClaim, Router, in_series, link_claim
 from lab.errors import ConfigError
 from lab.harness import standing
 from lab.links import Link
-from lab.links.notation import heard
+from lab.links.notation import describe, heard
 from lab.runtime.connection import Engine
 from lab.runtime.control import ControlChannel
 from lab.runtime.world import World
@@ -34,6 +34,8 @@ class SiteClaim:
     families: tuple[int, ...]
     proxy: bool = False
     rated: tuple[str, ...] = ()
+    toward: tuple[tuple[str, str, str], ...] = ()
+    """What the links on the way do to packets for one other site alone: whose link, that site, and the words of it."""
     seed: int | None = None
     """What the links at core leave to chance begins with."""
     line_seeds: Mapping[str, int] = field(default_factory=dict)
@@ -62,6 +64,9 @@ def _claim(engine: Engine, world: World, site: str, core: Mapping[str, Any]) -> 
         families=tuple(family for family, name in ((4, "lan"), (6, "lan6")) if said[0].get(name, name == "lan")),
         proxy=world.topology.proxy_of(site) is not None,
         rated=tuple(one for one, link in links.items() if link.up.rate is not None or link.down.rate is not None),
+        toward=tuple(
+            (one, other, describe(there)) for one, link in links.items() for other, there in link.toward.items()
+        ),
         seed=(core.get("shaping") or {}).get("seed"),
         line_seeds=standing.line_seeds(world.topology, by_site),
     )
@@ -87,6 +92,7 @@ def _links(world: World, said: dict[str, dict[str, Any]], core: Mapping[str, Any
 def _link(site: str, said: Mapping[str, Any]) -> Link:
     """A link as its hop describes it, read as `lab set` would read it. Raises ConfigError."""
     try:
-        return Link(up=heard(str(said["up"])), down=heard(str(said["down"])))
+        toward = {other: heard(str(words)) for other, words in said.get("toward", {}).items()}
+        return Link(up=heard(str(said["up"])), down=heard(str(said["down"])), toward=toward)
     except (KeyError, ConfigError) as error:
         raise ConfigError(f"what is said of the link of {site} is not understood ({error!r}): {dict(said)}") from None

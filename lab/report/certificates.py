@@ -30,15 +30,19 @@ _UNITS = {"udp_timeout_s": " s", "link.delay_ms": " ms"}
 
 
 def table(found: Json) -> str:
-    """The table, and below it what is not met and what could not be measured."""
+    """The table, and below it what is not met and what could not be measured, or was not."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in _COLUMNS)
     rows = "".join(row for site in found["sites"] for row in _rows(site))
     said = [f"{site['site']}: {words}" for site in found["sites"] for words in site["disagreements"]]
     wrong = "".join(f"<li>{escape(words)}</li>" for words in said)
+    # a certification that was kept before there were any has none
+    beside = [f"{site['site']}: {words}" for site in found["sites"] for words in site.get("notes", ())]
+    notes = "".join(f"<li>{escape(words)}</li>" for words in beside)
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="certification"><table class="plain certified">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         + (f'<ul class="faults">{wrong}</ul>' if wrong else "")
+        + (f'<ul class="quiet">{notes}</ul>' if notes else "")
         + _unmet(found)
     )
 

@@ -63,8 +63,8 @@ _PADDING = (0, 2, 0, 0)
 def certification(found: Certification) -> RenderableType:
     """One site in full, several as a table."""
     if len(found.sites) == 1:
-        return Group(_in_full(found.sites[0]), Text(), *_repeated(found), _end(found))
-    said = (*_disagreements(found), *_repeated(found))
+        return Group(_in_full(found.sites[0]), Text(), *_beside(found), _end(found))
+    said = (*_disagreements(found), *_beside(found))
     return Group(_summary(found.sites), Text(), _required(found.sites), Text(), *said, _end(found))
 
 
@@ -84,8 +84,10 @@ def _disagreements(found: Certification) -> Iterable[RenderableType]:
         yield Text()
 
 
-def _repeated(found: Certification) -> Iterable[RenderableType]:
+def _beside(found: Certification) -> Iterable[RenderableType]:
+    """What was measured again, and what was not measured, which is no disagreement."""
     words = [Text(f"{site.site}  {what}", "dim") for site in found.sites for what in site.repeated()]
+    words += [Text(f"{site.site}  {what}", "yellow") for site in found.sites for what in site.notes]
     return (*words, Text()) if words else ()
 
 

@@ -11,6 +11,7 @@ from lab import nat
 from lab.certify import asking, claimed, deducing
 from lab.certify.asking import Shot
 from lab.certify.bench import Ports
+from lab.certify.comparing import Draw
 from lab.certify.ends import Endpoint
 from lab.certify.findings import Fate, Transport
 from lab.certify.measuring import mapping, opening
@@ -137,6 +138,17 @@ class Narrow(random.Random):
 
     def randrange(self, *_: Any) -> int:
         return super().randrange(20_000, 20_064)
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+@pytest.mark.parametrize("maps", [EI, AD, APD])
+def test_a_router_that_draws_from_few_of_the_ports_that_it_claims_is_found_out(maps: str, tcp: bool) -> None:
+    for chance, covers in ((Narrow(1), False), (random.Random(1), True)):
+        bench = replace(bench_of(Router(maps, APD, "random", chance=chance)), ports=Ports(range(30_000, 30_100)))
+        seen = Transport(*mapping.mapped(bench, tcp, PORTS))
+        ports = deducing.port_range(seen)
+        assert deducing.allocation(seen.allocated) == "random"
+        assert ports and Draw(64_512, len(deducing.mappings(seen))).covers(ports) is covers
 
 
 UNSOLICITED = {False: opening.unsolicited_udp, True: opening.unsolicited_tcp}

@@ -146,6 +146,33 @@ def test_a_claim_has_the_seeds_of_core_and_of_the_routers_on_the_way(monkeypatch
     assert (claim.seed, claim.line_seeds) == (7, routers)
 
 
+def test_what_is_set_toward_one_site_alone_is_said_not_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(engine: Any, world: Any, node: Node) -> dict[str, Any]:
+        shaping = {"seed": 7, "links": {"mobile-1": {"up": "", "down": "", "toward": {"open-1": "loss=100%"}}}}
+        return {"profile": node.profile, "axes": node.axes, "firewall": node.firewall, "shaping": shaping}
+
+    links = {
+        "carrier-1": {"up": "delay=10ms", "down": "delay=10ms", "toward": {"linux-1": "delay=50ms rate=64kbit"}},
+        "linux-2": {"up": "", "down": "", "toward": {}},
+    }
+    monkeypatch.setattr(claiming, "_ask", ask)
+    monkeypatch.setattr(claiming.standing, "core", lambda *words: {"shaping": {"seed": 7, "links": links}})
+    nothing: Any = None
+    world = World("lab", parse(REFERENCE.with_name("zoo.yml"), {}), {}, None)
+    behind, carrier, plain = claiming.claims(nothing, world, ["mobile-1", "carrier-1", "linux-2"])
+    of_carrier = "not measured: what the link of carrier-1 does to packets for linux-1 alone (delay=50ms rate=64kbit)"
+    of_own = "not measured: what the link of mobile-1 does to packets for open-1 alone (loss=100%)"
+    assert certifying._notes(behind) == (of_own, of_carrier)
+    assert certifying._notes(carrier) == (of_carrier,) and certifying._notes(plain) == ()
+    assert (behind.link.up.loss, behind.rated) == (0.0, ()), "nothing of it is claimed of the way to the internet"
+
+    def cut() -> SiteCertificate:
+        raise Severed("the way was cut")
+
+    failed = certifying._or_why_not(nothing, behind, threading.Event(), cut)
+    assert failed.to_json()["notes"] == [of_own, of_carrier]
+
+
 def test_a_claim_knows_of_the_site_s_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(engine: Any, world: Any, node: Node) -> dict[str, Any]:
         return {"profile": node.profile, "axes": node.axes, "firewall": node.firewall}

@@ -96,6 +96,16 @@ def test_a_site_with_both_families_has_ipv6_beside_ipv4_and_one_without_ipv4_has
     assert "ipv6" not in alone.to_json()["measured"]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_was_not_measured_is_said_of_a_site_that_agrees(others: int) -> None:
+    noted = replace(site("flat", CLAIMED), notes=("not measured: toward home",))
+    text = printed(noted, *[site("true-1", CLAIMED)] * others)
+    assert "flat  not measured: toward home" in text and "measured as claimed." in text
+    document = Certification((noted,), 1.0).to_json()["sites"][0]
+    assert (document["agrees"], document["notes"]) == (True, ["not measured: toward home"])
+    assert site("true-1", CLAIMED).to_json()["notes"] == []
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_progress_is_a_line_a_site_where_nobody_watches(terminal: bool) -> None:
     out = io.StringIO()
