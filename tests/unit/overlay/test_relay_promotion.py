@@ -102,6 +102,19 @@ def test_where_several_supernodes_lack_a_relay_one_of_them_asks() -> None:
         assert len(net.hosts[f"supernode-{number}"].machine.roster.all()) == 1
 
 
+def test_a_promoted_supernode_that_is_the_last_one_left_makes_a_relay_that_sits_at_it() -> None:
+    net = crowd_with_relay(closed=5, opened=1)
+    assert net.run(60, until=lambda: promoted(net) == {"open-0": "supernode"})
+    hub = net.hosts["open-0+"].machine
+    hub.admission.capacity = 100
+    net.client("open-1", "198.51.100.21", Router("", mapping=None))
+    net.run(10)
+    for name in ("supernode-1", "relay-1"):
+        net.kill(name)
+    assert net.run(90, until=lambda: promoted(net).get("open-1") == "relay")
+    assert net.run(5, until=lambda: list(hub.roster.here) == ["open-1"])
+
+
 @pytest.mark.parametrize(
     "router",
     [Router("203.0.113.90"), Router("", mapping=None, stateful=True)],
