@@ -112,7 +112,7 @@ class Hosting:
         self.shell.settle()
 
     async def _open_supernode(self, machine: Supernode, shell: Shell) -> None:
-        self.client.hub.more = machine.mesh.machines
+        self.client.hub.more = machine.for_its_own_client
         tls = hub_context(self.client.name, self.client.membership.identity.private)
         for port in SIGNALLING_PORTS:
             if port != SHARED_PORT:

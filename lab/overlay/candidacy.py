@@ -67,8 +67,8 @@ class DemotedFrom(Event):
 
 class Candidacy:
     """One client's. `own` is where it stands; `capacity` how many clients it would have room for, None: CAPACITY;
-    `calls` how many calls it would carry, None: CALLS; `blocked` tells why its own network lets it reach few others,
-    None: it does not, as far as is known."""
+    `calls` how many calls it would carry, None: CALLS. What is known of its own network: `blocked` tells why it reaches
+    few others, `narrow` why it has no line to spare; None: as far as is known, it does, and has."""
 
     def __init__(
         self,
@@ -80,9 +80,11 @@ class Candidacy:
         capacity: int | None,
         calls: int | None = None,
         blocked: Callable[[float], str | None] = lambda now: None,
+        narrow: Callable[[float], str | None] = lambda now: None,
     ) -> None:
         self.actions, self.own, self.authority, self.rng, self.wall = actions, own, authority, rng, wall
         self.capacity, self.calls, self.blocked = capacity or CAPACITY, calls or CALLS, blocked
+        self.narrow = narrow
         self.role: Role | None = None
         self.promoted: Role | None = None
         self.until: float | None = None
@@ -128,6 +130,8 @@ class Candidacy:
             answer(Unwilling(wanted.role, "its address is translated on the way"))
         elif nobodys(wanted.observed[0]):
             answer(Unwilling(wanted.role, "its address is nobody's"))
+        elif wanted.role == "relay" and (why := self.narrow(now)) is not None:
+            answer(Unwilling(wanted.role, why))
         else:
             self.role, self.answer, self.until = wanted.role, answer, now + PROBATION
             self.hub, self.host, self.room, self.willing = hub, wanted.observed[0], 0, None
@@ -220,4 +224,7 @@ class Candidacy:
             self.cease("nobody has promoted it")
         if self.weigh_at is not None and self.promoted is not None and now >= self.weigh_at:
             self.weigh_at = now + WEIGH_EVERY
-            self.actions.emit(AskedForSpare(self.promoted))
+            if (why := self.narrow(now)) is not None:
+                self.spares(why)
+            else:
+                self.actions.emit(AskedForSpare(self.promoted))

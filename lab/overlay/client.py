@@ -192,6 +192,7 @@ class Client(Member):
             membership.capacity,
             membership.calls,
             self._blocked,
+            self._narrow,
         )
         self.sealing = SealingKeys()
         self.hub = HubLink(
@@ -427,6 +428,10 @@ class Client(Member):
         if (self.passage.udp if known is None else known) is False:
             return "its network lets no UDP out"
         return "its network lets TCP out to few ports" if self.passage.passes(ANY) is False else None
+
+    def _narrow(self, now: float) -> str | None:
+        """Why it has no line for others' calls: one voice is the least that a relay carries, and has been tried."""
+        return "its network carries no voice over UDP" if self.passage.voice is False else None
 
     def _drop(self, kind: str, what: str, error: ProtocolError) -> None:
         """Something that is not as it should be; it is counted, and nobody notices otherwise."""

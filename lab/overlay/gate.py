@@ -125,8 +125,9 @@ class Gate:
 
     def _client_comes(self, link: int, session: Seat, now: float) -> None:
         """Is let in at once where it is its turn; else it waits, if there is room for that. So does one that replaces
-        its own connection: what is left of it may be a name that a whole world has before it comes back at once."""
-        sits = session.name in self.hub.clients
+        its own connection: what is left of it may be a name that a whole world has before it comes back at once. The
+        client of the same program takes nobody's place: it comes here where there is no other supernode."""
+        sits = session.name in self.hub.clients or session.name == self.hub.name
         if self.hub.leaving is not None:
             self.turn_away(link, now)
         elif self.hub.admission.now(len(self.hub.clients), now, sits):

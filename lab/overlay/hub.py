@@ -162,7 +162,7 @@ class HubLink:
         self.patience = SILENCE * HEARTBEAT
         """Seconds without a word after which the hub that it sits at counts as dead."""
         self.more: Callable[[], Sequence[Machine]] = tuple
-        """Hubs that the same program knows of beside, as a supernode; asked when a climb begins."""
+        """Hubs that the same program knows of as a supernode beside, itself among them; asked when a climb begins."""
         self.not_before: dict[Machine, float] = {}
         self.stays = stays or ShortStays(rng)
         self.last_at = 0.0
@@ -215,13 +215,17 @@ class HubLink:
             self.last_refusal = "its credential has expired and the authority has not given it another yet"
             self.listener.expired(self, now)
             return
-        if more := self.more():
-            self._learn(self.rng.sample(more, min(MOST_MORE, len(more))))
+        more = list(self.more())
+        itself = [machine for machine in more if set(machine) & set(self.own.addresses)]
+        others = [machine for machine in more if machine not in itself]
+        self._learn(self.rng.sample(others, min(MOST_MORE, len(others))))
         self.not_before = {machine: then for machine, then in self.not_before.items() if then > now}
         self.listed = {host for attempt in self.attempts.values() for host in self._machine(attempt)}
         for machine in self.hubs.machines():
             if machine not in self.not_before:
                 self._list_anew(machine)
+        for machine in itself:  # the last one left: its user is away no more than its clients are
+            self._list_anew(machine)
         self.next_rung, self.retry_at, self.greeted = now, None, False
         if not self.rungs:
             self._come_back(now)

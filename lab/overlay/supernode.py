@@ -332,6 +332,11 @@ class Supernode(Member):
         (first,) = self.membership.rng.choices(roomy, [MANY if peer.room is None else peer.room for peer in roomy])
         return (first.hosts, *(hosts for hosts in named if hosts != first.hosts))[:MOST_NAMED]
 
+    def for_its_own_client(self) -> list[tuple[str, ...]]:
+        """Where the client of the same program may sit: at the others; here, where there are none."""
+        alone = self.joined and self.taking and not self.peers
+        return [self.mesh.own] if alone else self.mesh.machines()
+
     # -- what is said --------------------------------------------------------------------------------------------
 
     def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:

@@ -284,7 +284,7 @@ class Population:
             membership = replace(client.membership, capacity=client.candidacy.capacity)
             machine = Supernode(membership, promoted=True)
             with_a_relay(machine)
-            client.hub.more = machine.mesh.machines
+            client.hub.more = machine.for_its_own_client
             node.beside = Program(node.host, machine, node.program.key, lambda _, event: self._hub_told(node, event))
             self._open(node.beside)
             self.network.start(node.beside)

@@ -411,7 +411,7 @@ class FakeNet:
                 membership = replace(host.machine.membership, capacity=host.machine.candidacy.capacity)
                 beside = self._listening(Host(f"{host.name}+", {}, Supernode(membership, True), host.key))
                 beside.addresses, beside.routers = host.addresses, host.routers
-                host.machine.hub.more = beside.machine.mesh.machines
+                host.machine.hub.more = beside.machine.for_its_own_client
                 self._add(beside)
                 host.machine.candidacy.listening(None, self.now)
             case PromotedTo(_, supernodes):

@@ -326,6 +326,22 @@ def test_a_promoted_supernode_that_is_the_last_one_left_makes_another_that_is_li
     assert net.run(30, until=lambda: None not in homes(net).values())
 
 
+def test_a_promoted_client_whose_supernode_is_the_last_one_left_sits_at_that_and_leaves_it_when_it_ends() -> None:
+    net = crowd(closed=5, opened=1)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"] and None not in homes(net).values())
+    net.kill("supernode-1")
+    assert net.run(20, until=lambda: list(homes(net).values()).count("open-0") == 5)
+    assert homes(net)["open-0"] == "open-0", "it takes nobody's place, for all four have theirs"
+    place(net, next(name for name in clients(net) if name != "open-0" and homes(net)[name]), "open-0")
+    net.start("supernode-1")
+    assert net.run(30, until=lambda: meshed(net))
+    net.hosts["supernode-1"].machine.admission.capacity = 100
+    net.run(5)
+    net.hosts["open-0"].machine.candidacy.cease("its user wants it to")
+    net.settle(net.hosts["open-0"])
+    assert net.run(10, until=lambda: homes(net)["open-0"] == "supernode-1")
+
+
 @pytest.mark.parametrize("minutes", [1.0, 2.1, 3.2, 4.3, 5.4])
 def test_a_lone_built_in_supernode_that_comes_back_after_minutes_is_linked_with_the_promoted_ones_soon(
     minutes: float,

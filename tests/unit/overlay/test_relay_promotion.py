@@ -82,12 +82,37 @@ def test_it_is_asked_once_relays_have_been_lacking_for_a_while_and_not_before() 
     assert not promoted(net) and not net.told("supernode-1", Asked)
 
 
+def test_who_has_no_line_for_one_voice_is_no_relay_nor_stays_one() -> None:
+    net = crowd(opened=2)
+    net.run(5)
+    net.hosts["open-0"].machine.passage.tried(carries_voice=False, now=net.now)
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    assert promoted(net) == {"open-1": "relay"}
+    refused = {event.name: event.reason for _, event in net.told("supernode-1", FoundUnfit)}
+    assert refused["open-0"] == "its network carries no voice over UDP"
+    net.hosts["open-1"].machine.passage.tried(carries_voice=False, now=net.now)
+    assert net.run((TIRED + 1) * WEIGH_EVERY, until=lambda: "open-1" not in promoted(net))
+
+
 def test_where_several_supernodes_lack_a_relay_one_of_them_asks() -> None:
     net = crowd(opened=4, supernodes=3)
     net.run(90)
     assert list(promoted(net).values()) == ["relay"]
     for number in (1, 2, 3):
         assert len(net.hosts[f"supernode-{number}"].machine.roster.all()) == 1
+
+
+def test_a_promoted_supernode_that_is_the_last_one_left_makes_a_relay_that_sits_at_it() -> None:
+    net = crowd_with_relay(closed=5, opened=1)
+    assert net.run(60, until=lambda: promoted(net) == {"open-0": "supernode"})
+    hub = net.hosts["open-0+"].machine
+    hub.admission.capacity = 100
+    net.client("open-1", "198.51.100.21", Router("", mapping=None))
+    net.run(10)
+    for name in ("supernode-1", "relay-1"):
+        net.kill(name)
+    assert net.run(90, until=lambda: promoted(net).get("open-1") == "relay")
+    assert net.run(5, until=lambda: list(hub.roster.here) == ["open-1"])
 
 
 @pytest.mark.parametrize(
