@@ -211,9 +211,9 @@ def tracked(
     """What a router's kernel has `counted` of a flow, `packets` and `bytes`, each [out, in].
 
     Of UDP packets, at least as many as were voice; of TCP, whose segments are cut and joined on their way, bytes, at
-    least those of the call. At most all that came to a router which was captured, whether or not it let them through;
-    of a connection that is older than the capture nobody knows how many those were. Each packet that the capture lost
-    may have been the flow's. None where the packets cannot tell, as of a relay, or nothing was counted.
+    least those of the call. At most all that came to the router, whether or not it let them through; of a connection
+    that is older than the capture nobody knows how many those were. Each packet that the capture lost may have been the
+    flow's. None where the packets cannot tell, as of a relay, or nothing was counted.
 
     The voice of a path may be more than that of this flow: another router may have given the far end another address in
     mid-call. After a silence longer than the router `remembers`, seconds, its kernel has begun anew.
@@ -231,7 +231,8 @@ def tracked(
     found = _pair(counted.get(what))
     if found is None:
         return None
-    most = _most(table, flow, window[0] - AROUND, end, lost) if flow.own else (inf, inf)
+    behind_core = not topology.routers_outward(topology.node(flow.router))
+    most = _most(table, flow, window[0] - AROUND, end, lost) if flow.own or behind_core else (inf, inf)
     if flow.protocol == "tcp":
         least, some = [one.bytes if one else 0 for one in lately], SOME
         said = (
@@ -258,7 +259,7 @@ def _most(table: Table, flow: Tracked, start: float, end: float, lost: int) -> t
 
     It counts what comes to it, before any rule and any line: from the far side that is what its WAN side shows, to
     whichever address the flow had there. Of a neighbour to which it turns packets back the own address is not known
-    here: then it is what came from all others.
+    here: then it is what came from all others. Core stands for the router of a relay where nothing is lost between.
     """
     out, beyond, others, turned = list[Packet](), list[Packet](), list[Packet](), False
     for packet in table.capture.packets:
@@ -267,7 +268,8 @@ def _most(table: Table, flow: Tracked, start: float, end: float, lost: int) -> t
         if packet.direction is not Direction.IN:
             turned = turned or (packet.source, packet.destination) == (flow.remote, flow.inner)
         elif packet.source == flow.remote:
-            beyond.append(packet)
+            if flow.own or packet.destination == flow.inner:
+                beyond.append(packet)
         elif packet.source != flow.inner:
             others.append(packet)
         elif packet.destination == flow.remote:

@@ -308,6 +308,21 @@ def test_a_client_that_relays_is_asked_and_its_router_too(tmp_path: Path) -> Non
     assert told(verdict.report(TOPOLOGY, made, asking=routers.asking), "alice")[1].startswith("is missing")
 
 
+@pytest.mark.parametrize("counts", [(20, 125), (125, 20), (171, 125), (125, 171)])
+def test_the_router_of_a_client_that_relays_is_held_against_core(tmp_path: Path, counts: tuple[int, int]) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("carol", 5000), START, SECONDS, at=(address("alice"), 33478))
+    made = placed(world, tmp_path, {**RELAYED, "via": "alice"}, "carol")
+    made.captured = [one for one in made.captured if one.node not in ("alice", "park-router")]
+    made.said = {"alice": carried(250, 28_000)}
+    for answer, agrees in ((counted(145, 145), True), (counted(*counts), False)):
+        report = verdict.report(TOPOLOGY, made, asking=Routers({"park-router": answer}).asking)
+        assert told(report, "park-router")[0] is agrees and report.holds() is agrees
+    lossy(made, "core", 40)
+    most = verdict.report(TOPOLOGY, made, asking=Routers({"park-router": counted(210, 210)}).asking)
+    assert told(most, "park-router")[0] is True
+
+
 def test_routers_are_asked_for_the_flow_of_the_voice_and_agree(punched: Placed) -> None:
     routers = Routers({})
     report = verdict.report(TOPOLOGY, punched, asking=routers.asking)
