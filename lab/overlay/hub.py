@@ -155,6 +155,7 @@ class HubLink:
         self.retry_at: float | None = None
         self.backoff = BACKOFF_FIRST
         self.longest_pause = BACKOFF_MOST
+        """Seconds between two climbs at the most, while no hub answers; who does, and refuses, is left alone longer."""
         self.hasty = False
         self.held = False
         """Whether it climbs only once the node has enrolled anew."""
@@ -594,8 +595,9 @@ class HubLink:
     def _come_back(self, now: float) -> None:
         """No rung has let the node in: the ladder again, after a while, or when a full hub has asked it to. Where all
         are full, or rest, their times say when; one that is full keeps nobody from another that may be back sooner."""
-        self.next_rung, pause = None, min(self.backoff, self.longest_pause) * self.rng.uniform(0.5, 1.0)
-        self.backoff = min(self.backoff * 2, self.longest_pause)
+        longest = BACKOFF_MOST if self.greeted else self.longest_pause
+        self.next_rung, pause = None, min(self.backoff, longest) * self.rng.uniform(0.5, 1.0)
+        self.backoff = min(self.backoff * 2, longest)
         left_alone = self.stays.ends() | self.not_before
         asked = min(left_alone.values(), default=None)
         full = all(machine in left_alone for machine in self.hubs.machines())

@@ -40,8 +40,8 @@ LONGEST_HEARTBEAT = 60.0
 PINGS_A_SECOND = 20.0
 """Heartbeats that one supernode sends to others at the most: in a large mesh, each hears it less often."""
 REDIAL = 3.0
-"""Seconds between two climbs to a built-in supernode that is away, at the most, where this one is linked with few: it
-comes back without knowing anybody but the other built-in ones, and has to be found."""
+"""Seconds between two climbs to a built-in supernode that does not answer, at the most, where this one is linked with
+few: it comes back without knowing anybody but the other built-in ones, and has to be found."""
 REDIALS_A_SECOND = 1.0
 """Climbs to it a second, of all that are linked with one another together: whoever finds it tells it of the rest."""
 QUICK = 1.5
