@@ -14,6 +14,10 @@ class ConfigError(LabError):
     """The request or the topology is wrong; nothing was changed."""
 
 
+class PortTaken(ConfigError):
+    """A port that a program is to listen at is another's."""
+
+
 class RuntimeUnavailable(LabError):
     """The world is not there: no engine, no permission, the lab is not up."""
 

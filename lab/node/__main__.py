@@ -10,7 +10,7 @@ import sys
 
 import uvloop
 
-from lab.errors import LabError
+from lab.errors import LabError, PortTaken
 from lab.node.journal import Journal
 from lab.node.roles import ROLES, Settings
 
@@ -27,6 +27,9 @@ def main(arguments: list[str]) -> int:
         settings = Settings.from_environment()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(role(settings, journal))
+    except PortTaken as error:
+        journal.write("failed", error=str(error), port_taken=True)
+        return error.exit_code
     except LabError as error:
         journal.write("failed", error=str(error))
         return error.exit_code

@@ -3,11 +3,12 @@
 Belongs here: how a socket is made. Never: what is said on it.
 """
 
+import errno
 import os
 import socket
 from typing import Any
 
-from lab.errors import ConfigError
+from lab.errors import ConfigError, PortTaken
 from lab.wire.addresses import Address
 
 _MAPPED = "::ffff:"
@@ -29,7 +30,7 @@ def bound(kind: int, port: int, shared: bool = False) -> socket.socket:
     """A TCP or UDP socket on a port of every own address, of both families where the kernel has both; `shared`: one
     that connections are opened from as well.
 
-    Raises ConfigError where the port is taken; port 0 takes any.
+    Raises PortTaken where it is another's, ConfigError; port 0 takes any.
     """
     families = (socket.AF_INET6, socket.AF_INET) if _kernel_has_ipv6() else (socket.AF_INET,)
     made = socket.socket(families[0], kind)
@@ -45,7 +46,8 @@ def bound(kind: int, port: int, shared: bool = False) -> socket.socket:
     except OSError as error:
         made.close()
         name = "TCP" if kind == socket.SOCK_STREAM else "UDP"
-        raise ConfigError(f"{name} port {port} cannot be opened: {plainly(error)}; stop what uses it") from None
+        kind_of = PortTaken if error.errno == errno.EADDRINUSE else ConfigError
+        raise kind_of(f"{name} port {port} cannot be opened: {plainly(error)}; stop what uses it") from None
     return made
 
 

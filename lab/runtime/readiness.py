@@ -4,11 +4,12 @@ Belongs here: what counts as ready. Never: deciding what a node must have done b
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from lab.errors import RuntimeUnavailable
 from lab.runtime.connection import Engine, still_there
 from lab.runtime.logs import Logs, started_at
+from lab.runtime.mishaps import engine_errors
 from lab.runtime.world import Container
 
 READY_SECONDS = 90.0
@@ -25,12 +26,32 @@ def wait_until_ready(
     say: Callable[[str], None] = lambda text: None,
     seconds: float | None = None,
 ) -> None:
-    """Return when each container has said that it is ready since it was started; raises RuntimeUnavailable."""
-    last = {container.node: "" for container in containers}
-    awaited, total = set(last), len(last)
+    """Return when each container has said that it is ready since it was started; raises RuntimeUnavailable.
+
+    The engine's own name server listens in every container, at ports that it draws: one that has drawn a node's port is
+    why that node is started once more.
+    """
+    waiting, again = list(containers), set[str]()
     if seconds is None:
-        seconds = READY_SECONDS + EACH_SECONDS * total
-    deadline, said_at = time.monotonic() + seconds, 0.0
+        seconds = READY_SECONDS + EACH_SECONDS * len(waiting)
+    deadline = time.monotonic() + seconds
+    while (taken := _wait(engine, waiting, say, seconds, deadline)) is not None:
+        container, why = taken
+        if container.node in again:
+            raise RuntimeUnavailable(f"{container.node} failed to start, twice: {why}")
+        again.add(container.node)
+        say(f"{container.node} is started again: {why.partition(';')[0]}, by the engine's name server as it seems")
+        with engine_errors(f"start {container.node}"):
+            engine.api.wait(container.id)
+            engine.api.start(container.id)
+
+
+def _wait(
+    engine: Engine, containers: Sequence[Container], say: Callable[[str], None], seconds: float, deadline: float
+) -> tuple[Container, str] | None:
+    """None when all are ready; or one of them has found its port taken, in its words."""
+    last = {container.node: "" for container in containers}
+    awaited, total, said_at = set(last), len(last), 0.0
     with Logs(engine, containers, lambda container: started_at(engine, container)) as logs:
         while awaited:
             if time.monotonic() - said_at >= SAY_EVERY:
@@ -50,10 +71,13 @@ def wait_until_ready(
                 raise RuntimeUnavailable(f"{said.node} stopped before it was ready; its last words: {words}")
             last[said.node] = said.text or last[said.node]
             event = said.line.get("event") if said.line else None
+            if said.line and event == "failed" and said.line.get("port_taken"):
+                return next(one for one in containers if one.node == said.node), str(said.line.get("error", said.text))
             if said.line and event == "failed":
                 raise RuntimeUnavailable(f"{said.node} failed to start: {said.line.get('error', said.text)}")
             if event == "ready":
                 awaited.discard(said.node)
+    return None
 
 
 def _some(names: Iterable[str], most: int = 4) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from lab.errors import ConfigError
+from lab.errors import PortTaken
 from lab.node.shell import Shell
 from lab.node.sockets import plain
 from lab.node.tls import client_context, server_context
@@ -165,7 +165,7 @@ def test_the_machine_is_woken_at_its_deadline_not_before() -> None:
 def test_a_port_in_use_is_one_sentence() -> None:
     async def story(machine: Echo, shell: Shell) -> None:
         port = await shell.listen("echo", 0, None)
-        with pytest.raises(ConfigError, match=f"TCP port {port} cannot be opened: .*in use"):
+        with pytest.raises(PortTaken, match=f"TCP port {port} cannot be opened: .*in use"):
             await shell.listen("echo", port, None)
 
     run(story)

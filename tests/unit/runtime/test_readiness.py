@@ -18,6 +18,9 @@ class Api:
     def __init__(self, logs: dict[str, Iterable[bytes]], started: str = "2026-11-23T12:00:00.123456789Z") -> None:
         self._logs, self._started = logs, started
         self.since: list[float | None] = []
+        self.starts: list[str] = []
+        self.later: dict[str, list[Iterable[bytes]]] = {}
+        """What each prints once it is started again, and again."""
         self.gone = False
 
     @property
@@ -33,7 +36,14 @@ class Api:
 
     def logs(self, container: str, stream: bool, follow: bool, since: float | None) -> Iterable[bytes]:
         self.since.append(since)
-        return iter(self._logs[container])
+        runs = self.starts.count(container)
+        return iter(self.later[container][runs - 1] if runs else self._logs[container])
+
+    def wait(self, container: str) -> None:
+        """It has ended."""
+
+    def start(self, container: str) -> None:
+        self.starts.append(container)
 
 
 def line(event: str, **more: str) -> bytes:
@@ -57,6 +67,26 @@ def test_ready_when_every_node_has_said_so() -> None:
 def test_a_node_that_failed_says_why() -> None:
     with pytest.raises(RuntimeUnavailable, match="bob failed to start: no route"):
         wait({"bob": [line("failed", error="no route")]})
+
+
+TAKEN = json.dumps({"event": "failed", "error": "TCP port 33033 cannot be opened: in use; stop", "port_taken": True})
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_node_whose_port_the_engine_has_drawn_is_started_once_more(twice: bool) -> None:
+    api = Api({"bob": [TAKEN.encode() + b"\n"], "carol": [line("ready")]})
+    api.later["bob"] = [[TAKEN.encode() + b"\n" if twice else line("ready")]]
+    said: list[str] = []
+    nodes = [Container(name, name, "running") for name in ("bob", "carol")]
+    if twice:
+        with pytest.raises(RuntimeUnavailable, match="bob failed to start, twice: TCP port 33033"):
+            wait_until_ready(api, nodes, said.append)  # type: ignore[arg-type]
+    else:
+        wait_until_ready(api, nodes, said.append)  # type: ignore[arg-type]
+    assert api.starts == ["bob"]
+    assert "bob is started again: TCP port 33033 cannot be opened: in use, by the engine's name server" in " ".join(
+        said
+    )
 
 
 def test_a_node_that_stopped_leaves_its_last_words() -> None:
