@@ -139,14 +139,19 @@ def test_nothing_is_connected_before_this_ends_own_port_is_known_and_then_seldom
     assert len(first) <= 17
 
 
-def test_a_peer_that_moves_again_and_again_is_met_where_it_stands_last() -> None:
+def opened() -> tuple[Actions, TcpChecks]:
+    """Checks of a client at 192.168.1.2 whose TCP port is 4000, and what they want done."""
     net = FakeNet()
     actions, own = Actions(), net.membership("x", "192.168.1.2").own
     checks = TcpChecks(actions, own, None, Streams(*[lambda *_: False] * 6))
-    port = TcpPort(actions, [], net.rng, own)
+    checks.port = port = TcpPort(actions, [], net.rng, own)
     port.open(0.0)
     port.tcp_up(port.number, ("0.0.0.0", 4000), 0.0)
-    checks.port, begun = port, 0.0
+    return actions, checks
+
+
+def test_a_peer_that_moves_again_and_again_is_met_where_it_stands_last() -> None:
+    (actions, checks), begun = opened(), 0.0
     for move in range(6):
         begun += 1.5 if move % 2 else 10.0  # the next move may come while the last place is still tried
         told = [(f"203.0.113.{50 + move}", 1000 + number) for number in range(PREDICTED)]
@@ -173,13 +178,7 @@ def test_what_never_answered_is_no_path_and_told_of_nobody(net: FakeNet) -> None
 
 
 def test_a_connection_that_is_lost_because_the_peer_was_giving_up_its_own_syn_is_opened_anew() -> None:
-    net = FakeNet()
-    actions, own = Actions(), net.membership("x", "192.168.1.2").own
-    checks = TcpChecks(actions, own, None, Streams(*[lambda *_: False] * 6))
-    port = TcpPort(actions, [], net.rng, own)
-    port.open(0.0)
-    port.tcp_up(port.number, ("0.0.0.0", 4000), 0.0)
-    checks.port = port
+    actions, checks = opened()
     peer = ("203.0.113.50", 1000)
     checks.meet([peer], 0.0)
     checks.poll(0.0)
