@@ -81,6 +81,22 @@ class Hub(Protocol):
     def tell_to_wait(self, link: int, ahead: int, others: tuple[Machine, ...]) -> None: ...
 
 
+class _Strangers(Mapping[str, Callable[[Message], object]]):
+    """Clients that may be asked to dial somebody, by name, and how: of hundreds, one is."""
+
+    def __init__(self, links: dict[str, int], asks: Callable[[int, str], Callable[[Message], object]]) -> None:
+        self._links, self._asks = links, asks
+
+    def __getitem__(self, name: str) -> Callable[[Message], object]:
+        return self._asks(self._links[name], name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._links)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+
 class Relief:
     """One supernode's."""
 
@@ -240,12 +256,14 @@ class Relief:
             return self.promoting.deadline(None, 0.0)
         return 0.0 if self.relay_at is None else max(self.relay_at, self.promoting.next(0.0))
 
-    def _clients(self) -> Iterator[tuple[int, Seat]]:
+    def _clients(self) -> list[tuple[int, Seat]]:
         """Its clients that are nothing else, by link."""
         more = {*self.hub.mesh.peers, *self.hub.roster.all()}  # those that are a supernode or relay already
-        for link, seat in self.hub.sessions.items():
-            if seat.role == "client" and not seat.moved and seat.name not in more:
-                yield link, seat
+        return [
+            (link, seat)
+            for link, seat in self.hub.sessions.items()
+            if seat.role == "client" and seat.name not in more and not seat.moved
+        ]
 
     def _to(self, link: int) -> Callable[[Message], None]:
         return lambda message: self.hub.send(link, message)
@@ -259,24 +277,22 @@ class Relief:
             Candidate(seat.name, seat.key, seat.info.peer, seat.since, self._to(link)) for link, seat in self._clients()
         ]
 
-    def _strangers(self, candidate: Candidate) -> dict[str, Callable[[Message], object]]:
+    def _strangers(self, candidate: Candidate) -> "_Strangers":
         """Who could measure it: at whose address it has, as far as is known here, never sent anything to anybody."""
         return self._strangers_of(candidate.name, (candidate.observed[0],))
 
-    def _strangers_to(self, promoted: Dial) -> dict[str, Callable[[Message], object]]:
+    def _strangers_to(self, promoted: Dial) -> "_Strangers":
         """The same, of one that is promoted."""
         return self._strangers_of(promoted.name, promoted.hosts)
 
-    def _strangers_of(self, name: str, hosts: Collection[str]) -> dict[str, Callable[[Message], object]]:
-        met, clients = self.hub.carrying.acquaintances, list(self._clients())
+    def _strangers_of(self, name: str, hosts: Collection[str]) -> "_Strangers":
+        met, clients = self.hub.carrying.acquaintances, self._clients()
         talked = met.talked_with(name)
         contacted = {*hosts, *self._everybodys(), *met.contacted(name)}
         contacted.update(seat.host for _, seat in clients if seat.name in talked)
-        return {
-            seat.name: self._asks(link, seat.name)
-            for link, seat in clients
-            if seat.host not in contacted and seat.name not in {name, *talked, *self.no_measurers}
-        }
+        barred = {name, *talked, *self.no_measurers}
+        links = {seat.name: link for link, seat in clients if seat.name not in barred and seat.host not in contacted}
+        return _Strangers(links, self._asks)
 
     def _everybodys(self) -> set[str]:
         """Hosts that any client may have sent something to: the authority's and those of supernodes."""
