@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  TOPOLOGY=$(TOPOLOGY) CALLER=$(CALLER) CALLEE=$(CALLEE) can be given after any of them."
+	@echo "  TOPOLOGY=$(TOPOLOGY) CALLER=$(CALLER) CALLEE=$(CALLEE): TOPOLOGY for lab-up, CALLER and CALLEE for call."
 
 lab-up: .venv/ready ## start the lab: environment, Docker, images, topology
 	@.venv/bin/lab up $(TOPOLOGY)
@@ -47,7 +47,7 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 
 # The sample of the zoo, the crowd and the hostile supernode are labs of their own beside the reference, so that one that
 # runs already stays.
-test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd, a hostile supernode (tests/rules as root alone); a lab that runs is left running
+test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd, a hostile supernode (tests/rules as root alone); a reference lab that runs is left running, another is replaced
 	$(UNIT) -m slow tests/unit
 	@command -v tshark >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
 		( $(call install,tshark,tests read with it what clients speak) ) || echo "no tshark: its tests are skipped"

@@ -113,6 +113,7 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line], topology: Topolo
     seen = report.get("observed") or report.get("path") or next(reversed(report.get("history") or ()), None)
     failed = report.get("error") not in (None, INTERRUPTED)
     path = f"{seen['kind']}/{seen['transport']}" if seen else None
+    by = f"{path} via {seen['via']}" if seen and seen.get("via") else path
     tried, happened = tuple(_attempts(told, dialled)), stories(told, dialled)
     return Explanation(
         call=str(report["call"]),
@@ -130,7 +131,7 @@ def concluded(report: Mapping[str, Any], lines: Sequence[Line], topology: Topolo
         guesses=tuple(_guesses(told)),
         rungs=tuple(
             replace(rung, story=befell.chapters, untold=befell.untold)
-            for rung in _rungs(path, tried, told, dialled, failed, _barred(topology, ends))
+            for rung in _rungs(path, by, tried, told, dialled, failed, _barred(topology, ends))
             for befell in [happened.get(rung.path, Story())]
         ),
     )
@@ -203,18 +204,19 @@ def _guesses(lines: Iterable[Line]) -> Iterable[str]:
 
 def _rungs(
     path: str | None,
+    by: str | None,
     tried: Sequence[Attempt],
     lines: Sequence[Line],
     dialled: float,
     failed: bool,
     barred: Mapping[str, str],
 ) -> Iterable[Rung]:
-    """`failed`: in the end no path worked, neither the last one that was taken nor a worse one. `barred`: by rung, what
-    the two networks put in its way."""
+    """`by`: the path with its relay. `failed`: in the end no path worked, neither the last one that was taken nor a
+    worse one. `barred`: by rung, what the two networks put in its way."""
     taken = RUNGS.index(path) if path in RUNGS else len(RUNGS)
     for number, rung in enumerate(RUNGS):
         if number == taken:
-            yield Rung(rung, "taken", _why_taken(rung, tried) + (", and it worked no more" if failed else ""))
+            yield Rung(rung, "taken", _why_taken(rung, by, tried) + (", and it worked no more" if failed else ""))
         elif number > taken and not failed:
             yield Rung(rung, "not needed", "a better one works")
         elif number > taken:
@@ -225,11 +227,12 @@ def _rungs(
             yield Rung(rung, "ruled out", demoted or _why_not(rung, path, tried, lines, barred.get(rung, "")))
 
 
-def _why_taken(rung: str, tried: Sequence[Attempt]) -> str:
+def _why_taken(rung: str, by: str | None, tried: Sequence[Attempt]) -> str:
+    """The first answer by the relay that it went through, where it went through one."""
     works = [one for one in tried if one.path and one.path.partition(" via ")[0] == rung]
     if not works:
         return "what the packets show"
-    best = min(works, key=lambda one: one.to_ms or 0)
+    best = min(works, key=lambda one: (one.path != by, one.to_ms or 0))
     rtt = f", round trip {best.rtt_ms:g} ms" if best.rtt_ms is not None else ""
     return f"{best.node} had the first answer of {best.remote} after {best.to_ms} ms{rtt}"
 

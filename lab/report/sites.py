@@ -11,6 +11,9 @@ from rich.tree import Tree
 
 from lab.topology.model import Network, Node, Role, Topology
 
+TOURED = {"alice", "bob", "carol", "dave", "erin", "frank"}
+"""The clients of the reference lab, where `lab tour` goes."""
+
 
 def tree(topology: Topology, title: str) -> RenderableType:
     """The internet's nodes and every site with its router and clients."""
@@ -51,6 +54,8 @@ def next_steps(topology: Topology, lab: str) -> RenderableType:
     lines = []
     if len(names) > 1:
         lines.append((f"{lab} call {names[0]} {names[1]}", "place a call and see which path it takes"))
+    if set(names) >= TOURED:
+        lines.append((f"{lab} tour", "be shown around, in ten minutes"))
     if names:
         lines.append((f"{lab} shell {names[0]}", "look around inside a client"))
     lines += [(f"{lab} status", "what each node says of itself"), (f"{lab} down", "take everything away again")]

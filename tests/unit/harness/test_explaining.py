@@ -58,6 +58,20 @@ def test_a_relayed_call_names_the_addresses_that_never_answered() -> None:
     ]
 
 
+def test_of_two_relays_that_which_carried_the_call_is_why() -> None:
+    by_the_first = report()
+    by_the_first["observed"]["via"] = "relay-1"
+    found = concluded(
+        by_the_first,
+        [
+            DIALLED,
+            check("bob", 0.09, "relayed/udp via relay-2", "203.0.113.22:33034", "valid", 43.0),
+            check("bob", 0.1, "relayed/udp via relay-1", "203.0.113.21:33034", "valid", 41.0),
+        ],
+    )
+    assert reason(found, "relayed/udp")[1].startswith("bob had the first answer of 203.0.113.21:33034 after 100 ms")
+
+
 def test_translation_of_both_ends_is_what_rules_out_a_direct_path() -> None:
     lines = [
         DIALLED,

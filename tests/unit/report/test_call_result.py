@@ -54,7 +54,8 @@ def test_the_hops_of_each_path(callee: str, path: MediaPath, expected: str) -> N
     assert hops(WORLD, "bob", callee, path) == expected.split()
 
 
-ZOO = parse(Path(__file__).parents[3] / "compose" / "zoo.yml", {})
+COMPOSE = Path(__file__).parents[3] / "compose"
+ZOO = parse(COMPOSE / "zoo.yml", {})
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,13 @@ def test_the_tree_names_every_node_and_the_next_steps_name_clients() -> None:
     console.print(tree(WORLD, "a lab"), next_steps(WORLD, "lab"))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert all(node.name in text for node in WORLD.nodes)
-    assert "lab call bob bella" in text
+    assert "lab call bob bella" in text and "lab tour" not in text
+
+
+def test_where_the_tour_goes_it_is_named() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(next_steps(parse(COMPOSE / "reference.yml", {}), "lab"))
+    assert "lab tour" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_progress_without_a_terminal_is_a_line_a_change() -> None:
