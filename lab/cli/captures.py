@@ -24,7 +24,7 @@ from lab.cli.program import (
     say,
     the_lab,
 )
-from lab.errors import Interrupted, LabError
+from lab.errors import Interrupted, LabError, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from lab.harness import Lab
@@ -151,6 +151,7 @@ class _End:
         self._file, self._keys = file, keys
         self._captured: list[Captured] = []
         self._read = True
+        self._unshown: str | None = None
 
     def unread(self) -> None:
         """Nobody reads standard output any more: an end like another, of which standard error is told."""
@@ -160,6 +161,8 @@ class _End:
     def close(self, show: "Callable[[Iterable[Row]], None]") -> None:
         """Nothing runs in any container after this."""
         try:
+            if self._viewer and self._viewer.gone:
+                self._unshown = self._viewer.failure
             if self._calling:
                 self._calling.stop()
             self._captured = self._session.finish()
@@ -209,7 +212,11 @@ class _End:
             raise stopped
         if failure is not None and not isinstance(failure, KeyboardInterrupt):
             raise failure
+        if isinstance(failure, Interrupted):
+            say(str(failure), 0)
         self._conclude(report, words[0])
+        if self._unshown:
+            raise RuntimeUnavailable(self._unshown)
         if report and not report.holds():
             sys.exit(1)
 

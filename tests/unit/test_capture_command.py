@@ -134,6 +134,87 @@ def test_a_wireshark_gets_the_packets_and_its_end_ends_the_capture(
     ).read_text() == "pcapng"
 
 
+def shows_nothing(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
+    """What is installed as Wireshark."""
+    program = folder / "wireshark"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo no screen >&2; echo found nothing. >&2; echo >&2; exit 1", "ended with status 1: found nothing"),
+        ("exec 0<&-; sleep 0.5; exit 3", "ended with status 3"),
+        ("kill -ABRT $$", "was ended by SIGABRT"),
+    ],
+)
+def test_a_wireshark_that_shows_nothing_is_one_sentence_and_no_success(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    script: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    shows_nothing(monkeypatch, tmp_path, script)
+    ask = Session.poll
+
+    def poll(self: Session, now: float) -> object:
+        fake.asked[0]["pipe"](b"more")
+        return ask(self, now)
+
+    monkeypatch.setattr(Session, "poll", poll)
+    status, _, err = run(monkeypatch, capsys, "--wireshark", "-w", str(tmp_path / "all.pcapng"))
+    assert status == 2 and err.endswith(f"lab: Wireshark {told}\n")
+    assert (tmp_path / "all.pcapng").read_bytes() == WRITTEN and fake.sessions[0].done[-1] == "discarded"
+
+
+def test_over_ssh_it_says_what_to_do_instead(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    shows_nothing(monkeypatch, tmp_path, "exit 1")
+    status, _, err = run(monkeypatch, capsys, "--wireshark")
+    assert status == 2 and "ended with status 1; without a display, write a file with -w\n" in err
+
+
+@pytest.mark.parametrize(("ends", "left"), [(0, 0), (1, 2)])
+def test_the_call_that_the_end_of_wireshark_hung_up_is_told_of(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    ends: int,
+    left: int,
+) -> None:
+    shows_nothing(monkeypatch, tmp_path, f"exit {ends}")
+    stopped = Interrupted("interrupted; what is known of call c7 is in e")
+    stopped.call = "c7"
+    monkeypatch.setattr(Lab, "report", stopped)
+    status, _, err = run(monkeypatch, capsys, "--call", "bob", "frank", "--wireshark")
+    assert status == left and "lab: interrupted; what is known of call c7 is in e\n" in err
+
+
+@pytest.mark.parametrize(("ends", "left"), [(0, 0), (1, 2)])
+def test_the_call_that_was_over_by_then_is_reported(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    ends: int,
+    left: int,
+) -> None:
+    shows_nothing(monkeypatch, tmp_path, f"exit {ends}")
+    monkeypatch.setattr(Lab, "report", good())
+    monkeypatch.setattr(Calling, "over", property(lambda self: False))  # Wireshark's end is seen first
+    status, out, _ = run(monkeypatch, capsys, "--call", "bob", "frank", "--wireshark")
+    assert status == left and "bob → frank  call c1  punched/udp" in out
+
+
 def test_a_call_that_is_placed_ends_it_and_is_reported_and_its_file_tells_it(
     fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
