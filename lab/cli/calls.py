@@ -8,7 +8,20 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, CAPTURE, KEYS, PAGE, Within, commands, document, example, say, the_lab, written
+from lab.cli.program import (
+    AS_JSON,
+    CAPTURE,
+    KEYS,
+    PAGE,
+    Within,
+    commands,
+    document,
+    example,
+    say,
+    secret,
+    the_lab,
+    written,
+)
 from lab.errors import Interrupted
 from lab.path_names import PATHS, checked
 
@@ -107,7 +120,7 @@ def call(
         topology = lab.running_world().topology
         out().print(result(report, topology, lab.checkout.call_folder(report.call), expect))
     if keys:
-        keys.write_text(lab.keys(report.call))
+        secret(keys, lab.keys(report.call))
     if capture:
         packets = lab.one_file(report.call, capture)
         if not as_json:

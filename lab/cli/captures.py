@@ -22,6 +22,7 @@ from lab.cli.program import (
     nobody_reads,
     one_file,
     say,
+    secret,
     the_lab,
 )
 from lab.errors import Interrupted, LabError, RuntimeUnavailable
@@ -196,7 +197,7 @@ class _End:
         if stopped is None or isinstance(stopped, KeyboardInterrupt):  # else what it has says where the captures are
             self._session.discard()
         if self._keys and number:
-            self._keys.write_text(self._lab.keys(number))
+            secret(self._keys, self._lab.keys(number))
         for one in self._captured:
             if one.dropped:
                 say(f"the kernel dropped {one.dropped:,} packets at {one.node} before they were captured", 0)

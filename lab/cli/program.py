@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import sys
 import time
 import traceback
@@ -18,13 +19,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from lab.errors import Interrupted, LabError
+from lab.errors import ConfigError, Interrupted, LabError
 
 if TYPE_CHECKING:
     from lab.harness import Lab
 
 INTERRUPTED, TERMINATED, HUNG_UP = (128 + one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 """Exit codes as a shell has them for a program that a signal has ended."""
+_OWN = 0o600
+"""Who has a file reads and writes it, and nobody else does."""
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 
 
@@ -172,6 +175,20 @@ def document(content: dict[str, Any]) -> None:
 def written(file: Path) -> None:
     """Say on standard error where something has been put."""
     click.echo(f"written to {file}", err=True)
+
+
+def secret(file: Path, text: str) -> None:
+    """Write what nobody but the user may read: a file that others can is closed to them first, and one that is
+    stricter stays so. Raises ConfigError where it is another user's."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, _OWN), "w") as opened:
+        about = os.fstat(opened.fileno())
+        if stat.S_ISREG(about.st_mode):  # devices and pipes are whoever's
+            try:
+                os.fchmod(opened.fileno(), stat.S_IMODE(about.st_mode) & _OWN)
+            except PermissionError:
+                raise ConfigError(f"{file} is another user's, who could read the keys; name another file") from None
+            opened.truncate()
+        opened.write(text)
 
 
 @contextlib.contextmanager

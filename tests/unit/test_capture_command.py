@@ -235,7 +235,7 @@ def test_the_keys_of_a_call_are_asked_for_and_written_where_they_are_wanted(
     target = tmp_path / "keys"
     status, _, _ = run(monkeypatch, capsys, "--call", "bob", "frank", *(["--keys", str(target)] if asked else []))
     assert status == 0 and fake.keyed == [asked] and target.exists() is asked
-    assert not asked or target.read_text() == "the keys of c1"
+    assert not asked or (target.read_text(), target.stat().st_mode & 0o777) == ("the keys of c1", 0o600)
 
 
 def test_a_call_that_was_hung_up_leaves_its_keys_too_and_one_that_was_not_placed_none(

@@ -240,6 +240,34 @@ def test_keys_of_a_call_are_written(
     fake.report = good()
     assert run(monkeypatch, capsys, "call", "bob", "frank", "--json", "--keys", str(tmp_path / "keys"))[0] == 0
     assert (tmp_path / "keys").read_text() == f"the keys of {fake.report.call}\n"
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 0o600), (0o644, 0o600), (0o666, 0o600), (0o200, 0o200)])
+def test_keys_are_for_the_eyes_of_the_user_alone(tmp_path: Path, before: int | None, after: int) -> None:
+    file = tmp_path / "keys"
+    if before is not None:
+        file.write_text("# SRTP of a former and longer call")
+        file.chmod(before)
+    program.secret(file, "the keys")
+    assert file.stat().st_mode & 0o777 == after
+    file.chmod(0o600)
+    assert file.read_text() == "the keys"
+
+
+def test_keys_go_to_no_file_that_another_user_could_read_them_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(*told: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.fchmod", refused)
+    file = tmp_path / "keys"
+    file.write_text("of another")
+    with pytest.raises(ConfigError, match="keys is another user's, who could read the keys; name another file"):
+        program.secret(file, "the keys")
+    assert file.read_text() == "of another"
+    program.secret(Path("/dev/null"), "the keys")
 
 
 def test_an_error_of_the_lab_is_one_sentence(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
