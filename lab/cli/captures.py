@@ -4,6 +4,7 @@ Belongs here: options, what ends it, exit codes and what is printed. Never: what
 """
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -325,7 +326,7 @@ def _path(calling: "Calling") -> str:
 def _written(lab: "Lab", session: "Capturing", calling: "Calling | None", name: str) -> str:
     """What became of writing to a file that somebody has named, in one sentence: of the call, once it is over."""
     try:
-        own = session.watched.file
+        name, own = os.path.expanduser(name), session.watched.file  # noqa: PTH111  # one that nobody has is a name too
         if own is not None and one_file(own, Path(name)):
             return f"{name} is being written already"
         target = CAPTURE.convert(name, None, click.get_current_context(silent=True))

@@ -195,6 +195,7 @@ def test_the_call_that_the_end_of_wireshark_hung_up_is_told_of(
     stopped = Interrupted("interrupted; what is known of call c7 is in e")
     stopped.call = "c7"
     monkeypatch.setattr(Lab, "report", stopped)
+    monkeypatch.setattr(Calling, "over", property(lambda self: False))  # Wireshark's end is seen first
     status, _, err = run(monkeypatch, capsys, "--call", "bob", "frank", "--wireshark")
     assert status == left and "lab: interrupted; what is known of call c7 is in e\n" in err
 
@@ -258,6 +259,16 @@ def test_a_file_that_is_written_beside_a_call_tells_it_once_it_is_over(fake: typ
             calling.stop()
         assert "1,234 packets so far" in captures._written(fake(), session, calling, f"{tmp_path}/x.pcapng")  # type: ignore[arg-type]
     assert session.done == ["written of None", "written of c1"]
+
+
+def test_a_tilde_that_is_typed_is_the_user_s_home(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    said = captures._written(fake(), Session(None), None, "~/now.pcapng")  # type: ignore[arg-type]
+    assert said == f"1,234 packets so far are in {tmp_path}/now.pcapng"
+    own = Session(tmp_path / "now.pcapng")
+    assert captures._written(fake(), own, None, "~/now.pcapng").endswith("is being written already")  # type: ignore[arg-type]
 
 
 def test_a_file_of_another_kind_stays_whatever_is_typed(fake: type[Lab], tmp_path: Path) -> None:
