@@ -3,8 +3,10 @@
 Belongs here: exit codes, one sentence for each error. Never: a command; they have files by topic.
 """
 
+import codecs
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
@@ -268,8 +270,19 @@ def _interrupted(error: BaseException) -> int:
     return say(told, next((one.status for one in chain if isinstance(one, Terminated)), INTERRUPTED))
 
 
+def _replacing(stream: TextIO | Any) -> None:
+    """A character that an output has not, as an arrow where it is Latin-1, is a question mark there and no error."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    whole = codecs.lookup(stream.encoding).name == "utf-8"
+    if stream.errors == "strict" or not whole:  # of UTF-8 the others bring through what names of files have
+        stream.reconfigure(errors="replace")
+
+
 def run() -> int:
     """Run the command of sys.argv; its exit code. What goes wrong is one sentence on standard error."""
+    _replacing(sys.stdout)
+    _replacing(sys.stderr)
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup wants it to go on
         signal.signal(signal.SIGHUP, _hung_up)

@@ -1,5 +1,6 @@
 """The command line: help with examples, one sentence and an exit code for what goes wrong, JSON alone on stdout."""
 
+import io
 import json
 import os
 import subprocess
@@ -739,6 +740,30 @@ def test_a_call_that_is_refused_leaves_no_empty_capture(
     fake.report = RuntimeUnavailable("the lab is not up; `lab up` starts it")
     assert run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(tmp_path / "call.pcapng"))[0] == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+@pytest.mark.parametrize(("encoding", "arrow"), [("latin-1", "?"), ("ascii", "?"), ("utf-8", "→")])
+@pytest.mark.parametrize("words", [("call", "bob", "frank"), ("explain", "c1"), ("ladder", "c1")])
+def test_what_an_output_cannot_encode_is_replaced_there(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, words: Any, encoding: str, arrow: str, errors: str
+) -> None:
+    fake.report = good()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, errors, write_through=True) for _ in range(2))
+    monkeypatch.setattr(sys, "argv", ["lab", *words])
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert cli.run() == 0
+    assert f"bob {arrow} frank" in out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+
+
+def test_names_of_files_that_are_no_text_are_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape", write_through=True)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["lab", "--help"])
+    assert cli.run() == 0
+    out.write("caf\udce9")
+    assert out.buffer.getvalue().endswith(b"caf\xe9")  # type: ignore[attr-defined]
 
 
 def test_a_full_disk_is_told_after_the_verdict(
