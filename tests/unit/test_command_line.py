@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import lab.harness
 from lab import cli, evidence
-from lab.cli import program
+from lab.cli import program, reports
 from lab.cli.program import HungUp, Terminated
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.evidence import cutting, filed, pcapng
@@ -740,6 +740,14 @@ def test_a_call_that_is_refused_leaves_no_empty_capture(
     fake.report = RuntimeUnavailable("the lab is not up; `lab up` starts it")
     assert run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(tmp_path / "call.pcapng"))[0] == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(24, "1 kB"), (38_400, "38 kB"), (99_999, "100 kB"), (100_000, "0.1 MB"), (1_234_567_890, "1,234.6 MB")],
+)
+def test_a_small_report_is_no_0_0_mb(count: int, told: str) -> None:
+    assert reports._size(count) == told
 
 
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
