@@ -14,6 +14,7 @@ from lab.cli.program import (
     KEYS,
     PAGE,
     Within,
+    closed,
     commands,
     document,
     example,
@@ -110,6 +111,8 @@ def call(
             )
     except Interrupted as stopped:
         if capture and stopped.call:
+            if keys:
+                closed(capture)
             lab.one_file(stopped.call, capture)
         raise
     if as_json:
@@ -122,6 +125,8 @@ def call(
     if keys:
         secret(keys, lab.keys(report.call))
     if capture:
+        if keys:
+            closed(capture)
         packets = lab.one_file(report.call, capture)
         if not as_json:
             out().print(f"  capture: {capture}, {packets} packets", style="dim", markup=False)

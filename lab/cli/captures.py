@@ -16,6 +16,7 @@ import click
 from lab.cli.program import (
     CAPTURE,
     KEYS,
+    closed,
     commands,
     example,
     hang_ups_ignored,
@@ -92,7 +93,8 @@ def capture(
 
     --keys takes a lab that was started with LAB_KEYLOG=1; both ends sign in anew before they call.
 
-    Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request or the lab was wrong.
+    Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request, the lab or
+    Wireshark was wrong.
     """
     if keys and not call:
         raise click.UsageError("--keys are those of a call; name its ends with --call")
@@ -189,6 +191,8 @@ class _End:
         words = [f"{sum(one.packets for one in self._captured):,} packets captured"]
         if self._file and not self._session.full:
             try:
+                if self._keys and number:
+                    closed(self._file)
                 written = self._session.write(self._file, self._lab.kept_call(number) if number else None)
             except LabError as error:
                 if stopped is not None and not isinstance(stopped, KeyboardInterrupt):
@@ -331,6 +335,8 @@ def _written(lab: "Lab", session: "Capturing", calling: "Calling | None", name: 
             return f"{name} is being written already"
         target = CAPTURE.convert(name, None, click.get_current_context(silent=True))
         report = calling.report if calling and calling.over else None
+        if report and lab.keys(report.call):
+            closed(target)
         packets = session.write(target, lab.kept_call(report.call) if report else None)
         return f"{packets:,} packets so far are in {target}"
     except click.BadParameter as error:

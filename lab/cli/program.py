@@ -179,18 +179,24 @@ def written(file: Path) -> None:
     click.echo(f"written to {file}", err=True)
 
 
+def closed(file: Path) -> None:
+    """Let nobody but the user read a file to which secrets are to be written: it is there then, a stricter one stays
+    so, and a device or a pipe is whoever's. Raises ConfigError where it is another user's."""
+    if file.exists() and not file.is_file():
+        return
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT, _OWN)
+    try:
+        os.fchmod(opened, stat.S_IMODE(os.fstat(opened).st_mode) & _OWN)
+    except PermissionError:
+        raise ConfigError(f"{file} is another user's, who could read the keys; name another file") from None
+    finally:
+        os.close(opened)
+
+
 def secret(file: Path, text: str) -> None:
-    """Write what nobody but the user may read: a file that others can is closed to them first, and one that is
-    stricter stays so. Raises ConfigError where it is another user's."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, _OWN), "w") as opened:
-        about = os.fstat(opened.fileno())
-        if stat.S_ISREG(about.st_mode):  # devices and pipes are whoever's
-            try:
-                os.fchmod(opened.fileno(), stat.S_IMODE(about.st_mode) & _OWN)
-            except PermissionError:
-                raise ConfigError(f"{file} is another user's, who could read the keys; name another file") from None
-            opened.truncate()
-        opened.write(text)
+    """Write what nobody but the user may read; raises ConfigError as `closed` does."""
+    closed(file)
+    file.write_text(text)
 
 
 @contextlib.contextmanager

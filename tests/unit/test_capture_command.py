@@ -234,7 +234,12 @@ def test_the_keys_of_a_call_are_asked_for_and_written_where_they_are_wanted(
 ) -> None:
     monkeypatch.setattr(Lab, "report", good())
     target = tmp_path / "keys"
-    status, _, _ = run(monkeypatch, capsys, "--call", "bob", "frank", *(["--keys", str(target)] if asked else []))
+    file = tmp_path / "call.pcapng"
+    file.touch(0o644)
+    file.chmod(0o644)
+    more = ["--keys", str(target)] if asked else []
+    status, _, _ = run(monkeypatch, capsys, "--call", "bob", "frank", "-w", str(file), *more)
+    assert file.read_bytes() == WRITTEN and file.stat().st_mode & 0o777 == (0o600 if asked else 0o644)
     assert status == 0 and fake.keyed == [asked] and target.exists() is asked
     assert not asked or (target.read_text(), target.stat().st_mode & 0o777) == ("the keys of c1", 0o600)
 
@@ -259,6 +264,7 @@ def test_a_file_that_is_written_beside_a_call_tells_it_once_it_is_over(fake: typ
             calling.stop()
         assert "1,234 packets so far" in captures._written(fake(), session, calling, f"{tmp_path}/x.pcapng")  # type: ignore[arg-type]
     assert session.done == ["written of None", "written of c1"]
+    assert (tmp_path / "x.pcapng").stat().st_mode & 0o777 == 0o600, "the keys of the call are in it"
 
 
 def test_a_tilde_that_is_typed_is_the_user_s_home(

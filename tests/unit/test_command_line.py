@@ -271,6 +271,28 @@ def test_keys_go_to_no_file_that_another_user_could_read_them_from(
     program.secret(Path("/dev/null"), "the keys")
 
 
+def test_a_pipe_has_the_keys_and_no_end_before_them(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE) as reader:
+        program.secret(tmp_path / "pipe", "the keys")
+        assert reader.communicate(timeout=20)[0] == b"the keys"
+
+
+@pytest.mark.parametrize(("keyed", "mode"), [(True, 0o600), (False, 0o644)])
+def test_a_capture_with_keys_in_it_is_for_the_same_eyes(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path, keyed: bool, mode: int
+) -> None:
+    target, stopped = tmp_path / "call.pcapng", Interrupted("interrupted; what is known of call c7 is in e")
+    stopped.call = "c7"
+    more = ["--keys", str(tmp_path / "keys")] if keyed else []
+    for fake.report, left in ((good(), 0), (stopped, 130)):
+        (tmp_path / "keys").unlink(missing_ok=True)  # those of this lab are no key log
+        target.write_bytes(b"")
+        target.chmod(0o644)
+        assert run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(target), *more)[0] == left
+        assert target.stat().st_mode & 0o777 == mode and target.stat().st_size
+
+
 def test_an_error_of_the_lab_is_one_sentence(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     fake.report = RuntimeUnavailable("the lab is not up; `lab up` starts it")
     assert run(monkeypatch, capsys, "call", "bob", "frank")[::2] == (2, "lab: the lab is not up; `lab up` starts it\n")
