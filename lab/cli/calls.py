@@ -8,7 +8,21 @@ from pathlib import Path
 
 import click
 
-from lab.cli.program import AS_JSON, CAPTURE, KEYS, PAGE, Within, commands, document, example, say, the_lab, written
+from lab.cli.program import (
+    AS_JSON,
+    CAPTURE,
+    KEYS,
+    PAGE,
+    Within,
+    closed,
+    commands,
+    document,
+    example,
+    say,
+    secret,
+    the_lab,
+    written,
+)
 from lab.errors import Interrupted
 from lab.path_names import PATHS, checked
 
@@ -97,6 +111,8 @@ def call(
             )
     except Interrupted as stopped:
         if capture and stopped.call:
+            if keys:
+                closed(capture)
             lab.one_file(stopped.call, capture)
         raise
     if as_json:
@@ -107,8 +123,10 @@ def call(
         topology = lab.running_world().topology
         out().print(result(report, topology, lab.checkout.call_folder(report.call), expect))
     if keys:
-        keys.write_text(lab.keys(report.call))
+        secret(keys, lab.keys(report.call))
     if capture:
+        if keys:
+            closed(capture)
         packets = lab.one_file(report.call, capture)
         if not as_json:
             out().print(f"  capture: {capture}, {packets} packets", style="dim", markup=False)

@@ -4,6 +4,7 @@ Belongs here: options, what ends it, exit codes and what is printed. Never: what
 """
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ import click
 from lab.cli.program import (
     CAPTURE,
     KEYS,
+    closed,
     commands,
     example,
     hang_ups_ignored,
@@ -22,9 +24,10 @@ from lab.cli.program import (
     nobody_reads,
     one_file,
     say,
+    secret,
     the_lab,
 )
-from lab.errors import Interrupted, LabError
+from lab.errors import Interrupted, LabError, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from lab.harness import Lab
@@ -90,7 +93,8 @@ def capture(
 
     --keys takes a lab that was started with LAB_KEYLOG=1; both ends sign in anew before they call.
 
-    Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request or the lab was wrong.
+    Exit status: 0 at the end, 130 after Ctrl-C, 1 when the call failed, 2 when the request, the lab or
+    Wireshark was wrong.
     """
     if keys and not call:
         raise click.UsageError("--keys are those of a call; name its ends with --call")
@@ -151,6 +155,7 @@ class _End:
         self._file, self._keys = file, keys
         self._captured: list[Captured] = []
         self._read = True
+        self._unshown: str | None = None
 
     def unread(self) -> None:
         """Nobody reads standard output any more: an end like another, of which standard error is told."""
@@ -160,6 +165,8 @@ class _End:
     def close(self, show: "Callable[[Iterable[Row]], None]") -> None:
         """Nothing runs in any container after this."""
         try:
+            if self._viewer and self._viewer.gone:
+                self._unshown = self._viewer.failure
             if self._calling:
                 self._calling.stop()
             self._captured = self._session.finish()
@@ -184,6 +191,8 @@ class _End:
         words = [f"{sum(one.packets for one in self._captured):,} packets captured"]
         if self._file and not self._session.full:
             try:
+                if self._keys and number:
+                    closed(self._file)
                 written = self._session.write(self._file, self._lab.kept_call(number) if number else None)
             except LabError as error:
                 if stopped is not None and not isinstance(stopped, KeyboardInterrupt):
@@ -193,7 +202,7 @@ class _End:
         if stopped is None or isinstance(stopped, KeyboardInterrupt):  # else what it has says where the captures are
             self._session.discard()
         if self._keys and number:
-            self._keys.write_text(self._lab.keys(number))
+            secret(self._keys, self._lab.keys(number))
         for one in self._captured:
             if one.dropped:
                 say(f"the kernel dropped {one.dropped:,} packets at {one.node} before they were captured", 0)
@@ -209,7 +218,11 @@ class _End:
             raise stopped
         if failure is not None and not isinstance(failure, KeyboardInterrupt):
             raise failure
+        if isinstance(failure, Interrupted):
+            say(str(failure), 0)
         self._conclude(report, words[0])
+        if self._unshown:
+            raise RuntimeUnavailable(self._unshown)
         if report and not report.holds():
             sys.exit(1)
 
@@ -317,11 +330,13 @@ def _path(calling: "Calling") -> str:
 def _written(lab: "Lab", session: "Capturing", calling: "Calling | None", name: str) -> str:
     """What became of writing to a file that somebody has named, in one sentence: of the call, once it is over."""
     try:
-        own = session.watched.file
+        name, own = os.path.expanduser(name), session.watched.file  # noqa: PTH111  # one that nobody has is a name too
         if own is not None and one_file(own, Path(name)):
             return f"{name} is being written already"
         target = CAPTURE.convert(name, None, click.get_current_context(silent=True))
         report = calling.report if calling and calling.over else None
+        if report and lab.keys(report.call):
+            closed(target)
         packets = session.write(target, lab.kept_call(report.call) if report else None)
         return f"{packets:,} packets so far are in {target}"
     except click.BadParameter as error:

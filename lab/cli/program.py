@@ -3,12 +3,15 @@
 Belongs here: exit codes, one sentence for each error. Never: a command; they have files by topic.
 """
 
+import codecs
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
 import signal
+import stat
 import sys
 import time
 import traceback
@@ -18,13 +21,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from lab.errors import Interrupted, LabError
+from lab.errors import ConfigError, Interrupted, LabError
 
 if TYPE_CHECKING:
     from lab.harness import Lab
 
 INTERRUPTED, TERMINATED, HUNG_UP = (128 + one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 """Exit codes as a shell has them for a program that a signal has ended."""
+_OWN = 0o600
+"""Who has a file reads and writes it, and nobody else does."""
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 
 
@@ -174,6 +179,26 @@ def written(file: Path) -> None:
     click.echo(f"written to {file}", err=True)
 
 
+def closed(file: Path) -> None:
+    """Let nobody but the user read a file to which secrets are to be written: it is there then, a stricter one stays
+    so, and a device or a pipe is whoever's. Raises ConfigError where it is another user's."""
+    if file.exists() and not file.is_file():
+        return
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT, _OWN)
+    try:
+        os.fchmod(opened, stat.S_IMODE(os.fstat(opened).st_mode) & _OWN)
+    except PermissionError:
+        raise ConfigError(f"{file} is another user's, who could read the keys; name another file") from None
+    finally:
+        os.close(opened)
+
+
+def secret(file: Path, text: str) -> None:
+    """Write what nobody but the user may read; raises ConfigError as `closed` does."""
+    closed(file)
+    file.write_text(text)
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Says each step: on a terminal one changing line that leaves behind what took long, elsewhere a line each."""
@@ -251,8 +276,19 @@ def _interrupted(error: BaseException) -> int:
     return say(told, next((one.status for one in chain if isinstance(one, Terminated)), INTERRUPTED))
 
 
+def _replacing(stream: TextIO | Any) -> None:
+    """A character that an output has not, as an arrow where it is Latin-1, is a question mark there and no error."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    whole = codecs.lookup(stream.encoding).name == "utf-8"
+    if stream.errors == "strict" or not whole:  # of UTF-8 the others bring through what names of files have
+        stream.reconfigure(errors="replace")
+
+
 def run() -> int:
     """Run the command of sys.argv; its exit code. What goes wrong is one sentence on standard error."""
+    _replacing(sys.stdout)
+    _replacing(sys.stderr)
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup wants it to go on
         signal.signal(signal.SIGHUP, _hung_up)

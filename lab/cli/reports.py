@@ -31,6 +31,11 @@ def report(folder: Path, no_captures: bool) -> None:
     found = lab.kept()
     with Making(err()) as making:
         made = make(lab.checkout, found, target, not no_captures, making.follow)
-    beside = f", captures {made.captures_bytes / 1e6:,.1f} MB" if made.captures_bytes else ""
+    beside = f", captures {_size(made.captures_bytes)}" if made.captures_bytes else ""
     calls = f"{made.calls:,} calls, {made.ladders:,} of them with a ladder" if made.calls else "no calls"
-    out().print(f"{target.page}: {calls}; page {made.page_bytes / 1e6:.1f} MB{beside}", markup=False, soft_wrap=True)
+    out().print(f"{target.page}: {calls}; page {_size(made.page_bytes)}{beside}", markup=False, soft_wrap=True)
+
+
+def _size(count: int) -> str:
+    """Bytes as a person reads them."""
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{max(1, round(count / 1e3))} kB"

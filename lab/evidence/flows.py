@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab.errors import EvidenceError
 from lab.evidence.pcap import SYN, Capture, Direction, Endpoint, Packet, Protocol, read
+from lab.evidence.turn import forwarded
 
 _HALF, _MASK = 1 << 31, (1 << 32) - 1  # TCP sequence numbers: RFC 9293, 3.4
 
@@ -121,12 +122,12 @@ class Flow:
 
 
 class Table:
-    """Every stream of one capture, by address."""
+    """Every stream of one capture, by address; of what a TURN server forwards, what it carries."""
 
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         streams: dict[tuple[Protocol, Endpoint, Endpoint, Direction], Stream] = {}
-        for packet in capture.packets:
+        for packet in map(forwarded, capture.packets):
             key = (packet.protocol, packet.source, packet.destination, packet.direction)
             stream = streams.get(key)
             if stream is None:

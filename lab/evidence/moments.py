@@ -11,11 +11,13 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lab.evidence.journeys import Journey
-from lab.evidence.pcap import Packet
-from lab.evidence.scene import MediaPath, Scene
+from lab.evidence.media import GAP
+from lab.evidence.pcap import Endpoint, Packet, Protocol
+from lab.evidence.scene import Scene
 from lab.evidence.sorts import Sort
 from lab.topology.model import Role, Topology
 
@@ -155,39 +157,102 @@ class _Call:
                     seen.add(way)
                     yield _left("nominated", f"nominated by {journey.sender}: {_way(journey)}", journey)
 
-    # --- voice, by what the judge has found
+    # --- voice, by each packet that says it is, and inside TLS by what the judge has found
 
     def voice(self, scene: Scene) -> Iterator[Moment]:
-        """Each end's first voice, and its first on each path that it moved to."""
-        for side, name in enumerate(self._ends):
+        """Each end's first voice, and its first on each path that it moved to, however short it was there: the judge
+        wants a rhythm, and for the eye one packet that came through is enough."""
+        for name in self._ends:
             own = [one for one in self._journeys if one.sender == name and one.first.length]
-            times = [one.at for one in own]
+            spoken = [*self._single(scene, name, own)]
+            flows = {_flow(journey) for journey, _ in spoken}
+            sealed = [one for one in self._stretches(scene, name, own) if _flow(one[0]) not in flows]
             before: str | None = None
-            for start, path in _stretches(scene, side):
-                if str(path) == before:
-                    continue
-                end = path.callee if side else path.caller
-                journey = next(
-                    (
-                        one
-                        for one in own[bisect_left(times, start) :]
-                        if (one.first.source, one.first.destination) == (end.inside, end.remote)
-                    ),
-                    None,
-                )
-                if journey is None:
-                    continue
+            for journey, path in sorted((*_runs(spoken), *sealed), key=lambda one: one[0].at):
                 if before is None:
                     yield _left("first voice", f"first voice of {name}: {path}", journey)
-                else:
+                elif path != before:
                     yield _left("path moved", f"path moved: the voice of {name} leaves {before} for {path}", journey)
-                before = str(path)
+                before = path
+
+    def _single(self, scene: Scene, name: str, own: Sequence[Journey]) -> Iterator["_Spoken"]:
+        """Each packet that says it is voice, and its path: by the judge's word, or by where the first of its flow came
+        through. One that goes out a second time elsewhere is left out: it is no move."""
+        paths: dict[_Flow, str] = {}
+        for path in scene.paths:
+            for end in (path.caller, path.callee, *path.former):
+                if end.node == name:
+                    paths.setdefault((end.protocol, end.inside, end.remote), str(path))
+        seen: set[bytes] = set()
+        for journey in own:
+            if journey.told.sort is not Sort.VOICE or (said := _rtp(journey)) in seen:
+                continue
+            seen.add(said)
+            found = paths.get(_flow(journey)) or self._came_through(journey, name)
+            if found is not None:
+                paths[_flow(journey)] = found
+                yield journey, found
+
+    def _came_through(self, journey: Journey, name: str) -> str | None:
+        """The path of a packet of voice that the other end had, or a relay that passed it on to there."""
+        (other,) = {*self._ends} - {name}
+        first, last = journey.first, journey.last
+        if journey.dropped:
+            return None
+        if journey.receiver == other:
+            translated = first.source != last.source and first.destination != last.destination
+            return f"{'punched' if translated else 'direct'}/{first.protocol}"
+        leg = self._passed_on.get((journey.receiver, other, _rtp(journey)))
+        if leg is None:
+            return None
+        return f"relayed/{leg if leg == first.protocol else 'mixed'} via {journey.receiver}"
+
+    @cached_property
+    def _passed_on(self) -> dict[tuple[str | None, str | None, bytes], Protocol]:
+        """By which protocol: the voice that relays sent, by relay, receiver and content, which a relay leaves as it
+        is."""
+        return {
+            (one.sender, one.receiver, _rtp(one)): one.first.protocol
+            for one in self._journeys
+            if one.sender in self._relays and one.told.sort is Sort.VOICE
+        }
+
+    def _stretches(self, scene: Scene, name: str, own: Sequence[Journey]) -> Iterator["_Spoken"]:
+        """The packet that each stretch of one end's media begins with, as the judge has found them, and its path."""
+        times, callee = [one.at for one in own], name == self._ends[1]
+        for path in scene.paths:
+            way, end = (path.to_caller, path.callee) if callee else (path.to_callee, path.caller)
+            for span in way.spans if way else ():
+                later = own[bisect_left(times, span.start) :]
+                flow = (end.protocol, end.inside, end.remote)
+                journey = next((one for one in later if _flow(one) == flow), None)
+                if journey is not None:
+                    yield journey, str(path)
 
 
-def _stretches(scene: Scene, side: int) -> list[tuple[float, MediaPath]]:
-    """When each stretch of one end's media begins, and on which path."""
-    ways = [(path.to_caller if side else path.to_callee, path) for path in scene.paths]
-    return sorted(((span.start, path) for way, path in ways if way for span in way.spans), key=lambda one: one[0])
+_Spoken = tuple[Journey, str]
+"""A packet of voice, and the path that it went."""
+_Flow = tuple[Protocol, Endpoint, Endpoint]
+
+
+def _flow(journey: Journey) -> _Flow:
+    first = journey.first
+    return first.protocol, first.source, first.destination
+
+
+def _rtp(journey: Journey) -> bytes:
+    """A packet of voice without its length before it (RFC 4571, 2)."""
+    return journey.first.payload[2:] if journey.first.protocol == "tcp" else journey.first.payload
+
+
+def _runs(spoken: Iterable[_Spoken]) -> Iterator[_Spoken]:
+    """The first of each stretch on one path: between two of them there was a pause, or voice on another."""
+    before: _Spoken | None = None
+    for journey, path in spoken:
+        paused = before is not None and journey.at - before[0].at > GAP[journey.first.protocol]
+        if before is None or paused or path != before[1]:
+            yield journey, path
+        before = journey, path
 
 
 def _left(what: str, sentence: str, journey: Journey) -> Moment:

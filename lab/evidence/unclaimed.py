@@ -15,6 +15,7 @@ from lab.evidence.media import SIZES
 from lab.evidence.paths import survey
 from lab.evidence.pcap import Packet
 from lab.evidence.scene import MediaPath, Scene
+from lab.evidence.turn import forwarded
 from lab.evidence.verdict import Finding, Observed, silent, together
 from lab.topology.model import Topology
 
@@ -51,6 +52,7 @@ def unclaimed(
 
 def _of_a_voice(packet: Packet) -> Packet:
     """A datagram as if a voice's packets had its size, so that a trace does not pass it over."""
+    packet = forwarded(packet)
     if packet.protocol != "udp" or not packet.length or packet.length in SIZES:
         return packet
     return packet._replace(length=min(max(packet.length, SIZES[0]), SIZES[-1]))

@@ -75,8 +75,10 @@ class Checkout:
                 f"of call {call} there is no {missing} in {folder}: it is not over, the disk was full, or it is older "
                 "than that; place it again"
             )
+        if not known:
+            raise ConfigError(f"there is no call {call!r}, and none is kept; place one with `lab call`")
         shown = ", ".join(known[-NAMED:]) + (f", and {len(known) - NAMED} before them" if len(known) > NAMED else "")
-        raise ConfigError(f"there is no call {call!r}; kept are {shown or 'none: place one with `lab call`'}")
+        raise ConfigError(f"there is no call {call!r}; kept are {shown}")
 
     def calls(self) -> list[str]:
         """The calls that are kept, those of matrices before the others, each in the order of their numbers."""

@@ -69,4 +69,4 @@ def collect(
             with contextlib.suppress(LabError):
                 told = standing.order(engine, world, name, "keys", randoms=wanted[begin : begin + AT_A_TIME])
                 lines |= dict.fromkeys(str(told["keys"]).splitlines())
-    record.written(folder / FILE, "".join(f"{line}\n" for line in lines))
+    record.written(folder / FILE, "".join(f"{line}\n" for line in lines), secret=True)

@@ -117,6 +117,7 @@ class Passing:
         self._reached: dict[str, float] = {}
         self._notes: list[tuple[float, float, Row]] = []
         self._firsts: dict[tuple[str, ...], float] = {}
+        self._spoken: dict[tuple[str, bytes], tuple[float, int, tuple[str, str]]] = {}  # when, number, and where to
         self._gates: dict[str, Gate] = {}
         self.dropped: Counter[str] = Counter()
         """Packets that went no further, by router."""
@@ -371,12 +372,26 @@ class Passing:
         elif sort is Sort.BIND and leaves:
             found = self._first("first bind", packet.time, name)
         elif sort is Sort.VOICE and leaves:
-            moved = ("voice", name) in self._firsts and packet.time - self._firsts["voice", name] <= QUIET
-            self._firsts["voice", name] = packet.time
-            if self._first("first voice", packet.time, name, packet.protocol, packet.destination.address):
-                found = "path moved" if moved else "first voice"
+            found = self._voice(packet, name)
         link = "by" if found == "nominated" else "of" if leaves else "to"
         return f"{found} {link} {name}" if found else None
+
+    def _voice(self, packet: Packet, name: str) -> str | None:
+        """What a packet of voice is, by where the one before it went: also where it goes back to a former path. Each
+        source of RTP (RFC 3550, 5.1) by itself, for who relays for others sends two, and what is sent a second time
+        elsewhere is no move."""
+        at, path = packet.time, (packet.protocol, packet.destination.address)
+        rtp = packet.payload[2:] if packet.protocol == "tcp" else packet.payload  # RFC 4571, 2: its length
+        source, number = (name, rtp[8:12]), int.from_bytes(rtp[2:4])
+        first = self._first("first voice", at, name)
+        before = self._spoken.get(source)
+        if before is None:
+            self._spoken = {one: last for one, last in self._spoken.items() if at - last[0] <= QUIET}
+        elif not 0 < (number - before[1] & 0xFFFF) < 0x8000:
+            return first
+        self._spoken[source] = at, number, path
+        moved = before is not None and path != before[2] and not first
+        return "path moved" if moved else first
 
     def _first(self, what: str, at: float, *whose: str) -> str | None:
         """`what`, where the last of its kind was more than QUIET ago."""

@@ -87,10 +87,14 @@ def json_document(document: Json, file: Path) -> None:
     written(file, json.dumps(document, indent=2) + "\n")
 
 
-def written(file: Path, text: str) -> None:
-    """Write a file whole or not at all: what it held stays. Raises RuntimeUnavailable where there is no room for it."""
+def written(file: Path, text: str, *, secret: bool = False) -> None:
+    """Write a file whole or not at all: what it held stays. A `secret` one is for the user's eyes alone. Raises
+    RuntimeUnavailable where there is no room for it."""
     part = file.with_name(f"{file.name}.part")
     try:
+        if secret:
+            part.touch(0o600)
+            part.chmod(0o600)
         part.write_text(text)
         part.replace(file)
     except OSError as error:

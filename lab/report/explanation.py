@@ -22,8 +22,10 @@ def explanation(found: Explanation) -> RenderableType:
     parts: list[RenderableType] = [_headline(found), Text(), _rungs(found)]
     if any(rung.story for rung in found.rungs):
         parts += [Text(), Text("what befell each path, ms after dialling", "dim"), _stories(found)]
-    parts += [Text(), Text("candidates of each, told to the other or found by it", "dim"), _candidates(found)]
-    parts += [Text(), Text("what each tried, ms after dialling", "dim"), _attempts(found)]
+    if found.candidates:
+        parts += [Text(), Text("candidates of each, told to the other or found by it", "dim"), _candidates(found)]
+    if found.attempts:
+        parts += [Text(), Text("what each tried, ms after dialling", "dim"), _attempts(found)]
     if found.guesses:
         parts += [Text(), Text("guesses of ports: " + "; ".join(found.guesses))]
     if found.moves:

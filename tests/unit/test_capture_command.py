@@ -134,6 +134,88 @@ def test_a_wireshark_gets_the_packets_and_its_end_ends_the_capture(
     ).read_text() == "pcapng"
 
 
+def shows_nothing(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
+    """What is installed as Wireshark."""
+    program = folder / "wireshark"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo no screen >&2; echo found nothing. >&2; echo >&2; exit 1", "ended with status 1: found nothing"),
+        ("exec 0<&-; sleep 0.5; exit 3", "ended with status 3"),
+        ("kill -ABRT $$", "was ended by SIGABRT"),
+    ],
+)
+def test_a_wireshark_that_shows_nothing_is_one_sentence_and_no_success(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    script: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    shows_nothing(monkeypatch, tmp_path, script)
+    ask = Session.poll
+
+    def poll(self: Session, now: float) -> object:
+        fake.asked[0]["pipe"](b"more")
+        return ask(self, now)
+
+    monkeypatch.setattr(Session, "poll", poll)
+    status, _, err = run(monkeypatch, capsys, "--wireshark", "-w", str(tmp_path / "all.pcapng"))
+    assert status == 2 and err.endswith(f"lab: Wireshark {told}\n")
+    assert (tmp_path / "all.pcapng").read_bytes() == WRITTEN and fake.sessions[0].done[-1] == "discarded"
+
+
+def test_over_ssh_it_says_what_to_do_instead(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    shows_nothing(monkeypatch, tmp_path, "exit 1")
+    status, _, err = run(monkeypatch, capsys, "--wireshark")
+    assert status == 2 and "ended with status 1; without a display, write a file with -w\n" in err
+
+
+@pytest.mark.parametrize(("ends", "left"), [(0, 0), (1, 2)])
+def test_the_call_that_the_end_of_wireshark_hung_up_is_told_of(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    ends: int,
+    left: int,
+) -> None:
+    shows_nothing(monkeypatch, tmp_path, f"exit {ends}")
+    stopped = Interrupted("interrupted; what is known of call c7 is in e")
+    stopped.call = "c7"
+    monkeypatch.setattr(Lab, "report", stopped)
+    monkeypatch.setattr(Calling, "over", property(lambda self: False))  # Wireshark's end is seen first
+    status, _, err = run(monkeypatch, capsys, "--call", "bob", "frank", "--wireshark")
+    assert status == left and "lab: interrupted; what is known of call c7 is in e\n" in err
+
+
+@pytest.mark.parametrize(("ends", "left"), [(0, 0), (1, 2)])
+def test_the_call_that_was_over_by_then_is_reported(
+    fake: type[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    ends: int,
+    left: int,
+) -> None:
+    shows_nothing(monkeypatch, tmp_path, f"exit {ends}")
+    monkeypatch.setattr(Lab, "report", good())
+    monkeypatch.setattr(Calling, "over", property(lambda self: False))  # Wireshark's end is seen first
+    status, out, _ = run(monkeypatch, capsys, "--call", "bob", "frank", "--wireshark")
+    assert status == left and "bob → frank  call c1  punched/udp" in out
+
+
 def test_a_call_that_is_placed_ends_it_and_is_reported_and_its_file_tells_it(
     fake: type[Lab], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -152,9 +234,14 @@ def test_the_keys_of_a_call_are_asked_for_and_written_where_they_are_wanted(
 ) -> None:
     monkeypatch.setattr(Lab, "report", good())
     target = tmp_path / "keys"
-    status, _, _ = run(monkeypatch, capsys, "--call", "bob", "frank", *(["--keys", str(target)] if asked else []))
+    file = tmp_path / "call.pcapng"
+    file.touch(0o644)
+    file.chmod(0o644)
+    more = ["--keys", str(target)] if asked else []
+    status, _, _ = run(monkeypatch, capsys, "--call", "bob", "frank", "-w", str(file), *more)
+    assert file.read_bytes() == WRITTEN and file.stat().st_mode & 0o777 == (0o600 if asked else 0o644)
     assert status == 0 and fake.keyed == [asked] and target.exists() is asked
-    assert not asked or target.read_text() == "the keys of c1"
+    assert not asked or (target.read_text(), target.stat().st_mode & 0o777) == ("the keys of c1", 0o600)
 
 
 def test_a_call_that_was_hung_up_leaves_its_keys_too_and_one_that_was_not_placed_none(
@@ -177,6 +264,17 @@ def test_a_file_that_is_written_beside_a_call_tells_it_once_it_is_over(fake: typ
             calling.stop()
         assert "1,234 packets so far" in captures._written(fake(), session, calling, f"{tmp_path}/x.pcapng")  # type: ignore[arg-type]
     assert session.done == ["written of None", "written of c1"]
+    assert (tmp_path / "x.pcapng").stat().st_mode & 0o777 == 0o600, "the keys of the call are in it"
+
+
+def test_a_tilde_that_is_typed_is_the_user_s_home(
+    fake: type[Lab], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    said = captures._written(fake(), Session(None), None, "~/now.pcapng")  # type: ignore[arg-type]
+    assert said == f"1,234 packets so far are in {tmp_path}/now.pcapng"
+    own = Session(tmp_path / "now.pcapng")
+    assert captures._written(fake(), own, None, "~/now.pcapng").endswith("is being written already")  # type: ignore[arg-type]
 
 
 def test_a_file_of_another_kind_stays_whatever_is_typed(fake: type[Lab], tmp_path: Path) -> None:

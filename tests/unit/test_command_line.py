@@ -1,5 +1,6 @@
 """The command line: help with examples, one sentence and an exit code for what goes wrong, JSON alone on stdout."""
 
+import io
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 
 import lab.harness
 from lab import cli, evidence
-from lab.cli import program
+from lab.cli import program, reports
 from lab.cli.program import HungUp, Terminated
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
 from lab.evidence import cutting, filed, pcapng
@@ -240,6 +241,56 @@ def test_keys_of_a_call_are_written(
     fake.report = good()
     assert run(monkeypatch, capsys, "call", "bob", "frank", "--json", "--keys", str(tmp_path / "keys"))[0] == 0
     assert (tmp_path / "keys").read_text() == f"the keys of {fake.report.call}\n"
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 0o600), (0o644, 0o600), (0o666, 0o600), (0o200, 0o200)])
+def test_keys_are_for_the_eyes_of_the_user_alone(tmp_path: Path, before: int | None, after: int) -> None:
+    file = tmp_path / "keys"
+    if before is not None:
+        file.write_text("# SRTP of a former and longer call")
+        file.chmod(before)
+    program.secret(file, "the keys")
+    assert file.stat().st_mode & 0o777 == after
+    file.chmod(0o600)
+    assert file.read_text() == "the keys"
+
+
+def test_keys_go_to_no_file_that_another_user_could_read_them_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(*told: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.fchmod", refused)
+    file = tmp_path / "keys"
+    file.write_text("of another")
+    with pytest.raises(ConfigError, match="keys is another user's, who could read the keys; name another file"):
+        program.secret(file, "the keys")
+    assert file.read_text() == "of another"
+    program.secret(Path("/dev/null"), "the keys")
+
+
+def test_a_pipe_has_the_keys_and_no_end_before_them(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE) as reader:
+        program.secret(tmp_path / "pipe", "the keys")
+        assert reader.communicate(timeout=20)[0] == b"the keys"
+
+
+@pytest.mark.parametrize(("keyed", "mode"), [(True, 0o600), (False, 0o644)])
+def test_a_capture_with_keys_in_it_is_for_the_same_eyes(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path, keyed: bool, mode: int
+) -> None:
+    target, stopped = tmp_path / "call.pcapng", Interrupted("interrupted; what is known of call c7 is in e")
+    stopped.call = "c7"
+    more = ["--keys", str(tmp_path / "keys")] if keyed else []
+    for fake.report, left in ((good(), 0), (stopped, 130)):
+        (tmp_path / "keys").unlink(missing_ok=True)  # those of this lab are no key log
+        target.write_bytes(b"")
+        target.chmod(0o644)
+        assert run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(target), *more)[0] == left
+        assert target.stat().st_mode & 0o777 == mode and target.stat().st_size
 
 
 def test_an_error_of_the_lab_is_one_sentence(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -711,6 +762,38 @@ def test_a_call_that_is_refused_leaves_no_empty_capture(
     fake.report = RuntimeUnavailable("the lab is not up; `lab up` starts it")
     assert run(monkeypatch, capsys, "call", "bob", "frank", "--capture", str(tmp_path / "call.pcapng"))[0] == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(24, "1 kB"), (38_400, "38 kB"), (99_999, "100 kB"), (100_000, "0.1 MB"), (1_234_567_890, "1,234.6 MB")],
+)
+def test_a_small_report_is_no_0_0_mb(count: int, told: str) -> None:
+    assert reports._size(count) == told
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+@pytest.mark.parametrize(("encoding", "arrow"), [("latin-1", "?"), ("ascii", "?"), ("utf-8", "→")])
+@pytest.mark.parametrize("words", [("call", "bob", "frank"), ("explain", "c1"), ("ladder", "c1")])
+def test_what_an_output_cannot_encode_is_replaced_there(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, words: Any, encoding: str, arrow: str, errors: str
+) -> None:
+    fake.report = good()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, errors, write_through=True) for _ in range(2))
+    monkeypatch.setattr(sys, "argv", ["lab", *words])
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert cli.run() == 0
+    assert f"bob {arrow} frank" in out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+
+
+def test_names_of_files_that_are_no_text_are_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape", write_through=True)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["lab", "--help"])
+    assert cli.run() == 0
+    out.write("caf\udce9")
+    assert out.buffer.getvalue().endswith(b"caf\xe9")  # type: ignore[attr-defined]
 
 
 def test_a_full_disk_is_told_after_the_verdict(

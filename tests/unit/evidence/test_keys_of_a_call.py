@@ -75,6 +75,7 @@ def test_lines_are_asked_for_by_the_randoms_of_the_captures(tmp_path: Path, monk
     spoken, secret = (tmp_path / keys.FILE).read_text().splitlines()
     assert spoken == "# SRTP bob AES_CM_128_HMAC_SHA1_80 inline:AAAA", "a comment to whoever reads the keys of TLS"
     assert secret == "CLIENT_TRAFFIC_SECRET_0 07 aa"
+    assert (tmp_path / keys.FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_client_of_an_older_version_tells_no_key_of_its_voice(

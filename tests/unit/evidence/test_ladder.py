@@ -134,6 +134,16 @@ def test_a_move_stands_in_its_row(tmp_path: Path) -> None:
     assert ("bind relay-1", "bob", "relay-1") in told and ("voice relay-1 + 74 more", "relay-1", "frank") in told
 
 
+def test_the_first_packet_of_voice_is_its_first_row_however_soon_it_moves(tmp_path: Path) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("frank", 5000), START + 0.1, 0.08)
+    talk(world, ("bob", 4000), ("frank", 5000), START + 0.18, 2.0)
+    told = rows(drawn((world, []), tmp_path))
+    assert [label for label, sender, _ in told if sender == "bob"] == [
+        "first voice relay-1 + 3 more", "moved to punched/udp + 99 more"
+    ]  # fmt: skip
+
+
 def test_neighbours_have_their_router_between_them_once(tmp_path: Path) -> None:
     world, captured = World(), ("bob", "bella")
     talk(world, ("bob", 4000), ("bella", 5000), START, 1.0)

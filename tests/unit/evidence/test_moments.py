@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lab_calls import files, moved, punched, setting
-from packet_world import START, TOPOLOGY, World, talk
+from packet_world import RELAY, START, TOPOLOGY, World, relay, talk
 
 from lab.evidence import Captures, conclude
 from lab.evidence.journeys import follow
@@ -72,6 +72,79 @@ def test_a_move_is_the_first_voice_on_the_other_path(tmp_path: Path) -> None:
     ]
     moves = [one.packet.time - START for one in voice if one.what == "path moved"]
     assert all(2.1 <= at < 2.2 for at in moves)
+
+
+def voices(world: World, folder: Path) -> list[tuple[int, str]]:
+    """Milliseconds and sentence of what is told of voice."""
+    told = found((world, []), folder)
+    return [(round((one.packet.time - START) * 1000), one.sentence) for one in told]
+
+
+ONWARD = "path moved: the voice of bob leaves {} for {}"
+
+
+@pytest.mark.parametrize(
+    ("legs", "first"), [(("udp", "udp"), "relayed/udp via relay-1"), (("udp", "tcp"), "relayed/mixed via relay-1")]
+)
+def test_four_packets_at_the_relay_are_first_voice_and_the_path_moves_after_them(
+    tmp_path: Path, legs: tuple[str, str], first: str
+) -> None:
+    world = World()
+    relay(world, ("bob", 4000), ("frank", 5000), START + 0.1, 0.08, legs)
+    talk(world, ("bob", 4000), ("frank", 5000), START + 0.18, 2.0)
+    of_bob = [one for one in voices(world, tmp_path) if "of bob" in one[1]]
+    assert [sentence for _, sentence in of_bob] == [f"first voice of bob: {first}", ONWARD.format(first, "punched/udp")]
+    assert 100 <= of_bob[0][0] <= 103 and 180 <= of_bob[1][0] <= 183
+
+
+def test_voice_that_goes_back_moves_again(tmp_path: Path) -> None:
+    world, ends = World(), (("bob", 4000), ("frank", 5000))
+    relay(world, *ends, START + 0.1, 1.0)
+    talk(world, *ends, START + 1.1, 0.1)
+    relay(world, *ends, START + 1.2, 1.0)
+    by_relay = "relayed/udp via relay-1"
+    assert [sentence for _, sentence in voices(world, tmp_path) if "of bob" in sentence] == [
+        f"first voice of bob: {by_relay}", ONWARD.format(by_relay, "punched/udp"),
+        ONWARD.format("punched/udp", by_relay),
+    ]  # fmt: skip
+
+
+def test_between_two_public_addresses_a_short_stretch_is_direct(tmp_path: Path) -> None:
+    world = World()
+    talk(world, ("bob", 4000), ("alice", 5000), START + 0.1, 0.08)
+    relay(world, ("bob", 4000), ("alice", 5000), START + 0.18, 1.0)
+    one, captures = setting(), Captures.read(files(world, tmp_path))
+    _, scene = conclude(TOPOLOGY, captures, "bob", "alice", one.start, one.end)
+    told = moments(TOPOLOGY, ("bob", "alice"), follow(TOPOLOGY, captures), scene, [])
+    assert "first voice of bob: direct/udp" in [one.sentence for one in told]
+
+
+def test_what_goes_out_beside_the_path_is_no_move(tmp_path: Path) -> None:
+    """Voice that never comes through, voice that a relay has and passes on to nobody, and a second copy."""
+    world = World()
+    frank = world.outer("frank", "udp", 5000, ("0.0.0.0", 0))
+    talk(world, ("bob", 4000), ("frank", 5000), START + 0.1, 1.0)
+    for number in range(4):
+        at = START + 0.5 + number / 50
+        world.send(at, "udp", "bob", 4001, frank, world.voice(900 + number), lost="flat-router")
+        world.send(at, "udp", "bob", 4000, RELAY, world.voice(950 + number))
+        copy = world.voice(990 + number)
+        for to in (frank, RELAY):
+            world.send(at + 0.001, "udp", "bob", 4000, to, copy)
+        world.send(at + 0.003, "udp", "relay-1", RELAY[1], frank, copy)
+    assert [sentence for _, sentence in voices(world, tmp_path) if "of bob" in sentence] == [
+        "first voice of bob: punched/udp"
+    ]
+
+
+def test_inside_tls_the_judges_stretches_tell_it_beside_single_packets(tmp_path: Path) -> None:
+    world, ends = World(), (("bob", 4000), ("frank", 5000))
+    relay(world, *ends, START + 0.1, 2.0, ("tcp", "tcp"), wrapped=True)
+    talk(world, *ends, START + 2.1, 1.0)
+    by_relay = "relayed/tcp via relay-1"
+    assert [sentence for _, sentence in voices(world, tmp_path) if "of bob" in sentence] == [
+        f"first voice of bob: {by_relay}", ONWARD.format(by_relay, "punched/udp")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", [punched, moved])

@@ -53,6 +53,11 @@ def test_calls_are_numbered_and_the_last_fifty_kept(checkout: Checkout) -> None:
     assert kept == set(names[3:])
 
 
+def test_where_no_call_is_kept_it_says_what_to_do(checkout: Checkout) -> None:
+    with pytest.raises(ConfigError, match=r"^there is no call 'c1', and none is kept; place one with `lab call`$"):
+        checkout.kept("c1")
+
+
 def test_only_one_up_or_down_at_a_time(checkout: Checkout) -> None:
     with checkout.alone(), pytest.raises(RuntimeUnavailable, match="another"), checkout.alone():
         pass

@@ -601,6 +601,40 @@ def test_the_first_of_each_kind_is_an_event_and_the_second_is_none() -> None:
     ]
 
 
+def voices(*sent: tuple[float, str, int], source: bytes = b"bob.") -> list[Packet]:
+    """Seconds, where to, and the number of each packet of voice that bob sends."""
+    made = [(at, there, voice(number)) for at, there, number in sent]
+    return [one for at, there, said in made for one in out_of_home(at, there, said[:8] + source + said[12:])]
+
+
+def told(packets: Sequence[Packet]) -> list[tuple[float, str]]:
+    return [(row.at, row.event) for row in rows(packets) if row.event]
+
+
+def test_voice_that_goes_back_to_a_former_path_moves_again() -> None:
+    sent = (1.0, RELAY, 65534), (1.02, FLAT, 65535), (1.04, FLAT, 0), (1.06, RELAY, 1), (1.08, RELAY, 2)
+    assert told(voices(*sent)) == [
+        (1.0, "first voice of bob"), (1.02, "path moved of bob"), (1.06, "path moved of bob")
+    ]  # fmt: skip
+
+
+def test_what_is_sent_to_two_at_once_does_not_move_to_and_fro() -> None:
+    twice = [
+        (1 + number / 50 + later, there, number) for number in range(5) for later, there in ((0, FLAT), (0.001, RELAY))
+    ]
+    assert told(voices(*twice)) == [(1.0, "first voice of bob")]
+    relayed = [
+        *voices((1.0, FLAT, 7), (1.02, FLAT, 8), (1.04, FLAT, 9)),
+        *voices((1.01, RELAY, 500), (1.03, RELAY, 501), (1.05, RELAY, 502), source=b"him."),
+    ]
+    assert told(relayed) == [(1.0, "first voice of bob")], "who relays sends the voices of two"
+
+
+def test_after_a_silence_voice_on_another_path_is_the_first_of_another_call() -> None:
+    later = 1.0 + QUIET + 1
+    assert [what for _, what in told(voices((1.0, RELAY, 1), (later, FLAT, 2)))] == ["first voice of bob"] * 2
+
+
 def test_a_call_that_comes_later_has_events_of_its_own() -> None:
     later = 1.0 + QUIET + 1
     packets = [*out_of_home(1.0, FLAT, stun(1, b"x" * 12)), *out_of_home(later, FLAT, stun(1, b"y" * 12))]

@@ -1,6 +1,7 @@
 """Why a call took its path, in 80 columns: whose attempt each was is never cut off."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -39,9 +40,9 @@ FOUND = Explanation(
 )
 
 
-def shown(width: int) -> list[str]:
+def shown(width: int, found: Explanation = FOUND) -> list[str]:
     console = Console(file=io.StringIO(), width=width, theme=_THEME)
-    console.print(explanation(FOUND))
+    console.print(explanation(found))
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -71,3 +72,10 @@ def test_what_befell_a_path_stands_beside_it_and_what_is_left_out_is_counted() -
     assert rows[0] == ["relayed/mixed", "port-restricted-1-pc", "0", "failed", "203.0.113.22:33034"]
     assert rows[BEGINNING] == ["and", "7", "more,", "left", "out", "here"]
     assert rows[BEGINNING + 1][1:] == [str(1000 * BEGINNING), "failed", "203.0.113.22:33034"]
+
+
+def test_a_call_that_never_got_so_far_has_no_tables_of_nothing() -> None:
+    lines = shown(80, replace(FOUND, attempts=(), rungs=FOUND.rungs[:1]))
+    assert [line.rstrip() for line in lines] == [
+        "port-restricted-1-pc → carol  call c7  interrupted", "", "  direct/udp  ruled out  no answer"
+    ]  # fmt: skip

@@ -161,7 +161,7 @@ def test_the_command_makes_it_and_refuses_a_folder_of_something_else(
     monkeypatch.setenv("LAB_ROOT", str(kept.root))
     assert run(str(tmp_path / "out")) == 0
     said = capsys.readouterr()
-    assert "8 calls, 7 of them with a ladder; page 0." in said.out
+    assert "8 calls, 7 of them with a ladder; page " in said.out and " kB, captures " in said.out
     (tmp_path / "out" / "other").write_text("")
     assert run(str(tmp_path / "out")) == 2
     said = capsys.readouterr()
