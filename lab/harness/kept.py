@@ -158,16 +158,17 @@ def _unreadable(folder: Path, error: Exception) -> EvidenceError:
     return EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}")
 
 
-def one_file(call: Kept, target: Path, expression: str = "", keys: str | None = None) -> int:
+def one_file(call: Kept, target: Path, expression: str = "", keys: str | None = None, growing: bool = False) -> int:
     """Write all that was captured of a call as one file; returns how many packets it holds.
 
     `expression`: the filter by which it was captured. `keys`: those of the call, where they are not in its folder.
+    `growing`: its captures still go on; of others the file says which end in mid-packet.
 
     Raises RuntimeUnavailable where it cannot be written to its end: what was written by then can be read.
     """
     said, log = comments(call.moments), call.keys if keys is None else keys
     try:
-        return whole.write(call.setting, call.files, target, said, call.dropped, log, expression)
+        return whole.write(call.setting, call.files, target, said, call.dropped, log, expression, growing)
     except OSError as error:
         raise RuntimeUnavailable(
             f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "

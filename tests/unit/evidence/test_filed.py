@@ -61,7 +61,7 @@ def content(tmp_path: Path) -> bytes:
     [
         (0.005, "no pcapng file, or torn", 2),
         (0.02, "ends within a block, and the capture of core is empty", 1),
-        (0.07, "ends within a block, and shows no media", 1),
+        (0.07, "ends within a block, and what is there shows no media", 1),
         (0.9, "ends within a block: what is there shows punched/udp", 2),
     ],
 )
@@ -299,5 +299,7 @@ def test_a_file_of_no_call_in_which_nothing_flows_between_the_two_names_no_path(
     assert (found.kind, found.reason) == (None, "no flow between bob and frank")
     target = watched(tmp_path, world)
     target.write_bytes(target.read_bytes()[:-1_001])
-    with pytest.raises(EvidenceError, match="ends within a block, and shows no flow between bob and frank"):
+    with pytest.raises(
+        EvidenceError, match="ends within a block, and what is there shows no flow between bob and frank"
+    ):
         verdict(target, ("bob", "frank", None))

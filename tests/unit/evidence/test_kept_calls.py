@@ -11,7 +11,7 @@ from lab_calls import files, moved, punched, setting, stun
 from packet_world import START, TOPOLOGY, World, address, relay
 
 from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
-from lab.evidence import Captures, filed, pcapng, unsealed, whole
+from lab.evidence import Captures, filed, pcapng, read, unsealed, whole
 from lab.harness import record
 from lab.harness.call_report import MediaPath
 from lab.harness.checkout import Checkout
@@ -52,6 +52,37 @@ def test_the_one_file_of_a_call_has_the_verdict_of_its_report_and_comments(check
     assert seen.dropped == {"core": 2}
     for what in ("invite", "first check", "first packet through", "nominated", "first voice"):
         assert any(comment.startswith(what) for comment in comments), what
+
+
+def test_the_one_file_of_captures_that_were_cut_short_says_so_and_is_no_whole_call(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    call, target = kept(checkout, "c2"), tmp_path / "c2.pcapng"
+    one_file(call, target)
+    assert filed.verdict(target).observed.kind == "punched", "it began at a relay"
+    for file in call.files.values():  # 1.9 s of it, and a part of the next packet
+        if until := [one.offset for one in read(file, file.stem).packets if one.time > START + 1.9]:
+            file.write_bytes(file.read_bytes()[: until[0] + 30])
+    one_file(kept(checkout, "c2"), target)
+    with pytest.raises(ConfigError, match=r"core, .* end in mid-packet: what is there shows relayed/udp") as refused:
+        filed.verdict(target)
+    assert refused.value.exit_code == 2
+    section = next(block for _, block in pcapng.blocks(target.read_bytes()))
+    assert isinstance(section, pcapng.Section) and section.comments[0].endswith("end in mid-packet")
+
+
+def test_one_capture_that_was_cut_short_is_named(checkout: Checkout, tmp_path: Path) -> None:
+    call, target = kept(checkout, "c1"), tmp_path / "c1.pcapng"
+    core = call.files["core"]
+    core.write_bytes(core.read_bytes()[:-1])
+    one_file(call, target)
+    found = whole.read(target.read_bytes())
+    assert found is not None and found.cut == ("core",)
+    assert found.captures.truncated == {"core": "the capture of core ends in mid-packet"}
+    with pytest.raises(ConfigError, match="the capture of core ends in mid-packet: what is there shows punched/udp"):
+        filed.verdict(target)
+    one_file(call, target, growing=True)
+    assert filed.verdict(target).observed.kind == "punched", "while it goes on, its last packet is still to come"
 
 
 def test_a_file_that_was_there_is_replaced(checkout: Checkout, tmp_path: Path) -> None:
