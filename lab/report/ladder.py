@@ -26,8 +26,8 @@ def ladder(found: Ladder, width: int) -> RenderableType:
     parts += [_row(row, len(found.columns), step, width) for row in found.rows]
     if not found.rows:
         parts.append(Text("  the captures hold no packet of this call", "dim"))
+    parts += [Text(), *(Text(f"  {gap}", "bad") for gap in found.gaps)]
     parts += [
-        Text(),
         Text("  times in ms   ─ UDP   ═ TCP   ✓ answered   ✗ dropped there, or lost after it", "dim"),
     ]
     return Group(*parts)

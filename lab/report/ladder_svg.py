@@ -28,13 +28,16 @@ text { fill: var(--ink) } .faint { fill: var(--faint) } .name { font-weight: 600
 .row { stroke: var(--line); fill: var(--line); stroke-width: 1.5 } .row text { stroke: none; fill: var(--ink) }
 .moment { stroke: var(--moment); fill: var(--moment) } .moment text { font-weight: 600 }
 .dropped { stroke: var(--dropped); fill: var(--dropped) } .dropped text { fill: var(--dropped) }
+.gap { fill: var(--dropped) }
 """
 
 
 def svg(found: Ladder) -> str:
     """The whole document."""
     last = TIME + COLUMN // 2 + COLUMN * max(0, len(found.columns) - 1)
-    width, height = last + 20 + _room(found), TOP + ROW * (len(found.rows) + 1) + 26
+    below = TOP + ROW * (len(found.rows) + 1)
+    width, height = last + 20 + _room(found), below + 26 + ROW * len(found.gaps)
+    width = max(width, *(round(24 + len(gap) * LETTER) for gap in found.gaps), 0)
     title = escape(f"{found.caller} → {found.callee}, call {found.call}: {found.path or 'no path'}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -43,10 +46,12 @@ def svg(found: Ladder) -> str:
     ]
     for number, column in enumerate(found.columns):
         x, y = _x(number), 46 if number % 2 == 0 else 62  # two lines: names are longer than columns are wide
-        parts.append(f'<line class="life" x1="{x}" y1="{y + 6}" x2="{x}" y2="{height - 26}"/>')
+        parts.append(f'<line class="life" x1="{x}" y1="{y + 6}" x2="{x}" y2="{below}"/>')
         parts.append(f'<text class="name" x="{x}" y="{y}">{escape(column.name)}</text>')
     parts += [_row(row, TOP + ROW * (number + 1), last) for number, row in enumerate(found.rows)]
     told = "times in ms; a double line is TCP; ✓ answered; ✗ dropped there, or lost after it"
+    for number, gap in enumerate(reversed(found.gaps), 1):
+        parts.append(f'<text class="gap" x="12" y="{height - 8 - ROW * number}">{escape(gap)}</text>')
     parts.append(f'<text class="faint" x="12" y="{height - 8}">{told}</text></svg>\n')
     return "\n".join(parts)
 

@@ -10,7 +10,7 @@ import pytest
 from lab_calls import files, moved, punched, setting, stun
 from packet_world import START, TOPOLOGY, World, address, relay
 
-from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
+from lab.errors import ConfigError, EvidenceError, RecordTorn, RuntimeUnavailable
 from lab.evidence import Captures, filed, pcapng, read, unsealed, whole
 from lab.harness import record
 from lab.harness.call_report import MediaPath
@@ -20,6 +20,8 @@ from lab.harness.kept import kept, kept_in, one_file
 from lab.harness.placing import Placed, Request
 from lab.report import story
 from lab.report.console import plain
+from lab.report.ladder import ladder as drawn
+from lab.report.ladder_svg import svg
 
 pytestmark = pytest.mark.slow
 
@@ -153,14 +155,54 @@ def test_a_call_that_is_not_kept_or_is_older_than_this_is_refused(checkout: Chec
 @pytest.mark.parametrize("file", ["setting.json", "timeline.jsonl", "report.json"])
 def test_a_torn_file_of_it_is_one_sentence(checkout: Checkout, file: str) -> None:
     (checkout.call_folder("c1") / file).write_text('{"torn')
-    with pytest.raises(EvidenceError, match="what is kept of c1"):
+    with pytest.raises(RecordTorn, match="what is kept of c1") as refused:
         kept(checkout, "c1")
+    assert refused.value.exit_code == 2
 
 
-def test_captures_that_are_gone_leave_a_ladder_without_rows(checkout: Checkout) -> None:
-    for capture in checkout.call_folder("c1").glob("*.pcap"):
-        capture.unlink()
-    assert kept(checkout, "c1").ladder().rows == ()
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, r"home-router\.pcap is missing"),
+        (b"", "the capture of home-router is empty"),
+        (bytes(99), "the capture of home-router is not a pcap file: it begins with 00000000"),
+    ],
+    ids=["missing", "empty", "corrupt"],
+)
+def test_a_ladder_without_a_capture_that_it_takes_is_one_sentence(
+    checkout: Checkout, content: bytes | None, why: str
+) -> None:
+    file = checkout.call_folder("c1") / "home-router.pcap"
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(RecordTorn, match=f"kept of c1 .*{why}") as refused:
+        kept(checkout, "c1").ladder()
+    assert refused.value.exit_code == 2
+
+
+def test_a_ladder_invents_no_losses_where_a_capture_was_cut_short(checkout: Checkout) -> None:
+    whole = kept(checkout, "c1")
+    assert whole.ladder().gaps[0].startswith("the capture of core lacks 2 packets that the kernel dropped: ")
+    flat = whole.files["flat-router"]
+    until = next(one.offset for one in read(flat, "flat-router").packets if one.time > START + 2)
+    flat.write_bytes(flat.read_bytes()[: until + 30])
+    found = kept(checkout, "c1").ladder()
+    assert [(row.what, row.dropped) for row in found.rows if row.dropped] == [("first check", "home-router")]
+    assert found.gaps[0].startswith("the capture of flat-router ends in mid-packet, 1,9") and len(found.gaps) == 2
+    assert set(found.gaps) <= {line.strip() for line in plain(drawn(found, 80), 150).splitlines()}
+    assert found.to_json()["gaps"] == list(found.gaps) and all(gap in svg(found) for gap in found.gaps)
+
+
+def test_a_ladder_names_no_cause_by_a_place_whose_kernel_dropped_packets(checkout: Checkout) -> None:
+    folder = checkout.call_folder("c1")
+    record.dropped(Placed("c1", Request("bob", "frank"), START, dropped={"home-router": {"INPUT's policy": 3}}), folder)
+    (folder / "report.json").write_text(json.dumps({"dropped_by_captures": {"home-router": 1}}))
+    found = kept(checkout, "c1").ladder()
+    assert [(row.dropped, row.why) for row in found.rows if row.dropped] == [("home-router", None)]
+    assert found.gaps == (
+        "the capture of home-router lacks 1 packet that the kernel dropped: what it does not show may have been there",
+    )
 
 
 def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:
