@@ -84,15 +84,15 @@ def verdict(file: Path, named: Named | None = None) -> Filed:
                     "it ends before its first packet" if found.torn or found.expected or found.cut else none
                 )
             return _judged(*_meant(found, named), found.window, found.incomplete, None)
+        others = foreign.read(data)
+        if not others.seen:  # nobody's addresses help there
+            raise ConfigError(others.torn or "it holds no packet of UDP or TCP")
         if named is None:
             raise ConfigError(
                 "it says nothing of a call of a lab (`lab call --capture` writes that); name the addresses that its "
                 "two ends have in it: --caller ADDRESS --callee ADDRESS, and --relay ADDRESS where there was one"
             )
         addresses = _addresses(named)
-        others = foreign.read(data)
-        if not others.seen:
-            raise ConfigError(others.torn or "it holds no packet of UDP or TCP")
         topology, captures = foreign.staged(others, *addresses)
         window = others.seen[0][1].time, others.seen[-1][1].time
         ends: Ends = None, foreign.CALLER, foreign.CALLEE
