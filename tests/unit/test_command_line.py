@@ -227,6 +227,28 @@ def test_what_flows_between_two_sites_is_a_verdict(
     )  # fmt: skip
 
 
+def test_how_long_to_watch_is_nothing_that_a_file_has(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(filed, "verdict", lambda file, named: pytest.fail("judged"))
+    for seconds in ("3", "5"):
+        status, out, said = run(monkeypatch, capsys, "verdict", "x.pcapng", "--seconds", seconds)
+        assert (status, out) == (2, "") and "--seconds is how long --live watches" in said and said.count("\n") == 1
+
+
+def test_what_flows_is_watched_for_five_seconds_unless_told(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    watched, whole = list[float](), fake.watch_between
+
+    def watch_between(self: FakeLab, one: str, other: str, seconds: float) -> Any:
+        watched.append(seconds)
+        return whole(self, one, other, 9)
+
+    monkeypatch.setattr(fake, "watch_between", watch_between)
+    for more in ((), ("--seconds", "2")):
+        run(monkeypatch, capsys, "verdict", "--live", "home", "flat", *more)
+    assert watched == [5, 2]
+
+
 def test_a_guest_s_command_is_handed_on_and_its_status_too(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
