@@ -134,7 +134,8 @@ def ladder(call: str, svg: Path | None, as_json: bool) -> None:
     if as_json:
         document(found.to_json())
     elif not svg:
-        from lab.report.console import out
+        from lab.report.console import out, room
         from lab.report.ladder import ladder as shown
 
-        out().print(shown(found, min(out().width, 120)))
+        console = out()
+        console.print(shown(found, room(console)))

@@ -19,6 +19,8 @@ from lab.topology.model import Node, Role, Topology
 
 PAUSE = 2.0
 """Seconds without voice after which it has a row of its own again: the shortest hold."""
+SHORTEST = 8
+"""Letters of what a packet is that are left at the least: `first c…`."""
 SIGNALLING = ("invite", "ringing", "answer")
 """The moments that are inside TLS to a supernode."""
 _LEFT_OUT = (Sort.END, Sort.SYN_ACK, Sort.HANDSHAKE)
@@ -59,8 +61,23 @@ class Row:
     def label(self) -> str:
         """`first voice + 147 more`; what was answered has a tick, and what was dropped says why."""
         more = f" + {self.count - 1:,} more" if self.count > 1 else ""
-        why = f" ✗ {self.why}" if self.why else ""
-        return f"{self.what}{more}{' ✓' if self.answered else ''}{why}"
+        return f"{self.what}{more}{self._outcome}"
+
+    def within(self, letters: int) -> str:
+        """The label in so many letters: first the count is cut, then what it is, and last why it was dropped."""
+        if len(self.label) <= letters:
+            return self.label
+        count = f" + {self.count - 1:,}" if self.count > 1 else ""
+        rest = f"{count}{self._outcome}"
+        return _cut(_cut(self.what, max(SHORTEST, letters - len(rest))) + rest, letters)
+
+    @property
+    def _outcome(self) -> str:
+        return f"{' ✓' if self.answered else ''}{f' ✗ {self.why}' if self.why else ''}"
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ ROW, TOP, TIME, COLUMN, LABEL = 22, 74, 70, 130, 320
 """Pixels: a row, what is above the first, the times at the left, from lifeline to lifeline, the words at the right at
 the least."""
 LETTERS = 46
-"""As many as there is room for at the right."""
+"""As many as there is room for at the right; all of them are told where one points at the row."""
 LETTER, BOLD = 7.4, 8.2
 """Pixels of a letter of words, as wide as they come: DejaVu Sans, which Linux has for system-ui, has 7.1 and 7.9."""
 SHRUNK = 0.75
@@ -58,17 +58,12 @@ def svg(found: Ladder) -> str:
 
 def _room(found: Ladder) -> int:
     """Pixels for the words at the right: the longest are whole, and the view ends behind them."""
-    longest = (len(_cut(row.label)) * (BOLD if _kind(row) == "moment" else LETTER) for row in found.rows)
+    longest = (len(row.within(LETTERS)) * (BOLD if _kind(row) == "moment" else LETTER) for row in found.rows)
     return max(LABEL, round(max(longest, default=0)) + 12)
 
 
 def _kind(row: Row) -> str:
     return "dropped" if row.dropped else "moment" if row.moment else ""
-
-
-def _cut(label: str) -> str:
-    """As much as there is room for; the whole of it is told where one points at the row."""
-    return label if len(label) <= LETTERS else f"{label[: LETTERS - 1]}…"
 
 
 def _x(column: int) -> int:
@@ -93,5 +88,5 @@ def _row(row: Row, y: int, last: int) -> str:
     return (
         f'<g class="{kind}"><title>{escape(f"{when} ms: {row.label}{where}")}</title>{lines}{head}'
         f'<text class="time" x="{TIME - 10}" y="{y + 4}">{row.at_ms:,.0f}</text>'
-        f'<text x="{last + 20}" y="{y + 4}">{escape(_cut(row.label))}</text></g>'
+        f'<text x="{last + 20}" y="{y + 4}">{escape(row.within(LETTERS))}</text></g>'
     )

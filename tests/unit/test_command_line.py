@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -795,6 +796,11 @@ def test_a_ladder_is_drawn_written_or_printed_as_one_document(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:
     assert "invite" in run(monkeypatch, capsys, "ladder", "c1")[1]
+    whole, rule = fake.ladder, f"FORWARD {'-m such ' * 20}-j DROP"
+    lost = replace(whole(fake(), "c1").rows[0], dropped="core", why=rule)
+    monkeypatch.setattr(fake, "ladder", lambda self, call: replace(whole(self, call), rows=(lost,)))
+    assert f"invite ✗ {rule}\n" in run(monkeypatch, capsys, "ladder", "c1")[1], "in a pipe, of a line nothing is cut"
+    monkeypatch.setattr(fake, "ladder", whole)
     file = tmp_path / "ladder.svg"
     assert run(monkeypatch, capsys, "ladder", "c1", "--svg", str(file))[1] == "" and "<svg" in file.read_text()
     assert json.loads(run(monkeypatch, capsys, "ladder", "c1", "--json")[1])["rows"][0]["what"] == "invite"
