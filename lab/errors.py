@@ -47,6 +47,12 @@ class EvidenceError(LabError):
     exit_code = 1
 
 
+class RecordTorn(EvidenceError):
+    """What is kept of a call cannot be read, or a part of it is not there."""
+
+    exit_code = 2
+
+
 class Interrupted(KeyboardInterrupt):
     """Somebody has ended what went on; the message says what is kept of it, `call` of which call, if of one."""
 

@@ -12,6 +12,8 @@ import click
 
 from lab.cli.program import AS_JSON, CAPTURE, SVG, Within, commands, document, example, one_file, say, the_lab, written
 
+WATCHED = 5
+"""Seconds that --live watches unless told."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
@@ -45,9 +47,7 @@ class Whom(click.ParamType):  # type: ignore[type-arg]  # generic in later versi
 )
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--live", nargs=2, metavar="SITE SITE", help="Judge what flows between two sites of the lab now instead.")
-@click.option(
-    "--seconds", type=Within(1, 600, "seconds"), default=5, show_default=True, help="How long --live watches."
-)
+@click.option("--seconds", type=Within(1, 600, "seconds"), help=f"How long --live watches.  [default: {WATCHED}]")
 @click.option("--caller", type=Whom(), help="Of a capture that is of no call: an end's name, or its address.")
 @click.option("--callee", type=Whom(), help="The other end's.")
 @click.option("--relay", type=Whom(), help="A relay's between them.")
@@ -60,7 +60,7 @@ class Whom(click.ParamType):  # type: ignore[type-arg]  # generic in later versi
 def verdict(
     file: Path | None,
     live: tuple[str, str] | None,
-    seconds: float,
+    seconds: float | None,
     caller: IPv4Address | IPv6Address | str | None,
     callee: IPv4Address | IPv6Address | str | None,
     relay: IPv4Address | IPv6Address | str | None,
@@ -90,9 +90,11 @@ def verdict(
         raise click.UsageError("--live knows the addresses of its sites; leave them out")
     if voice is not None and file is None:
         raise click.UsageError("--voice takes a capture file; --live has no keys")
+    if seconds is not None and file is not None:
+        raise click.UsageError("--seconds is how long --live watches; a capture file is judged as a whole")
     if file is None:
         assert live is not None
-        found, what = the_lab().watch_between(*live, seconds), "the packets seen"
+        found, what = the_lab().watch_between(*live, WATCHED if seconds is None else seconds), "the packets seen"
     else:
         from lab.evidence import filed, opened
 
@@ -132,7 +134,8 @@ def ladder(call: str, svg: Path | None, as_json: bool) -> None:
     if as_json:
         document(found.to_json())
     elif not svg:
-        from lab.report.console import out
+        from lab.report.console import out, room
         from lab.report.ladder import ladder as shown
 
-        out().print(shown(found, min(out().width, 120)))
+        console = out()
+        console.print(shown(found, room(console)))

@@ -14,7 +14,7 @@ from lab.cli.program import commands, example, the_lab
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--no-captures", is_flag=True, help="Leave the packets out: half a megabyte a call.")
 def report(folder: Path, no_captures: bool) -> None:
-    """Write all that is kept as one HTML page into DIR: topology, certification, matrix, calls.
+    """Write all that is kept of the lab as one HTML page into DIR: topology, certification, matrix, calls.
 
     DIR is new, empty, or holds a report of before, which is replaced. The page needs no server and no network; each
     call's ladder, timeline and quality are in it, its capture a file beside it. No lab has to run, but to make what is
@@ -34,6 +34,8 @@ def report(folder: Path, no_captures: bool) -> None:
     beside = f", captures {_size(made.captures_bytes)}" if made.captures_bytes else ""
     calls = f"{made.calls:,} calls, {made.ladders:,} of them with a ladder" if made.calls else "no calls"
     out().print(f"{target.page}: {calls}; page {_size(made.page_bytes)}{beside}", markup=False, soft_wrap=True)
+    if (others := found.left_out) is not None:
+        err().print(others, markup=False, soft_wrap=True)
 
 
 def _size(count: int) -> str:

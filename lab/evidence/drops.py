@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from math import inf
 from typing import Literal
 
+from lab.evidence.gaps import Gaps
 from lab.evidence.journeys import Journey, inside
 from lab.evidence.naming import Names, holders
 from lab.evidence.pcap import Direction, Packet
@@ -23,6 +24,7 @@ Counts = Mapping[str, Mapping[str, int]]
 counters nobody read are not in it."""
 CUT = 0.2
 """Seconds at the end in which captures end one after the other: what is missing there was not dropped."""
+NO_GAPS = Gaps()
 _SIX = "IPv6 "
 _OPTION = re.compile(r" (-p|-d|--dport|--sport) (\S+)")
 
@@ -41,18 +43,29 @@ class Cause:
         return {"line": "lost on the line", "nobody": "nobody's address"}.get(self.kind, "no rule counted it")
 
 
-def causes(topology: Topology, journeys: Sequence[Journey], counts: Counts, since: float = 0.0) -> dict[int, Cause]:
+def causes(
+    topology: Topology, journeys: Sequence[Journey], counts: Counts, since: float = 0.0, gaps: Gaps = NO_GAPS
+) -> dict[int, Cause]:
     """By id of the journey, of those that were dropped and of which anything is known. `since`, epoch seconds, all
-    captures ran: they begin one after the other, and what is missing before that was not dropped."""
-    world = _World(topology, counts, journeys)
+    captures ran: they begin one after the other, and what is missing before that was not dropped. `gaps`: what of them
+    says nothing."""
+    world = _World(topology, counts, journeys, gaps)
     over = max((one.last.time for one in journeys), default=0.0) - CUT
     dropped = (one for one in journeys if one.dropped and since <= one.at and one.last.time < over)
     return {id(one): cause for one in dropped if (cause := world.cause(one.last)) is not None}
 
 
+def unseen(topology: Topology, journeys: Sequence[Journey], gaps: Gaps) -> set[int]:
+    """The ids of journeys whose next place was captured no more: nobody knows that those packets were dropped."""
+    if not gaps.ends:
+        return set()
+    world = _World(topology, {}, (), gaps)
+    return {id(one) for one in journeys if one.dropped and world.unseen(one.last)}
+
+
 class _World:
-    def __init__(self, topology: Topology, counts: Counts, journeys: Iterable[Journey]) -> None:
-        self._topology, self._counts = topology, counts
+    def __init__(self, topology: Topology, counts: Counts, journeys: Iterable[Journey], gaps: Gaps) -> None:
+        self._topology, self._counts, self._gaps = topology, counts, gaps
         self._begun: dict[str, float] = {}
         for packet in (packet for one in journeys for packet in one.sightings):
             self._begun[packet.place] = min(packet.time, self._begun.get(packet.place, packet.time))
@@ -65,11 +78,13 @@ class _World:
         place, address = self._nodes[last.place], ip_address(last.destination.address)
         if address.is_multicast:
             return None
+        silent = self._silent(last)
+        if silent is not None and self._gaps.unsure(silent.name, last.time):
+            return None
         if place.role is not Role.ROUTER or last.direction is not Direction.IN:
             if place.role is Role.CORE and self._names.private(str(address)):
                 return Cause("nobody")
-            further = self._further(place, address)
-            watched = further is not None and self._begun.get(further.name, inf) <= last.time
+            watched = silent is not None and self._begun.get(silent.name, inf) <= last.time
             return Cause("line") if watched else None
         counted = self._counts.get(place.name)
         if counted is None:
@@ -77,6 +92,18 @@ class _World:
         if rules := self._those(tuple(rule for rule, packets in counted.items() if packets), last, place):
             return Cause("counted", rules)
         return Cause("line" if self._ends_a_line(place, last) else "unknown")
+
+    def unseen(self, last: Packet) -> bool:
+        """Whether the place that has not seen a packet again had by then nobody who captured there."""
+        silent = self._silent(last)
+        return silent is not None and self._gaps.over(silent.name, last.time)
+
+    def _silent(self, last: Packet) -> Node | None:
+        """The place that would have seen a packet next: the router that it came to as it leaves, else the next one."""
+        place = self._nodes[last.place]
+        if place.role is Role.ROUTER and last.direction is Direction.IN:
+            return place
+        return self._further(place, ip_address(last.destination.address))
 
     def _further(self, place: Node, address: Address) -> Node | None:
         """The place that a packet comes to next, which is known where its destination is."""

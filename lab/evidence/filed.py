@@ -80,17 +80,19 @@ def verdict(file: Path, named: Named | None = None) -> Filed:
                 raise ConfigError("it says itself who called whom; leave the addresses out")
             if not found.packets:
                 none = f"it holds no packet{f' of the filter {found.filter!r}' if found.filter else ''}"
-                raise ConfigError("it ends before its first packet" if found.torn or found.expected else none)
+                raise ConfigError(
+                    "it ends before its first packet" if found.torn or found.expected or found.cut else none
+                )
             return _judged(*_meant(found, named), found.window, found.incomplete, None)
+        others = foreign.read(data)
+        if not others.seen:  # nobody's addresses help there
+            raise ConfigError(others.torn or "it holds no packet of UDP or TCP")
         if named is None:
             raise ConfigError(
                 "it says nothing of a call of a lab (`lab call --capture` writes that); name the addresses that its "
                 "two ends have in it: --caller ADDRESS --callee ADDRESS, and --relay ADDRESS where there was one"
             )
         addresses = _addresses(named)
-        others = foreign.read(data)
-        if not others.seen:
-            raise ConfigError(others.torn or "it holds no packet of UDP or TCP")
         topology, captures = foreign.staged(others, *addresses)
         window = others.seen[0][1].time, others.seen[-1][1].time
         ends: Ends = None, foreign.CALLER, foreign.CALLEE
@@ -176,7 +178,7 @@ def _judged(
     except EvidenceError as error:
         raise EvidenceError(f"{cut}, and {error}" if cut else str(error)) from None
     if cut and observed.kind is None:
-        raise EvidenceError(f"{cut}, and shows {observed.reason}")
+        raise EvidenceError(f"{cut}, and what is there shows {observed.reason}")
     if cut:
         shown = f"{observed.kind}/{observed.transport}" + (f" via {observed.via}" if observed.via else "")
         raise ConfigError(f"{cut}: what is there shows {shown}, which need not be how the call ended")

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
 from lab.errors import EvidenceError
@@ -198,6 +199,11 @@ class Captures:
     def saw_anything(self, place: str) -> bool:
         """Whether a place was captured and its capture holds a packet."""
         return place in self._captures and bool(self._captures[place].packets)
+
+    def last(self, place: str) -> float:
+        """The epoch second of the last packet of a place that was captured; -inf where it saw none."""
+        packets = self._captures[place].packets
+        return packets[-1].time if packets else -inf
 
     def need(self, place: str) -> Table:
         """The table of a place that must have seen the call. Raises EvidenceError where it is missing or empty."""

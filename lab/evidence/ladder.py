@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from lab.evidence.drops import CUT, Cause
+from lab.evidence.drops import CUT, NO_GAPS, Cause, unseen
+from lab.evidence.gaps import Gaps
 from lab.evidence.journeys import Journey
 from lab.evidence.moments import Moment
 from lab.evidence.sorts import Sort
@@ -18,6 +19,8 @@ from lab.topology.model import Node, Role, Topology
 
 PAUSE = 2.0
 """Seconds without voice after which it has a row of its own again: the shortest hold."""
+SHORTEST = 8
+"""Letters of what a packet is that are left at the least: `first c…`."""
 SIGNALLING = ("invite", "ringing", "answer")
 """The moments that are inside TLS to a supernode."""
 _LEFT_OUT = (Sort.END, Sort.SYN_ACK, Sort.HANDSHAKE)
@@ -58,13 +61,29 @@ class Row:
     def label(self) -> str:
         """`first voice + 147 more`; what was answered has a tick, and what was dropped says why."""
         more = f" + {self.count - 1:,} more" if self.count > 1 else ""
-        why = f" ✗ {self.why}" if self.why else ""
-        return f"{self.what}{more}{' ✓' if self.answered else ''}{why}"
+        return f"{self.what}{more}{self._outcome}"
+
+    def within(self, letters: int) -> str:
+        """The label in so many letters: first the count is cut, then what it is, and last why it was dropped."""
+        if len(self.label) <= letters:
+            return self.label
+        count = f" + {self.count - 1:,}" if self.count > 1 else ""
+        rest = f"{count}{self._outcome}"
+        return _cut(_cut(self.what, max(SHORTEST, letters - len(rest))) + rest, letters)
+
+    @property
+    def _outcome(self) -> str:
+        return f"{' ✓' if self.answered else ''}{f' ✗ {self.why}' if self.why else ''}"
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The whole of it: rows by time. `path` is what the packets showed of the call, None where they showed none."""
+    """The whole of it: rows by time. `path` is what the packets showed of the call, None where they showed none; `gaps`
+    are sentences of places whose captures lack something."""
 
     call: str
     caller: str
@@ -72,6 +91,7 @@ class Ladder:
     path: str | None
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    gaps: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The document of `lab ladder --json`."""
@@ -82,6 +102,7 @@ class Ladder:
             "path": self.path,
             "columns": [asdict(column) for column in self.columns],
             "rows": [asdict(row) for row in self.rows],
+            "gaps": list(self.gaps),
         }
 
 
@@ -96,14 +117,18 @@ def ladder(
     causes: Mapping[int, Cause] = MappingProxyType({}),
     signalled: Names = MappingProxyType({}),
     relays: Collection[str] = (),
+    gaps: Gaps = NO_GAPS,
 ) -> Ladder:
     """The ladder of a call; `dialled` is the epoch second that its times begin with, `causes` what is known of drops
-    (drops.py), `signalled` of what is inside TLS (unsealed.py), `relays` of clients that relayed it (moments.py)."""
+    (drops.py), `signalled` of what is inside TLS (unsealed.py), `relays` of clients that relayed it (moments.py),
+    `gaps` of what captures lack (gaps.py)."""
     drawn = _Drawing(topology, ends, moments, causes, signalled, relays)
-    rows = list(drawn.folded(sorted(drawn.concerned(journeys, dialled), key=lambda one: one.at)))
+    known = drawn.concerned(journeys, dialled, unseen(topology, journeys, gaps))
+    rows = list(drawn.folded(sorted(known, key=lambda one: one.at)))
     columns = drawn.columns({name for row in rows for name in row.names})
     place = {name: number for number, column in enumerate(columns) for name in column.nodes}
-    return Ladder(call, *ends, path, columns, tuple(row.drawn(place, dialled) for row in rows))
+    lines = tuple(row.drawn(place, dialled) for row in rows)
+    return Ladder(call, *ends, path, columns, lines, gaps.sentences(dialled))
 
 
 @dataclass
@@ -159,10 +184,10 @@ class _Drawing:
 
     # --- rows
 
-    def concerned(self, journeys: Sequence[Journey], dialled: float) -> Iterator[Journey]:
+    def concerned(self, journeys: Sequence[Journey], dialled: float, unseen: Collection[int]) -> Iterator[Journey]:
         """What an end sent or was sent; other calls at the same relay, or behind the same carrier, are left out.
 
-        So is what an end asks supernodes about its network: it is of no call.
+        So is what an end asks supernodes about its network: it is of no call; and the `unseen`, which may have arrived.
         """
         sites = {router.name for routers in self._routers for router in routers[:1]}
         over = max((journey.last.time for journey in journeys), default=0.0) - CUT
@@ -171,7 +196,7 @@ class _Drawing:
             lost = journey.dropped in sites and journey.sender in self._relays
             asks = journey.first.protocol == "udp" and ends & self._hubs - self._relays
             part = (ends & self._own or lost) and journey.told.sort not in _LEFT_OUT and not asks
-            cut = journey.dropped and journey.last.time >= over
+            cut = journey.dropped and (journey.last.time >= over or id(journey) in unseen)
             if id(journey) in self._moments or (part and not cut and journey.at >= dialled):
                 yield journey
 

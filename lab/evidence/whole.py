@@ -13,6 +13,9 @@ lab/topology/document.py writes them. None of it says which path the call took: 
 Of captures that are of no call, `lab`, `places` and `topology` stand there alone, and `packets` where their number was
 known when the file was begun; without any of it where the topology is too large for a comment.
 
+Where captures end in mid-packet, as those that were killed, the document has their nodes as `"torn": ["core"]`: what
+came after is not there.
+
 Where a filter was given, of a call or of none, the document has it as `"filter": "udp port 33034"`, in the words of who
 gave it: the file holds the packets of that filter alone, and so no whole call.
 
@@ -109,23 +112,27 @@ def write(
     dropped: Mapping[str, int],
     keys: str = "",
     expression: str = "",
+    growing: bool = False,
 ) -> int:
     """Write a call's captures, a pcap a place, as one file, and return how many packets it holds.
 
-    `keys`: a log of TLS keys that goes with them. `expression`: the filter by which they were captured.
+    `keys`: a log of TLS keys that goes with them. `expression`: the filter by which they were captured. `growing`: they
+    still go on, so that a packet which is not yet whole is none that is missing.
 
     Packets of loopback, the lab's own markers, are left out. Raises EvidenceError where a capture is none, OSError
     where the disk is full: what was written by then ends with a whole block.
     """
     seen = f"by the filter {expression!r}" if expression else "as every place saw it: `lab verdict` judges it"
     comment = f"call {setting.call} of {setting.caller} to {setting.callee}, {seen}"
+    about = setting.to_json() | _filtered(expression)
     places = [_Place(node, setting.topology, files[node]) for node in _in_order(setting, files)]
 
-    def texts(packets: int) -> tuple[str, ...]:
+    def texts(packets: int, torn: Sequence[str]) -> tuple[str, ...]:
         named = {name: place.node.name for place in places for name in place.names}
-        return comment, _document(setting.to_json() | {"packets": packets, "places": named} | _filtered(expression))
+        said = "; ".join((comment, *([_cut_short(torn)] if torn else [])))
+        return said, _document(about | {"packets": packets, "places": named} | _torn(torn))
 
-    return _write(places, setting.topology, texts, target, comments, dropped, keys)
+    return _write(places, setting.topology, texts, target, comments, dropped, keys, growing)
 
 
 def collect(
@@ -135,23 +142,29 @@ def collect(
     comments: Comments,
     dropped: Mapping[str, int],
     expression: str = "",
+    growing: bool = False,
 ) -> int:
     """The same of captures that are of no call: a file that names its places and addresses, and nobody's call."""
     places = [_Place(node, topology, file) for node, file in files.items()]
     named = {name: place.node.name for place in places for name in place.names}
 
-    def texts(packets: int) -> tuple[str, ...]:
-        return watched(topology, named, packets, expression)
+    def texts(packets: int, torn: Sequence[str]) -> tuple[str, ...]:
+        return watched(topology, named, packets, expression, torn)
 
-    return _write(places, topology, texts, target, comments, dropped)
+    return _write(places, topology, texts, target, comments, dropped, growing=growing)
 
 
 def watched(
-    topology: Topology, places: Mapping[str, str], packets: int | None = None, expression: str = ""
+    topology: Topology,
+    places: Mapping[str, str],
+    packets: int | None = None,
+    expression: str = "",
+    torn: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The comments of a file that is of no call, of these places; `packets` where their number is known."""
+    """The comments of a file that is of no call, of these places; `packets` where their number is known, `torn` where
+    their captures end in mid-packet."""
     about = {"lab": VERSION, "places": dict(places)} | ({} if packets is None else {"packets": packets})
-    about |= _filtered(expression)
+    about |= _filtered(expression) | _torn(torn)
     comment = f"{WATCHED}, by the filter {expression!r}" if expression else WATCHED
     for world in (topology, part_of(topology, set(places.values()))):
         with suppress(EvidenceError):
@@ -162,11 +175,12 @@ def watched(
 def _write(
     places: "Sequence[_Place]",
     topology: Topology,
-    texts: Callable[[int], tuple[str, ...]],
+    texts: Callable[[int, Sequence[str]], tuple[str, ...]],
     target: Path,
     comments: Comments,
     dropped: Mapping[str, int],
     keys: str = "",
+    growing: bool = False,
 ) -> int:
     interfaces: dict[str, int] = {}
     described: list[pcapng.Interface] = []
@@ -174,8 +188,10 @@ def _write(
         for name in place.names:
             interfaces[name] = len(described)
             described.append(pcapng.Interface(LINUX_SLL2, name, f"seen at {place.node.name}"))
-    packets = sum(1 for place in places for _ in place.packets())
-    head = [pcapng.section(texts(packets), PROGRAM)]
+    counted = [place.counted() for place in places]
+    packets = sum(number for number, _ in counted)
+    torn = [place.node.name for place, (_, whole) in zip(places, counted, strict=True) if not (whole or growing)]
+    head = [pcapng.section(texts(packets, torn), PROGRAM)]
     head += [pcapng.interface(one) for one in described]
     head.append(pcapng.names(_names(topology, places)))
     head += [pcapng.tls_keys(keys)] if keys else []
@@ -206,8 +222,18 @@ def _in_time(place: "_Place") -> Iterator[tuple[_Record, "_Place"]]:
         yield heapq.heappop(waiting), place
 
 
-def _filtered(expression: str) -> dict[str, str]:
+def _filtered(expression: str) -> dict[str, Any]:
     return {"filter": expression} if expression else {}
+
+
+def _torn(places: Sequence[str]) -> dict[str, Any]:
+    return {"torn": list(places)} if places else {}
+
+
+def _cut_short(places: Sequence[str]) -> str:
+    """That the captures of these places lack their ends, in words."""
+    one = len(places) == 1
+    return f"the {'capture' if one else 'captures'} of {', '.join(places)} {'ends' if one else 'end'} in mid-packet"
 
 
 def _document(around: dict[str, Any]) -> str:
@@ -260,6 +286,14 @@ class _Place:
     def packets(self) -> Iterator[_Record]:
         """All but those of loopback, as they lie in the file."""
         return (record for record in self._records() if not self._loopback(record[1]))
+
+    def counted(self) -> tuple[int, bool]:
+        """How many those are, and whether the file ends with a whole one."""
+        number, end = 0, _FILE_HEADER
+        for _, at, size in self._records():
+            number += not self._loopback(at)
+            end = at + _RECORD_HEADER + size
+        return number, end == len(self.data)
 
     def _records(self) -> Iterator[_Record]:
         scale, unpack = round(1e-6 / self._unit), struct.Struct(f"{self._order}II").unpack_from
@@ -371,7 +405,8 @@ class Writer:
 class Whole:
     """Such a file, read: its topology and captures, how many packets it holds of how many, and whether it is torn.
 
-    `setting`: None where it is of no call. `filter`: by which it was captured, empty where all was.
+    `setting`: None where it is of no call. `filter`: by which it was captured, empty where all was. `cut`: the places
+    whose captures ended in mid-packet before the file was made of them.
     """
 
     setting: Setting | None
@@ -381,6 +416,7 @@ class Whole:
     expected: int
     torn: str | None
     filter: str = ""
+    cut: tuple[str, ...] = ()
 
     @property
     def window(self) -> tuple[float, float]:
@@ -395,6 +431,7 @@ class Whole:
         """What is missing, in words that follow one another; None where all that passed is there."""
         cut = self.torn or f"it holds {self.packets} of {self.expected} packets"
         missing = [cut] if self.torn is not None or self.packets < self.expected else []
+        missing += [_cut_short(self.cut)] if self.cut else []
         missing += [f"it holds the packets of the filter {self.filter!r} alone"] if self.filter else []
         return " and ".join(missing) or None
 
@@ -443,13 +480,15 @@ def read(data: bytes) -> Whole | None:
         raise ConfigError("it has no section header")
     setting = Setting.parse(about) if "call" in about else None
     topology = setting.topology if setting else _topology(about)
+    cut = tuple(str(place) for place in about.get("torn", ()))
+    ends = dict.fromkeys(places.values(), torn) | ({} if torn else {place: _cut_short([place]) for place in cut})
     captures = [
-        Capture(place, sorted(packets[place], key=lambda one: one.time), frames[place], dropped[place], torn)
+        Capture(place, sorted(packets[place], key=lambda one: one.time), frames[place], dropped[place], ends[place])
         for place in dict.fromkeys(places.values())
     ]
     held = frames.total()
     expected, expression = int(about.get("packets", held)), str(about.get("filter") or "")
-    return Whole(setting, topology, Captures(captures), held, expected, torn, expression)
+    return Whole(setting, topology, Captures(captures), held, expected, torn, expression, cut)
 
 
 def _topology(about: Any) -> Topology:
@@ -465,7 +504,7 @@ def _about(text: str) -> Any:
         found = json.loads(text)
         if isinstance(found, dict) and "lab" in found:
             counted = isinstance(found["packets"] if "call" in found else found.get("packets", 0), int)
-            named = isinstance(found["places"], dict) and counted
+            named = isinstance(found["places"], dict) and counted and isinstance(found.get("torn", []), list)
             return found if named and all(isinstance(one, str) for one in found["places"].values()) else None
     except (ValueError, KeyError, RecursionError):
         pass

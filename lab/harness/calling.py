@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
-from lab.harness import keys, record, standing, testimony, verdict
+from lab.harness import belonging, keys, record, standing, testimony, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.placing import Follow, Placed, Request, place
@@ -81,6 +81,7 @@ def call(engine: Engine, checkout: Checkout, world: World, wanted: Request, foll
     world = replace(world, topology=standing.live(world.topology, said))
     seed, line_seeds = standing.seed(engine, world), standing.line_seeds(world.topology, said)
     number, folder = checkout.new_call()
+    belonging.mark(folder, world.name)
     placed = Placed(number, wanted, started=time.time(), seed=seed, line_seeds=line_seeds)
     interrupt: KeyboardInterrupt | None = None
     missed: list[str] = []

@@ -290,7 +290,7 @@ class Capturing:
             raise self._cut_short(self.watched.file, error) from None
 
     def _write(self, target: Path, call: Kept | None) -> int:
-        if self._captured is None:
+        if growing := self._captured is None:
             self._barrier()
         files = {capture.node: capture.file for capture in self._captures}
         lost = {one.node: one.dropped for one in self._captured or () if one.dropped}
@@ -298,9 +298,10 @@ class Capturing:
             setting = replace(call.setting, topology=_with(call.setting.topology, self.topology, files))
             report = {**call.report, "dropped_by_captures": lost}
             captured = replace(call, folder=self.folder, setting=setting, report=report)
-            return one_file(captured, target, self.watched.expression, call.keys)
+            return one_file(captured, target, self.watched.expression, call.keys, growing)
         try:
-            return whole.collect(self.topology, files, target, self._comments(files), lost, self.watched.expression)
+            told = self._comments(files), lost, self.watched.expression, growing
+            return whole.collect(self.topology, files, target, *told)
         except OSError as error:
             raise self._cut_short(target, error) from None
 

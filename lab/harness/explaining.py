@@ -96,7 +96,7 @@ class Explanation:
 
 
 def explain(checkout: Checkout, call: str) -> Explanation:
-    """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
+    """Raises ConfigError naming the calls that are kept where this one is not, RecordTorn where it is torn."""
     folder = checkout.kept(call)
     try:
         topology = Setting.parse(json.loads((folder / "setting.json").read_text())).topology

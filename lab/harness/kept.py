@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
+from lab.errors import ConfigError, EvidenceError, RecordTorn, RuntimeUnavailable
 from lab.evidence import Captures, conclude, read, unsealed, whole
 from lab.evidence.drops import Cause, Counts, causes
+from lab.evidence.gaps import Gaps
 from lab.evidence.journeys import Journey, follow
 from lab.evidence.ladder import Ladder, ladder
 from lab.evidence.moments import Moment, comments, moments, relays
@@ -23,6 +24,7 @@ from lab.evidence.whole import Setting
 from lab.harness.checkout import Checkout
 from lab.harness.keys import FILE as KEYS
 from lab.harness.record import DROPPED
+from lab.topology.model import Role
 
 PCAP_HEADER = 24
 """Bytes that a pcap file begins with."""
@@ -59,6 +61,11 @@ class Kept:
         return Captures(found)
 
     @cached_property
+    def gaps(self) -> Gaps:
+        """What its captures have missed."""
+        return Gaps.of(self.captures)
+
+    @cached_property
     def journeys(self) -> list[Journey]:
         """Every packet followed from place to place."""
         return follow(self.setting.topology, self.captures)
@@ -85,7 +92,7 @@ class Kept:
     @cached_property
     def counted(self) -> Counts:
         """What rules have counted that they dropped, by router: of a call of a matrix, or an older one, none are known.
-        Raises EvidenceError where what is kept of that is torn."""
+        Raises RecordTorn where what is kept of that is torn."""
         file = self.folder / DROPPED
         try:
             said = json.loads(file.read_text()) if file.is_file() else {}
@@ -99,7 +106,7 @@ class Kept:
     @cached_property
     def causes(self) -> Mapping[int, Cause]:
         """Why packets went no further, as far as that is known: by id of the journey."""
-        return causes(self.setting.topology, self.journeys, self.counted, self.dialled)
+        return causes(self.setting.topology, self.journeys, self.counted, self.dialled, self.gaps)
 
     @property
     def keys(self) -> str:
@@ -114,22 +121,38 @@ class Kept:
         return float(next(said, self.setting.start))
 
     def ladder(self) -> Ladder:
-        """Who sent what to whom."""
+        """Who sent what to whom. Raises RecordTorn where a capture that it takes is missing or cannot be read."""
+        self._complete()
         one, seen = self.setting, self.report.get("observed")
         path = f"{seen['kind']}/{seen['transport']}" + (f" via {seen['via']}" if seen["via"] else "") if seen else None
         ends = (one.caller, one.callee)
         relayed = relays(one.topology, ends, self.journeys, self.scene)
-        known = self.causes, unsealed.names(self.captures, self.keys), relayed
+        known = self.causes, unsealed.names(self.captures, self.keys), relayed, self.gaps
         return ladder(one.topology, one.call, ends, path, self.journeys, self.moments, self.dialled, *known)
+
+    def _complete(self) -> None:
+        """Raises RecordTorn where there is not the capture of each place that every packet between the two passes."""
+        topology = self.setting.topology
+        ends = [topology.node(name) for name in (self.setting.caller, self.setting.callee)]
+        passed = [*topology.by_role(Role.CORE), *(router for end in ends for router in topology.routers_outward(end))]
+        for place in dict.fromkeys((*(node.name for node in passed), *self.files)):
+            if place in self.captures:
+                continue
+            file = self.folder / f"{place}.pcap"
+            try:
+                file.stat()
+                read(file, place)
+            except (EvidenceError, OSError) as error:
+                raise _unreadable(self.folder, error) from None
 
 
 def kept(checkout: Checkout, call: str) -> Kept:
-    """Raises ConfigError naming the calls that are kept where this one is not, EvidenceError where it is torn."""
+    """Raises ConfigError naming the calls that are kept where this one is not, RecordTorn where it is torn."""
     return kept_in(checkout.kept(call, "setting.json"))
 
 
 def kept_in(folder: Path) -> Kept:
-    """What is kept of a call in this folder; raises EvidenceError where a part is torn, or not there."""
+    """What is kept of a call in this folder; raises RecordTorn where a part is torn, or not there."""
     report, lines = told(folder)
     try:
         setting = Setting.parse(json.loads((folder / "setting.json").read_text()))
@@ -139,7 +162,7 @@ def kept_in(folder: Path) -> Kept:
 
 
 def told(folder: Path) -> tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]:
-    """The report of a call in this folder as a document, and its timeline's lines; raises EvidenceError as above."""
+    """The report of a call in this folder as a document, and its timeline's lines; raises RecordTorn as above."""
     try:
         report = json.loads((folder / "report.json").read_text())
         lines = [json.loads(one) for one in (folder / "timeline.jsonl").read_text().splitlines()]
@@ -150,24 +173,23 @@ def told(folder: Path) -> tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]
     return report, tuple(lines)
 
 
-def _unreadable(folder: Path, error: Exception) -> EvidenceError:
+def _unreadable(folder: Path, error: Exception) -> RecordTorn:
     if isinstance(error, FileNotFoundError):
-        return EvidenceError(
-            f"of what was to be kept of {folder.name} in {folder} {Path(error.filename).name} is missing"
-        )
-    return EvidenceError(f"what is kept of {folder.name} in {folder} cannot be read: {error}")
+        return RecordTorn(f"of what was to be kept of {folder.name} in {folder} {Path(error.filename).name} is missing")
+    return RecordTorn(f"what is kept of {folder.name} in {folder} cannot be read: {error}")
 
 
-def one_file(call: Kept, target: Path, expression: str = "", keys: str | None = None) -> int:
+def one_file(call: Kept, target: Path, expression: str = "", keys: str | None = None, growing: bool = False) -> int:
     """Write all that was captured of a call as one file; returns how many packets it holds.
 
     `expression`: the filter by which it was captured. `keys`: those of the call, where they are not in its folder.
+    `growing`: its captures still go on; of others the file says which end in mid-packet.
 
     Raises RuntimeUnavailable where it cannot be written to its end: what was written by then can be read.
     """
     said, log = comments(call.moments), call.keys if keys is None else keys
     try:
-        return whole.write(call.setting, call.files, target, said, call.dropped, log, expression)
+        return whole.write(call.setting, call.files, target, said, call.dropped, log, expression, growing)
     except OSError as error:
         raise RuntimeUnavailable(
             f"{target} is not whole: {error.strerror or error}; what it holds so far can be read, and the captures "

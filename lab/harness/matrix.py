@@ -16,7 +16,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from lab.errors import ConfigError, Interrupted
-from lab.harness import pairing, record, settling, standing, verdict
+from lab.harness import belonging, pairing, record, settling, standing, verdict
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.pairing import Floor, Pair
@@ -175,6 +175,7 @@ def play(
     follow(Progress(0, len(order), 0))
     settling.find_out(engine, world, clients)
     name, folder = checkout.new_matrix()
+    belonging.mark(folder, world.name)
     record.json_document(to_json(world.topology), folder / TOPOLOGY)
     captures = folder / "captures"
     captures.mkdir()

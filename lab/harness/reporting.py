@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, LabError, RuntimeUnavailable
-from lab.harness import record
+from lab.harness import belonging, record
 from lab.harness.call_report import CallReport
 from lab.harness.checkout import Checkout
 from lab.harness.matrix import DOCUMENT, TOPOLOGY, Matrix
@@ -23,7 +23,10 @@ from lab.topology.document import from_json
 from lab.topology.model import Network, Node, Topology
 
 Json = Mapping[str, Any]
+Own = Callable[[Path, str], bool]
+"""Whether a folder is of the lab that is reported, by the file in it that has a topology."""
 FIRST = IPv4Address("0.0.0.0")
+CERTIFICATION, SETTING = "certification-", "setting.json"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Reported:
     """Everything of it. `calls`: those placed by themselves, the newest first. `certification`: the document of
     `lab certify --json`, and `at`, epoch seconds. `whence`: where the topology is from, in words.
 
-    `torn`: files that cannot be read, a sentence each.
+    `torn`: files that cannot be read, a sentence each. `others`: labs of which something is kept here too, by name.
     """
 
     matrix: Matrix | None
@@ -40,6 +43,12 @@ class Reported:
     topology: Topology | None
     whence: str
     torn: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> str | None:
+        """That something is kept of other labs, and how to have it; None where nothing is."""
+        return _left_out(self.others)
 
 
 def keep(checkout: Checkout, lab: str, found: Certification) -> None:
@@ -52,32 +61,50 @@ def keep(checkout: Checkout, lab: str, found: Certification) -> None:
 
 
 def reported(checkout: Checkout, lab: str, now: Callable[[], Topology | None]) -> Reported:
-    """What is kept. `now` is asked for the topology that runs where none is kept; LabError from it means none.
+    """What is kept of a lab. `now` is asked for the topology that runs where none is kept; LabError from it means none.
 
     Raises ConfigError where there is nothing at all.
     """
     torn: list[str] = []
     certification = _document(_certification(checkout, lab), torn)
-    matrix, folder = _matrix(checkout, torn)
-    single = [name for name in checkout.calls() if "-" not in name]
+    others = {file.stem.removeprefix(CERTIFICATION) for file in checkout.state.glob(f"{CERTIFICATION}*.json")} - {lab}
+
+    def own(folder: Path, topology: str) -> bool:
+        whose = belonging.owners(checkout.state, folder, topology)
+        others.update(() if lab in whose else whose)
+        return lab in whose
+
+    matrix, folder = _matrix(checkout, own, torn)
+    single = [name for name in checkout.calls() if "-" not in name and own(checkout.call_folder(name), SETTING)]
     calls = tuple(_reports(checkout, reversed(single), torn))
     topology, whence = _topology(checkout, folder, (*(matrix.cells if matrix else ()), *calls), now, torn)
     if not (matrix or calls or certification or topology):
         said = f" ({'; '.join(torn)})" if torn else ""
+        beside = f"; {told}" if (told := _left_out(sorted(others))) else ""
         raise ConfigError(
             f"there is nothing to report in {checkout.state}{said}: `lab up`, then `lab matrix` or `lab certify`"
+            f"{beside}"
         )
-    return Reported(matrix, calls, certification, topology, whence, tuple(torn))
+    return Reported(matrix, calls, certification, topology, whence, tuple(torn), tuple(sorted(others)))
+
+
+def _left_out(others: Sequence[str]) -> str | None:
+    if not others:
+        return None
+    commands = ", ".join(f"`lab --lab {name} report DIR`" for name in others)
+    return f"kept of {'another lab' if len(others) == 1 else 'other labs'}: {commands}"
 
 
 def _certification(checkout: Checkout, lab: str) -> Path:
-    return checkout.state / f"certification-{lab}.json"
+    return checkout.state / f"{CERTIFICATION}{lab}.json"
 
 
-def _matrix(checkout: Checkout, torn: list[str]) -> tuple[Matrix | None, Path | None]:
+def _matrix(checkout: Checkout, own: Own, torn: list[str]) -> tuple[Matrix | None, Path | None]:
     """The last one of which anything is kept; one that was killed has calls and no document."""
     folders = [one for one in (checkout.state / "matrices").glob("m*") if one.name[1:].isdecimal()]
     for folder in sorted(folders, key=lambda one: int(one.name[1:]), reverse=True):
+        if not own(folder, TOPOLOGY):
+            continue
         said = _document(folder / DOCUMENT, torn)
         if said is not None:
             try:
@@ -143,7 +170,7 @@ def _together(calls: Sequence[CallReport]) -> Topology | None:
     networks: dict[str, Network] = {}
     for call in calls:
         try:
-            part = from_json(json.loads((call.evidence / "setting.json").read_text())["topology"])
+            part = from_json(json.loads((call.evidence / SETTING).read_text())["topology"])
         except (OSError, ValueError, KeyError, TypeError, ConfigError):  # its own details say so
             continue
         nodes = {node.name: node for node in part.nodes} | nodes

@@ -59,6 +59,15 @@ def remember(state: Path, name: str, chosen: Mapping[str, str]) -> None:
         _memory(state, name).write_text(chosen[VARIABLE].rsplit(".", 1)[1])
 
 
+def having(state: Path, internet: Iterable[IPv4Network]) -> tuple[str, ...]:
+    """The names of labs whose set has one of these networks as its internet; those of no numbered set have none."""
+    own = {str(network.network_address).rsplit(".", 1)[0] for network in internet}
+    names = sorted(file.name.removeprefix("subnets-") for file in state.glob("subnets-*"))
+    return tuple(
+        name for name in names if any(numbered(number)[VARIABLE] in own for number in _remembered(state, name))
+    )
+
+
 def _remembered(state: Path, name: str) -> list[int]:
     memory = _memory(state, name)
     text = memory.read_text().strip() if memory.exists() else ""

@@ -66,6 +66,11 @@ def out() -> Console:
     return Console(theme=_THEME, highlight=False) if sys.stdout.isatty() else Piped()
 
 
+def room(console: Console) -> int:
+    """Columns that a line may have there."""
+    return MOST if isinstance(console, Piped) else console.width
+
+
 def err() -> Console:
     """For progress, notes and errors."""
     width = None if sys.stderr.isatty() else _WIDTH_OF_PIPES

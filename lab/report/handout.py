@@ -64,6 +64,7 @@ def _part(report: CallReport, ladder: Ladder | str, files: Sequence[File] | str,
 
 def _ladder(checkout: Checkout, report: CallReport) -> tuple[Kept | None, Ladder | str]:
     """What is kept of a call, None where that is not enough to read its packets by, and its ladder, or why not."""
+    call = None
     try:
         call = kept(checkout, report.call)
         return call, call.ladder()
@@ -73,4 +74,4 @@ def _ladder(checkout: Checkout, report: CallReport) -> tuple[Kept | None, Ladder
             "place it again"
         )
     except EvidenceError as error:
-        return None, f"no ladder: {error}"
+        return call, f"no ladder: {error}"

@@ -16,18 +16,20 @@ TIME, LABEL = 9, 31
 """Characters at both sides of the lifelines: times, and what was sent, at least."""
 NARROW, WIDE = 5, 14
 """Characters from one lifeline to the next."""
+SPREAD = 120
+"""Characters in which the lifelines are spread at the most: where there are more, they are for the words."""
 
 
 def ladder(found: Ladder, width: int) -> RenderableType:
     """The whole diagram, no wider than `width` characters."""
-    step = max(NARROW, min(WIDE, (width - TIME - LABEL) // max(1, len(found.columns))))
+    step = max(NARROW, min(WIDE, (min(width, SPREAD) - TIME - LABEL) // max(1, len(found.columns))))
     parts: list[RenderableType] = [_headline(found), Text()]
     parts += _names(found, step, width)
     parts += [_row(row, len(found.columns), step, width) for row in found.rows]
     if not found.rows:
         parts.append(Text("  the captures hold no packet of this call", "dim"))
+    parts += [Text(), *(Text(f"  {gap}", "bad") for gap in found.gaps)]
     parts += [
-        Text(),
         Text("  times in ms   ─ UDP   ═ TCP   ✓ answered   ✗ dropped there, or lost after it", "dim"),
     ]
     return Group(*parts)
@@ -69,6 +71,5 @@ def _row(row: Row, columns: int, step: int, width: int) -> Text:
             text.append("│", "dim")
         if number + 1 < columns:
             text.append((line if inside else " ") * (step - 1), style if inside else "")
-    room = max(1, width - text.cell_len - 2)
-    label = row.label if len(row.label) <= room else row.label[: room - 1] + "…"
+    label = row.within(max(1, width - text.cell_len - 2))
     return text.append("  ").append(label, style)

@@ -11,7 +11,7 @@ ROW, TOP, TIME, COLUMN, LABEL = 22, 74, 70, 130, 320
 """Pixels: a row, what is above the first, the times at the left, from lifeline to lifeline, the words at the right at
 the least."""
 LETTERS = 46
-"""As many as there is room for at the right."""
+"""As many as there is room for at the right; all of them are told where one points at the row."""
 LETTER, BOLD = 7.4, 8.2
 """Pixels of a letter of words, as wide as they come: DejaVu Sans, which Linux has for system-ui, has 7.1 and 7.9."""
 SHRUNK = 0.75
@@ -28,13 +28,16 @@ text { fill: var(--ink) } .faint { fill: var(--faint) } .name { font-weight: 600
 .row { stroke: var(--line); fill: var(--line); stroke-width: 1.5 } .row text { stroke: none; fill: var(--ink) }
 .moment { stroke: var(--moment); fill: var(--moment) } .moment text { font-weight: 600 }
 .dropped { stroke: var(--dropped); fill: var(--dropped) } .dropped text { fill: var(--dropped) }
+.gap { fill: var(--dropped) }
 """
 
 
 def svg(found: Ladder) -> str:
     """The whole document."""
     last = TIME + COLUMN // 2 + COLUMN * max(0, len(found.columns) - 1)
-    width, height = last + 20 + _room(found), TOP + ROW * (len(found.rows) + 1) + 26
+    below = TOP + ROW * (len(found.rows) + 1)
+    width, height = last + 20 + _room(found), below + 26 + ROW * len(found.gaps)
+    width = max(width, *(round(24 + len(gap) * LETTER) for gap in found.gaps), 0)
     title = escape(f"{found.caller} → {found.callee}, call {found.call}: {found.path or 'no path'}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -43,27 +46,24 @@ def svg(found: Ladder) -> str:
     ]
     for number, column in enumerate(found.columns):
         x, y = _x(number), 46 if number % 2 == 0 else 62  # two lines: names are longer than columns are wide
-        parts.append(f'<line class="life" x1="{x}" y1="{y + 6}" x2="{x}" y2="{height - 26}"/>')
+        parts.append(f'<line class="life" x1="{x}" y1="{y + 6}" x2="{x}" y2="{below}"/>')
         parts.append(f'<text class="name" x="{x}" y="{y}">{escape(column.name)}</text>')
     parts += [_row(row, TOP + ROW * (number + 1), last) for number, row in enumerate(found.rows)]
     told = "times in ms; a double line is TCP; ✓ answered; ✗ dropped there, or lost after it"
+    for number, gap in enumerate(reversed(found.gaps), 1):
+        parts.append(f'<text class="gap" x="12" y="{height - 8 - ROW * number}">{escape(gap)}</text>')
     parts.append(f'<text class="faint" x="12" y="{height - 8}">{told}</text></svg>\n')
     return "\n".join(parts)
 
 
 def _room(found: Ladder) -> int:
     """Pixels for the words at the right: the longest are whole, and the view ends behind them."""
-    longest = (len(_cut(row.label)) * (BOLD if _kind(row) == "moment" else LETTER) for row in found.rows)
+    longest = (len(row.within(LETTERS)) * (BOLD if _kind(row) == "moment" else LETTER) for row in found.rows)
     return max(LABEL, round(max(longest, default=0)) + 12)
 
 
 def _kind(row: Row) -> str:
     return "dropped" if row.dropped else "moment" if row.moment else ""
-
-
-def _cut(label: str) -> str:
-    """As much as there is room for; the whole of it is told where one points at the row."""
-    return label if len(label) <= LETTERS else f"{label[: LETTERS - 1]}…"
 
 
 def _x(column: int) -> int:
@@ -88,5 +88,5 @@ def _row(row: Row, y: int, last: int) -> str:
     return (
         f'<g class="{kind}"><title>{escape(f"{when} ms: {row.label}{where}")}</title>{lines}{head}'
         f'<text class="time" x="{TIME - 10}" y="{y + 4}">{row.at_ms:,.0f}</text>'
-        f'<text x="{last + 20}" y="{y + 4}">{escape(_cut(row.label))}</text></g>'
+        f'<text x="{last + 20}" y="{y + 4}">{escape(row.within(LETTERS))}</text></g>'
     )

@@ -43,7 +43,7 @@ def page(found: Reported, details: Mapping[str, str], at: float) -> str:
         title="supernode-lab: report",
         style=STYLE.read_text() + (_HERE / "page.css").read_text(),
         made=_when(at),
-        torn="".join(f'<p class="wrong">{escape(one)}</p>' for one in found.torn),
+        torn="".join(f'<p class="wrong">{escape(one)}</p>' for one in found.torn) + _left_out(found),
         topology=_topology(found),
         certification=_certification(found),
         matrix=_matrix(found),
@@ -58,6 +58,13 @@ def page(found: Reported, details: Mapping[str, str], at: float) -> str:
 
 def _when(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def _left_out(found: Reported) -> str:
+    if (told := found.left_out) is None:
+        return ""
+    parts = escape(told[0].upper() + told[1:]).split("`")  # commands stand between those
+    return f"<p>{''.join(f'<code>{one}</code>' if n % 2 else one for n, one in enumerate(parts))}.</p>"
 
 
 def _topology(found: Reported) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -226,6 +227,28 @@ def test_what_flows_between_two_sites_is_a_verdict(
     assert status == 0 and (said["kind"], said["caller"], said["callee"], said["packets"]) == (
         "punched", "home", "flat", 9
     )  # fmt: skip
+
+
+def test_how_long_to_watch_is_nothing_that_a_file_has(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(filed, "verdict", lambda file, named: pytest.fail("judged"))
+    for seconds in ("3", "5"):
+        status, out, said = run(monkeypatch, capsys, "verdict", "x.pcapng", "--seconds", seconds)
+        assert (status, out) == (2, "") and "--seconds is how long --live watches" in said and said.count("\n") == 1
+
+
+def test_what_flows_is_watched_for_five_seconds_unless_told(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    watched, whole = list[float](), fake.watch_between
+
+    def watch_between(self: FakeLab, one: str, other: str, seconds: float) -> Any:
+        watched.append(seconds)
+        return whole(self, one, other, 9)
+
+    monkeypatch.setattr(fake, "watch_between", watch_between)
+    for more in ((), ("--seconds", "2")):
+        run(monkeypatch, capsys, "verdict", "--live", "home", "flat", *more)
+    assert watched == [5, 2]
 
 
 def test_a_guest_s_command_is_handed_on_and_its_status_too(
@@ -856,6 +879,11 @@ def test_a_ladder_is_drawn_written_or_printed_as_one_document(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:
     assert "invite" in run(monkeypatch, capsys, "ladder", "c1")[1]
+    whole, rule = fake.ladder, f"FORWARD {'-m such ' * 20}-j DROP"
+    lost = replace(whole(fake(), "c1").rows[0], dropped="core", why=rule)
+    monkeypatch.setattr(fake, "ladder", lambda self, call: replace(whole(self, call), rows=(lost,)))
+    assert f"invite ✗ {rule}\n" in run(monkeypatch, capsys, "ladder", "c1")[1], "in a pipe, of a line nothing is cut"
+    monkeypatch.setattr(fake, "ladder", whole)
     file = tmp_path / "ladder.svg"
     assert run(monkeypatch, capsys, "ladder", "c1", "--svg", str(file))[1] == "" and "<svg" in file.read_text()
     assert json.loads(run(monkeypatch, capsys, "ladder", "c1", "--json")[1])["rows"][0]["what"] == "invite"

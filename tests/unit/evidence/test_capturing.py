@@ -142,6 +142,19 @@ def test_what_is_written_has_every_place_in_order_and_is_nobodys_call(opened: Op
     assert sorted(said(target)) == sorted(told) and len(told) == 6
 
 
+def test_a_capture_that_goes_on_lacks_nothing_and_one_that_has_ended_in_mid_packet_does(
+    opened: Opened, played: Playback, tmp_path: Path
+) -> None:
+    played.recorded["core"] = played.recorded["core"][:-1]
+    session, target = opened(), tmp_path / "all.pcapng"
+    session.write(target)
+    assert filed.verdict(target, ("bob", "frank", None)).observed.kind == "punched"
+    session.close()
+    session.write(target)
+    with pytest.raises(ConfigError, match="the capture of core ends in mid-packet: what is there shows punched/udp"):
+        filed.verdict(target, ("bob", "frank", None))
+
+
 def test_a_calls_file_is_judged_as_that_of_the_call_and_has_other_nodes_too(
     opened: Opened, played: Playback, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Why a packet went no further: by which rule as counted, or lost on the line; nothing where nobody knows."""
 
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from wide_world import NORA, SITES
 from wide_world import TOPOLOGY as WIDE
 
 from lab.evidence import Captures
-from lab.evidence.drops import Cause, causes
+from lab.evidence.drops import Cause, causes, unseen
+from lab.evidence.gaps import Gaps
 from lab.evidence.journeys import Journey, follow
 from lab.evidence.passages import passages
 from lab.evidence.pcap import Direction, Endpoint, Packet
@@ -107,6 +109,32 @@ def test_what_is_not_seen_on_the_other_side_of_a_line_was_lost_on_it(last: Packe
 )
 def test_where_the_next_place_was_not_captured_then_nothing_is_said(last: Packet, late: str | None) -> None:
     assert cause(last, {}, late=late) is None
+
+
+def test_what_a_place_that_lost_packets_or_had_ended_has_not_seen_says_nothing() -> None:
+    to_home, inside = packet("core", IN, "203.0.113.33", "203.0.113.32"), TO_HOME
+    told = tell(to_home)
+    assert told is not None
+    begun = Journey(tuple(to_home._replace(place=name, time=START - 1) for name in ("core", "home-router")), told,
+                    "frank", "bob", None)  # fmt: skip
+    lost = [_journey(to_home, told, "core"), _journey(inside, told, "home-router")]
+    journeys = [begun, *lost, _journey(to_home._replace(time=START + 9), told, None)]
+    counts = {"home-router": {INPUT: 1}}
+    for gaps, known in (
+        (Gaps(), 2),
+        (Gaps({"home-router": 1}), 0),
+        (Gaps({"core": 9}), 2),
+        (Gaps({}, {"home-router": START + 0.2}), 0),
+        (Gaps({}, {"home-router": START + 1}), 2),
+        (Gaps({}, {"home-router": -inf}), 0),
+    ):
+        assert len(causes(TOPOLOGY, journeys, counts, gaps=gaps)) == known, gaps
+        ended = bool(gaps.ends) and not known
+        assert unseen(TOPOLOGY, journeys, gaps) == ({id(one) for one in lost} if ended else set())
+    assert Gaps({"core": 1_200}, {"core": -inf}).sentences(START) == (
+        "the capture of core ends in mid-packet before its first one and lacks 1,200 packets that the kernel dropped: "
+        "what it does not show may have been there",
+    )
 
 
 def test_what_is_for_an_address_that_a_router_has_no_more_came_to_itself() -> None:

@@ -61,7 +61,7 @@ def content(tmp_path: Path) -> bytes:
     [
         (0.005, "no pcapng file, or torn", 2),
         (0.02, "ends within a block, and the capture of core is empty", 1),
-        (0.07, "ends within a block, and shows no media", 1),
+        (0.07, "ends within a block, and what is there shows no media", 1),
         (0.9, "ends within a block: what is there shows punched/udp", 2),
     ],
 )
@@ -250,9 +250,22 @@ def test_ends_between_which_nothing_went_are_asked_for_a_relay(tmp_path: Path) -
         verdict(plain(tmp_path, world), (BOB, FRANK, None))
 
 
-def test_another_link_type_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="link type 127; expected Ethernet"):
-        verdict(write_pcap(tmp_path / "radio.pcap", [], 127), (BOB, FRANK, None))
+@pytest.mark.parametrize("named", [None, (BOB, FRANK, None), ("bob", "frank", None)])
+def test_what_no_address_helps_with_is_told_before_addresses_are_asked_for(tmp_path: Path, named: Any) -> None:
+    header = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
+    file = tmp_path / "other.pcap"
+    for data, why in (
+        (header[:20] + struct.pack("<I", 105), r"link type 105; expected Ethernet \(1\), Linux cooked"),
+        (header[:20] + struct.pack("<I", 9), "link type 9; expected Ethernet"),
+        (pcapng.section((), "tests") + pcapng.interface(pcapng.Interface(127, "radio")), "link type 127; expected"),
+        (header[:10], "it ends within its file header: 10 of 24 bytes"),
+        (header, "it holds no packet of UDP or TCP"),
+        (header[:4] + bytes(996), "it holds no packet of UDP or TCP|it ends within a packet"),
+        (header + bytes(9), "it ends within a packet"),
+    ):
+        file.write_bytes(data)
+        with pytest.raises(ConfigError, match=why):
+            verdict(file, named)
 
 
 def one_way(world: World) -> None:
@@ -299,5 +312,7 @@ def test_a_file_of_no_call_in_which_nothing_flows_between_the_two_names_no_path(
     assert (found.kind, found.reason) == (None, "no flow between bob and frank")
     target = watched(tmp_path, world)
     target.write_bytes(target.read_bytes()[:-1_001])
-    with pytest.raises(EvidenceError, match="ends within a block, and shows no flow between bob and frank"):
+    with pytest.raises(
+        EvidenceError, match="ends within a block, and what is there shows no flow between bob and frank"
+    ):
         verdict(target, ("bob", "frank", None))

@@ -10,8 +10,8 @@ import pytest
 from lab_calls import files, moved, punched, setting, stun
 from packet_world import START, TOPOLOGY, World, address, relay
 
-from lab.errors import ConfigError, EvidenceError, RuntimeUnavailable
-from lab.evidence import Captures, filed, pcapng, unsealed, whole
+from lab.errors import ConfigError, EvidenceError, RecordTorn, RuntimeUnavailable
+from lab.evidence import Captures, filed, pcapng, read, unsealed, whole
 from lab.harness import record
 from lab.harness.call_report import MediaPath
 from lab.harness.checkout import Checkout
@@ -20,6 +20,8 @@ from lab.harness.kept import kept, kept_in, one_file
 from lab.harness.placing import Placed, Request
 from lab.report import story
 from lab.report.console import plain
+from lab.report.ladder import ladder as drawn
+from lab.report.ladder_svg import svg
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +54,37 @@ def test_the_one_file_of_a_call_has_the_verdict_of_its_report_and_comments(check
     assert seen.dropped == {"core": 2}
     for what in ("invite", "first check", "first packet through", "nominated", "first voice"):
         assert any(comment.startswith(what) for comment in comments), what
+
+
+def test_the_one_file_of_captures_that_were_cut_short_says_so_and_is_no_whole_call(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    call, target = kept(checkout, "c2"), tmp_path / "c2.pcapng"
+    one_file(call, target)
+    assert filed.verdict(target).observed.kind == "punched", "it began at a relay"
+    for file in call.files.values():  # 1.9 s of it, and a part of the next packet
+        if until := [one.offset for one in read(file, file.stem).packets if one.time > START + 1.9]:
+            file.write_bytes(file.read_bytes()[: until[0] + 30])
+    one_file(kept(checkout, "c2"), target)
+    with pytest.raises(ConfigError, match=r"core, .* end in mid-packet: what is there shows relayed/udp") as refused:
+        filed.verdict(target)
+    assert refused.value.exit_code == 2
+    section = next(block for _, block in pcapng.blocks(target.read_bytes()))
+    assert isinstance(section, pcapng.Section) and section.comments[0].endswith("end in mid-packet")
+
+
+def test_one_capture_that_was_cut_short_is_named(checkout: Checkout, tmp_path: Path) -> None:
+    call, target = kept(checkout, "c1"), tmp_path / "c1.pcapng"
+    core = call.files["core"]
+    core.write_bytes(core.read_bytes()[:-1])
+    one_file(call, target)
+    found = whole.read(target.read_bytes())
+    assert found is not None and found.cut == ("core",)
+    assert found.captures.truncated == {"core": "the capture of core ends in mid-packet"}
+    with pytest.raises(ConfigError, match="the capture of core ends in mid-packet: what is there shows punched/udp"):
+        filed.verdict(target)
+    one_file(call, target, growing=True)
+    assert filed.verdict(target).observed.kind == "punched", "while it goes on, its last packet is still to come"
 
 
 def test_a_file_that_was_there_is_replaced(checkout: Checkout, tmp_path: Path) -> None:
@@ -122,14 +155,54 @@ def test_a_call_that_is_not_kept_or_is_older_than_this_is_refused(checkout: Chec
 @pytest.mark.parametrize("file", ["setting.json", "timeline.jsonl", "report.json"])
 def test_a_torn_file_of_it_is_one_sentence(checkout: Checkout, file: str) -> None:
     (checkout.call_folder("c1") / file).write_text('{"torn')
-    with pytest.raises(EvidenceError, match="what is kept of c1"):
+    with pytest.raises(RecordTorn, match="what is kept of c1") as refused:
         kept(checkout, "c1")
+    assert refused.value.exit_code == 2
 
 
-def test_captures_that_are_gone_leave_a_ladder_without_rows(checkout: Checkout) -> None:
-    for capture in checkout.call_folder("c1").glob("*.pcap"):
-        capture.unlink()
-    assert kept(checkout, "c1").ladder().rows == ()
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, r"home-router\.pcap is missing"),
+        (b"", "the capture of home-router is empty"),
+        (bytes(99), "the capture of home-router is not a pcap file: it begins with 00000000"),
+    ],
+    ids=["missing", "empty", "corrupt"],
+)
+def test_a_ladder_without_a_capture_that_it_takes_is_one_sentence(
+    checkout: Checkout, content: bytes | None, why: str
+) -> None:
+    file = checkout.call_folder("c1") / "home-router.pcap"
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(RecordTorn, match=f"kept of c1 .*{why}") as refused:
+        kept(checkout, "c1").ladder()
+    assert refused.value.exit_code == 2
+
+
+def test_a_ladder_invents_no_losses_where_a_capture_was_cut_short(checkout: Checkout) -> None:
+    whole = kept(checkout, "c1")
+    assert whole.ladder().gaps[0].startswith("the capture of core lacks 2 packets that the kernel dropped: ")
+    flat = whole.files["flat-router"]
+    until = next(one.offset for one in read(flat, "flat-router").packets if one.time > START + 2)
+    flat.write_bytes(flat.read_bytes()[: until + 30])
+    found = kept(checkout, "c1").ladder()
+    assert [(row.what, row.dropped) for row in found.rows if row.dropped] == [("first check", "home-router")]
+    assert found.gaps[0].startswith("the capture of flat-router ends in mid-packet, 1,9") and len(found.gaps) == 2
+    assert set(found.gaps) <= {line.strip() for line in plain(drawn(found, 80), 150).splitlines()}
+    assert found.to_json()["gaps"] == list(found.gaps) and all(gap in svg(found) for gap in found.gaps)
+
+
+def test_a_ladder_names_no_cause_by_a_place_whose_kernel_dropped_packets(checkout: Checkout) -> None:
+    folder = checkout.call_folder("c1")
+    record.dropped(Placed("c1", Request("bob", "frank"), START, dropped={"home-router": {"INPUT's policy": 3}}), folder)
+    (folder / "report.json").write_text(json.dumps({"dropped_by_captures": {"home-router": 1}}))
+    found = kept(checkout, "c1").ladder()
+    assert [(row.dropped, row.why) for row in found.rows if row.dropped] == [("home-router", None)]
+    assert found.gaps == (
+        "the capture of home-router lacks 1 packet that the kernel dropped: what it does not show may have been there",
+    )
 
 
 def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:

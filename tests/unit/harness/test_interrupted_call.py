@@ -89,8 +89,9 @@ def test_a_full_disk_is_one_sentence_and_what_had_room_is_whole(
         "No space left on device; make room and place it again"
     )
     assert sorted(file.name for file in folder.iterdir()) == sorted(
-        {"timeline.jsonl", "setting.json", "report.json"} - {name}
+        {"lab", "timeline.jsonl", "setting.json", "report.json"} - {name}
     )
+    assert (folder / "lab").read_text() == "lab\n", "whose call it is"
     checkout = Checkout(tmp_path)
     with pytest.raises((EvidenceError, ConfigError), match=f"{name}( is missing| in {folder}: .*the disk was full)"):
         kept(checkout, "c1")

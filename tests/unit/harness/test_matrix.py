@@ -113,6 +113,7 @@ def test_a_cell_that_failed_keeps_its_logs_and_report_and_is_placed_once(tmp_pat
 def test_the_document_has_a_call_report_for_each_cell_and_lies_in_the_folder(tmp_path: Path) -> None:
     found = run(tmp_path, ("home", "flat"))
     kept = json.loads((found.evidence / "matrix.json").read_text())
+    assert (found.evidence / "lab").read_text() == f"{WORLD.name}\n", "whose matrix it is"
     assert kept == json.loads(json.dumps(found.to_json()))
     assert {"caller", "callee", "connected", "agrees", "path", "observed", "setup_ms"} <= kept["cells"][0].keys()
     assert kept["sites"] == {"bob": "home", "frank": "flat"}

@@ -8,10 +8,11 @@ import pytest
 
 from lab.certify.certificate import Certification
 from lab.errors import ConfigError, RuntimeUnavailable
-from lab.harness import Lab, certifying
+from lab.harness import Lab, belonging, certifying
 from lab.harness.checkout import Checkout
 from lab.harness.handing import MARK, Handout
 from lab.harness.reporting import reported
+from lab.report.page import page
 from lab.topology.model import Topology
 from tests.kept_lab import TOPOLOGY, checkout
 
@@ -54,7 +55,50 @@ def test_what_is_certified_is_kept_in_place_of_what_was(tmp_path: Path, monkeypa
 
 
 def test_a_certification_is_of_its_own_lab(kept: Checkout) -> None:
-    assert reported(kept, "two", nothing).certification is None
+    assert reported(kept, "two", lambda: TOPOLOGY).certification is None
+
+
+def of_lab(name: str, fresh: Checkout, call: str, internet: str) -> None:
+    """Have a call of a lab whose internet is another."""
+    folder = fresh.call_folder(call)
+    said = json.loads((folder / "setting.json").read_text())
+    text = json.dumps(said["topology"]).replace("203.0.113.", f"{internet}.")
+    (folder / "setting.json").write_text(json.dumps(said | {"topology": json.loads(text)}))
+    if name:
+        belonging.mark(folder, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_of_another_lab_is_left_out_and_named(fresh: Checkout, named: bool) -> None:
+    of_lab("two" if named else "", fresh, "c2", "198.18.1")
+    if not named:  # as an older version has left it: the set that the lab had tells it
+        (fresh.state / "subnets-two").write_text("1")
+        (fresh.state / "subnets-three").write_text("2")
+    shutil.rmtree(fresh.state / "matrices")
+    found = reported(fresh, "lab", nothing)
+    assert [one.call for one in found.calls] == ["c1"] and found.certification
+    assert found.left_out == "kept of another lab: `lab --lab two report DIR`"
+    assert "<p>Kept of another lab: <code>lab --lab two report DIR</code>.</p>" in page(found, {}, 0.0)
+    assert found.topology and {str(one.subnet) for one in found.topology.networks if one.kind == "internet"} == {
+        "203.0.113.0/24"
+    }
+    other = reported(fresh, "two", nothing)
+    assert [one.call for one in other.calls] == ["c2"] and other.others == ("lab",) and other.certification is None
+    assert other.topology and {str(one.subnet) for one in other.topology.networks if one.kind == "internet"} == {
+        "198.18.1.0/24"
+    }
+
+
+@pytest.mark.slow
+def test_a_matrix_is_of_its_own_lab_and_without_a_name_and_a_set_of_the_first(fresh: Checkout) -> None:
+    assert reported(fresh, "lab", nothing).left_out is None
+    with pytest.raises(ConfigError, match=r"nothing to report .*; kept of another lab: `lab --lab lab report DIR`"):
+        reported(fresh, "two", nothing)
+    belonging.mark(fresh.state / "matrices" / "m1", "two")
+    assert reported(fresh, "lab", nothing).matrix is None
+    found = reported(fresh, "two", nothing)
+    assert found.matrix and found.matrix.name == "m1" and found.calls == ()
 
 
 @pytest.mark.slow

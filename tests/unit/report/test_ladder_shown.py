@@ -98,6 +98,20 @@ def test_why_something_was_dropped_stands_in_its_row_as_far_as_there_is_room() -
     assert f"25 ms: first check ✗ {rule}, dropped at home-router" in titles
 
 
+def test_where_there_is_little_room_the_count_and_the_name_are_shortened_before_the_reason() -> None:
+    lost = row(25.0, 6, 1, "answer to a check supernode-1", count=1234, dropped="home-router", why="INPUT's policy")
+    found = Ladder("c1", "bob", "frank", None, CALL.columns, (lost,))
+    for width, said in (
+        (140, "answer to a check supernode-1 + 1,233 more ✗ INPUT's policy"),
+        (133, "answer to a check supernode-1 + 1,233 ✗ INPUT's policy"),
+        (80, "answer to a … + 1,233 ✗ INPUT's policy"),
+        (70, "answer … + 1,233 ✗ INPUT's …"),
+    ):
+        (line,) = [line for line in shown(found, width) if line.startswith("     25")]
+        assert line.rstrip().endswith(f"  {said}") and len(line.rstrip()) <= width
+    assert row(1.0, 0, 6, "x" * 30, count=2).within(20) == f"{'x' * 15}… + 1"
+
+
 @pytest.mark.parametrize(
     ("changes", "letter"),
     [({"dropped": "core", "why": "nobody's address on the internet"}, 7.1), ({"moment": True, "answered": True}, 7.9)],
