@@ -415,7 +415,9 @@ class Supernode(Member):
         self.directory.up(peer.name)
         self.relief.elsewhere.noted(peer)
         self.actions.emit(Joined("supernode", peer.name, peer.hosts[0] if peer.hosts else ""))
-        for word in self._words():
+        if self.told is None:
+            self.told, self.told_at = self._words(), now
+        for word in self.told:  # as all others know it: what has changed since is told to this one with them
             peer.send(word)
         if self.nearness.told.relays:
             peer.send(self.nearness.told)

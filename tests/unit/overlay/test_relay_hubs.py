@@ -2,6 +2,7 @@
 
 from lab.overlay.hub import HostsLearnt
 from lab.overlay.relay_hubs import AWAY_LIMIT, MOST_LEARNT
+from lab.wire.messages import RelayEntry
 from tests.unit.overlay.fakenet import FakeNet, Router
 from tests.unit.overlay.test_paths_in_memory import place
 from tests.unit.overlay.test_survival import HARD, path
@@ -65,3 +66,20 @@ def test_one_that_is_named_by_nobody_else_is_tried_for_ever() -> None:
     assert sits_at(net) == {"supernode-1"}
     net.start("supernode-2")
     assert net.run(40, until=lambda: "supernode-2" in sits_at(net))
+
+
+def test_a_relay_that_leaves_as_soon_as_it_has_come_is_known_to_nobody() -> None:
+    """It was there when two supernodes linked, and gone before the one was due to tell what had changed."""
+    net = FakeNet(delay=0.01)
+    net.authority()
+    net.supernode(1)
+    net.run(3)
+    one = net.hosts["supernode-1"].machine
+    assert one.told is not None and not one.told[1].relays
+    one.told_at = net.now  # it has just told all that there is no relay
+    one.roster.here["relay-1"] = RelayEntry("relay-1", ("203.0.113.21",), 33034, (443,))
+    net.supernode(2)
+    assert net.run(0.9, until=lambda: "supernode-2" in one.peers)
+    one.roster.goes("relay-1")
+    net.run(3)
+    assert not net.hosts["supernode-2"].machine.roster.all()
