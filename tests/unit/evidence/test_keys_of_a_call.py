@@ -21,6 +21,8 @@ from lab.node import keys as node_keys
 from lab.node.tls import client_context, server_context
 from lab.runtime.capture import Captured
 
+pytestmark = pytest.mark.slow
+
 
 def hello(number: int) -> bytes:
     random = bytes([number]) * 32

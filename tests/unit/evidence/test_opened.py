@@ -17,6 +17,9 @@ from lab.evidence.whole import write
 from lab.media.srtp import MediaKeys, Protector
 from lab.node import keys as node_keys
 
+pytestmark = pytest.mark.slow
+
+
 BOB, FRANK = bytes(range(30)), bytes(range(100, 130))
 EXTENDED = b"\xbe\xde\x00\x01\x32abc"
 """A header extension of one word (RFC 8285)."""

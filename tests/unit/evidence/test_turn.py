@@ -16,6 +16,9 @@ from lab.evidence.pcap import Direction
 from lab.evidence.turn import forwarded
 from lab.evidence.unclaimed import NO_VOICE
 
+pytestmark = pytest.mark.slow
+
+
 SERVER, ALLOCATED = ("198.51.100.100", 3478), ("198.51.100.100", 49152)
 PEER = struct.pack("!HHBBHI", 0x0012, 8, 0, 1, 0x1234, 0x01020304)
 FINGERPRINT = struct.pack("!HHI", 0x8028, 4, 7)

@@ -16,6 +16,8 @@ from lab.evidence import Captures, conclude, pcapng, whole
 from lab.evidence.pcapng import Interface, PacketRecord, Section
 from lab.evidence.whole import Setting
 
+pytestmark = pytest.mark.slow
+
 
 def written(tmp_path: Path, world: World, comments: Any = None, dropped: Any = None) -> bytes:
     target = tmp_path / "call.pcapng"

@@ -23,6 +23,9 @@ from lab.harness.placing import Placed, Request
 from lab.harness.testimony import Asking, Said
 from lab.runtime.capture import Captured
 
+pytestmark = pytest.mark.slow
+
+
 Json = dict[str, Any]
 SECONDS = 2.5
 MEDIA = {"sent": 125, "received": 125, "lost": 0, "jitter_ms": 0.4, "rtt_ms": 1.2, "mouth_to_ear_ms": 43, "mos": 4.2}

@@ -14,6 +14,8 @@ from lab.harness.claiming import SiteClaim
 from lab.links import Burst, Impairment, Link
 from lab.nat import firewall, profile
 
+pytestmark = pytest.mark.slow
+
 
 def site(axes: str = "", policy: str = "none", up: Impairment | None = None, down: Impairment | None = None) -> Any:
     link = link_claim(Link(up or Impairment(delay=0.01), down or Impairment(delay=0.01)))

@@ -22,6 +22,9 @@ from lab.runtime.world import World
 from lab.topology import parse
 from lab.topology.model import Node
 
+pytestmark = pytest.mark.slow
+
+
 ZOO = Path(__file__).parents[3] / "compose" / "zoo.yml"
 MEET_S = 0.3
 """Two that may be measured at the same time meet well within it; two that may not never do."""

@@ -15,6 +15,9 @@ from lab.runtime.probes import Place
 from lab.runtime.world import World
 from lab.topology import parse
 
+pytestmark = pytest.mark.slow
+
+
 TOPOLOGY = parse(Path(__file__).parents[3] / "compose" / "reference.yml", {})
 
 

@@ -23,6 +23,9 @@ from lab.topology import parse
 from tests.kept_lab import checkout
 from tests.recorded import report as recorded
 
+pytestmark = pytest.mark.slow
+
+
 ROOT = Path(__file__).parents[3]
 
 

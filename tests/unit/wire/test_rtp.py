@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from lab.errors import ProtocolError
 from lab.wire.rtp import RtpPacket, is_rtp
 
+pytestmark = pytest.mark.slow
+
+
 packets = st.builds(
     RtpPacket,
     payload_type=st.integers(0, 127),
