@@ -7,6 +7,7 @@ Never: packets (the judge has had them), or how it looks.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lab.errors import ConfigError
@@ -98,11 +99,15 @@ class Explanation:
 def explain(checkout: Checkout, call: str) -> Explanation:
     """Raises ConfigError naming the calls that are kept where this one is not, RecordTorn where it is torn."""
     folder = checkout.kept(call)
+    return concluded(*told(folder), networks(folder))
+
+
+def networks(folder: Path) -> Topology | None:
+    """Where the two of a kept call stood; None of one that broke off before that was kept."""
     try:
-        topology = Setting.parse(json.loads((folder / "setting.json").read_text())).topology
+        return Setting.parse(json.loads((folder / "setting.json").read_text())).topology
     except (OSError, ValueError, ConfigError):
-        topology = None  # of a call that broke off before it was kept: its networks are not known
-    return concluded(*told(folder), topology)
+        return None
 
 
 def concluded(report: Mapping[str, Any], lines: Sequence[Line], topology: Topology | None = None) -> Explanation:

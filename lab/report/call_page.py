@@ -10,7 +10,7 @@ from typing import Any
 from lab.evidence.ladder import Ladder
 from lab.evidence.naming import Names
 from lab.harness.call_report import CallReport, Media
-from lab.harness.explaining import concluded
+from lab.harness.explaining import concluded, networks
 from lab.report.happening import moments
 from lab.report.ladder_svg import svg
 from lab.report.quality_svg import curves
@@ -115,7 +115,7 @@ def _why(report: CallReport, lines: Sequence[Any]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(rung.path)}</th><td>{escape(rung.verdict)}</td>'
         f'<td class="quiet">{escape(rung.reason)}</td></tr>'
-        for rung in concluded(report.to_json(), lines).rungs
+        for rung in concluded(report.to_json(), lines, networks(report.evidence)).rungs
         if rung.verdict != "not needed"
     )
     return _scroll(f'<table class="plain"><tbody>{rows}</tbody></table>', "why this path")

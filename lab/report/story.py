@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lab.errors import EvidenceError
 from lab.harness.call_report import CallReport
-from lab.harness.explaining import concluded
+from lab.harness.explaining import concluded, networks
 from lab.harness.kept import kept_in
 from lab.report.console import plain
 from lab.report.explanation import explanation
@@ -32,7 +32,8 @@ def story(report: CallReport, topology: Topology | None) -> str:
     parts: list[RenderableType] = [result(report, topology, report.evidence, None)]
     lines = timeline(report.evidence)
     if lines:
-        parts += [Text(), ladder(report.evidence, lines), Text(), explanation(concluded(report.to_json(), lines))]
+        why = concluded(report.to_json(), lines, networks(report.evidence))
+        parts += [Text(), ladder(report.evidence, lines), Text(), explanation(why)]
     return plain(Group(*parts), WIDTH)
 
 
@@ -56,7 +57,8 @@ def facts(report: CallReport, topology: Topology | None) -> list[str]:
         told.append("  " + Text.from_markup(picture(topology, report.caller, report.callee, seen)).plain)
     lines = timeline(report.evidence)
     if lines:
-        better = [one for one in concluded(report.to_json(), lines).rungs if one.verdict == "ruled out"]
+        why = concluded(report.to_json(), lines, networks(report.evidence))
+        better = [one for one in why.rungs if one.verdict == "ruled out"]
         told += [f"  no {one.path}: {one.reason}" for one in better[:2]]
     return [*told, f"  evidence: {report.evidence}"]
 
