@@ -182,36 +182,29 @@ def test_over_ssh_it_says_what_to_do_instead(
     assert status == 2 and "ended with status 1; without a display, write a file with -w\n" in err
 
 
-@pytest.mark.parametrize(("ends", "left"), [(0, 0), (1, 2)])
+@pytest.fixture(params=[(0, 0), (1, 2)], ids=["closed", "failed"])
+def left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
+    """Wireshark ends before the call is seen to be over; the exit status that this makes."""
+    status, exit_code = request.param
+    shows_nothing(monkeypatch, tmp_path, f"exit {status}")
+    monkeypatch.setattr(Calling, "over", property(lambda self: False))
+    return int(exit_code)
+
+
 def test_the_call_that_the_end_of_wireshark_hung_up_is_told_of(
-    fake: type[Lab],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    ends: int,
-    left: int,
+    fake: type[Lab], left: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shows_nothing(monkeypatch, tmp_path, f"exit {ends}")
     stopped = Interrupted("interrupted; what is known of call c7 is in e")
     stopped.call = "c7"
     monkeypatch.setattr(Lab, "report", stopped)
-    monkeypatch.setattr(Calling, "over", property(lambda self: False))  # Wireshark's end is seen first
     status, _, err = run(monkeypatch, capsys, "--call", "bob", "frank", "--wireshark")
     assert status == left and "lab: interrupted; what is known of call c7 is in e\n" in err
 
 
-@pytest.mark.parametrize(("ends", "left"), [(0, 0), (1, 2)])
 def test_the_call_that_was_over_by_then_is_reported(
-    fake: type[Lab],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    ends: int,
-    left: int,
+    fake: type[Lab], left: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shows_nothing(monkeypatch, tmp_path, f"exit {ends}")
     monkeypatch.setattr(Lab, "report", good())
-    monkeypatch.setattr(Calling, "over", property(lambda self: False))  # Wireshark's end is seen first
     status, out, _ = run(monkeypatch, capsys, "--call", "bob", "frank", "--wireshark")
     assert status == left and "bob → frank  call c1  punched/udp" in out
 
