@@ -275,41 +275,47 @@ class Lab:
         """The same whenever it is asked for the next, over one connection to the router."""
         return tables.watch(self.engine, self.running_world(), site)
 
-    # -- events at run time: each returns when it has taken effect, and is stamped on the timeline ------------------
+    # -- events at run time: each returns when it has taken effect, and is stamped on the timeline, unless there was
+    # -- no lab to do anything to ------------------------------------------------------------------------------------
 
     def set(self, site: str, change: SiteChange) -> Json:
         """Change a site's profile, firewall or link; returns what its router and core say stands now."""
+        world = self.running_world()
         with self.timeline.event("set", site=site, **change.told()) as stamp:
-            said = changing.set_site(self.engine, self.running_world(), site, change)
+            said = changing.set_site(self.engine, world, site, change)
             stamp |= {"line_seeds": said["line_seeds"]} if "line_seeds" in said else {}
             return said
 
     def forget(self, site: str) -> None:
         """Let a site's router lose all its mappings."""
+        world = self.running_world()
         with self.timeline.event("forget", site=site):
-            changing.forget(self.engine, self.running_world(), site)
+            changing.forget(self.engine, world, site)
 
     def renew(self, site: str, address: str | None = None) -> tuple[str, str]:
         """Give a site another outer address (None: the next that is free); returns the former and the new one."""
+        world = self.running_world()
         with self.timeline.event("renew", site=site) as stamp:
-            before, after = changing.renew(self.engine, self.running_world(), site, address)
+            before, after = changing.renew(self.engine, world, site, address)
             stamp |= {"before": before, "after": after}
             return before, after
 
     def unplug(self, node: str) -> bool:
         """Pull a node's cables; False where they were out already."""
+        world = self.running_world()
         with self.timeline.event("unplug", node=node):
-            return roaming.unplug(self.engine, self.running_world(), node)
+            return roaming.unplug(self.engine, world, node)
 
     def plug(self, node: str) -> bool:
         """Put a node's cables back; False where they were in."""
+        world = self.running_world()
         with self.timeline.event("plug", node=node):
-            return roaming.plug(self.engine, self.running_world(), node)
+            return roaming.plug(self.engine, world, node)
 
     def move(self, client: str, site: str) -> tuple[str, str]:
         """Take a client to the LAN of another site; returns the sites left and entered."""
+        world = self.running_world()
         with self.timeline.event("move", node=client, site=site) as stamp:
-            world = self.running_world()
             roaming.may_move(world.topology, client, site)
             announce(self.checkout.state / "calls", client, site)
             left, entered = roaming.move(self.engine, world, client, site)
@@ -323,24 +329,24 @@ class Lab:
 
     def stop(self, node: str) -> bool:
         """Ask a node to end (SIGTERM) and return when it has; False where it was stopped already."""
+        container = self._container(node)
         with self.timeline.event("stop", node=node):
-            container = self._container(node)
             if container.running:
                 lifecycle.stop(self.engine, container)
             return container.running
 
     def kill(self, node: str) -> bool:
         """Stop a node at once, without a goodbye; False where it was stopped already."""
+        container = self._container(node)
         with self.timeline.event("kill", node=node):
-            container = self._container(node)
             if container.running:
                 lifecycle.kill(self.engine, container)
             return container.running
 
     def start(self, node: str, say: Say = _silent) -> bool:
         """Start a stopped node and return when it is ready; False where it runs already."""
+        container = self._container(node)
         with self.timeline.event("start", node=node):
-            container = self._container(node)
             if not container.running:
                 lifecycle.start(self.engine, container)
                 wait_until_ready(self.engine, [container], say)
@@ -351,8 +357,8 @@ class Lab:
 
         Raises NotNow where its cables are out: the engine would put them in.
         """
+        container = self._container(node)
         with self.timeline.event("restart", node=node):
-            container = self._container(node)
             if node in self.timeline.unplugged():
                 raise NotNow(f"the cables of {node} are out, and a start puts them in; `lab plug {node}` first")
             if container.running:

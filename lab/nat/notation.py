@@ -13,6 +13,11 @@ from typing import Any, TypeVar
 from lab.errors import ConfigError
 from lab.nat.axes import Allocation, Filtering, Mapping, Pooling, PortRange, Timers, Translation
 
+BEFORE_AN_ANSWER: Table[str, str] = MappingProxyType(
+    {"udp_timeout": "udp_timeout_one_way", "tcp_timeout": "tcp_transitory_timeout"}
+)
+"""Timers, and those of a flow that nobody has answered yet, which are never the longer ones: they come down with them
+where they are not named."""
 LONGEST_TIMEOUT = 10 * 24 * 3600
 """Seconds; more than the kernel's own longest timer (5 days of an established TCP connection)."""
 _LONGEST_NUMBER = 9
@@ -42,6 +47,12 @@ def timers(text: str) -> Timers:
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
+    """Axes and values; timers before an answer last, so that what is named is never brought down by another."""
+    words = list(_read(text))
+    return iter(sorted(words, key=lambda word: TIMERS.get(word[0]) in BEFORE_AN_ANSWER.values()))
+
+
+def _read(text: str) -> Iterator[tuple[str, str]]:
     seen = set[str]()
     for word in text.replace(",", " ").split():
         name, equals, value = word.partition("=")
@@ -78,8 +89,8 @@ def _clash_free(translation: Translation, name: str, value: str) -> Translation:
 def _timer(field: str) -> Callable[[Axes, str, str], Axes]:
     def put(axes: Axes, name: str, value: str) -> Axes:
         changes: Any = {field: _seconds(name, value)}
-        if field == "udp_timeout":  # the one before an answer is never the longer one
-            changes["udp_timeout_one_way"] = min(axes.udp_timeout_one_way, changes[field])
+        if (before := BEFORE_AN_ANSWER.get(field)) is not None:
+            changes[before] = min(getattr(axes, before), changes[field])
         return replace(axes, **changes)
 
     return put

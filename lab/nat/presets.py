@@ -102,7 +102,11 @@ def profile(name: str, axes: str = "", profile6: str = "open", portmap: str = "o
     if translation is None:
         in_order(forwarded)
     else:  # what is named was held against the preset's; the kernel's own, which IPv6 has else, gives way
-        forwarded = replace(forwarded, udp_timeout=max(forwarded.udp_timeout, forwarded.udp_timeout_one_way))
+        forwarded = replace(
+            forwarded,
+            udp_timeout=max(forwarded.udp_timeout, forwarded.udp_timeout_one_way),
+            tcp_timeout=max(forwarded.tcp_timeout, forwarded.tcp_transitory_timeout),
+        )
     prefixes = _named("IPv6 profile", profile6, PREFIX_TRANSLATIONS)
     return NatProfile(translation, prefixes, _named("portmap", portmap, PORT_MAPPINGS), forwarded)
 

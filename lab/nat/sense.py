@@ -28,6 +28,11 @@ def in_order(timers: Timers) -> None:
             f"udp-timeout-one-way={timers.udp_timeout_one_way} outlasts udp-timeout={timers.udp_timeout}: "
             "a mapping that was answered does not end sooner than one that was not"
         )
+    if timers.tcp_transitory_timeout > timers.tcp_timeout:
+        raise ConfigError(
+            f"tcp-transitory-timeout={timers.tcp_transitory_timeout} outlasts tcp-timeout={timers.tcp_timeout}: "
+            "a connection that stands is not forgotten sooner than one half open"
+        )
 
 
 def _one_transport(name: str, behaviour: Behaviour) -> None:

@@ -31,8 +31,9 @@ THROTTLE_S, THROTTLE_GAP_S, THROTTLE_BYTES, THROTTLE_FILLED = 4.0, 0.05, 400, 0.
 """64 kbit/s for four seconds, or so much of a narrower link's rate; the first one is a throttle's burst and does not
 count."""
 BURST_S = 1.0
-SHARED_TRAINS = 2
-"""Trains where the first one shows a throttle, of which the greater counts: the site's own hosts share what passes."""
+MOST_TRAINS, SAME_RATE = 6, 0.9
+"""Trains where the first one shows a throttle, of which the greatest counts: the site's own hosts, and others behind
+the same carrier, share what passes. They go on until a second one has shown so much of the greatest."""
 TRAINS = 3
 """Trains that each have to show a throttle where losses come in bursts: one of them may have met a long one."""
 
@@ -92,13 +93,19 @@ def throttle(bench: Bench) -> float | None:
     if talk is None:
         return None
     bursts = bench.patience.again > bench.patience.loss
-    found = [_passing(bench, talk)]
-    while found[-1] is not None and len(found) < (TRAINS if bursts else SHARED_TRAINS):
-        found.append(_passing(bench, talk))
-    rates = [kbit_s for kbit_s in found if kbit_s is not None]
-    if len(rates) < len(found):
-        return None
+    rates: list[float] = []
+    while len(rates) < TRAINS if bursts else not _settled(rates):
+        passing = _passing(bench, talk)
+        if passing is None:
+            return None
+        rates.append(passing)
     return statistics.median(rates) if bursts else max(rates)
+
+
+def _settled(rates: Sequence[float]) -> bool:
+    """Whether the greatest rate was seen twice, or there were as many trains as there may be."""
+    greatest = max(rates, default=0.0)
+    return len(rates) == MOST_TRAINS or sum(rate >= SAME_RATE * greatest for rate in rates) > 1
 
 
 def _passing(bench: Bench, talk: Conversation) -> float | None:

@@ -78,11 +78,25 @@ def test_bursts_are_no_throttle_and_a_throttle_is_seen_behind_them(
     assert called[True] >= 190
 
 
-def test_what_another_host_takes_of_a_throttle_is_not_taken_for_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("shared_until", "trains"), [(0.0, 2), (3.0, 3)])
+def test_what_other_hosts_take_of_a_throttle_is_not_taken_for_its_rate(
+    monkeypatch: pytest.MonkeyPatch, shared_until: float, trains: int
+) -> None:
     monkeypatch.setattr(link, "open_one", lambda bench, *where: bench.talk)
-    way = Way(Line(Impairment(), random.Random(1)), True, shared_until=3.0)
+    way = Way(Line(Impairment(), random.Random(1)), True, shared_until)
     assert throttle(bench(way, Burst(0.0, 1.0))) == pytest.approx(16, rel=0.2)
-    assert len(way.trains) == 2 and len(way.trains[0]) < 0.75 * len(way.trains[1])
+    assert len(way.trains) == trains
+    assert trains == 2 or len(way.trains[0]) < 0.75 * len(way.trains[-1])
+
+
+def test_others_that_never_let_a_throttle_be_do_not_keep_a_certification_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link, "open_one", lambda bench, *where: bench.talk)
+    passed = iter([4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0])
+    monkeypatch.setattr(link, "_passing", lambda bench, talk: next(passed))
+    way = Way(Line(Impairment(), random.Random(1)), True)
+    assert throttle(bench(way, Burst(0.0, 1.0))) == 9.0, "the sixth"
 
 
 def test_where_nothing_is_throttled_one_train_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,25 @@ def test_a_site_whose_way_is_cut_fails_alone(monkeypatch: pytest.MonkeyPatch) ->
     assert steps[-1].done == 2
 
 
+@pytest.mark.parametrize(
+    ("claim", "waits"),
+    [
+        (claim_of("home"), False),
+        (replace(claim_of("home"), routers=(Router("r", profile("linux"), firewall("udp-throttled")),)), True),
+        (replace(claim_of("home"), rated=("home",)), True),
+    ],
+)
+def test_where_something_narrow_is_asked_about_clients_are_let_find_out_first(
+    world: World, monkeypatch: pytest.MonkeyPatch, claim: SiteClaim, waits: bool
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(certifying, "find_out", lambda engine, world, clients: waited.extend(clients))
+    running = {node.name: Mock(running=node.name != "bob") for node in world.topology.nodes}
+    nothing: Any = None
+    certifying._let_clients_look(nothing, replace(world, containers=running), [claim_of("park"), claim], Mock())
+    assert ("alice" in waited, "bob" in waited) == (waits, False)
+
+
 @pytest.mark.parametrize("families", [(4,), (6,), (4, 6)])
 def test_what_a_site_that_could_not_be_measured_claims_is_in_its_document_whole(families: tuple[int, ...]) -> None:
     def cut() -> SiteCertificate:

@@ -3,6 +3,7 @@
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,31 @@ def test_what_was_refused_leaves_no_stamp_and_what_failed_says_why(tmp_path: Pat
     with pytest.raises(RuntimeUnavailable), timeline.event("set", site="home"):
         raise RuntimeUnavailable("home-router does not answer")
     assert [line["error"] for line in timeline.read()] == ["home-router does not answer"]
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ("set", ("home", SiteChange(firewall="none"))),
+        ("forget", ("home",)),
+        ("renew", ("home",)),
+        ("move", ("bob", "park")),
+        *((event, ("bob",)) for event in ("unplug", "plug", "stop", "kill", "start", "restart")),
+    ],
+)
+def test_where_no_engine_answered_nothing_was_done_and_nothing_is_stamped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str, words: tuple[Any, ...]
+) -> None:
+    def unreachable(self: Lab) -> None:
+        raise RuntimeUnavailable("cannot reach the Docker Engine")
+
+    (tmp_path / "compose").mkdir()
+    (tmp_path / "compose" / "base.yml").touch()
+    lab = Lab(tmp_path)
+    monkeypatch.setattr(Lab, "running_world", unreachable)
+    with pytest.raises(RuntimeUnavailable, match="cannot reach"):
+        getattr(lab, event)(*words)
+    assert lab.timeline.read() == []
 
 
 def test_what_is_being_done_is_known_before_it_holds(tmp_path: Path) -> None:

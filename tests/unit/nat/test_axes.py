@@ -106,6 +106,10 @@ def test_an_axis_without_a_transport_is_of_both() -> None:
         ),
         ("open", "udp-timeout=none", "axis udp-timeout: expected whole seconds"),
         ("open", "udp-timeout=40 udp-timeout-one-way=50", "udp-timeout-one-way=50 outlasts udp-timeout=40"),
+        ("open", "udp-timeout-one-way=50 udp-timeout=40", "udp-timeout-one-way=50 outlasts udp-timeout=40"),
+        ("open", "tcp-timeout=20 tcp-transitory-timeout=30", "tcp-transitory-timeout=30 outlasts tcp-timeout=20"),
+        ("symmetric", "tcp-transitory-timeout=30 tcp-timeout=20", "tcp-transitory-timeout=30 outlasts tcp-timeout=20"),
+        ("rfc4787", "tcp-transitory-timeout=7441", "tcp-transitory-timeout=7441 outlasts tcp-timeout=7440"),
         ("symmetric", "allocation=preserving", "address-and-port-dependent mapping cannot preserve ports"),
         ("full-cone", "ports-per-host=1024", "a block of 1024 ports a host cannot preserve ports"),
         ("symmetric-sequential", "ports-per-host=64", "ports go up in one order for all hosts"),
@@ -136,6 +140,15 @@ def test_what_makes_no_sense_is_refused_with_the_reason(nat: str, text: str, wor
     with pytest.raises(ConfigError) as refusal:
         profile(nat, text)
     assert words in str(refusal.value)
+
+
+def test_a_timer_before_an_answer_comes_down_with_the_one_after_it() -> None:
+    found = profile("rfc4787", "tcp-timeout=20")
+    assert found.translation is not None
+    for timers in (found.translation.timers, found.timers):
+        assert (timers.tcp_transitory_timeout, timers.tcp_timeout) == (20, 20)
+    found = profile("rfc4787", "tcp-transitory-timeout=10 tcp-timeout=20")
+    assert (found.timers.tcp_transitory_timeout, found.timers.tcp_timeout) == (10, 20)
 
 
 def test_a_timer_is_held_against_the_presets_own() -> None:
