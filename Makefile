@@ -21,7 +21,8 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  TOPOLOGY=$(TOPOLOGY) CALLER=$(CALLER) CALLEE=$(CALLEE): TOPOLOGY for lab-up, CALLER and CALLEE for call."
 
-lab-up: .venv/ready ## start the lab: environment, Docker, images, topology
+lab-up: .venv/ready ## start the lab: environment, Docker, images, topology, and tshark to read what is captured
+	@$(call perhaps,tshark,what is captured can be read with it) || echo "no tshark: captures are kept all the same"
 	@.venv/bin/lab up $(TOPOLOGY)
 
 lab-down: .venv/ready ## stop the lab and leave nothing behind
@@ -49,13 +50,11 @@ check: .venv/ready ## format, lint, types, import contract, unit tests; no Docke
 # runs already stays.
 test: check ## check and the slow unit tests, the reference lab, a sample of the zoo, a crowd, a hostile supernode (tests/rules as root alone); a reference lab that runs is left running, another is replaced
 	$(UNIT) -m slow tests/unit
-	@command -v tshark >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
-		( $(call install,tshark,tests read with it what clients speak) ) || echo "no tshark: its tests are skipped"
+	@$(call perhaps,tshark,tests read with it what clients speak) || echo "no tshark: its tests are skipped"
 	$(UNIT) -rs tests/unit/evidence/test_dissected.py tests/unit/evidence/test_keys_of_a_call.py
 	@command -v nft >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
 		{ $(call install,nftables,the tests of rules load them); }
-	@command -v chromium >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
-		( $(call install,chromium,the tests of the report open it) ) || echo "no Chromium: the tests of the report are skipped"
+	@$(call perhaps,chromium,the tests of the report open it) || echo "no Chromium: the tests of the report are skipped"
 	@[ -e .venv/kernel ] || modprobe -nq sch_netem 2>/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || \
 		! command -v apt-get >/dev/null || { ( $(call install,qemu-system-x86 busybox-static cpio kmod,a machine \
 		with netem shows that links are held by it) ) && .venv/bin/python tests/links/virtual_machine.py; } || \
@@ -145,4 +144,8 @@ define install
 	$$root apt-get -qq -o DPkg::Lock::Timeout=120 update && \
 	$$root DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $(1) >/dev/null
 endef
+# $(call perhaps,PACKAGE,WHY): a program of that name that is no must: installed as root where that is allowed; fails only
+# where that does.
+perhaps = command -v $(1) >/dev/null || [ "$$(id -u)$${LAB_NO_INSTALL:-0}" != 00 ] || ! command -v apt-get >/dev/null || \
+	( $(call install,$(1),$(2)) )
 VENV_PACKAGE = $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
