@@ -7,6 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+import lab.testing.calls
+import lab.testing.hiding
+import lab.testing.labs  # noqa: F401  # else each run inside of this one would have classes of its own of every error
+
 pytestmark = pytest.mark.slow
 
 pytest_plugins = ["pytester"]
@@ -20,14 +24,24 @@ FAKE = """
     import pytest
 
     from lab.errors import NotNow
+    from lab.harness import calling
     from tests.recorded import report
+
+
+    class World:
+        topology = SimpleNamespace(clients=lambda: [SimpleNamespace(name="bob"), SimpleNamespace(name="erin")])
+        running = str
 
 
     class FakeLab:
         checkout = SimpleNamespace(state=Path("state").resolve())
 
         def call(self, caller, callee, **options):
-            return report({"frank": "punched", "carol": "symmetric"}[callee], **CHANGES)
+            try:
+                name = {"frank": "punched", "carol": "symmetric"}[callee]
+            except KeyError:
+                calling.clients_run(World, SimpleNamespace(caller="bob", callee=callee))
+            return report(name, **CHANGES)
 
         def running_world(self):
             raise NotNow("the lab is not up")
@@ -132,6 +146,67 @@ def test_a_slip_of_the_pen_is_no_other_path(own: pytest.Pytester) -> None:
     done = own.runpytest()
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(["*expected a path as kind/transport*got 'punched/upd'*"])
+
+
+SLIPS = {
+    'call("bob", "nobody")': "E   lab.errors.ConfigError: no client is called 'nobody'; the clients are bob, erin",
+    "call.path": 'E   LookupError: no call has been placed yet; call("bob", "frank") places one',
+    'call("bob", "frank").path == "punched/upd"': "E   ValueError: expected a path as kind/transport*",
+    'call("bob", "frank").report.holds("punched/upd")': "E   ValueError: expected a path as kind/transport*",
+    'call("bob", "frank").paht': "E   AttributeError: 'CallReport' object has no attribute 'paht'",
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_shows_one_sentence_and_the_line_where_it_is(own: pytest.Pytester, slip: str) -> None:
+    own.makeconftest(FAKE)
+    file = own.makepyfile(f"def test_it(call):\n    {slip}\n")
+    done = own.runpytest()
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines([f">       {slip}", SLIPS[slip].replace("E   ", "E       "), f"{file.name}:2: *"])
+    lines = done.stdout.str()
+    assert not any(words in lines for words in ("lab/", "conftest.py", "During handling")), lines
+
+
+def test_what_has_caused_an_error_of_the_lab_is_shown_to_who_asks_for_all(own: pytest.Pytester) -> None:
+    own.makeconftest(FAKE)
+    own.makepyfile('def test_it(call):\n    call("bob", "nobody")\n')
+    done = own.runpytest("--full-trace")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*lab/harness/calling.py:*: ConfigError"])
+
+
+def test_an_error_that_is_none_of_the_lab_s_tree_is_a_defect_and_shows_where(own: pytest.Pytester) -> None:
+    own.makeconftest(FAKE)
+    own.makepyfile('def test_it(call):\n    call("bob", "erin")\n')
+    own.runpytest().stdout.fnmatch_lines(["conftest.py:*: UnboundLocalError"])
+
+
+def test_a_lab_that_cannot_be_put_back_is_one_sentence(own: pytest.Pytester) -> None:
+    own.makeconftest(
+        """
+        from types import SimpleNamespace
+
+        import pytest
+
+        from lab.errors import RuntimeUnavailable
+        from lab.testing import labs
+
+
+        def down():
+            raise RuntimeUnavailable("docker does not answer; start it")
+
+
+        @pytest.fixture(autouse=True, scope="session")
+        def away():
+            labs.up = lambda name, topology: (SimpleNamespace(down=down), False)
+        """
+    )
+    own.makepyfile("def test_it(lab):\n    pass\n")
+    done = own.runpytest_subprocess()
+    done.assert_outcomes(passed=1, errors=1)
+    done.stdout.fnmatch_lines(["the lab is not as it was before: docker does not answer; start it"])
+    assert "lab/" not in done.stdout.str()
 
 
 def test_without_a_checkout_it_is_one_sentence(own: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
