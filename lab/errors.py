@@ -57,3 +57,7 @@ class Interrupted(KeyboardInterrupt):
     """Somebody has ended what went on; the message says what is kept of it, `call` of which call, if of one."""
 
     call: str | None = None
+
+
+class Unread(KeyboardInterrupt):
+    """Whoever read what is printed has closed the pipe; it ends what goes on as Ctrl-C does, and is not told."""

@@ -8,6 +8,7 @@ PATHS = ("direct/udp", "punched/udp", "direct/tcp", "punched/tcp", "relayed/udp"
 
 def checked(text: str) -> str:
     """The text, where it names a path. Raises ValueError."""
+    __tracebackhide__ = True  # of pytest, for whoever writes it in a test
     if text not in PATHS:
         raise ValueError(f"expected a path as kind/transport, one of {', '.join(PATHS)}; got {text!r}")
     return text

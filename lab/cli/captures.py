@@ -27,7 +27,7 @@ from lab.cli.program import (
     secret,
     the_lab,
 )
-from lab.errors import Interrupted, LabError, RuntimeUnavailable
+from lab.errors import Interrupted, LabError, RuntimeUnavailable, Unread
 
 if TYPE_CHECKING:
     from lab.harness import Lab
@@ -242,7 +242,7 @@ class _End:
             except OSError as error:
                 if not nobody_reads(error):
                     raise
-            except SystemExit:  # rich makes that of a broken pipe
+            except Unread:
                 pass
             let_go(sys.stdout if console is out else sys.stderr)
 

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from lab.errors import ConfigError, Interrupted, LabError
+from lab.errors import ConfigError, Interrupted, LabError, Unread
 
 if TYPE_CHECKING:
     from lab.harness import Lab
 
-INTERRUPTED, TERMINATED, HUNG_UP = (128 + one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+INTERRUPTED, TERMINATED, HUNG_UP, UNREAD = (
+    128 + one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+)
 """Exit codes as a shell has them for a program that a signal has ended."""
 _OWN = 0o600
 """Who has a file reads and writes it, and nobody else does."""
@@ -139,7 +141,31 @@ SVG = Output("SVG", b"<svg ")
 PAGE = Output("page", b"<!doctype html>")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@contextlib.contextmanager
+def _as_sigpipe_ends() -> Iterator[None]:
+    """Where the reader of a pipe has seen enough, it is over: neither a failed call, nor anything to be told of."""
+    try:
+        yield
+    except (BrokenPipeError, KeyboardInterrupt) as error:
+        if not any(isinstance(one, BrokenPipeError | Unread) for one in _causes(error)):
+            raise
+        let_go(sys.stdout)
+        raise click.exceptions.Exit(UNREAD) from error
+
+
+class _Commands(click.Group):
+    """click's, but for a pipe that nobody reads, of which it makes an exit with 1 as of a failed call."""
+
+    def make_context(self, *words: Any, **more: Any) -> click.Context:
+        with _as_sigpipe_ends():
+            return super().make_context(*words, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _as_sigpipe_ends():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="supernode-lab", prog_name="lab")
 @click.option(
     "--lab", "name", metavar="NAME", envvar="LAB_NAME", help="Which lab, of several side by side.  [default: lab]"
@@ -267,11 +293,17 @@ def hang_ups_ignored() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def _interrupted(error: BaseException) -> int:
-    """What was kept, in one sentence, and the exit code of the signal; click and the harness hide either in causes."""
+def _causes(error: BaseException) -> list[BaseException]:
+    """It, and what has caused it, from the last to the first."""
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
+    return chain
+
+
+def _interrupted(error: BaseException) -> int:
+    """What was kept, in one sentence, and the exit code of the signal; click and the harness hide either in causes."""
+    chain = _causes(error)
     told = next((str(one) for one in chain if isinstance(one, Interrupted)), "interrupted")
     return say(told, next((one.status for one in chain if isinstance(one, Terminated)), INTERRUPTED))
 
@@ -307,9 +339,6 @@ def run() -> int:
         return _interrupted(error)
     except LabError as error:
         return say(str(error), error.exit_code)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        let_go(sys.stdout)
-        return 0
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = error.filename or "where the result was to be written, on standard output or in .lab"

@@ -160,6 +160,7 @@ class CallReport:
 
         Raises ValueError where that is no path's name.
         """
+        __tracebackhide__ = True
         if expected is not None:
             checked(expected)
         if self.error or not (self.connected and self.agrees and self.observed):

@@ -20,7 +20,8 @@ from lab.topology.model import Topology
 
 INTERRUPTED = "interrupted"
 """The error of a call that its user broke off."""
-LEFT = "it worked, and was left for another"
+LEFT, NO_MORE = "it worked, and was left for another", "it worked, and does no more"
+UNANSWERED = "nobody had answered when the call was over"
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Rung:
-    """A path of the table: `taken`, `ruled out` (better than the one taken), or `not needed` (worse). Why, in words;
-    what befell it in the course of the call, and how many chapters of that are left out in the middle."""
+    """A path of the table: `taken`, `ruled out` (better than the one taken), `not needed` (worse), or `worked`, of a
+    call that took none. Why, in words; what befell it in the course of the call, and how many chapters of that are left
+    out in the middle."""
 
     path: str
     verdict: str
@@ -224,12 +226,27 @@ def _rungs(
             yield Rung(rung, "taken", _why_taken(rung, by, tried) + (", and it worked no more" if failed else ""))
         elif number > taken and not failed:
             yield Rung(rung, "not needed", "a better one works")
-        elif number > taken:
-            reason = _why_not(rung, path, tried, lines, barred.get(rung, ""))
-            yield Rung(rung, "ruled out", "it worked, and does no more" if reason == LEFT else reason)
         else:
-            demoted = _demoted(rung, tried, lines, dialled)
-            yield Rung(rung, "ruled out", demoted or _why_not(rung, path, tried, lines, barred.get(rung, "")))
+            works = NO_MORE if number > taken else _what_became(rung, lines)
+            demoted = _demoted(rung, tried, lines, dialled) if number < taken else None
+            reason = demoted or _why_not(rung, path, tried, lines, barred.get(rung, ""), works)
+            yield Rung(rung, "worked" if path is None and reason == works else "ruled out", reason)
+
+
+def _what_became(rung: str, lines: Sequence[Line]) -> str:
+    """Of a path that worked, and was not what the call ended on as far as the packets show."""
+    voices: dict[str, list[str]] = {}
+    for line in lines:
+        if line["event"] == "path" and line.get("path"):
+            voices.setdefault(line["node"], []).append(shown(line["path"]).partition(" via ")[0])
+    if any(rung in paths and paths[-1] != rung for paths in voices.values()):
+        return LEFT
+    last = [node for node, paths in voices.items() if paths[-1] == rung]
+    if last:
+        return f"it worked, and was the last that the voice of {' and of '.join(last)} went out on"
+    if not any(line["event"] == "answered" for line in lines) and not voices:
+        return UNANSWERED
+    return "it worked, and was not taken"
 
 
 def _why_taken(rung: str, by: str | None, tried: Sequence[Attempt]) -> str:
@@ -263,23 +280,25 @@ def _demoted(rung: str, tried: Sequence[Attempt], lines: Sequence[Line], dialled
     return None
 
 
-def _why_not(rung: str, path: str | None, tried: Sequence[Attempt], lines: Sequence[Line], barred: str) -> str:
+def _why_not(
+    rung: str, path: str | None, tried: Sequence[Attempt], lines: Sequence[Line], barred: str, works: str
+) -> str:
     """What stood against a better rung: another kind on the same transport, no answer, or no attempt; and what in the
-    two networks is behind that."""
+    two networks is behind that. `works`: the words for one that worked and has not failed."""
     kind, transport = rung.split("/")
     if kind == "relayed":
-        reason = _no_such_legs(transport, tried)
-        return reason if reason == LEFT or not barred else f"{barred}; {reason}"
+        reason = _no_such_legs(transport, tried, works)
+        return reason if reason == works or not barred else f"{barred}; {reason}"
     ways = [one for one in tried if one.transport == transport]
     worked = [one for one in ways if one.path]
     if worked:
-        works = str(worked[0].path)
-        if works == rung:
-            lost = [one for one in worked if one.outcome == "failed"]
-            return f"it worked for {lost[0].node}, and failed later" if lost else LEFT
-        if works == path and kind == "direct":
+        by_it = [one for one in worked if one.path == rung]
+        if by_it:
+            lost = [one for one in by_it if one.outcome == "failed"]
+            return f"it worked for {lost[0].node}, and failed later" if lost else works
+        if worked[0].path == path and kind == "direct":
             return "both ends are translated by a router, so what works is punched"
-        return f"what works over {transport.upper()} between the two is {works}"
+        return f"what works over {transport.upper()} between the two is {worked[0].path}"
     if not ways:
         if barred:
             return f"{barred}; neither end tried {transport.upper()}"
@@ -302,10 +321,10 @@ def _unanswered(ways: Sequence[Attempt]) -> str:
     )
 
 
-def _no_such_legs(transport: str, tried: Sequence[Attempt]) -> str:
+def _no_such_legs(transport: str, tried: Sequence[Attempt], works: str) -> str:
     ways = {str(one.path).partition(" via ")[0] for one in tried if one.transport == "relay" and one.path}
     if f"relayed/{transport}" in ways:
-        return LEFT
+        return works
     if not ways:
         return "no relay answered"
     both = "both legs" if transport == "udp" else "one leg"

@@ -4,12 +4,15 @@ Belongs here: how rich is set up. rich itself minds NO_COLOR, pipes and the widt
 """
 
 import io
+import os
 import sys
 from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.theme import Theme
+
+from lab.errors import Unread
 
 _THEME = Theme(
     {
@@ -44,12 +47,27 @@ class _Trimmed:
         return getattr(self._file, name)
 
 
-class Piped(Console):
+class _Console(Console):
+    """rich's, which would leave with 1 where nobody reads it any more, before anything could be hung up."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(theme=_THEME, highlight=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """What is printed from now on goes nowhere, so that what goes on can be ended. Raises Unread."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+        raise Unread
+
+
+class Piped(_Console):
     """Where there is no terminal: every line as wide as what stands in it, up to MOST columns, with no spaces after."""
 
     def __init__(self) -> None:
         file: Any = _Trimmed(sys.stdout)
-        super().__init__(theme=_THEME, highlight=False, width=_WIDTH_OF_PIPES, file=file)
+        super().__init__(width=_WIDTH_OF_PIPES, file=file)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich's, but for that."""
@@ -63,7 +81,7 @@ class Piped(Console):
 
 def out() -> Console:
     """For results."""
-    return Console(theme=_THEME, highlight=False) if sys.stdout.isatty() else Piped()
+    return _Console() if sys.stdout.isatty() else Piped()
 
 
 def room(console: Console) -> int:
@@ -74,7 +92,7 @@ def room(console: Console) -> int:
 def err() -> Console:
     """For progress, notes and errors."""
     width = None if sys.stderr.isatty() else _WIDTH_OF_PIPES
-    return Console(theme=_THEME, highlight=False, stderr=True, width=width)
+    return _Console(stderr=True, width=width)
 
 
 def plain(content: RenderableType, width: int) -> str:

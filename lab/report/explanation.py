@@ -14,7 +14,7 @@ from lab.harness.explaining import Explanation
 
 _OUTCOMES = {"valid": "good", "failed": "yellow", "in-progress": "dim"}
 _WHAT = {"worked": "good", "in use": "good", "failed": "yellow", "ranked down": "yellow", "tried": "dim"}
-_VERDICTS = {"taken": "good", "ruled out": "yellow", "not needed": "dim"}
+_VERDICTS = {"taken": "good", "ruled out": "yellow", "not needed": "dim", "worked": "dim"}
 
 
 def explanation(found: Explanation) -> RenderableType:

@@ -21,7 +21,10 @@ LINGER = 4.0
 WIDE = 100
 """Columns from which on packets have room beside outer addresses."""
 _STYLES = {"appeared": "green", "refreshed": "cyan", "is two-way": "cyan", "expired": "strike dim"}
+_GAP = 2
 _Row = tuple[object, ...]
+_Line = tuple[list[str], _Row]
+"""The cells of a row, and the key that a change of it has."""
 
 
 def mappings(found: SiteMappings, width: int, marks: dict[_Row, str] | None = None) -> RenderableType:
@@ -32,26 +35,45 @@ def mappings(found: SiteMappings, width: int, marks: dict[_Row, str] | None = No
         return Group(*parts, nothing, *_of_udp(found))
     counted = any(flow.packets for one in found.mappings for flow in one.flows)
     short = counted and width < WIDE and len(found.outer) == 1
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column("inside", overflow="fold")
-    if found.translates:
-        table.add_column("outside", overflow="fold")
-    table.add_column("remote", overflow="fold")
-    table.add_column("state", no_wrap=True)
-    table.add_column("left", justify="right", no_wrap=True)
-    if counted:
-        table.add_column("out/in", justify="right", no_wrap=True)
-    for one in found.mappings:
-        for cells, key in _rows(one, short):
-            style = _STYLES.get((marks or {}).get(key, ""), "")
-            if not found.translates:
-                del cells[2]
-            table.add_row(*(cells if counted else cells[:-1]), style=style)
-    parts.append(table)
+    heads = ["", "inside", "outside", "remote", "state", "left", "out/in"]
+    rows = [row for one in found.mappings for row in _rows(one, short)]
+    if not found.translates:
+        heads, rows = _without(2, heads, rows)
+    if not counted:
+        heads, rows = _without(-1, heads, rows)
+    if _wide(heads, rows) > width:
+        heads = ["", "inside, and under it remote", *heads[heads.index("state") :]]
+        rows = [row for one in found.mappings for row in _stacked(one, found.translates, len(heads))]
+        if counted and _wide(heads, rows) > width:
+            heads, rows = _without(-1, heads, rows)
+    parts.append(_table(heads, rows, marks or {}))
     if found.left_out:
         parts.append(Text(f"  and {found.left_out} more that it has not told", "yellow"))
     return Group(*parts, *(() if any(one.protocol == "udp" for one in found.mappings) else _of_udp(found)))
+
+
+def _without(column: int, heads: list[str], rows: list[_Line]) -> tuple[list[str], list[_Line]]:
+    def rest(cells: list[str]) -> list[str]:
+        return [cell for number, cell in enumerate(cells) if number != column % len(heads)]
+
+    return rest(heads), [(rest(cells), key) for cells, key in rows]
+
+
+def _wide(heads: list[str], rows: Iterable[_Line]) -> int:
+    """Columns that a table takes in which no address is broken."""
+    columns = zip(heads, *(cells for cells, _ in rows), strict=True)
+    return sum(max(map(len, column)) for column in columns) + _GAP * (len(heads) - 1)
+
+
+def _table(heads: Sequence[str], rows: Iterable[_Line], marks: dict[_Row, str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
+    for head in heads:
+        to_the_right = head in ("left", "out/in")
+        whole = to_the_right or head in ("", "state")
+        table.add_column(head, justify="right" if to_the_right else "left", no_wrap=whole, overflow="fold")
+    for cells, key in rows:
+        table.add_row(*cells, style=_STYLES.get(marks.get(key, ""), ""))
+    return table
 
 
 def _of_udp(found: SiteMappings) -> list[Text]:
@@ -71,8 +93,17 @@ def _headline(found: SiteMappings) -> Text:
     return Text.assemble((found.site, "bold"), f"  {found.profile}, firewall {found.firewall}  {outside}  {number}")
 
 
-def _rows(one: Mapped, short: bool) -> Iterable[tuple[list[str], _Row]]:
-    """The cells of each row and the key that a change of it has; a mapping's first words stand in its first row."""
+def _stacked(one: Mapped, translates: bool, columns: int) -> Iterable[_Line]:
+    """For where there is too little room: both ends of a mapping in a row of their own, and what is remote under it."""
+    ends = f"{one.inner} as {one.outer}" if translates else one.inner
+    yield [one.protocol.upper(), ends, *[""] * (columns - 2)], one.key
+    for cells, key in _rows(one, short=False):
+        _, _, _, remote, *rest = cells
+        yield ["", f"  {remote}", *rest[: columns - 2]], key
+
+
+def _rows(one: Mapped, short: bool) -> Iterable[_Line]:
+    """A mapping's first words stand in its first row."""
     outer = f":{one.outer.rpartition(':')[2]}" if short else one.outer
     head = [one.protocol.upper(), one.inner, outer]
     if one.kept:

@@ -27,6 +27,7 @@ class PlacedCall:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        __tracebackhide__ = True
         return getattr(self.report, name)
 
     def __repr__(self) -> str:
@@ -78,6 +79,7 @@ class Calls:
     @property
     def last(self) -> PlacedCall:
         """The last call; raises LookupError before there was any."""
+        __tracebackhide__ = True
         if not self.placed:
             raise LookupError('no call has been placed yet; call("bob", "frank") places one')
         return self.placed[-1]
@@ -85,11 +87,13 @@ class Calls:
     @property
     def path(self) -> Taken:
         """The path of the last call."""
+        __tracebackhide__ = True
         return self.last.path
 
     @property
     def report(self) -> CallReport:
         """The report of the last call."""
+        __tracebackhide__ = True
         return self.last.report
 
     def keep(self) -> list[tuple[str, str]]:

@@ -57,10 +57,15 @@ def lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
         pytest.fail(f"the lab is not to be had: {trouble}", pytrace=False)
     since = time.time()
     yield found
-    if not was_up:
-        found.down()
-    elif found.world() is not None:
-        labs.put_back(found, since)
+    try:
+        if not was_up:
+            found.down()
+        elif found.world() is not None:
+            labs.put_back(found, since)
+    except LabError as error:
+        trouble = str(error)
+    if trouble:
+        pytest.fail(f"the lab is not as it was before: {trouble}", pytrace=False)
 
 
 @pytest.fixture
@@ -77,6 +82,7 @@ def call(lab: "Lab", request: pytest.FixtureRequest) -> "Calls":
     return calls
 
 
+_FIXTURES = frozenset(("lab", "call"))
 _CALLS: "pytest.StashKey[Calls]" = pytest.StashKey()
 
 
@@ -89,8 +95,14 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """A test that fails keeps what there is of its calls, and tells their whole story."""
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+    """A test that fails keeps what there is of its calls, and tells their whole story. An error of the lab is a
+    sentence at the test's own line, but with --full-trace."""
+    if call.excinfo is not None and not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        from lab.testing.hiding import hide
+
+        if not item.config.getoption("fulltrace", False):
+            hide(call.excinfo, item.path)
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
     calls = item.stash.get(_CALLS, None)

@@ -26,15 +26,18 @@ class Taken(str):
         return taken
 
     def __eq__(self, other: object) -> bool:
+        __tracebackhide__ = True
         return super().__eq__(_known(other))
 
     def __ne__(self, other: object) -> bool:
+        __tracebackhide__ = True
         return super().__ne__(_known(other))
 
     __hash__ = str.__hash__
 
 
 def _known(other: object) -> object:
+    __tracebackhide__ = True
     return checked(other) if isinstance(other, str) and other not in (NO_PATH, CONTESTED) else other
 
 

@@ -27,29 +27,26 @@ def running(site: str, *command: str) -> Iterator[tuple["subprocess.Popen[str]",
             process.terminate()
 
 
-def test_what_a_program_says_is_heard_and_its_path_is_told() -> None:
-    with running("park", "socat", "-u", "UDP-RECV:7000", "STDOUT") as (hears, at):
-        with running("home", "sh", "-c", SAYING.format(at)):
-            assert hears.stdout is not None
-            assert set(hears.stdout.read(1000)) == {"0"}
-            found = cli("verdict", "--live", "home", "park", "--seconds", "3", "--json")
-        verdict = json.loads(found.stdout)
-        assert found.returncode == 0, found.stderr
-        assert (verdict["kind"], verdict["transport"], verdict["via"]) == ("direct", "udp", None)
-        assert f"park {at}:7000" in verdict["why"]
-
-
-def test_what_a_program_says_over_tcp_is_told_as_tcp() -> None:
-    with running("park", "socat", "-u", "TCP-LISTEN:7000", "STDOUT") as (hears, at):
-        saying = SAYING.format(at).replace("UDP:", "TCP:") + ",retry=50,interval=0.1"  # it may not listen yet
+def heard_at_the_park(transport: str, heard: str, ending: str = "") -> None:
+    """A program at home says something to one at the park, `heard` so by socat; the packets show the direct path."""
+    with running("park", "socat", "-u", heard, "STDOUT") as (hears, at):
+        saying = SAYING.format(at).replace("UDP:", f"{transport.upper()}:") + ending
         with running("home", "sh", "-c", saying):
             assert hears.stdout is not None
             assert set(hears.stdout.read(1000)) == {"0"}
             found = cli("verdict", "--live", "home", "park", "--seconds", "3", "--json")
     verdict = json.loads(found.stdout)
     assert found.returncode == 0, found.stderr
-    assert (verdict["kind"], verdict["transport"], verdict["via"]) == ("direct", "tcp", None)
+    assert (verdict["kind"], verdict["transport"], verdict["via"]) == ("direct", transport, None)
     assert f"park {at}:7000" in verdict["why"]
+
+
+def test_what_a_program_says_is_heard_and_its_path_is_told() -> None:
+    heard_at_the_park("udp", "UDP-RECV:7000")
+
+
+def test_what_a_program_says_over_tcp_is_told_as_tcp() -> None:
+    heard_at_the_park("tcp", "TCP-LISTEN:7000", ",retry=50,interval=0.1")  # it may not listen yet
 
 
 def test_programs_behind_two_routers_that_write_to_each_other_have_punched(lab: Lab) -> None:

@@ -346,6 +346,10 @@ def asked_with(*attributes: tuple[int, bytes]) -> bytes:
     return struct.pack("!HHI12s", 1, len(body), probe_stun.COOKIE, TRANSACTION) + body
 
 
+def in_json(*orders: Mapping[str, object]) -> tuple[bytes, ...]:
+    return tuple(json.dumps(order).encode() for order in orders)
+
+
 TARGETS: Mapping[str, Target] = {
     "pcp": Target(mapped, (PCP_MAPPED, PMP_MAPPED, PMP_ADDRESS)),
     "igd": Target(by_igd, (b"203.0.113.32 4001", b"203.0.113.32 70000", b" 4001", b"::1 0", b"203.0.113.32 -1")),
@@ -359,32 +363,26 @@ TARGETS: Mapping[str, Target] = {
     "doors": Target(doors, (BIND, ASKED, frame(BIND, 2), frame(encode(Ping()), 4), VOICE)),
     "deputy-order": Target(
         deputized,
-        tuple(
-            json.dumps(order).encode()
-            for order in (
-                OFFLOAD,
-                {"order": "begin"},
-                {"order": "onload", "session": 1},
-                {"order": "count", "session": 1},
-            )
+        in_json(
+            OFFLOAD,
+            {"order": "begin"},
+            {"order": "onload", "session": 1},
+            {"order": "count", "session": 1},
         ),
         (b"[" * 3000, b"1; add table ip x", b"fe80::1%x", b"true", b"1e9"),
     ),
     "boot-order": Target(
         ordered,
-        tuple(
-            json.dumps(order).encode()
-            for order in (
-                CHANGE,
-                {"order": "set", "profile": "symmetric", "id": 1},
-                {"order": "mtu", "mtu": 1492},
-                {"order": "renew", "outer": "203.0.113.9"},
-                {"order": "restore"},
-                {"order": "status"},
-                {"order": "address", "site": "park", "old": "203.0.113.31", "new": "203.0.113.9"},
-                {"order": "metrics"},
-                {"order": "tally", "protocol": "udp", "inner": ["192.168.32.10", 1], "remote": ["203.0.113.9", 2]},
-            )
+        in_json(
+            CHANGE,
+            {"order": "set", "profile": "symmetric", "id": 1},
+            {"order": "mtu", "mtu": 1492},
+            {"order": "renew", "outer": "203.0.113.9"},
+            {"order": "restore"},
+            {"order": "status"},
+            {"order": "address", "site": "park", "old": "203.0.113.31", "new": "203.0.113.9"},
+            {"order": "metrics"},
+            {"order": "tally", "protocol": "udp", "inner": ["192.168.32.10", 1], "remote": ["203.0.113.9", 2]},
         ),
         (b"[" * 3000, b"[1]", b"{}", b"null", b'"x"', b"1e99", b'"addresses": {"home": ["203.0.113.9"]}'),
     ),

@@ -22,6 +22,7 @@ from lab.errors import ConfigError, Interrupted, LabError, NotNow
 from lab.harness.beside import Calling
 from tests.unit.capture_program import WRITTEN, Lab, Session
 from tests.unit.test_command_line import good
+from tests.unit.unread import unread
 
 pytestmark = pytest.mark.slow
 
@@ -297,15 +298,6 @@ def test_a_call_that_fails_is_its_exit_code(
     status, out, err = run(monkeypatch, capsys, "--call", "bob", "frank")
     assert status == left and told in out + err
     assert fake.sessions[0].done[-3:] == ["finished", "closed", "discarded"]
-
-
-@contextlib.contextmanager
-def unread() -> Iterator[None]:
-    """Standard output is a pipe that nobody reads any more."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as stdout, contextlib.redirect_stdout(stdout):
-        yield
 
 
 def test_where_nobody_reads_its_lines_any_more_the_file_is_there_and_what_is_said_too(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import lab.harness
 from lab import cli, evidence
 from lab.cli import program, reports
 from lab.cli.program import HungUp, Terminated
-from lab.errors import ConfigError, Interrupted, RuntimeUnavailable
+from lab.errors import ConfigError, Interrupted, RuntimeUnavailable, Unread
 from lab.evidence import cutting, filed, pcapng
 from lab.evidence.ladder import Column, Ladder, Row
 from lab.evidence.scene import Scene
@@ -33,6 +34,7 @@ from lab.harness.status import LabStatus, NodeStatus
 from lab.runtime.world import World
 from lab.topology import Node, Role, parse
 from lab.topology.model import Topology
+from tests.unit.unread import unread, unread_from_now_on
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 
@@ -333,13 +335,45 @@ def test_a_defect_is_one_sentence_that_says_where_its_details_are(
 
 
 @pytest.mark.parametrize(
-    ("interrupt", "left"), [(KeyboardInterrupt, 130), (click.Abort, 130), (Terminated, 143), (HungUp, 129)]
+    ("interrupt", "left"),
+    [(KeyboardInterrupt, 130), (click.Abort, 130), (Terminated, 143), (HungUp, 129), (Unread, 141)],
 )
 def test_an_interrupt_leaves_with_128_and_the_number_of_its_signal(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, interrupt: type[BaseException], left: int
 ) -> None:
     fake.report = interrupt()
     assert run(monkeypatch, capsys, "call", "bob", "frank")[0] == left
+
+
+@pytest.mark.parametrize(
+    "words", [("tour",), ("explain", "c1"), ("explain", "c1", "--json"), ("--help",), ("nat", "--help")]
+)
+def test_an_output_that_its_reader_closes_ends_a_command_as_sigpipe_does(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any, words: tuple[str, ...]
+) -> None:
+    fake.report = good()
+    with unread():
+        status, _, err = run(monkeypatch, capsys, *words)
+    assert status == 128 + signal.SIGPIPE and "lab:" not in err
+
+
+def test_an_exit_status_that_a_command_chose_is_left_as_it_is(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.report = good(agrees=False)
+    assert run(monkeypatch, capsys, "call", "bob", "frank")[0] == 1
+
+
+def test_a_tour_that_nobody_reads_any_more_leaves_no_capture_behind(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fake.report, session = good(), Session(*ROWS)
+    monkeypatch.setattr(fake, "session", session)
+    poll = session.poll
+    with unread_from_now_on() as close:
+        monkeypatch.setattr(session, "poll", lambda now: (close(), poll(now))[1])
+        status, *_ = run(monkeypatch, capsys, "tour", "punched")
+    assert status == 128 + signal.SIGPIPE and session.done[-2:] == ["closed", "discarded"]
 
 
 @pytest.mark.parametrize(("cause", "left"), [(KeyboardInterrupt(), 130), (Terminated(), 143), (HungUp(), 129)])

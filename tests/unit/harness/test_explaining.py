@@ -106,6 +106,32 @@ def test_of_a_call_whose_paths_have_all_died_nothing_is_left_for_another() -> No
     assert reason(found, "relayed/udp") == ("ruled out", "it worked, and does no more")
 
 
+def path(node: str, at: float, kind: str, via: str | None = None) -> dict[str, Any]:
+    return line("path", node, at, path={"kind": kind, "transport": "udp", "via": via})
+
+
+def test_of_a_call_that_nobody_answered_what_worked_was_left_for_nothing() -> None:
+    found = concluded({**report(None), "error": "hung up before carol answered"}, BROKEN)
+    assert found.path is None
+    nobody = ("worked", "nobody had answered when the call was over")
+    assert reason(found, "direct/udp") == reason(found, "relayed/udp") == nobody
+    assert reason(found, "relayed/tcp")[0] == "ruled out"
+
+
+def test_of_a_call_without_a_path_only_what_an_end_moved_away_from_was_left() -> None:
+    mute = {**report(None), "error": "the capture at core is empty"}
+    moves = [path("bob", 0.2, "relayed", "relay-1"), path("carol", 0.2, "direct"), path("bob", 0.5, "direct")]
+    found = concluded(mute, [*BROKEN, line("answered", "bob", 0.2), *moves])
+    assert reason(found, "relayed/udp") == ("worked", "it worked, and was left for another")
+    last = "it worked, and was the last that the voice of bob and of carol went out on"
+    assert reason(found, "direct/udp") == ("worked", last)
+
+
+def test_a_better_path_that_worked_and_had_no_voice_on_it_was_not_left() -> None:
+    lines = [*BROKEN, line("answered", "bob", 0.2), path("bob", 0.2, "relayed", "relay-1")]
+    assert reason(concluded(report(), lines), "direct/udp") == ("ruled out", "it worked, and was not taken")
+
+
 def test_guesses_that_met_nobody_are_counted() -> None:
     guess = line("guessing", "carol", 20, part="guess", under_way=False, sent=4000, sockets=0)
     found = concluded(report(), [DIALLED, check("bob", 0.05, "udp", CAROL, "failed"), guess])

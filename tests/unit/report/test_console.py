@@ -5,7 +5,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lab.errors import Unread
 from lab.report.console import MOST, out
+from tests.unit.unread import unread
 
 
 def printed(capsys: pytest.CaptureFixture[str], *content: object) -> list[str]:
@@ -41,3 +43,12 @@ def test_there_is_a_bound(capsys: pytest.CaptureFixture[str]) -> None:
 def test_who_asks_for_a_width_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     out().print(Text("words " * 60), width=80)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_where_nobody_reads_it_ends_as_ctrl_c_does_and_what_is_said_meanwhile_goes_nowhere() -> None:
+    with unread():
+        console = out()
+        with pytest.raises(Unread):
+            console.print("the call rings")
+        console.print("hanging up")
+        out().print("hung up")

@@ -40,6 +40,25 @@ def test_packets_stand_beside_where_they_are_counted() -> None:
     assert "203.0.113.32:38458" in shown(counted, 120)[2]
 
 
+@pytest.mark.parametrize("outer", [("203.0.113.132",), ("203.0.113.132", "203.0.113.133")])
+@pytest.mark.parametrize("packets", [None, (123_456, 98_765)])
+@pytest.mark.parametrize("inner", ["alice:40000", "workstation-1:40000"])
+@pytest.mark.parametrize("translates", [True, False])
+def test_no_address_is_broken_in_80_columns(
+    outer: tuple[str, ...], packets: tuple[int, int] | None, inner: str, translates: bool
+) -> None:
+    remotes = ["203.0.113.134:61234", "supernode-12:33033"]
+    flows = tuple(Flow(one, one, "outside", "established", 350_000, packets) for one in remotes)
+    far = [f"{address}:50001" for address in outer]
+    crowd = tuple(replace(UDP, inner=inner, outer=one, flows=flows) for one in far)
+    lines = shown(replace(HOME, translates=translates, outer=outer, mappings=crowd))
+    told = [word for line in lines[2:] for word in line.split() if ":" in word]
+    outside = [word for word in told if word in (*far, ":50001")]  # of the only one its port is enough
+    assert len(outside) == (len(far) if translates else 0)
+    assert [word for word in told if word not in outside] == [inner, *remotes] * len(far)
+    assert sum("established, in" in line for line in lines) == len(crowd) * len(flows)
+
+
 def test_a_mapping_of_the_router_s_own_table_says_whom_it_is_for() -> None:
     kept = replace(UDP, kept=True, seconds_left=290)
     assert [line.split()[-4:] for line in shown(replace(HOME, mappings=(kept,)))[2:3]] == [["any", "kept", "5", "min"]]

@@ -2,10 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 from xml.etree import ElementTree
 
 import pytest
+
+import lab.testing.calls
+import lab.testing.hiding
+import lab.testing.labs  # noqa: F401  # else each run inside of this one would have classes of its own of every error
 
 pytestmark = pytest.mark.slow
 
@@ -20,14 +26,24 @@ FAKE = """
     import pytest
 
     from lab.errors import NotNow
+    from lab.harness import calling
     from tests.recorded import report
+
+
+    class World:
+        topology = SimpleNamespace(clients=lambda: [SimpleNamespace(name="bob"), SimpleNamespace(name="erin")])
+        running = str
 
 
     class FakeLab:
         checkout = SimpleNamespace(state=Path("state").resolve())
 
         def call(self, caller, callee, **options):
-            return report({"frank": "punched", "carol": "symmetric"}[callee], **CHANGES)
+            try:
+                name = {"frank": "punched", "carol": "symmetric"}[callee]
+            except KeyError:
+                calling.clients_run(World, SimpleNamespace(caller="bob", callee=callee))
+            return report(name, **CHANGES)
 
         def running_world(self):
             raise NotNow("the lab is not up")
@@ -63,6 +79,18 @@ def own(pytester: pytest.Pytester, request: pytest.FixtureRequest, monkeypatch: 
     return pytester
 
 
+def tried(
+    own: pytest.Pytester, body: str, *told: str, lab: str = FAKE, options: Sequence[str] = (), **outcomes: int
+) -> pytest.RunResult:
+    """A test with this body is run with that lab, and ends so; these lines are told of it."""
+    own.makeconftest(lab)
+    own.makepyfile("def test_it(call):\n" + indent(body, "    "))
+    done = own.runpytest(*options)
+    done.assert_outcomes(**outcomes)
+    done.stdout.fnmatch_lines(told)
+    return done
+
+
 @pytest.mark.slow
 def test_a_path_that_is_not_the_one_asked_for_fails_with_its_story(own: pytest.Pytester) -> None:
     own.makeconftest(FAKE)
@@ -95,19 +123,14 @@ def test_a_path_that_is_not_the_one_asked_for_fails_with_its_story(own: pytest.P
 
 def test_several_workers_are_told_that_there_is_one_lab(own: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
-    own.makepyfile('def test_it(call):\n    assert call("bob", "frank").path == "punched/udp"\n')
-    done = own.runpytest()
-    done.assert_outcomes(errors=1)
-    done.stdout.fnmatch_lines(["*one lab is not for several workers at once: run these tests without -n*"])
+    sentence = "*one lab is not for several workers at once: run these tests without -n*"
+    tried(own, 'call("bob", "frank")', sentence, lab="", errors=1)
 
 
 def test_what_a_failure_has_left_goes_when_the_test_is_run_again(own: pytest.Pytester) -> None:
-    own.makeconftest(FAKE)
-    own.makepyfile('def test_it(call):\n    assert call("bob", "frank").path == "relayed/tcp"\n')
-    own.runpytest().assert_outcomes(failed=1)
+    tried(own, 'assert call("bob", "frank").path == "relayed/tcp"', failed=1)
     assert list((own.path / "state" / "tests").iterdir())
-    own.makepyfile('def test_it(call):\n    assert call("bob", "frank").path == "punched/udp"\n')
-    own.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    tried(own, 'assert call("bob", "frank").path == "punched/udp"', options=("-p", "no:cacheprovider"), passed=1)
     assert not list((own.path / "state" / "tests").iterdir())
 
 
@@ -119,27 +142,71 @@ def test_what_a_failure_has_left_goes_when_the_test_is_run_again(own: pytest.Pyt
     ],
 )
 def test_a_call_that_failed_has_no_path_s_name(own: pytest.Pytester, changes: str, word: str) -> None:
-    own.makeconftest(FAKE.replace("CHANGES = {}", f"CHANGES = {changes}"))
-    own.makepyfile('def test_it(call):\n    call("bob", "frank")\n    assert call.path == "punched/udp"\n')
-    done = own.runpytest()
-    done.assert_outcomes(failed=1)
-    done.stdout.fnmatch_lines([f"*assert '{word}' == 'punched/udp'*"])
+    changed = FAKE.replace("CHANGES = {}", f"CHANGES = {changes}")
+    body = 'call("bob", "frank")\nassert call.path == "punched/udp"'
+    tried(own, body, f"*assert '{word}' == 'punched/udp'*", lab=changed, failed=1)
 
 
 def test_a_slip_of_the_pen_is_no_other_path(own: pytest.Pytester) -> None:
-    own.makeconftest(FAKE)
-    own.makepyfile('def test_it(call):\n    call("bob", "frank")\n    assert call.path != "punched/upd"\n')
-    done = own.runpytest()
-    done.assert_outcomes(failed=1)
-    done.stdout.fnmatch_lines(["*expected a path as kind/transport*got 'punched/upd'*"])
+    body = 'call("bob", "frank")\nassert call.path != "punched/upd"'
+    tried(own, body, "*expected a path as kind/transport*got 'punched/upd'*", failed=1)
+
+
+SLIPS = {
+    'call("bob", "nobody")': "lab.errors.ConfigError: no client is called 'nobody'; the clients are bob, erin",
+    "call.path": 'LookupError: no call has been placed yet; call("bob", "frank") places one',
+    'call("bob", "frank").path == "punched/upd"': "ValueError: expected a path as kind/transport*",
+    'call("bob", "frank").report.holds("punched/upd")': "ValueError: expected a path as kind/transport*",
+    'call("bob", "frank").paht': "AttributeError: 'CallReport' object has no attribute 'paht'",
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_shows_one_sentence_and_the_line_where_it_is(own: pytest.Pytester, slip: str) -> None:
+    lines = tried(own, slip, f">       {slip}", f"E       {SLIPS[slip]}", "test_*.py:2: *", failed=1).stdout.str()
+    assert not any(words in lines for words in ("lab/", "conftest.py", "During handling")), lines
+
+
+def test_what_has_caused_an_error_of_the_lab_is_shown_to_who_asks_for_all(own: pytest.Pytester) -> None:
+    where = "*lab/harness/calling.py:*: ConfigError"
+    tried(own, 'call("bob", "nobody")', where, options=("--full-trace",), failed=1)
+
+
+def test_an_error_that_is_none_of_the_lab_s_tree_is_a_defect_and_shows_where(own: pytest.Pytester) -> None:
+    tried(own, 'call("bob", "erin")', "conftest.py:*: UnboundLocalError", failed=1)
+
+
+def test_a_lab_that_cannot_be_put_back_is_one_sentence(own: pytest.Pytester) -> None:
+    own.makeconftest(
+        """
+        from types import SimpleNamespace
+
+        import pytest
+
+        from lab.errors import RuntimeUnavailable
+        from lab.testing import labs
+
+
+        def down():
+            raise RuntimeUnavailable("docker does not answer; start it")
+
+
+        @pytest.fixture(autouse=True, scope="session")
+        def away():
+            labs.up = lambda name, topology: (SimpleNamespace(down=down), False)
+        """
+    )
+    own.makepyfile("def test_it(lab):\n    pass\n")
+    done = own.runpytest_subprocess()
+    done.assert_outcomes(passed=1, errors=1)
+    done.stdout.fnmatch_lines(["the lab is not as it was before: docker does not answer; start it"])
+    assert "lab/" not in done.stdout.str()
 
 
 def test_without_a_checkout_it_is_one_sentence(own: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_ROOT", "/nowhere")
-    own.makepyfile('def test_it(call):\n    call("bob", "frank")\n')
-    done = own.runpytest()
-    done.assert_outcomes(errors=1)
-    done.stdout.fnmatch_lines(["the lab is not to be had: LAB_ROOT is /nowhere, which holds no compose/base.yml*"])
+    sentence = "the lab is not to be had: LAB_ROOT is /nowhere, which holds no compose/base.yml*"
+    done = tried(own, 'call("bob", "frank")', sentence, lab="", errors=1)
     assert not any(words in done.stdout.str() for words in ("Traceback", "During handling"))
 
 
