@@ -117,6 +117,7 @@ class Checklist:
             self._guesses,
             self.manners.knows,
             self.manners.guess,
+            self.manners.share,
         )
         self.guessing = Guessing(actions, media, rng, means)
         self.next_slot = 0.0
