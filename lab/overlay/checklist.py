@@ -61,9 +61,12 @@ at any moment: so often keeps any router's mapping alive, and has nothing to lea
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
-REVIVE, PRESSED = 2.0, 0.5
-"""Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
-every path that has worked, while nothing of the peer comes."""
+REVIVE, REVIVE_SHARE, REVIVE_MOST = 2.0, 0.1, 8.0
+"""Seconds between checks of a path between the two that has worked and does no longer, for its network may recover: at
+first, as a share of its silence, and at the most. Routers were seen to forget mappings after 10 s of no answer, some
+are found to sooner (lifetime.py), and a path whose ports were guessed is not found again once one has."""
+PRESSED = 0.5
+"""The same of every path that has worked, while nothing of the peer comes."""
 MOST_MET = 50
 """Addresses at which the peer has been met and has not answered: as many as of its candidates (remote.py)."""
 FIRST_TRIES = 5
@@ -315,8 +318,16 @@ class Checklist:
             if self.selected is not None and self.selected.via is None:
                 self.tcp.try_again(now + TCP_HEADSTART)
             self.reports.silent(now)
+        self._press(now)
         if (using := self.selected) is not None and self.choice.better_left(using, now):
             self._fail(using, now)
+
+    def _press(self, now: float) -> None:
+        """Where nothing of the peer comes, a path is not left to the pace that its own silence has earned it."""
+        if self.choice.unheard(now):
+            for path in self.paths.values():
+                if path.state is State.FAILED:
+                    path.next_check = min(path.next_check, now + PRESSED)
 
     def _visit(self, path: Path, now: float) -> None:
         """One path's turn: found dead, or checked again."""
@@ -350,13 +361,18 @@ class Checklist:
         if self.choice.vigil.storms(now) or (path is self.selected and self.holding.untold(path)):
             return STORM
         if path.state is State.FAILED:
-            return PRESSED if self.choice.unheard(now) else REVIVE
+            return PRESSED if self.choice.unheard(now) else self._revival(path, now)
         if path.state is not State.VALID or path.nominating or path.doubted:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
         if self.choice.unheard(now):
             return PRESSED
         often = path is self.selected or path.measured is None
         return (CONSENT if often else STANDBY) * self.rng.uniform(0.8, 1.2)
+
+    def _revival(self, path: Path, now: float) -> float:
+        """Seconds between checks of a path that has failed."""
+        most = min(REVIVE_MOST, self.media.keepalive())
+        return min(most, max(REVIVE, REVIVE_SHARE * (now - path.last_answer)))
 
     def _held(self, on: bool, now: float) -> None:
         """The call is on hold, or no more: the peer hears it at once, over every path that works."""
@@ -581,6 +597,7 @@ class Checklist:
             path.state, path.first_check, path.tries = State.IN_PROGRESS, None, len(RETRIES)
             path.next_check = now + RETRIES[-1]
         self.choice.failed(path, now)
+        self._press(now)
 
     def _tell(self, path: Path, now: float) -> None:
         rtt = None if path.rtt is None else round(path.rtt * 1000, 2)
