@@ -61,6 +61,9 @@ at any moment: so often keeps any router's mapping alive, and has nothing to lea
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
+CONSENT_ENDS = 25.0
+"""Seconds in which a path is checked and nothing answers, whatever else comes over it, after which consent to send is
+gone: RFC 7675, 5.1 allows 30 since the last answer, and the first of these checks may come STANDBY later."""
 REVIVE, REVIVE_SHARE, REVIVE_MOST = 2.0, 0.1, 8.0
 """Seconds between checks of a path between the two that has worked and does no longer, for its network may recover: at
 first, as a share of its silence, and at the most. Routers were seen to forget mappings after 10 s of no answer, some
@@ -337,7 +340,8 @@ class Checklist:
         if path.state is State.VALID:
             soon = path.doubted or (path is self.selected and not self.choice.drowns(path, now))
             limit = path.rest + (DEAD_AFTER if soon else STANDBY_DEAD_AFTER)
-            if now - path.last_answer > limit:
+            unwelcome = path.asked_since is not None and now > path.asked_since + CONSENT_ENDS
+            if unwelcome or now - path.last_answer > limit:
                 self._fail(path, now)
                 return
         elif path.first_check is not None and now - path.first_check > GIVE_UP and path.via is None:
@@ -351,6 +355,7 @@ class Checklist:
             return
         path.rest = min(path.rest, now - path.last_answer)  # asked before its time, it is silent from now on
         path.carrier.send(self.checks.request(path, self.choice.nomination(path), self._word(now), now))
+        path.asked_since = now if path.asked_since is None else path.asked_since
         if path.first_check is None:
             path.first_check = now
             self._tell(path, now)
