@@ -66,8 +66,9 @@ CONSENT_ENDS = 25.0
 gone: RFC 7675, 5.1 allows 30 since the last answer, and the first of these checks may come STANDBY later."""
 REVIVE, REVIVE_SHARE, REVIVE_MOST = 2.0, 0.1, 8.0
 """Seconds between checks of a path between the two that has worked and does no longer, for its network may recover: at
-first, as a share of its silence, and at the most. Routers were seen to forget mappings after 10 s of no answer, some
-are found to sooner (lifetime.py), and a path whose ports were guessed is not found again once one has."""
+first, as a share of its silence, or of the time since the path in use was in doubt, and at the most. Routers were seen
+to forget mappings after 10 s of no answer, some are found to sooner (lifetime.py), and a path whose ports were guessed
+is not found again once one has."""
 PRESSED = 0.5
 """The same of every path that has worked, while nothing of the peer comes."""
 MOST_MET = 50
@@ -126,7 +127,7 @@ class Checklist:
             self.manners.share,
         )
         self.guessing = Guessing(actions, media, rng, means)
-        self.next_slot = 0.0
+        self.next_slot = self.shaken = 0.0
         self.finished = self.peer_finished = False
         self.holding = Holding(self._held)
         self.closed = False
@@ -321,16 +322,17 @@ class Checklist:
             if self.selected is not None and self.selected.via is None:
                 self.tcp.try_again(now + TCP_HEADSTART)
             self.reports.silent(now)
-        self._press(now)
+            self.shaken = now
+        if self.choice.unheard(now):
+            self._press(now)
         if (using := self.selected) is not None and self.choice.better_left(using, now):
             self._fail(using, now)
 
     def _press(self, now: float) -> None:
-        """Where nothing of the peer comes, a path is not left to the pace that its own silence has earned it."""
-        if self.choice.unheard(now):
-            for path in self.paths.values():
-                if path.state is State.FAILED:
-                    path.next_check = min(path.next_check, now + PRESSED)
+        """The path in use is in doubt: none that has failed is left to the pace that its long silence has earned it."""
+        for path in self.paths.values():
+            if path.state is State.FAILED:
+                path.next_check = min(path.next_check, now + self._interval(path, now))
 
     def _visit(self, path: Path, now: float) -> None:
         """One path's turn: found dead, or checked again."""
@@ -377,7 +379,7 @@ class Checklist:
     def _revival(self, path: Path, now: float) -> float:
         """Seconds between checks of a path that has failed."""
         most = min(REVIVE_MOST, self.media.keepalive())
-        return min(most, max(REVIVE, REVIVE_SHARE * (now - path.last_answer)))
+        return min(most, max(REVIVE, REVIVE_SHARE * (now - max(path.last_answer, self.shaken))))
 
     def _held(self, on: bool, now: float) -> None:
         """The call is on hold, or no more: the peer hears it at once, over every path that works."""
@@ -601,6 +603,8 @@ class Checklist:
         if path.via is not None:  # a relay session outlives its silences: it is asked again and again
             path.state, path.first_check, path.tries = State.IN_PROGRESS, None, len(RETRIES)
             path.next_check = now + RETRIES[-1]
+        if path is self.selected:
+            self.shaken = now
         self.choice.failed(path, now)
         self._press(now)
 

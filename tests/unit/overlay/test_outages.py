@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.overlay.call_events import Ended, Heard
-from lab.overlay.checklist import DEAD_AFTER, REVIVE_MOST
+from lab.overlay.checklist import DEAD_AFTER, REVIVE, REVIVE_MOST
 from lab.overlay.relay import Bound
 from lab.overlay.roster import TOKEN_LIFETIME
 from lab.wire.addresses import Address
@@ -263,20 +263,29 @@ def test_a_path_that_is_gone_is_asked_as_often_as_an_impatient_router_wants(
 
 
 @pytest.mark.parametrize("pair", [("cone", "flat")])
-def test_a_path_that_was_gone_for_minutes_is_found_at_once_when_nothing_else_works(
-    net: FakeNet, pair: tuple[str, str]
+@pytest.mark.parametrize(("relays", "back"), [(1, 1.0), (2, 2.5)])
+def test_a_path_that_was_gone_for_minutes_is_found_soon_when_the_one_in_use_dies(
+    net: FakeNet, pair: tuple[str, str], relays: int, back: float
 ) -> None:
-    """Neither end talks, so that no silence tells that the relay's path has died as well."""
-    call(net, pair)
+    """Neither end has talked, so that no silence tells it; of two relays, the other looks alive at first."""
+    if relays == 1:
+        net.kill("relay-2")
+        net.run(7)
+    place(net, *pair)
+    net.run(2)
+    assert path(net, "cone") == PAIRS[pair]
     gone = Between(net, "203.0.113.32", "203.0.113.33")
     net.run(200)
-    before = len(gone.sent)
+    before, used = len(gone.sent), path(net, "cone")
+    assert used.startswith("relayed")
     assert net.run(REVIVE_MOST + 1, until=lambda: len(gone.sent) > before)
-    net.cut, died = about("203.0.113.21", "203.0.113.22"), net.now
-    assert net.run(DEAD_AFTER + 1, until=lambda: path(net, "cone") == "None")
+    net.cut = about("203.0.113.21", "203.0.113.22")
+    assert net.run(DEAD_AFTER + 1, until=lambda: path(net, "cone") != used)
+    left = net.now
+    net.run(REVIVE + 0.3)
+    assert gone.sent[-1] > left, "it is asked at the pace of one that has just died"
     net.lose = None
-    assert net.run(1.0, until=lambda: all(path(net, name) == "punched/udp" for name in pair))
-    assert net.now < died + REVIVE_MOST
+    assert net.run(back, until=lambda: all(path(net, name) == "punched/udp" for name in pair))
 
 
 @pytest.mark.parametrize("pair", [("drawn", "drawn-too")])
