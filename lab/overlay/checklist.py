@@ -541,6 +541,8 @@ class Checklist:
     def voice(self, key: Key, data: bytes, now: float) -> None:
         """What came by a path has turned out to be the peer's voice; the path may have gone since."""
         if (path := self.paths.get(key)) is not None and not self.closed:
+            if isinstance(path.carrier, RelayLeg):
+                path.carrier.heard()
             self.choice.hear(path, data, now)
 
     def _asked(self, path: Path, request: StunMessage, now: float) -> None:
