@@ -61,9 +61,16 @@ at any moment: so often keeps any router's mapping alive, and has nothing to lea
 DEAD_AFTER = 2.0
 """Seconds without an answer after which a path in use is given up; RFC 7675 allows up to 30."""
 STANDBY_DEAD_AFTER = 7.0
-REVIVE, PRESSED = 2.0, 0.5
-"""Seconds between checks of a path between the two that has worked and does no longer: its network may recover; and of
-every path that has worked, while nothing of the peer comes."""
+CONSENT_ENDS = 25.0
+"""Seconds in which a path is checked and nothing answers, whatever else comes over it, after which consent to send is
+gone: RFC 7675, 5.1 allows 30 since the last answer, and the first of these checks may come STANDBY later."""
+REVIVE, REVIVE_SHARE, REVIVE_MOST = 2.0, 0.1, 8.0
+"""Seconds between checks of a path between the two that has worked and does no longer, for its network may recover: at
+first, as a share of its silence, or of the time since the path in use was in doubt, and at the most. Routers were seen
+to forget mappings after 10 s of no answer, some are found to sooner (lifetime.py), and a path whose ports were guessed
+is not found again once one has."""
+PRESSED = 0.5
+"""The same of every path that has worked, while nothing of the peer comes."""
 MOST_MET = 50
 """Addresses at which the peer has been met and has not answered: as many as of its candidates (remote.py)."""
 FIRST_TRIES = 5
@@ -117,9 +124,10 @@ class Checklist:
             self._guesses,
             self.manners.knows,
             self.manners.guess,
+            self.manners.share,
         )
         self.guessing = Guessing(actions, media, rng, means)
-        self.next_slot = 0.0
+        self.next_slot = self.shaken = 0.0
         self.finished = self.peer_finished = False
         self.holding = Holding(self._held)
         self.closed = False
@@ -314,8 +322,17 @@ class Checklist:
             if self.selected is not None and self.selected.via is None:
                 self.tcp.try_again(now + TCP_HEADSTART)
             self.reports.silent(now)
+            self.shaken = now
+        if self.choice.unheard(now):
+            self._press(now)
         if (using := self.selected) is not None and self.choice.better_left(using, now):
             self._fail(using, now)
+
+    def _press(self, now: float) -> None:
+        """The path in use is in doubt: none that has failed is left to the pace that its long silence has earned it."""
+        for path in self.paths.values():
+            if path.state is State.FAILED:
+                path.next_check = min(path.next_check, now + self._interval(path, now))
 
     def _visit(self, path: Path, now: float) -> None:
         """One path's turn: found dead, or checked again."""
@@ -325,7 +342,8 @@ class Checklist:
         if path.state is State.VALID:
             soon = path.doubted or (path is self.selected and not self.choice.drowns(path, now))
             limit = path.rest + (DEAD_AFTER if soon else STANDBY_DEAD_AFTER)
-            if now - path.last_answer > limit:
+            unwelcome = path.asked_since is not None and now > path.asked_since + CONSENT_ENDS
+            if unwelcome or now - path.last_answer > limit:
                 self._fail(path, now)
                 return
         elif path.first_check is not None and now - path.first_check > GIVE_UP and path.via is None:
@@ -339,6 +357,7 @@ class Checklist:
             return
         path.rest = min(path.rest, now - path.last_answer)  # asked before its time, it is silent from now on
         path.carrier.send(self.checks.request(path, self.choice.nomination(path), self._word(now), now))
+        path.asked_since = now if path.asked_since is None else path.asked_since
         if path.first_check is None:
             path.first_check = now
             self._tell(path, now)
@@ -349,13 +368,18 @@ class Checklist:
         if self.choice.vigil.storms(now) or (path is self.selected and self.holding.untold(path)):
             return STORM
         if path.state is State.FAILED:
-            return PRESSED if self.choice.unheard(now) else REVIVE
+            return PRESSED if self.choice.unheard(now) else self._revival(path, now)
         if path.state is not State.VALID or path.nominating or path.doubted:
             return RETRIES[min(path.tries, len(RETRIES) - 1)]
         if self.choice.unheard(now):
             return PRESSED
         often = path is self.selected or path.measured is None
         return (CONSENT if often else STANDBY) * self.rng.uniform(0.8, 1.2)
+
+    def _revival(self, path: Path, now: float) -> float:
+        """Seconds between checks of a path that has failed."""
+        most = min(REVIVE_MOST, self.media.keepalive())
+        return min(most, max(REVIVE, REVIVE_SHARE * (now - max(path.last_answer, self.shaken))))
 
     def _held(self, on: bool, now: float) -> None:
         """The call is on hold, or no more: the peer hears it at once, over every path that works."""
@@ -517,6 +541,8 @@ class Checklist:
     def voice(self, key: Key, data: bytes, now: float) -> None:
         """What came by a path has turned out to be the peer's voice; the path may have gone since."""
         if (path := self.paths.get(key)) is not None and not self.closed:
+            if isinstance(path.carrier, RelayLeg):
+                path.carrier.heard()
             self.choice.hear(path, data, now)
 
     def _asked(self, path: Path, request: StunMessage, now: float) -> None:
@@ -579,7 +605,10 @@ class Checklist:
         if path.via is not None:  # a relay session outlives its silences: it is asked again and again
             path.state, path.first_check, path.tries = State.IN_PROGRESS, None, len(RETRIES)
             path.next_check = now + RETRIES[-1]
+        if path is self.selected:
+            self.shaken = now
         self.choice.failed(path, now)
+        self._press(now)
 
     def _tell(self, path: Path, now: float) -> None:
         rtt = None if path.rtt is None else round(path.rtt * 1000, 2)

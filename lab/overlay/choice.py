@@ -195,7 +195,7 @@ class Choice:
         if left is not None and self.vigil.unanswered(left.last_answer, left.rtt or 0.0, now):
             self.consequences.silent(left, now)  # the peer was the first to leave it
         self.vigil.watch(path, now)
-        path.last_answer = max(path.last_answer, now)  # the peer's nomination came over it: it is as good as an answer
+        path.last_answer = max(path.last_answer, now)  # a nomination came over it: a sign of life, no consent
         path.next_check = now if self.controlling else min(path.next_check, now + CONSENT)
         self.consequences.moved(now)
 

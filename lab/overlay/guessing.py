@@ -4,12 +4,12 @@ Belongs here: limits, sockets, the peer's word that it takes part. Never: which 
 """
 
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.errors import ProtocolError
 from lab.overlay.actions import Actions, earliest
+from lab.overlay.courtesy import Pace, Share
 from lab.overlay.guesses import GUESSES, Guess
 from lab.overlay.paths import is_local
 from lab.overlay.prospects import CHEAP, Part, part, part_if_strict
@@ -27,9 +27,6 @@ LIMIT = 20.0
 HANDFUL = 24
 """Guesses sent to a peer that has not said by another path that it guesses too, or to a host that nobody but the peer
 says to be the peer's: its candidates may name others."""
-MOST_A_SECOND = 200
-"""Guesses that leave in any second, as promised: most parts keep below it by their own pace (guesses.py); what a peer
-tells, it may tell as often as it likes."""
 WORD_HOLDS = 3.0
 """Seconds for which the peer's word that it guesses holds; it is said in every check of a path that works."""
 WORD_COMES = 5.0
@@ -51,7 +48,7 @@ class Means:
     """What guessing needs of its checklist: whether checks may be sent, a fresh one, whether UDP between the two works
     already, sockets on which a path lives, and whom to hand datagrams; `tell` gets candidates to the peer, signed;
     `changed` is told of starts and ends; `known` says whether a host is the peer's by another word than its own,
-    `spend` whether one more guess may go there."""
+    `spend` whether one more guess may go there; `share` is the call's, of what its client may guess in a second."""
 
     ready: Callable[[], bool]
     check: Callable[[Address], bytes]
@@ -62,6 +59,7 @@ class Means:
     changed: Callable[[float], None]
     known: Callable[[str], bool] = lambda host: True
     spend: Callable[[str, float], bool] = lambda host, now: True
+    share: Share = field(default_factory=lambda: Share(Pace()))
 
 
 class Guessing:
@@ -84,8 +82,6 @@ class Guessing:
         self.early: Sequence[Address] = ()
         self.word_until = self.begun = float("-inf")
         self.sent = self.unproven = self.opened = 0
-        self.latest: deque[float] = deque(maxlen=MOST_A_SECOND)
-        """When the last guesses left."""
 
     # -- what is known ------------------------------------------------------------------------------------------
 
@@ -243,7 +239,7 @@ class Guessing:
 
     def may(self, now: float) -> bool:
         """Whether one more guess may be sent, to some host at least."""
-        return any(self._allowed(host, now) for host in self.hosts)
+        return any(self._allowed(host, now) for host in self.hosts) and self.means.share.free(now)
 
     def _allowed(self, host: str, now: float) -> bool:
         return self.unproven < HANDFUL or self._welcome(host, now)
@@ -253,10 +249,9 @@ class Guessing:
 
     def check(self, socket: int, address: Address, now: float, hops: int | None = None) -> bool:
         host = address[0]
-        too_soon = len(self.latest) == MOST_A_SECOND and now - self.latest[0] < 1.0
-        if too_soon or not self._allowed(host, now) or not self.means.spend(host, now):
+        if not self._allowed(host, now) or not self.means.share.free(now) or not self.means.spend(host, now):
             return False
-        self.latest.append(now)
+        self.means.share.take(now)
         self.sent += 1
         self.unproven += not self._welcome(host, now)
         self.actions.send_to(socket, address, self.means.check(address), hops)

@@ -21,7 +21,7 @@ from lab.overlay.reflexive import MediaSocket
 from lab.wire.addresses import Address
 from lab.wire.framing import LengthPrefixed, frame
 from lab.wire.messages import RelayOffer
-from lab.wire.stun import Kind
+from lab.wire.stun import Kind, is_stun
 
 if TYPE_CHECKING:
     from lab.overlay.standby import Waiting
@@ -140,12 +140,17 @@ class RelayLeg:
     def send(self, data: bytes) -> None:
         if self.udp_bound:
             self.meter.sent += 1
+            self.meter.voice += not is_stun(data)
             self.actions.send_to(self.media.socket, self.udp_address, data)
             if self.next_udp is not None and self.meter.flows and self._counts(self.last_udp + COUNTING):
                 self.next_udp = min(self.next_udp, self.last_udp + COUNTING)
         elif self.tcp_bound is not None:
             self.voiced = True
             self.actions.write(self.tcp_bound, frame(data, 2), media=True)
+
+    def heard(self) -> None:
+        """What came by it was the peer's voice."""
+        self.meter.voice += self.udp_bound
 
     # -- time ----------------------------------------------------------------------------------------------------
 

@@ -129,7 +129,7 @@ forwards."""
 CLEAN = 0.01
 """Share of lost packets, heard by either end, up to which no leg is doubted."""
 VOICE = 15
-"""Datagrams between two binds from which on a leg carries more than checks."""
+"""Packets of voice between two binds, sent and heard, from which on a leg carries it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,25 +144,31 @@ class _Count:
 
 
 class LegMeter:
-    """Counts one UDP leg's datagrams at the client's end and compares them with what the relay says that it counted."""
+    """Counts one UDP leg's datagrams at the client's end and compares them with what the relay says that it counted.
+
+    `got` is of whatever comes from the relay's address, for the relay passes on and counts what it cannot read, too;
+    `voice` is of this end's voice and of what is the peer's by its protection. Where none goes, neither what comes nor
+    what the relay says tells anything: both may be made up.
+    """
 
     def __init__(self) -> None:
-        self.sent = self.got = self.marked = self.unanswered = 0
+        self.sent = self.got = self.voice = self.marked = self.unanswered = 0
+        self.flowed = False
         self.asked: dict[bytes, int] = {}
         self.counts: deque[_Count] = deque()
 
     @property
     def flows(self) -> bool:
         """Whether voice has gone or come since the last bind."""
-        return self.sent + self.got - self.marked >= VOICE
+        return self.voice - self.marked >= VOICE
 
     def ask(self, transaction: bytes) -> bool:
         """A bind goes out; True where so many have gone unanswered beside voice that the leg drowns."""
-        flowed, self.marked = self.flows, self.sent + self.got
+        self.flowed, self.marked = self.flows, self.voice
         self.asked[transaction] = self.sent
         while len(self.asked) > 2 * DROWNED:
             del self.asked[next(iter(self.asked))]
-        self.unanswered = self.unanswered + 1 if flowed else 0
+        self.unanswered = self.unanswered + 1 if self.flowed else 0
         return self.unanswered > DROWNED
 
     def answer(self, transaction: bytes, counts: int | None, now: float) -> bool:
@@ -180,7 +186,7 @@ class LegMeter:
         while len(self.counts) > 2 and now - self.counts[1].time >= WINDOW:
             self.counts.popleft()
         first, last = self.counts[0], self.counts[-1]
-        if last.time - first.time < WINDOW:
+        if last.time - first.time < WINDOW or not self.flowed:
             return False
         up = (last.sent - first.sent, last.had - first.had)
         down = (last.returned - first.returned, last.got - first.got)

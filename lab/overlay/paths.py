@@ -142,6 +142,8 @@ Key = tuple[str, object]
 class Path:
     """One way to the peer and what is known of it; times are monotonic seconds, `priority` is of RFC 8445, 6.1.2.3.
 
+    `last_answer` counts a nomination as one (choice.py): a sign of life. `asked_since` is when the first check was sent
+    that no answer has followed, for consent.
     `rest` is for how many seconds since its last answer it may be left alone while the call is on hold (holding.py).
     `demoted` is why it has been ranked down, how much of the voice it lost, 0 to 1, and as what, until that is told.
     `doubted`: the peer stands elsewhere since it has answered, or its network is another.
@@ -156,6 +158,7 @@ class Path:
     tries: int = 0
     first_check: float | None = None
     last_answer: float = 0.0
+    asked_since: float | None = None
     rest: float = 0.0
     rtt: float | None = None
     samples: deque[float] = field(default_factory=lambda: deque(maxlen=MEASURED))
@@ -229,7 +232,7 @@ class Path:
         """One more round trip, seconds: smoothed as TCP does (RFC 6298, 2.3)."""
         self.rtt = sample if self.rtt is None else self.rtt + (sample - self.rtt) / 8
         self.samples.append(sample)
-        self.last_answer, self.doubted = now, False
+        self.last_answer, self.asked_since, self.doubted = now, None, False
 
     @property
     def measured(self) -> float | None:

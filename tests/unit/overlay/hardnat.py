@@ -239,11 +239,9 @@ class World:
                 alarm, side = later, two
             if alarm is None:
                 alarm = until
-            if self.queue and self.queue[0][0] <= alarm:
+            if self.queue and self.queue[0][0] <= min(alarm, until):
                 at, _, what = heapq.heappop(self.queue)
-                self.now = max(self.now, min(at, until))
-                if at > until:
-                    return
+                self.now = max(self.now, at)
                 what()
                 one.flush()
                 two.flush()

@@ -71,3 +71,25 @@ def test_no_voice_goes_to_who_talks_and_does_not_answer(
     sent, silenced = voice_of(net, pair[0]), net.now
     talk(net, id, pair, EXPIRES + 2, first=150)
     assert silenced < max(sent) < silenced + EXPIRES
+
+
+def test_no_voice_goes_to_who_nominates_to_and_fro_and_does_not_answer(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it asks says that it is there, and not that it wants voice."""
+    pair = PAIRS[0]
+    id = place(net, *pair)
+    talk(net, id, pair, 3)
+    checklist, answer = net.hosts[pair[0]].machine.calls[id].checklist, Checks.answer
+
+    def silent(self: Checks, path: Path, request: StunMessage, word: object) -> bytes:
+        return b"\x7f" if self is checklist.checks else answer(self, path, request, word)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Checks, "answer", silent)
+    sent, silenced = voice_of(net, pair[1]), net.now
+    for second in range(round(EXPIRES) + 5):
+        (other,) = (path for path in checklist.paths.values() if path is not checklist.selected and path.rtt)
+        checklist.choice._nominate(other, net.now)
+        talk(net, id, pair, 1, first=150 + 50 * second)
+        assert second > 20 or max(sent) > net.now - 0.5, "nominations are signs of life"
+    assert silenced < max(sent) < silenced + EXPIRES

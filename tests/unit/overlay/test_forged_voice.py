@@ -8,6 +8,7 @@ import pytest
 from lab.overlay.call_events import Ended, Heard, Moved, RankedDown
 from lab.overlay.checks import Checks, Word
 from lab.overlay.paths import Path
+from lab.overlay.session import Session
 from tests.unit.overlay.fakenet import FakeNet
 from tests.unit.overlay.test_lossy_paths import rtp
 from tests.unit.overlay.test_paths_in_memory import place
@@ -83,6 +84,31 @@ def test_forged_voice_is_no_answer_to_a_nomination(net: FakeNet) -> None:
     assert checklist.selected is not relayed
     arrive(net, "bob", relayed, rtp(150))
     assert checklist.selected is relayed
+
+
+def test_what_comes_from_where_a_silent_relay_was_does_not_show_that_udp_is_too_narrow_for_voice(net: FakeNet) -> None:
+    id = place(net, "bob", "frank")
+    talk(net, id, ("bob", "frank"), 0, 2, step=0)
+    bob = net.hosts["bob"].machine
+    (relayed,) = (path for path in bob.calls[id].checklist.paths.values() if path.via is not None)
+    net.kill("relay-1")
+    for number in range(60 * 20):
+        arrive(net, "bob", relayed, forged(number))
+        net.run(0.05)
+        assert not bob.passage.throttled(net.now)
+
+
+def test_a_relay_that_stands_by_and_says_that_it_has_sent_much_does_not_show_it_either(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = place(net, "bob", "frank")
+    talk(net, id, ("bob", "frank"), 0, 2, step=0)
+    net.run(30)  # it has carried the first words, of which it may say what it likes
+    monkeypatch.setattr(Session, "counts", lambda session, index: 0xFFFF << 32 | round(50 * net.now))
+    bob = net.hosts["bob"].machine
+    for _ in range(60):
+        net.run(1)
+        assert not bob.passage.throttled(net.now)
 
 
 MISSES = Word(300, True, True, None)

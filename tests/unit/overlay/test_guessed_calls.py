@@ -10,7 +10,8 @@ from lab.overlay.checklist import PACING
 from lab.overlay.checks import Checks, Word
 from lab.overlay.choice import CONSENT
 from lab.overlay.client import Client
-from lab.overlay.guessing import MOST_KNOWN
+from lab.overlay.courtesy import MOST_A_SECOND
+from lab.overlay.guessing import MOST_KNOWN, Guessing
 from lab.overlay.paths import Key, Kind, Path
 from lab.overlay.prospects import Part
 from lab.wire.addresses import Address
@@ -108,6 +109,27 @@ def test_sockets_are_put_away_and_the_call_ends_with_none(net: FakeNet) -> None:
     net.settle(net.hosts["drawing"])
     net.run(2)
     assert len(net.hosts["drawing"].sockets) == before
+
+
+def test_two_calls_of_one_client_guess_no_faster_than_one(net: FakeNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[float] = []
+    check, media = Guessing.check, set[int]()
+
+    def noted(self: Guessing, socket: int, address: Address, now: float, hops: int | None = None) -> bool:
+        gone = check(self, socket, address, now, hops)
+        if gone and socket in media:
+            sent.append(now)
+        return gone
+
+    monkeypatch.setattr(Guessing, "check", noted)
+    outer = {"203.0.113.32", "203.0.113.35", "203.0.113.36"}
+    net.lose = lambda source, destination: {source[0], destination[0]} <= outer
+    for callee in ("drawing", "drawing-too"):
+        place(net, "cone", callee, id=f"{callee}.x")
+    media.update(call.media.socket for call in net.hosts["cone"].machine.calls.values())
+    net.run(6)
+    assert len(media) == 2 and len(sent) > 600
+    assert all(later - earlier >= 1.0 for earlier, later in zip(sent, sent[MOST_A_SECOND:], strict=False))
 
 
 def test_a_guessed_path_that_dies_is_guessed_again(net: FakeNet) -> None:

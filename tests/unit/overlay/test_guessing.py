@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from lab.overlay.courtesy import MOST_A_SECOND, Pace, Share
 from lab.overlay.guesses import MOST_DUE, WINDOW, TryingTold
 from lab.overlay.guessing import HANDFUL, LIMIT, SWEEP
 from lab.overlay.prospects import Part, part
@@ -210,6 +211,35 @@ def test_two_outer_addresses_of_a_peer_share_the_200_guesses_of_a_second() -> No
     assert abs(by_host["198.51.100.1"] - by_host["198.51.100.9"]) <= 1
     seconds = Counter(int(at * 2) for at, _ in trying.sent)
     assert max(seconds[half] + seconds[half + 1] for half in seconds) <= 200
+
+
+def test_two_calls_of_one_client_share_the_200_guesses_of_a_second() -> None:
+    """Nothing of either peer arrives; the two calls go on side by side, 5 ms at a time."""
+    pace, worlds = Pace(), [unlucky(drawing("198.51.100.1"), steady("198.51.100.2")) for _ in range(2)]
+    for world in worlds:
+        guessing = world.sides[1].guessing
+        guessing.means = replace(guessing.means, share=Share(pace))
+    for step in range(8 * 200):
+        for world in worlds:
+            world.run(step / 200)
+    times = sorted(at for world in worlds for at, _ in world.sides[1].sent)
+    assert len(times) > 1000
+    assert all(later - earlier > 0.99 for earlier, later in zip(times, times[200:], strict=False))
+    assert min(len(world.sides[1].sent) for world in worlds) > 0.45 * len(times)
+
+
+def test_a_long_search_of_one_call_leaves_another_its_share() -> None:
+    pace = Pace()
+    long, short = Share(pace), Share(pace)
+    got = {long: 0, short: 0}
+    for ms in range(5000):
+        for share in (long, short) if ms >= 3000 else (long,):
+            if share.free(ms / 1000):
+                share.take(ms / 1000)
+                got[share] += 1
+        if ms == 2999:
+            assert got[long] == 3 * MOST_A_SECOND
+    assert got[short] == 2 * MOST_A_SECOND // 2
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)

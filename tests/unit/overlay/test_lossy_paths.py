@@ -190,9 +190,18 @@ def test_what_a_leg_missed_in_the_seconds_of_which_nobody_complained_is_not_held
     for missing, left in ((12, False), (16, True)):
         meter = LegMeter()
         for now, sent, had in ((0.0, 0, 0), (10.0, 500, 500 - missing)):
-            meter.sent = sent
+            meter.sent = meter.voice = sent
             meter.ask(bytes([int(now)]))
             assert meter.answer(bytes([int(now)]), counts(had, 0), now) is (left and now > 0)
+
+
+@pytest.mark.parametrize(("voice", "left"), [(0, False), (100, True)])
+def test_what_a_relay_says_counts_for_nothing_where_no_voice_goes(voice: int, left: bool) -> None:
+    meter = LegMeter()
+    for now, returned in ((0.0, 0), (10.0, 500)):
+        meter.got, meter.voice = round(10 * now), voice if now else 0
+        meter.ask(bytes([int(now)]))
+        assert meter.answer(bytes([int(now)]), counts(0, returned), now) is (left and now > 0)
 
 
 def test_loss_is_a_share_of_what_one_path_should_have_brought() -> None:

@@ -1,11 +1,13 @@
 """A network, or a relay, that is gone for seconds in mid-call: voice is back within three of the moment that it
 forwards again, whatever the kernel's own patience with TCP, and no call ends."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
 
 from lab.overlay.call_events import Ended, Heard
+from lab.overlay.checklist import DEAD_AFTER, REVIVE, REVIVE_MOST
 from lab.overlay.relay import Bound
 from lab.overlay.roster import TOKEN_LIFETIME
 from lab.wire.addresses import Address
@@ -217,6 +219,73 @@ def test_a_relay_that_stays_away_is_asked_a_few_times_a_second_and_no_more(net: 
     net.cut = count
     talk(net, id, pair, 15, first=650)
     assert 0 < asked <= 3 * 15 * 2
+
+
+class Between:
+    """What goes from one router to another is noted, and lost."""
+
+    def __init__(self, net: FakeNet, one: str, other: str) -> None:
+        self.net, self.hosts = net, {one, other}
+        self.sent: list[float] = []
+        net.lose = self
+
+    def __call__(self, source: Address, destination: Address) -> bool:
+        lost = {source[0], destination[0]} == self.hosts
+        if lost and source[0] == min(self.hosts):
+            self.sent.append(self.net.now)
+        return lost
+
+
+@pytest.mark.parametrize("pair", [("cone", "flat")])
+@pytest.mark.parametrize(("seconds", "back"), [(15, 2.5), (40, 5), (300, 9)])
+def test_a_path_that_was_gone_is_found_again_within_a_tenth_of_the_time(
+    net: FakeNet, pair: tuple[str, str], seconds: float, back: float
+) -> None:
+    call(net, pair)
+    gone = Between(net, "203.0.113.32", "203.0.113.33")
+    net.run(seconds)
+    assert path(net, "cone").startswith("relayed")
+    asked = [at for at in gone.sent if at > net.now - 100]
+    assert seconds < 300 or len(asked) <= 100 / REVIVE_MOST + 1, "it costs little meanwhile"
+    net.lose = None
+    assert net.run(back, until=lambda: all(path(net, name) == "punched/udp" for name in pair))
+
+
+@pytest.mark.parametrize("pair", [("cone", "flat")])
+def test_a_path_that_is_gone_is_asked_as_often_as_an_impatient_router_wants(
+    net: FakeNet, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(net.hosts["cone"].machine.calls[call(net, pair)].media, "keepalive", lambda: 3.0)
+    gone = Between(net, "203.0.113.32", "203.0.113.33")
+    net.run(150)
+    late = [at for at in gone.sent if at > net.now - 60]
+    assert max(later - earlier for earlier, later in itertools.pairwise(late)) < 3.1
+
+
+@pytest.mark.parametrize("pair", [("cone", "flat")])
+@pytest.mark.parametrize(("relays", "back"), [(1, 1.0), (2, 2.5)])
+def test_a_path_that_was_gone_for_minutes_is_found_soon_when_the_one_in_use_dies(
+    net: FakeNet, pair: tuple[str, str], relays: int, back: float
+) -> None:
+    """Neither end has talked, so that no silence tells it; of two relays, the other looks alive at first."""
+    if relays == 1:
+        net.kill("relay-2")
+        net.run(7)
+    place(net, *pair)
+    net.run(2)
+    assert path(net, "cone") == PAIRS[pair]
+    gone = Between(net, "203.0.113.32", "203.0.113.33")
+    net.run(200)
+    before, used = len(gone.sent), path(net, "cone")
+    assert used.startswith("relayed")
+    assert net.run(REVIVE_MOST + 1, until=lambda: len(gone.sent) > before)
+    net.cut = about("203.0.113.21", "203.0.113.22")
+    assert net.run(DEAD_AFTER + 1, until=lambda: path(net, "cone") != used)
+    left = net.now
+    net.run(REVIVE + 0.3)
+    assert gone.sent[-1] > left, "it is asked at the pace of one that has just died"
+    net.lose = None
+    assert net.run(back, until=lambda: all(path(net, name) == "punched/udp" for name in pair))
 
 
 @pytest.mark.parametrize("pair", [("drawn", "drawn-too")])
