@@ -337,6 +337,11 @@ class Supernode(Member):
         alone = self.joined and self.taking and not self.peers
         return [self.mesh.own] if alone else self.mesh.machines()
 
+    def spares(self, more: int) -> None:
+        """Its machine has room for so many clients more: where that is little, others have to take who comes, and some
+        of those that sit here where they have room for them."""
+        self.admission.weighed(more, len(self.clients))
+
     # -- what is said --------------------------------------------------------------------------------------------
 
     def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
