@@ -35,6 +35,7 @@ from lab.wire.messages import (
     Carry,
     Challenge,
     Demoted,
+    Dial,
     Dialled,
     Found,
     HubMessage,
@@ -479,6 +480,10 @@ class Supernode(Member):
                     self.actions.emit(Unreachable(self.name, reason))
             case Demoted():
                 pass  # a built-in one ends on nobody's word
+            case Dial():
+                self.relief.asked_to_dial(peer.name, message, peer.send, now)
+            case Dialled() | Unwilling():
+                self.relief.told_elsewhere(peer.name, message, now)
             case _:
                 raise ProtocolError(f"supernode {peer.name} sent {type(message).__name__}")
 
