@@ -106,10 +106,15 @@ class Hosting:
         self._listening(None)
 
     async def _weigh(self, role: Role) -> None:
-        """Whether the machine still has something to spare."""
+        """Whether the machine still has something to spare, and how much."""
         candidacy = self.client.candidacy
-        candidacy.spares((await measured()).lacking(candidacy.wanted(role)))
+        spare, wanted = await measured(), candidacy.wanted(role)
+        refusal = spare.lacking(wanted)
+        candidacy.spares(refusal)
         self.shell.settle()
+        if self.hosted is not None and isinstance(self.hosted.machine, Supernode):
+            self.hosted.machine.spares(0 if refusal else spare.room(wanted))
+            self.hosted.shell.settle()
 
     async def _open_supernode(self, machine: Supernode, shell: Shell) -> None:
         self.client.hub.more = machine.for_its_own_client

@@ -31,6 +31,10 @@ class Admission:
 
     def __init__(self, capacity: int | None, rate: float | None = None) -> None:
         self.capacity, self.rate = capacity, rate or LOGIN_RATE
+        self.most = capacity
+        """What it has room for where its machine is as it was at the start."""
+        self._weighed = capacity or 0
+        """What the last look at the machine found."""
         self.line: OrderedDict[int, Waiting] = OrderedDict()
         self.back: OrderedDict[int, Waiting] = OrderedDict()
         """Those that sit here already, and come on another link: they need a turn, and no other place."""
@@ -42,6 +46,13 @@ class Admission:
         """Links of those that go first."""
         self.next_turn = 0.0
         self.away_until = 0.0
+
+    def weighed(self, more: int, clients: int) -> None:
+        """Its machine was looked at, and has room for so many `more` beside these clients: it takes no more than that,
+        nor than at the start. Less counts once two looks in a row have found it; nobody who sits here is sent away."""
+        if self.most is not None:
+            before, self._weighed = self._weighed, clients + len(self._kept) + more
+            self.capacity = min(self.most, max(before, self._weighed))
 
     def room(self, clients: int) -> int | None:
         """How many more it has room for beside so many clients, who wait for it included."""

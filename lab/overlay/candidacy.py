@@ -26,7 +26,7 @@ CAPACITY = 200
 CALLS = 20
 """Calls that a promoted relay takes unless its user says otherwise: 2 Mbit/s each way if all talk through it."""
 WEIGH_EVERY = 60.0
-"""Seconds between two looks at what its machine has to spare, while it is a relay."""
+"""Seconds between two looks at what its machine has to spare, while it is a supernode or a relay."""
 TIRED = 2
 """Looks in a row that find nothing to spare before it is a client alone again."""
 DIALS = Rate(0.5, 5)
@@ -44,7 +44,8 @@ class AskedToBe(Event):
 
 @dataclass(frozen=True, slots=True)
 class AskedForSpare(Event):
-    """The program is to measure what its machine has to spare for this role, and to say `spares`."""
+    """The program is to measure what its machine has to spare for this role, and to say `spares`, to a supernode beside
+    as well."""
 
     role: Role
 
@@ -143,7 +144,7 @@ class Candidacy:
         if self.promoted is not None:
             return  # another that had asked as well was sooner
         self.promoted, self.until, self.tired = word.role, None, 0
-        self.weigh_at = now + WEIGH_EVERY if word.role == "relay" else None
+        self.weigh_at = now + WEIGH_EVERY
         lack = "had too much to do" if word.role == "supernode" else "knew no relay with room"
         self.because = f"{hub} {lack}, and {word.measurer} has reached it"
         self.actions.emit(PromotedTo(word.role, word.supernodes))
@@ -175,7 +176,8 @@ class Candidacy:
 
     def spares(self, refusal: str | None) -> None:
         """What the machine has to spare now: None where that is enough, else why it is not. A relay whose user needs
-        the machine is one no more, and its calls are elsewhere first."""
+        the machine is one no more, and its calls are elsewhere first; a supernode stays one, and takes nobody new: were
+        it to leave where all have much to do, the others would have more."""
         if self.promoted == "relay":
             self.tired = self.tired + 1 if refusal is not None else 0
             if refusal is not None and self.tired >= TIRED:
@@ -224,7 +226,7 @@ class Candidacy:
             self.cease("nobody has promoted it")
         if self.weigh_at is not None and self.promoted is not None and now >= self.weigh_at:
             self.weigh_at = now + WEIGH_EVERY
-            if (why := self.narrow(now)) is not None:
+            if self.promoted == "relay" and (why := self.narrow(now)) is not None:
                 self.spares(why)
             else:
                 self.actions.emit(AskedForSpare(self.promoted))

@@ -6,7 +6,7 @@ who is not, by address. Pure. Belongs here: limits by address and by name. Never
 
 from lab.overlay.limits import Limiter, Rate
 from lab.overlay.lobby import Displaced, Lobby, holder
-from lab.wire.messages import Demoted, Message, Near, Relays, Room, Supernodes
+from lab.wire.messages import Demoted, Dial, Message, Near, Relays, Room, Supernodes
 
 GREETING_LIMIT = 5.0
 """Seconds in which a new link has to sign in."""
@@ -41,6 +41,7 @@ MESH_WORDS: dict[type[Message], Rate] = {
     Relays: Rate(5, 200),
     Near: Rate(1, 20),
     Demoted: Rate(1, 20),
+    Dial: Rate(1, 20),
 }
 """Words of another supernode that it says once a second at the most, or when somebody is new, and each of which makes
 much to do: who is known is looked through, or dialled, or clients are told where there is room."""

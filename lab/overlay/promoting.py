@@ -6,7 +6,7 @@ Belongs here: who is asked, who measures, what is believed. Never: links; what a
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.overlay.actions import Event, earliest
@@ -45,6 +45,8 @@ DOUBTED = 30.0
 measure it had been asked too much. It doubles each time, up to what it is for others."""
 MOST_MEASURERS = 3
 """Nodes that dial a candidate in turn in vain, at the most: some cannot dial anybody. Who says so does not count."""
+MOST_ELSEWHERE = 5
+"""Other supernodes that are asked in turn, at the most, to have one of their clients dial a candidate."""
 MEASURER_LIMIT = 5.0
 """Seconds in which one of them has to answer; it gives up by itself after three."""
 MEASURING = 20.0
@@ -83,7 +85,8 @@ class FoundUnfit(Event):
 
 @dataclass(frozen=True, slots=True)
 class FoundFit(Event):
-    """A client is promoted: `measurer`, whom it had nothing to do with, has reached it."""
+    """A client is promoted: `measurer`, whom it had nothing to do with, has reached it; a supernode has had one of its
+    clients do so."""
 
     name: str
     role: str
@@ -121,6 +124,8 @@ class _Asking:
     measurer: str = ""
     measured_by: float = 0.0
     """Until when others are asked to dial it."""
+    elsewhere: int = 0
+    """How many other supernodes have been asked to have it dialled."""
     in_vain: list[str] = field(default_factory=list)
     """Who has dialled it and not reached it, or has not answered."""
 
@@ -129,7 +134,8 @@ class Promoting:
     """One supernode's. `dial` measures from this node itself, `machines` are the supernodes that a promoted one is
     told of; `strangers` are the nodes that could measure a candidate and have, as far as is known here, had nothing to
     do with it: what a candidate has contacted itself, a router may let in while it lets in nobody else. `able` says
-    whether one of them has reached somebody before: who has not may be the one that reaches nobody.
+    whether one of them has reached somebody before: who has not may be the one that reaches nobody. Where none of them
+    is left, those `elsewhere` are asked, other supernodes that have such clients perhaps.
     """
 
     def __init__(
@@ -140,9 +146,10 @@ class Promoting:
         strangers: Callable[[Candidate], Mapping[str, Callable[[Message], object]]],
         machines: Callable[[], Sequence[tuple[str, ...]]],
         able: Callable[[str], bool] = lambda name: True,
+        elsewhere: Callable[[], Mapping[str, Callable[[Message], object]]] = dict,
     ) -> None:
         self.emit, self.rng, self.dial, self.strangers, self.machines = emit, rng, dial, strangers, machines
-        self.able = able
+        self.able, self.elsewhere = able, elsewhere
         self.asking: _Asking | None = None
         self.unfit: dict[tuple[str, Role], _Unfit] = {}
         self.here_since = float("-inf")
@@ -269,6 +276,9 @@ class Promoting:
         self.rng.shuffle(names)
         enough = len(asking.in_vain) >= MOST_MEASURERS or now >= asking.measured_by
         measurer = None if enough else next((name for name in names if self._measurers.allows(name, now)), None)
+        if measurer is None and not enough:
+            strangers = self.elsewhere()
+            measurer = self._supernode(asking, strangers, now)
         if measurer is None:
             reason = "nobody else has reached it" if asking.in_vain else "nobody is here who could measure it"
             self._unfit(reason, now, blamed=any(self.able(name) for name in asking.in_vain))
@@ -277,6 +287,14 @@ class Promoting:
         asking.asked += (measurer,)
         asking.until = now + MEASURER_LIMIT
         strangers[measurer](self._question(asking))
+
+    def _supernode(self, asking: _Asking, others: Collection[str], now: float) -> str | None:
+        """One that is asked to have the candidate dialled, if there is any that has not been."""
+        names = [name for name in sorted(others) if name not in asking.asked and self._measurers.allows(name, now)]
+        if not names or asking.elsewhere >= MOST_ELSEWHERE:
+            return None
+        asking.elsewhere += 1
+        return self.rng.choice(names)
 
     def _in_vain(self, asking: _Asking, now: float) -> None:
         asking.in_vain.append(asking.measurer)

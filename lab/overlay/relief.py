@@ -11,6 +11,7 @@ from typing import Protocol
 from lab.overlay.actions import Actions, earliest
 from lab.overlay.admission import OVERBOOKED, Admission
 from lab.overlay.carrying import Carrying
+from lab.overlay.favours import Favours
 from lab.overlay.hub import MOST_WAITS
 from lab.overlay.member import Membership
 from lab.overlay.mesh import Machine, Mesh
@@ -110,7 +111,10 @@ class Relief:
         rng = hub.membership.rng
         self.rechecking = Rechecking(rng, self._dial, self._strangers_to)
         able = self.rechecking.able.__contains__
-        self.promoting = Promoting(hub.actions.emit, rng, self._dial, self._strangers, self._machines, able)
+        self.promoting = Promoting(
+            hub.actions.emit, rng, self._dial, self._strangers, self._machines, able, self._elsewhere
+        )
+        self.favours = Favours(rng)
         self.no_measurers: dict[str, float] = {}
         """Clients that have said that they cannot dial others, and until when they are not asked to; in that order."""
         self.idle: dict[str, float] = {}
@@ -168,6 +172,7 @@ class Relief:
     def gone(self, name: str, now: float) -> None:
         """A client or another supernode has left."""
         self.no_measurers.pop(name, None)
+        self.favours.gone(name)
         self.promoting.gone(name, now)
 
     # -- room elsewhere --------------------------------------------------------------------------------------------
@@ -313,8 +318,11 @@ class Relief:
     def says(self, name: str, message: Willing | Unwilling | Dialled, now: float) -> None:
         """A client's word about being asked to be something, or to dial somebody."""
         if isinstance(message, Dialled):
-            if message.tcp and message.udp and self.promoting.measures(name, message):
+            favour = self.favours.dialled(name, message)
+            if message.tcp and message.udp and (favour or self.promoting.measures(name, message)):
                 self.rechecking.can(name)
+            if favour:
+                return
             if (found := self.rechecking.says(name, message, now)) is not None:
                 self._rechecked(*found, name, now)
                 return
@@ -324,13 +332,33 @@ class Relief:
 
     def _cannot_measure(self, name: str, now: float) -> bool:
         """Whether the one that is unwilling was asked to dial somebody; it is not asked again for a while."""
-        if not (self.promoting.measurer == name or self.rechecking.measurer == name):
+        favour = self.favours.unwilling(name)
+        if not (favour or self.promoting.measurer == name or self.rechecking.measurer == name):
             return False
         self.no_measurers.pop(name, None)
         self.no_measurers[name] = now + SPARED
         self.promoting.cannot_measure(name, now)
         self.rechecking.cannot_measure(name, now)
         return True
+
+    # -- measuring for one another ---------------------------------------------------------------------------------
+
+    def _elsewhere(self) -> Mapping[str, Callable[[Message], object]]:
+        return {name: peer.send for name, peer in self.hub.mesh.peers.items()}
+
+    def asked_to_dial(self, supernode: str, question: Dial, answer: Callable[[Message], object], now: float) -> None:
+        """Another supernode, at which nobody is a stranger to its candidate, would have it dialled by one of the
+        clients here that is."""
+        self.favours.ask(supernode, question, answer, self._strangers_to(question), self.rechecking.able, now)
+
+    def told_elsewhere(self, supernode: str, message: Unwilling | Dialled, now: float) -> None:
+        """What has come of that at another one."""
+        if isinstance(message, Dialled):
+            self.promoting.says(supernode, message, now)
+        else:
+            self.promoting.cannot_measure(supernode, now)
+
+    # -- those that are promoted -----------------------------------------------------------------------------------
 
     def _let_the_idle_go(self, now: float) -> None:
         """Users' computers that relay nothing are clients again where those that do nothing else suffice."""

@@ -35,6 +35,7 @@ from lab.wire.messages import (
     Carry,
     Challenge,
     Demoted,
+    Dial,
     Dialled,
     Found,
     HubMessage,
@@ -337,6 +338,11 @@ class Supernode(Member):
         alone = self.joined and self.taking and not self.peers
         return [self.mesh.own] if alone else self.mesh.machines()
 
+    def spares(self, more: int) -> None:
+        """Its machine has room for so many clients more: where that is little, others have to take who comes, and some
+        of those that sit here where they have room for them."""
+        self.admission.weighed(more, len(self.clients))
+
     # -- what is said --------------------------------------------------------------------------------------------
 
     def _said(self, link: int, session: Seat, message: HubMessage, now: float) -> None:
@@ -474,6 +480,10 @@ class Supernode(Member):
                     self.actions.emit(Unreachable(self.name, reason))
             case Demoted():
                 pass  # a built-in one ends on nobody's word
+            case Dial():
+                self.relief.asked_to_dial(peer.name, message, peer.send, now)
+            case Dialled() | Unwilling():
+                self.relief.told_elsewhere(peer.name, message, now)
             case _:
                 raise ProtocolError(f"supernode {peer.name} sent {type(message).__name__}")
 

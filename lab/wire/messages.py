@@ -448,7 +448,8 @@ class Unwilling(Message, frozen=True):
 
 
 class Dial(Message, frozen=True):
-    """A hub to one of its nodes: can `name`, who holds `key`, be reached in this role at these addresses?"""
+    """A hub to one of its nodes: can `name`, who holds `key`, be reached in this role at these addresses? Or to another
+    hub, that one of its clients finds out."""
 
     role: Role
     name: Name

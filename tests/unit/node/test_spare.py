@@ -3,12 +3,22 @@
 import asyncio
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab.node import spare
+from lab.node import hosting, spare
+from lab.node.hosting import Hosted, Hosting
+from lab.node.journal import Journal
+from lab.node.shell import Shell
 from lab.node.spare import FILES_KEPT, LATE, LEAST_PLACES, MEMORY_EACH, MOST_PLACES, Spare, measured
+from lab.node.tls import client_context
+from lab.overlay.candidacy import AskedForSpare
+from lab.overlay.client import Client
+from lab.overlay.supernode import Supernode
+from tests.unit.node.test_shell import until
+from tests.unit.overlay.fakenet import FakeNet
 
 MUCH = 1 << 40
 
@@ -80,3 +90,25 @@ def test_a_container_s_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert spare._memory() > 1_000_000
     (tmp_path / "memory.max").write_text("5000\n")
     assert spare._memory() == 4000 < free
+
+
+def test_a_supernode_beside_is_told_what_its_machine_has_to_spare_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [Spare(10_000, MUCH, 2 * LATE), Spare(10_000, MUCH, 2 * LATE), Spare(FILES_KEPT + 30, MUCH, 0.0)]
+
+    async def look() -> Spare:
+        return looks.pop(0)
+
+    async def story() -> None:
+        membership = replace(FakeNet().membership("alice", "127.0.0.1", "198.51.100.20"), supernodes=())
+        client = Client(membership, ())
+        machine = Supernode(replace(membership, capacity=200), promoted=True)
+        shells = [Shell(each, client_context(), lambda event: None) for each in (client, machine)]
+        beside = Hosting(client, shells[0], Journal("alice"), lambda event: None)
+        beside.hosted = Hosted(machine, shells[1], 0.0)
+        for capacity in (200, 0, 30):
+            assert beside.event(AskedForSpare("supernode"))
+            await until(lambda: not beside.opening)
+            assert machine.admission.capacity == capacity
+
+    monkeypatch.setattr(hosting, "measured", look)
+    asyncio.run(story())

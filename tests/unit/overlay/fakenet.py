@@ -418,8 +418,13 @@ class FakeNet:
                 beside = self.hosts[f"{host.name}+"]
                 beside.machine.admit(supernodes, self.now)
                 self.settle(beside)
-            case AskedForSpare():
-                host.machine.candidacy.spares(self.busy.get(host.name))
+            case AskedForSpare(role):
+                refusal = self.busy.get(host.name)
+                host.machine.candidacy.spares(refusal)
+                if role == "supernode":
+                    beside = self.hosts[f"{host.name}+"]
+                    beside.machine.spares(0 if refusal else host.machine.candidacy.capacity)
+                    self.settle(beside)
             case DemotedFrom():
                 if (beside := self.hosts.get(f"{host.name}+")) is not None:
                     beside.machine.leave(self.now)

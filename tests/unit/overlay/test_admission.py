@@ -69,6 +69,25 @@ def test_neither_who_sits_here_nor_who_is_new_holds_up_the_other() -> None:
     assert admission.deadline(0) is None
 
 
+def test_a_machine_that_is_busy_twice_in_a_row_has_room_for_nobody_more_until_it_is_not() -> None:
+    admission = Admission(10, 10.0)
+    admission.weighed(0, 4)
+    assert admission.room(4) == 6, "one busy moment is none"
+    admission.weighed(0, 4)
+    assert admission.room(4) == 0 and admission.full(4)
+    admission.weighed(3, 4)
+    assert admission.room(4) == 3
+    admission.weighed(200, 4)
+    assert admission.capacity == 10, "no more than at the start"
+
+
+def test_who_takes_as_many_as_come_does_so_on_any_machine() -> None:
+    admission = Admission(None, 10.0)
+    for _ in range(2):
+        admission.weighed(0, 4)
+    assert admission.room(4) is None
+
+
 def test_the_place_of_one_that_is_back_is_kept_though_its_old_link_is_found_dead() -> None:
     admission = Admission(1, 10.0)
     admission.wait(7, "a", 1.0, sits=True)

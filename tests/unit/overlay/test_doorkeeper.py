@@ -40,6 +40,7 @@ from lab.wire.messages import (
     Carry,
     Credential,
     Demoted,
+    Dial,
     Envelope,
     Hello,
     Invite,
@@ -357,6 +358,7 @@ FLOODS: tuple[Message, ...] = (
     Supernodes((("198.51.100.66",), ("198.51.100.67",))),
     Relays((RelayEntry("relay-9", ("198.51.100.66",), 9, (9,)),)),
     Near((("relay-1", 0),)),
+    Dial("supernode", "mallory", bytes(32), ("198.51.100.66",)),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from lab.overlay.call_events import Ended
-from lab.overlay.candidacy import AskedToBe, DemotedFrom, PromotedTo
+from lab.overlay.candidacy import WEIGH_EVERY, AskedToBe, DemotedFrom, PromotedTo
 from lab.overlay.member import SignedOut, Trouble
 from lab.overlay.mesh import REDIAL, TURN, Peer
 from lab.overlay.promoting import (
@@ -261,6 +261,23 @@ def test_one_that_can_no_longer_be_reached_is_demoted_and_its_clients_are_elsewh
     assert set(homes(net).values()) == {"supernode-1"}
     for name in served:
         assert not net.told(name, SignedOut), "it has moved before the old link broke"
+
+
+def test_one_whose_machine_its_user_needs_takes_nobody_new_and_loses_nobody_for_whom_there_is_no_other_place() -> None:
+    net = crowd(closed=4, opened=1, capacity=4)
+    assert net.run(60, until=lambda: promoted(net) == ["open-0"] and None not in homes(net).values())
+    hub = net.hosts["open-0+"].machine
+    net.busy["open-0"] = "its machine is busy: timers come 300 ms late"
+    net.run(3 * WEIGH_EVERY)
+    sitting = set(hub.clients)
+    assert 0 < len(sitting) < 4
+    for number in range(4):
+        net.client(f"closed-late-{number}", f"192.168.{50 + number}.10", Router(f"203.0.113.{150 + number}"))
+    net.run(20)
+    assert promoted(net) == ["open-0"] and set(hub.clients) == sitting
+    assert list(homes(net).values()).count(None) == len(homes(net)) - 4 - len(sitting), "the others wait"
+    del net.busy["open-0"]
+    assert net.run(2 * WEIGH_EVERY, until=lambda: len(hub.clients) == 4)
 
 
 def walled_in(net: FakeNet, name: str) -> None:

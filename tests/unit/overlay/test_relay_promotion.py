@@ -159,6 +159,43 @@ def test_a_router_that_lets_in_whom_its_client_has_contacted_is_found_out_by_a_s
     }
 
 
+def apart() -> tuple[FakeNet, str, str]:
+    """A client that anybody reaches, alone at its supernode, and others at the other one: all strangers to it sit
+    there. No relay is there."""
+    net = FakeNet(delay=0.01)
+    net.authority()
+    for number in (1, 2):
+        net.supernode(number)
+    net.client("open-0", "198.51.100.20", Router("", mapping=None))
+    closed = [f"closed-{number}" for number in range(6)]
+    for number, name in enumerate(closed):
+        net.client(name, f"192.168.{number}.10", Router(f"203.0.113.{100 + number}"))
+    assert net.run(5, until=lambda: all(net.hosts[name].machine.hub.hub for name in ("open-0", *closed)))
+    here = net.hosts["open-0"].machine.hub.hub
+    for name in closed:
+        if net.hosts[name].machine.hub.hub == here:
+            net.stop(name)
+    (there,) = {"supernode-1", "supernode-2"} - {here}
+    assert net.hosts[there].machine.clients
+    return net, here, there
+
+
+def test_where_all_strangers_sit_at_another_supernode_one_of_them_measures() -> None:
+    net, here, there = apart()
+    assert net.run(60, until=lambda: bool(promoted(net)))
+    assert [event.measurer for _, event in net.told(here, FoundFit)] == [there]
+    assert not net.hosts[there].machine.relief.favours.asked
+
+
+def test_whom_they_do_not_reach_is_not_promoted() -> None:
+    net, here, _ = apart()
+    hubs = ("203.0.113.11", "203.0.113.12")
+    net.cut = lambda source, to: to == ("198.51.100.20", 33034) and source[0] not in hubs
+    net.run(60)
+    assert not promoted(net)
+    assert {event.reason for _, event in net.told(here, FoundUnfit)} == {"nobody else has reached it"}
+
+
 def test_when_all_relays_are_busy_another_is_made_and_offered() -> None:
     net = crowd(calls=2)
     net.relay(1)

@@ -102,3 +102,11 @@ def test_what_a_client_that_is_away_has_found_out_is_marked_old(state: str, old:
     )  # fmt: skip
     row = next(line for line in reversed(shown(node, width)) if line.startswith("bob"))
     assert row.startswith("bob (old)") == old
+
+
+def test_who_was_promoted_and_why_stands_under_the_nodes() -> None:
+    because = "supernode-1 had too much to do, and home-pc has reached it"
+    node = NodeStatus("open-1-pc", "client", "open-1", "open", "none", "ready", "supernode-1", "supernode", because)
+    lines = shown(node, 160)
+    assert "client + supernode" in lines[1]
+    assert lines[-1] == f"open-1-pc is a supernode: {because}"

@@ -61,6 +61,17 @@ def test_a_call_that_ends_is_a_promise_that_is_not_kept() -> None:
     assert "no path" in found.broken[0]
 
 
+def test_a_supernode_that_lets_in_more_than_it_says_is_a_promise_that_is_not_kept() -> None:
+    measures = Measures()
+    simulation = Simulation(STORIES["outage-2007"], Population(Scale.of(60), 1, measures), measures)
+    measures.login_limit = 3.0
+    found = simulation.run()
+    assert found.peak_login_rate_per_s > 3 and not found.healed
+    assert found.broken == (
+        f"a supernode let {found.peak_login_rate_per_s} clients in within a second, more than its 3",
+    )
+
+
 def test_the_crowds_supernodes_are_those_of_every_story_and_a_small_crowds_are_slower() -> None:
     assert Scale.of(10_000).in_proportion().login_limit == Scale.of(10_000).login_limit == 100
     assert Scale.of(100).login_limit == 100
