@@ -29,17 +29,19 @@ def supports(claim: Claim, others: Sequence[Claim], flight: float = 0.0, passed:
     """Whether the other end's stretches tell the same about the time of this one, but for the grace at its ends.
 
     `flight` is how long packets take from end to end, seconds: as much later the other end may have heard of a move.
-    `passed`: from when to when media passed between the two, on whatever path. What nothing passed in is not compared:
-    each end tries by itself what may lead to the other.
-    A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees;
-    one that was over before a word of it, or a frame, could be there needs none.
+    `passed`: from when to when media passed between the two, both ways and on whatever paths. What it did not pass in is
+    not compared: each end tries by itself what may lead to the other.
+    A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees,
+    if anything passed in it; one that was over before a word of it, or a frame, could be there needs none.
     """
     if claim.end - claim.start < max(flight, FRAME):
         return True
     grace = GRACE + flight
     start, end = claim.start + grace, claim.end - grace
     if start >= end:
-        return any(other.path == claim.path and _overlap(other, claim.start, claim.end) > -grace for other in others)
+        return all(over <= claim.start or begin >= claim.end for begin, over in passed) or any(
+            other.path == claim.path and _overlap(other, claim.start, claim.end) > -grace for other in others
+        )
     pieces = [(max(start, begin), min(end, over)) for begin, over in passed if begin < end and over > start]
     if not pieces:
         return True

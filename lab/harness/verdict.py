@@ -3,7 +3,7 @@
 Belongs here: putting claims and evidence into one report. Never: placing calls, reading packets.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def _judge(
     except EvidenceError as error:
         return _Judged(None, (), (), wrong or str(error), witnesses=(Witness(PACKETS, str(error), False),))
     disagreements = list(verdict.reasons)
-    passed = _merged((span.start, span.end) for path in verdict.scene.paths for span in path.spans) or ALWAYS
+    passed = _both_ways(verdict.scene.paths) or ALWAYS
     history = []
     for one, held in zip(caller.history, verdict.stretches, strict=True):
         shared = supports(one, callee.history, verdict.flight, passed)
@@ -142,6 +142,17 @@ def _judge(
     return _Judged(
         observed, tuple(history), tuple(dict.fromkeys(disagreements)), wrong, tuple(holds), (*witnesses, *others)
     )
+
+
+def _both_ways(paths: Sequence[evidence.MediaPath]) -> list[Interval]:
+    """When media went both ways, on whatever paths: where it goes one way alone, it goes to nobody for all its sender
+    knows."""
+    there, back = (
+        _merged((span.start, span.end) for way in ways if way is not None for span in way.spans)
+        for ways in ([path.to_callee for path in paths], [path.to_caller for path in paths])
+    )
+    shared = [(max(one[0], two[0]), min(one[1], two[1])) for one in there for two in back]
+    return [(begin, over) for begin, over in shared if begin < over]
 
 
 def _merged(spans: Iterable[Interval]) -> list[Interval]:

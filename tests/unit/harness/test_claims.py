@@ -64,6 +64,15 @@ def test_what_nothing_passed_in_is_not_compared() -> None:
     assert not supports(Claim(1.0, 9.0, RELAYED), callee, 0.02, [(0.5, 2.0), (4.76, 11.0)])
 
 
+def test_a_short_stretch_in_which_nothing_passed_is_not_compared() -> None:
+    """Seen where a router had got a new outer address: all that one end knew was dead, and it tried a relay's leg, dead
+    as well, for 89 ms, until the new connection to the peer was there; the other end never left what it had."""
+    caller, callee = Claim(4.650, 4.739, RELAYED), [Claim(0.5, 11.0, PUNCHED)]
+    assert supports(caller, callee, 0.02, [(0.5, 3.1), (4.739, 11.0)])
+    assert not supports(caller, callee, 0.02, [(0.5, 3.1), (4.73, 11.0)]), "voice passed while they named two paths"
+    assert not supports(caller, callee, 0.02, [(0.5, 4.66), (4.76, 11.0)])
+
+
 def test_times_count_from_the_dial_and_are_those_of_the_worse_end() -> None:
     events = [
         event("dialled", "bob", 100.0),

@@ -8,6 +8,7 @@ import pytest
 
 from lab import evidence
 from lab.errors import EvidenceError, ProtocolError
+from lab.evidence.media import Bout
 from lab.harness import verdict
 from lab.harness.call_report import CallReport
 from lab.harness.events import parse_ended, parse_event
@@ -139,6 +140,22 @@ def test_ends_that_say_different_things_are_a_disagreement(packets: Any) -> None
     report = verdict.report(EMPTY, placed(ended("bob"), ended("carol", PUNCHED)))
     assert_disagrees(report, "bob ended on relayed/udp via relay-1, carol on punched/udp", "bob claims")
     assert not report.history[0].agrees
+
+
+def test_media_passes_between_two_where_it_goes_both_ways() -> None:
+    """As after a router has got a new outer address: one end sends to the former for a while."""
+
+    def way(*spans: tuple[float, float]) -> evidence.Way:
+        bouts = tuple(Bout(begin, over, round((over - begin) * 50)) for begin, over in spans)
+        return evidence.Way(bouts, 100, 100, 0.02)
+
+    def path(there: evidence.Way | None, back: evidence.Way | None) -> evidence.MediaPath:
+        end: Any = None
+        return evidence.MediaPath("direct", "tcp", None, end, end, there, back, 100)
+
+    old, new = path(way((0.5, 4.6)), way((0.4, 4.8))), path(way((4.76, 9.0)), way((4.77, 9.1)))
+    assert verdict._both_ways([old, new]) == [(0.5, 4.6), (4.76, 9.0)]
+    assert verdict._both_ways([path(way((0.5, 4.6)), None)]) == []
 
 
 def test_an_empty_capture_is_an_error_and_never_a_path(packets: Any) -> None:
