@@ -29,8 +29,8 @@ def supports(claim: Claim, others: Sequence[Claim], flight: float = 0.0, passed:
     """Whether the other end's stretches tell the same about the time of this one, but for the grace at its ends.
 
     `flight` is how long packets take from end to end, seconds: as much later the other end may have heard of a move.
-    `passed`: from when to when media passed between the two, both ways and on whatever paths. What it did not pass in is
-    not compared: each end tries by itself what may lead to the other.
+    `passed`: from when to when media passed between the two, both ways and on whatever paths. What it did not pass in
+    is not compared: each end tries by itself what may lead to the other.
     A stretch that is shorter than its two graces needs only one stretch of the other end that touches it and agrees,
     if anything passed in it; one that was over before a word of it, or a frame, could be there needs none.
     """
